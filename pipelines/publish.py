@@ -1,0 +1,57 @@
+"""Stage `publish`: every trained experiment to MLflow; what is there already is left as it is."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from grokking import figures
+from grokking.config import read_params
+from grokking.tracking import store, stream
+from grokking.tracking.publish import Trained, publish
+from pipelines.stage import FIGURES, PARAMS, RUNS, SPLITS, run
+
+MANIFEST = Path("mlruns/manifest.json")
+LOCK = Path("dvc.lock")
+
+
+def main() -> None:
+    client = store.connect()
+    stream.reap(client)
+    published = {}
+    for trained in trained_experiments():
+        fresh = publish(client, trained, figures.curves)
+        print(f"{trained.name}: {'published' if fresh else 'already published'}", flush=True)
+        published[trained.name] = trained.run()["fingerprint"]
+    MANIFEST.write_text(json.dumps(published, indent=2) + "\n")
+
+
+def trained_experiments() -> Iterator[Trained]:
+    """Every experiment of params.yaml that has been trained, published presets included."""
+    params = read_params(PARAMS)
+    for section, runs in RUNS.items():
+        for name in params[section]:
+            if (runs / name / "run.json").exists():
+                yield _trained(name, section, runs / name)
+
+
+def _trained(name: str, section: str, folder: Path) -> Trained:
+    replicas = pd.read_parquet(folder / "replicas.parquet")
+    task = str(replicas["task"].iloc[0])
+    figure = FIGURES / f"{name}.png" if section == "experiments" else folder / "curves.png"
+    if not figure.exists():
+        figures.curves(pd.read_parquet(folder / "history.parquet"), replicas, name, figure)
+    return Trained(name, section, folder, store.Split(task, SPLITS / task, split_digest(task)), figure)
+
+
+def split_digest(task: str) -> str:
+    """DVC's hash of a split from dvc.lock, so that MLflow and DVC name the same data alike."""
+    stages = YAML(typ="safe").load(LOCK.read_text())["stages"] if LOCK.exists() else {}
+    outs = stages.get(f"split@{task}", {}).get("outs", [{"md5": "unknown"}])
+    return str(outs[0]["md5"])
+
+
+if __name__ == "__main__":
+    run(main)

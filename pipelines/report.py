@@ -1,0 +1,72 @@
+"""Stage `report`: results.json, figures, the HTML page and the README's table, from trained experiments."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from grokking import figures
+from grokking.analysis import pages, results
+from grokking.analysis.published import PUBLISHED
+from grokking.config import read_params
+from pipelines.stage import FIGURES, PARAMS, REPORTS, RUNS, run
+
+README = Path("README.md")
+
+Tables = dict[str, pd.DataFrame]
+
+
+def main() -> None:
+    params = read_params(PARAMS)
+    folders = {name: RUNS["experiments"] / name for name in params["experiments"]}
+    tables = {name: pd.read_parquet(folder / "replicas.parquet") for name, folder in folders.items()}
+    histories = {name: pd.read_parquet(folder / "history.parquet") for name, folder in folders.items()}
+    machine = json.loads((next(iter(folders.values())) / "run.json").read_text())["machine"]
+
+    drawn = draw(tables, histories, params["tasks"])
+    summary = results.results(tables, machine)
+    comparison = results.comparison(summary)
+    table = pages.markdown(comparison)
+    (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (REPORTS / "table.md").write_text(table)
+    (REPORTS / "index.html").write_text(pages.html(summary, comparison, drawn))
+    README.write_text(pages.with_table(README.read_text(), table))
+
+
+def draw(tables: Tables, histories: Tables, tasks: dict[str, dict]) -> list[str]:
+    """Write every figure; returns the names of those that belong on the page, in order."""
+    for name, table in tables.items():
+        figures.curves(histories[name], table, name, FIGURES / f"{name}.png")
+    one_per_system = {p.system: p.experiment for p in reversed(PUBLISHED) if p.experiment in tables}
+    panels = [(f"system {s}", histories[n], tables[n]) for s, n in sorted(one_per_system.items())]
+    figures.system_panels(panels, FIGURES / "systems.png")
+    extra = [
+        *_draw_grids(tables),
+        *_draw_train_fraction(tables, tasks),
+    ]
+    return [*extra, *(f"{name}.png" for name in tables)]
+
+
+def _draw_grids(tables: Tables) -> list[str]:
+    """A map for every experiment whose grid has two axes."""
+    names = []
+    for name, table in tables.items():
+        grid = results.grid_map(table)
+        if grid is not None:
+            names.append(f"{name}_map.png")
+            figures.grid(grid, int(table["budget"].max()), name, FIGURES / names[-1])
+    return names
+
+
+def _draw_train_fraction(tables: Tables, tasks: dict[str, dict]) -> list[str]:
+    """Time-to-grok over the training fraction for the system that was published so."""
+    published = [p for p in PUBLISHED if p.system == 4 and p.experiment in tables]
+    if len(published) < 2:
+        return []
+    ours, theirs = results.over_train_fraction(published, tables, tasks)
+    figures.train_fraction(ours, theirs, FIGURES / "train_fraction.png")
+    return ["train_fraction.png"]
+
+
+if __name__ == "__main__":
+    run(main)

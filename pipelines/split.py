@@ -1,0 +1,16 @@
+"""Stage `split`: the equations of one task and which of them are for training."""
+
+from grokking.config import entry, load, read_params
+from grokking.data import tasks
+from pipelines.stage import PARAMS, SPLITS, named, run
+
+
+def main() -> None:
+    name = named(__doc__).parse_args().name
+    where = f"tasks.{name}"
+    config = load(tasks.TaskConfig, entry(read_params(PARAMS), "tasks", name), where)
+    tasks.save(tasks.build(config, where), SPLITS / name)
+
+
+if __name__ == "__main__":
+    run(main)

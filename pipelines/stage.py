@@ -1,0 +1,30 @@
+"""What every stage script shares: where files are, and how an error in the configuration is told."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from grokking.config import ConfigError
+
+PARAMS = Path("params.yaml")
+SPLITS = Path("artifacts/splits")
+RUNS = {"experiments": Path("artifacts/runs"), "published": Path("artifacts/published")}
+REPORTS = Path("reports")
+FIGURES = REPORTS / "figures"
+
+
+def named(description: str | None) -> argparse.ArgumentParser:
+    """A parser for the scripts that work on one named entry of params.yaml."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("name", help="an entry of params.yaml")
+    return parser
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage; a mistake in the configuration becomes one line and exit code 2."""
+    try:
+        main()
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,141 @@
+"""Results of experiments: one summary each, and the comparison with what was published."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grokking.analysis.published import PUBLISHED, Published
+from grokking.analysis.survival import median
+
+GROKKING_RATIO = 3  # generalisation this many times later than memorisation is called grokking
+
+
+def summary(replicas: pd.DataFrame) -> dict[str, Any]:
+    """Time to generalisation over a table of replicas, with those that were stopped before it."""
+    observed = replicas["observed"].to_numpy(bool)
+    times = replicas["generalization_step"].where(observed, replicas["steps_run"]).to_numpy(float)
+    reached = times[observed]
+    memorized = replicas["memorization_step"].astype(float)
+    return {
+        "n": len(replicas),
+        "generalized": int(observed.sum()),
+        "median_step": median(times, observed),
+        "first_step": float(reached.min()) if len(reached) else None,
+        "last_step": float(reached.max()) if len(reached) else None,
+        "budget": int(replicas["budget"].max()),
+        "median_memorization_step": _median_or_none(memorized),
+        "median_ratio": _median_or_none(replicas.loc[observed, "generalization_step"] / memorized[observed]),
+        "grokked": int((replicas["generalization_step"] >= GROKKING_RATIO * memorized).sum()),
+        "median_examples": _median_or_none(replicas.loc[observed, "examples"]),
+        "median_flops": _median_or_none(replicas.loc[observed, "flops"]),
+        "final_validation_accuracy_max": round(float(replicas["final_validation_accuracy"].max()), 4),
+    }
+
+
+def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[str, Any]:
+    """The content of results.json; all but `timing` is the same on every run of one machine."""
+    return {
+        "experiments": {name: _experiment(table) for name, table in tables.items()},
+        "timing": {
+            "machine": machine,
+            "median_seconds": {name: _seconds(table) for name, table in tables.items()},
+        },
+    }
+
+
+def _experiment(table: pd.DataFrame) -> dict[str, Any]:
+    points = grid_points(table)
+    first = table.iloc[0]
+    return {"system": int(first["system"]), "role": first["role"], "task": first["task"]} | (
+        {"grid": {label: summary(part) for label, part in points.items()}} if len(points) > 1 else summary(table)
+    )
+
+
+def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Replicas that differ in their seeds only, by the values that set them apart."""
+    axes = varying(table)
+    if not axes:
+        return {"": table}
+    return {
+        ", ".join(f"{axis}={value}" for axis, value in zip(axes, point, strict=True)): part
+        for point, part in table.groupby(axes)
+    }
+
+
+def grid_map(table: pd.DataFrame) -> pd.DataFrame | None:
+    """Median step over a grid with exactly two axes (index, columns); NaN where the median was not reached."""
+    axes = varying(table)
+    if len(axes) != 2:
+        return None
+    medians = {point: summary(part)["median_step"] for point, part in table.groupby(axes)}
+    return pd.Series(medians, dtype=float).rename_axis(axes).unstack()
+
+
+def over_train_fraction(
+    published: list[Published], tables: dict[str, pd.DataFrame], tasks: dict[str, dict[str, Any]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Steps against training fraction: ours with a row per replica, theirs with a row per number."""
+    ours = pd.concat(tables[p.experiment] for p in published)
+    observed = ours["observed"].astype(bool)
+    step = ours["generalization_step"].where(observed, ours["steps_run"])
+    fraction = ours["task"].map({name: task["train_fraction"] for name, task in tasks.items()})
+    theirs = [
+        {"train_fraction": fraction[ours["task"] == tables[p.experiment]["task"].iloc[0]].iloc[0], "step": p.step}
+        for p in published
+    ]
+    return pd.DataFrame({"train_fraction": fraction, "step": step, "observed": observed}), pd.DataFrame(theirs)
+
+
+def varying(table: pd.DataFrame) -> list[str]:
+    """The hyperparameters in which the replicas of an experiment differ."""
+    return [c for c in hyperparameters(table) if table[c].nunique(dropna=False) > 1]
+
+
+def hyperparameters(table: pd.DataFrame) -> list[str]:
+    """Columns that hold a replica's configuration, seeds excluded."""
+    return [c for c in table.columns if "." in c]
+
+
+def _median_or_none(values: pd.Series) -> float | None:
+    values = values.dropna().astype(float)
+    return round(float(np.median(values)), 2) if len(values) else None
+
+
+def _seconds(table: pd.DataFrame) -> float | None:
+    return _median_or_none(table.loc[table["observed"].astype(bool), "seconds"])
+
+
+def comparison(results: dict[str, Any]) -> pd.DataFrame:
+    """The results table, a row per published number that an experiment answers."""
+    ours = results["experiments"]
+    return pd.DataFrame([_row(p, ours[p.experiment]) for p in PUBLISHED if p.experiment in ours])
+
+
+def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
+    return {
+        "system": f"{published.system}: {published.setting}",
+        "published steps": published.text,
+        "source": published.source,
+        "our median (range)": _median_and_range(ours),
+        "generalised": f"{ours['generalized']} of {ours['n']}",
+        "memorised at": _steps(ours["median_memorization_step"]),
+        "times faster": _times_faster(published, ours),
+        "experiment": f"`{published.experiment}`",
+    }
+
+
+def _median_and_range(ours: dict[str, Any]) -> str:
+    if ours["median_step"] is None:
+        return f"> {_steps(ours['budget'])}"
+    return f"{_steps(ours['median_step'])} ({_steps(ours['first_step'])}–{_steps(ours['last_step'])})"
+
+
+def _steps(value: float | None) -> str:
+    return "—" if value is None else f"{value:,.0f}"
+
+
+def _times_faster(published: Published, ours: dict[str, Any]) -> str:
+    if ours["median_step"] is None:
+        return "—"
+    return f"{published.qualifier} {published.step / ours['median_step']:,.1f}".strip()

@@ -1,0 +1,130 @@
+"""Strict loading of params.yaml into frozen dataclasses that live beside the things they configure."""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+SECTIONS = ("tasks", "experiments", "published", "studies")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A mistake in the configuration, told in one line: the key, the value, the rule, the way out."""
+
+
+def read_params(path: Path) -> dict[str, dict[str, Any]]:
+    """The sections of params.yaml as plain mappings, anchors resolved.
+
+    ruamel reads YAML 1.2 as DVC does, so that `1e-3` is a number to both.
+    """
+    try:
+        params = YAML(typ="safe").load(path.read_text())
+    except (OSError, YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(params, dict) or set(params) != set(SECTIONS):
+        found = ", ".join(params) if isinstance(params, dict) else "no sections"
+        raise ConfigError(f"{path} must hold the sections {', '.join(SECTIONS)}, but holds {found}")
+    return {section: entries or {} for section, entries in params.items()}
+
+
+def entry(params: Mapping[str, Mapping[str, Any]], section: str, name: str) -> Any:
+    """One named entry of a section; an unknown name lists the known ones."""
+    if name not in params[section]:
+        known = ", ".join(params[section]) or "(none)"
+        raise ConfigError(f"`{section}.{name}` is not in params.yaml; known: {known}")
+    return params[section][name]
+
+
+def load(kind: type[T], mapping: object, where: str) -> T:
+    """Build the dataclass `kind` from parsed YAML; unknown, missing and mistyped keys raise ConfigError.
+
+    The detour over JSON gives pydantic's strict mode with lists accepted for tuples.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(mapping, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(_one_line(kind, where, error)) from None
+
+
+def one_of(choices: Mapping[str, object]) -> AfterValidator:
+    """A validator for a name that must be a key of `choices`."""
+
+    def check(name: str) -> str:
+        if name not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, but got {name!r}")
+        return name
+
+    return AfterValidator(check)
+
+
+def within(rule: Callable[[float], bool], text: str) -> AfterValidator:
+    """A validator for a number that must satisfy `rule`, told as `text`."""
+
+    def check(value: float) -> float:
+        if not rule(value):
+            raise ValueError(f"must {text}, but got {value}")
+        return value
+
+    return AfterValidator(check)
+
+
+Fraction = Annotated[float, within(lambda x: 0 < x < 1, "lie in (0, 1)")]
+UnitInterval = Annotated[float, within(lambda x: 0 <= x < 1, "lie in [0, 1)")]
+NonNegative = Annotated[float, within(lambda x: x >= 0, "be at least 0")]
+Positive = Annotated[float, within(lambda x: x > 0, "be above 0")]
+PositiveInt = Annotated[int, within(lambda x: x >= 1, "be a whole number of at least 1")]
+Seed = Annotated[int, within(lambda x: 0 <= x < 2**31, "lie in [0, 2^31)")]
+
+
+def _one_line(kind: Any, where: str, error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    path, _ = _walk(kind, first["loc"])
+    key = f"`{'.'.join([where, *path])}`"
+    match first["type"]:
+        case "missing" | "union_tag_not_found":
+            return f"{key} is missing or incomplete; add it to params.yaml"
+        case "unexpected_keyword_argument":
+            _, owner = _walk(kind, first["loc"][:-1])
+            known = ", ".join(field.name for field in dataclasses.fields(owner))
+            return f"{key} is unknown; known keys here: {known}"
+        case "union_tag_invalid":
+            return f"{key} must be one of {first['ctx']['expected_tags']}, but got '{first['ctx']['tag']}'"
+        case "value_error":
+            return f"{key} {first['msg'].removeprefix('Value error, ')}"
+    return f"{key} {first['msg'].replace('Input should', 'should')}, but got {first['input']!r}"
+
+
+def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """Follow an error's location through the dataclasses: the keys a user wrote, and the type found there.
+
+    For a union pydantic adds the chosen member's tag to the location; the user never wrote that step.
+    """
+    path = []
+    for key in location:
+        if typing.get_origin(kind) is Annotated:
+            kind = typing.get_args(kind)[0]
+        if isinstance(kind, types.UnionType):
+            kind = next(member for member in typing.get_args(kind) if key in _tags(member))
+            continue
+        path.append(str(key))
+        members = typing.get_args(kind) if isinstance(key, int) else ()
+        kind = members[0] if members else _hints(kind).get(str(key))
+    return path, kind
+
+
+def _tags(member: Any) -> tuple[str, ...]:
+    """The values of the first field of a union's member, by convention its tag."""
+    return typing.get_args(next(iter(_hints(member).values())))
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True) if dataclasses.is_dataclass(kind) else {}

@@ -1,0 +1,61 @@
+"""Pieces the families share: a dense layer, activations, initialisations."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+def square(x: Tensor) -> Tensor:
+    return x * x
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": nn.functional.gelu,
+    "square": square,
+}
+
+
+class Dense(nn.Module):
+    """x @ weight + bias, with weight (inputs, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, initialise: "Initialisation") -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        initialise(self.weight, self.bias, inputs)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        return x_BD @ self.weight + self.bias
+
+
+Initialisation = Callable[[Tensor, Tensor, int], None]
+
+
+def fan_in_uniform(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+    """torch's default for nn.Linear: weight and bias uniform in ±1/sqrt(fan_in)."""
+    nn.init.uniform_(weight, -(fan_in**-0.5), fan_in**-0.5)
+    nn.init.uniform_(bias, -(fan_in**-0.5), fan_in**-0.5)
+
+
+def he_normal(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+    """He et al. 2015: weight normal with variance 2/fan_in, bias zero."""
+    nn.init.normal_(weight, std=(2 / fan_in) ** 0.5)
+    nn.init.zeros_(bias)
+
+
+INITIALISATIONS: dict[str, Initialisation] = {"fan_in_uniform": fan_in_uniform, "he_normal": he_normal}
+
+
+def dense_stack(widths: list[int], initialise: Initialisation) -> nn.ModuleList:
+    """Dense layers from each width to the next."""
+    return nn.ModuleList(Dense(inputs, outputs, initialise) for inputs, outputs in pairwise(widths))
+
+
+@torch.no_grad()
+def rescale(model: nn.Module, scale: float) -> None:
+    """Multiply every initial parameter by `scale`."""
+    for parameter in model.parameters():
+        parameter.mul_(scale)

@@ -1,0 +1,43 @@
+"""One progress line per experiment, on a terminal only."""
+
+from typing import Self
+
+from tqdm import tqdm
+
+from grokking.training.experiment import Replica
+from grokking.training.loop import Evaluation
+
+
+class Progress:
+    """Steps of all replicas against their budgets, the latest accuracies, replicas done, time left.
+
+    A replica that finishes early counts as having used its whole budget, so the time left is an upper
+    estimate that falls when one generalises.
+    """
+
+    def __init__(self, name: str, replicas: list[Replica]) -> None:
+        self.budget = {replica.index: replica.config.budget for replica in replicas}
+        self.step = dict.fromkeys(self.budget, 0)
+        self.done = 0
+        self.bar = tqdm(total=sum(self.budget.values()), desc=name, unit="step", disable=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def show(self, evaluation: Evaluation) -> None:
+        """Take one more evaluation into the line."""
+        finished = evaluation.parameters is not None
+        step = self.budget[evaluation.replica] if finished else evaluation.step
+        self.bar.update(step - self.step[evaluation.replica])
+        self.step[evaluation.replica] = step
+        self.done += finished
+        self.bar.set_postfix_str(
+            f"replica {evaluation.replica} step {evaluation.step}: "
+            f"train {evaluation.metrics['train_accuracy']:.3f} "
+            f"validation {evaluation.metrics['validation_accuracy']:.3f}, "
+            f"{self.done}/{len(self.budget)} done",
+            refresh=False,
+        )

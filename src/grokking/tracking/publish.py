@@ -1,0 +1,127 @@
+"""Publish a trained experiment: a parent run, a child per replica, their curves, events and files."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from grokking.analysis.results import hyperparameters, summary
+from grokking.tracking import identity, store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FILES = ("history.parquet", "replicas.parquet", "run.json")
+CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+EVENTS = (
+    "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run",
+    "final_train_accuracy", "final_validation_accuracy", "examples", "flops", "seconds",
+)  # fmt: skip
+IDENTITY = ("seed", "split_seed", "system", "role", "task", "loss", "precision", "loss_precision", "budget")
+
+Draw = Callable[[pd.DataFrame, pd.DataFrame, str, Path], None]  # history, replicas, title, file to write
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained experiment as it lies on disk, and the split it was trained on."""
+
+    name: str
+    section: str  # of params.yaml
+    folder: Path
+    split: store.Split
+    figure: Path
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / f"{name}.parquet")
+
+    def run(self) -> dict[str, Any]:
+        return json.loads((self.folder / "run.json").read_text())
+
+    def content(self) -> str:
+        """Hash of the files, which tells whether just this has been published already."""
+        digest = hashlib.sha256()
+        for file in [*(self.folder / name for name in FILES), self.figure]:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+def publish(client: "MlflowClient", trained: Trained, draw: Draw) -> bool:
+    """Publish one experiment; False where the store holds just this already.
+
+    `draw` makes each replica's figure.
+    """
+    replicas, run = trained.table("replicas"), trained.run()
+    tags = identity.parent_tags(trained.name, trained.section, run["fingerprint"], replicas.iloc[0])
+    experiment = store.experiment_id(client, identity.KIND)
+    parent = store.ensure_run(client, experiment, trained.name, tags)
+    content = trained.content()
+    if client.get_run(parent).data.tags.get("published") == content:
+        return False
+
+    histories = dict(iter(trained.table("history").groupby("replica")))
+    for _, row in replicas.iterrows():
+        name = identity.child_name(trained.name, row)
+        child = store.ensure_run(client, experiment, name, identity.child_tags(tags, row["replica"]), parent)
+        _publish_replica(client, child, row, histories[row["replica"]], trained.split)
+        _log_figure(client, child, histories[row["replica"]], replicas.loc[[row.name]], name, draw)
+    _publish_parent(client, parent, trained, replicas)
+    client.set_tag(parent, "published", content)
+    return True
+
+
+def _publish_replica(
+    client: "MlflowClient", run_id: str, row: pd.Series, history: pd.DataFrame, split: store.Split
+) -> None:
+    """Parameters, curves and events of one replica.
+
+    The evaluation grid has fewer than 1000 steps at any budget, so curves need no thinning out.
+    """
+    store.log_params(client, run_id, {name: row[name] for name in [*IDENTITY, *hyperparameters(row.to_frame().T)]})
+    store.log_points(client, run_id, _points(history.drop(columns="replica").set_index("step")))
+    store.log_points(client, run_id, [(0, {name: row[name] for name in EVENTS})])
+    store.log_split(client, run_id, split)
+    store.finish(client, run_id, row["seconds"])
+
+
+def _log_figure(
+    client: "MlflowClient", run_id: str, history: pd.DataFrame, row: pd.DataFrame, title: str, draw: Draw
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "curves.png"
+        draw(history, row, title, file)
+        client.log_artifact(run_id, str(file), "figures")
+
+
+def _publish_parent(client: "MlflowClient", run_id: str, trained: Trained, replicas: pd.DataFrame) -> None:
+    """What all replicas share, their median curves, the summary and the files."""
+    store.log_params(client, run_id, _shared_params(replicas))
+    store.log_points(client, run_id, _points(_median_curves(trained.table("history"))))
+    store.log_points(client, run_id, [(0, summary(replicas))])
+    store.log_split(client, run_id, trained.split)
+    for file in FILES:
+        client.log_artifact(run_id, str(trained.folder / file))
+    client.log_artifact(run_id, str(trained.figure), "figures")
+    store.finish(client, run_id, float(replicas["seconds"].sum()))
+
+
+def _median_curves(history: pd.DataFrame) -> pd.DataFrame:
+    """Median over replicas at each step; one that has finished keeps its last value."""
+    wide = history.pivot(index="step", columns="replica", values=list(CURVES)).ffill()
+    return wide.T.groupby(level=0).median().T
+
+
+def _points(table: pd.DataFrame) -> store.Points:
+    """Rows of a table indexed by step."""
+    return [(int(step), metrics) for step, metrics in table.to_dict("index").items()]
+
+
+def _shared_params(replicas: pd.DataFrame) -> Mapping[str, Any]:
+    """Hyperparameters that all replicas of an experiment have in common."""
+    names = [*IDENTITY, *hyperparameters(replicas)]
+    return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}

@@ -1,0 +1,1 @@
+"""The training engine: replicas of one network, trained side by side and recorded."""

@@ -1,0 +1,122 @@
+"""An experiment: one network on one task, trained as a set of replicas."""
+
+import copy
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+from pydantic.dataclasses import dataclass
+
+from grokking.config import STRICT, ConfigError, PositiveInt, Seed, load, one_of
+from grokking.models import ModelConfig
+from grokking.training.batches import BatchConfig
+from grokking.training.losses import LOSSES
+from grokking.training.optimizers import OptimizerConfig
+from grokking.training.schedules import ScheduleConfig
+
+# What changes only the values of tensors; replicas that differ in nothing else can share a batch.
+VALUES = {
+    "model": ("alpha", "init_scale", "embedding_std"),
+    "optimizer": ("learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon"),
+}
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExperimentConfig:
+    system: Annotated[int, AfterValidator(int)]  # which published system, 0 to 4
+    role: Literal["reproduction", "variant", "control"]  # a control must not generalise
+    task: str
+    model: ModelConfig
+    loss: Annotated[str, one_of(LOSSES)]
+    precision: Literal["float32", "float64"]  # of parameters and activations
+    loss_precision: Literal["float32", "float64"]  # of the loss and its gradient at the logits
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    batch: BatchConfig
+    budget: Annotated[int, PositiveInt]  # updates; a replica that has not generalised by then is censored
+
+    def __post_init__(self) -> None:
+        by_hand = self.model.family == "numpy_mlp"
+        if by_hand and (self.optimizer.name, self.loss) != ("sgd", "cross_entropy"):
+            raise ValueError(
+                "`numpy_mlp` is trained by hand with optimizer `sgd` and loss `cross_entropy`, but got "
+                f"`{self.optimizer.name}` and `{self.loss}`; use family `one_hot_mlp` for any other"
+            )
+
+
+@plain_dataclass(frozen=True)
+class Replica:
+    """One network of an experiment: its configuration, its seeds, and what sets it apart."""
+
+    index: int
+    seed: int  # of initialisation and batches
+    split_seed: int
+    config: ExperimentConfig
+
+    def stack_key(self) -> str:
+        """Equal for replicas that can share a batch: the configuration without its values."""
+        config = asdict(self.config)
+        for section, names in VALUES.items():
+            config[section] = {k: v for k, v in config[section].items() if k not in names}
+        return json.dumps(config)
+
+    def row(self) -> dict[str, Any]:
+        """Every hyperparameter and seed, flat, as a row of replicas.parquet."""
+        flat: dict[str, Any] = {"replica": self.index, "seed": self.seed, "split_seed": self.split_seed}
+        for key, value in asdict(self.config).items():
+            if isinstance(value, dict):
+                flat |= {f"{key}.{name}": _cell(inner) for name, inner in value.items()}
+            else:
+                flat[key] = value
+        return flat
+
+
+@dataclass(frozen=True, config=STRICT)
+class Plan:
+    """Which replicas an experiment has: every point of the grid with every pair of seeds."""
+
+    seeds: tuple[Seed, ...]
+    split_seeds: tuple[Seed, ...]  # paired with `seeds`, one each
+    grid: dict[str, tuple[Any, ...]]  # dotted key of the experiment -> the values it takes
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(self.seeds) != len(self.split_seeds):
+            raise ValueError(
+                f"needs as many `split_seeds` as `seeds`, at least one, but got {len(self.split_seeds)} "
+                f"and {len(self.seeds)}"
+            )
+
+
+def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
+    """The replicas of an experiment as written in params.yaml, grid point by grid point.
+
+    Raises ConfigError for anything unknown, missing or out of range, at any point of the grid.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"`{where}` must be a mapping of keys, but got {mapping!r}")
+    shared = {key: value for key, value in mapping.items() if key != "replicas"}
+    plan = load(Plan, mapping.get("replicas"), f"{where}.replicas")
+    points = itertools.product(*plan.grid.values())
+    configs = [load(ExperimentConfig, _with(shared, plan.grid, point), where) for point in points]
+    drawn = list(itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True)))
+    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
+
+
+def _with(shared: dict[str, Any], keys: Mapping[str, Any], point: tuple[Any, ...]) -> dict[str, Any]:
+    """The experiment with the grid's keys set to one point's values."""
+    mapping = copy.deepcopy(shared)
+    for dotted, value in zip(keys, point, strict=True):
+        *path, last = dotted.split(".")
+        section = mapping
+        for key in path:
+            section = section.setdefault(key, {})
+        section[last] = value
+    return mapping
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else value

@@ -1,0 +1,84 @@
+"""Optimizer updates as functions of one stacked parameter, its gradient, its state and the step.
+
+Every replica has its own hyperparameters: `values` holds them shaped (R, 1, ..., 1) to broadcast against
+a parameter (R, ...). Parameter and state are changed in place. `step` counts from 1.
+"""
+
+# R replicas
+
+from collections.abc import Callable
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from grokking.config import STRICT, NonNegative, Positive, UnitInterval
+
+Values = dict[str, Tensor]
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, config=STRICT)
+class SGDConfig:
+    name: Literal["sgd"]
+    learning_rate: Positive
+    weight_decay: NonNegative  # coupled (L2): weight_decay * parameter is added to the gradient
+    momentum: UnitInterval
+
+
+@dataclass(frozen=True, config=STRICT)
+class AdamConfig:
+    name: Literal["adam", "adamw"]
+    learning_rate: Positive
+    # adam: coupled (L2), weight_decay * parameter is added to the gradient
+    # adamw: decoupled, each step multiplies parameters by 1 - learning_rate * weight_decay
+    weight_decay: NonNegative
+    beta1: UnitInterval
+    beta2: UnitInterval
+    epsilon: Positive
+
+
+OptimizerConfig = Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
+
+
+def sgd(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+    """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
+    gradient = gradient + values["weight_decay"] * parameter
+    state["momentum"].mul_(values["momentum"]).add_(gradient)
+    parameter.sub_(values["learning_rate"] * state["momentum"])
+
+
+def adam(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+    """Adam with coupled L2 (Kingma and Ba, arXiv 1412.6980)."""
+    _adam_step(parameter, gradient + values["weight_decay"] * parameter, state, step, values)
+
+
+def adamw(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
+    parameter.mul_(1 - values["learning_rate"] * values["weight_decay"])
+    _adam_step(parameter, gradient, state, step, values)
+
+
+def _adam_step(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+    beta1, beta2 = values["beta1"], values["beta2"]
+    state["mean"].mul_(beta1).add_((1 - beta1) * gradient)
+    state["square"].mul_(beta2).add_((1 - beta2) * gradient * gradient)
+    scale = (state["square"] / (1 - beta2**step)).sqrt_().add_(values["epsilon"])
+    parameter.sub_(values["learning_rate"] / (1 - beta1**step) * state["mean"] / scale)
+
+
+@plain_dataclass(frozen=True)
+class Optimizer:
+    """An update and the names of the state tensors it keeps, each shaped as the parameter, first zero."""
+
+    update: Callable[[Tensor, Tensor, State, int, Values], None]
+    state: tuple[str, ...]
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer(sgd, ("momentum",)),
+    "adam": Optimizer(adam, ("mean", "square")),
+    "adamw": Optimizer(adamw, ("mean", "square")),
+}

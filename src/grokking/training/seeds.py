@@ -1,0 +1,10 @@
+"""One seed per replica, independent streams for each purpose."""
+
+import numpy as np
+
+INITIALISATION, BATCHES = 0, 1
+
+
+def stream(seed: int, purpose: int) -> int:
+    """A generator seed for one purpose of one replica, statistically independent of the others."""
+    return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
