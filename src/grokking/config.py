@@ -81,6 +81,7 @@ Fraction = Annotated[float, within(lambda x: 0 < x < 1, "lie in (0, 1)")]
 UnitInterval = Annotated[float, within(lambda x: 0 <= x < 1, "lie in [0, 1)")]
 NonNegative = Annotated[float, within(lambda x: x >= 0, "be at least 0")]
 Positive = Annotated[float, within(lambda x: x > 0, "be above 0")]
+NonNegativeInt = Annotated[int, within(lambda x: x >= 0, "be a whole number of at least 0")]
 PositiveInt = Annotated[int, within(lambda x: x >= 1, "be a whole number of at least 1")]
 Seed = Annotated[int, within(lambda x: 0 <= x < 2**31, "lie in [0, 2^31)")]
 

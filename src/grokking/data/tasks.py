@@ -35,7 +35,7 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
 @dataclass(frozen=True, config=STRICT)
 class TaskConfig:
     operation: Annotated[str, one_of(OPERATIONS)]
-    modulus: Annotated[int, PositiveInt]
+    modulus: PositiveInt
     labels: Annotated[str, one_of(LABELS)]
     label_seed: Seed  # permutes the labels where `labels` is shuffled
     split: Annotated[str, one_of(SPLITS)]

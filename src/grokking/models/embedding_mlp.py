@@ -24,7 +24,7 @@ class EmbeddingMLPConfig:
     family: Literal["embedding_mlp"]
     tables: Literal["separate", "shared"]  # one embedding table per operand, or one for both
     combine: Literal["sum", "concatenate"]
-    embedding_width: Annotated[int, PositiveInt]
+    embedding_width: PositiveInt
     embedding_std: Positive  # of the initial normal entries; nn.Embedding's default is 1
     hidden_widths: Widths
     activation: Annotated[str, one_of(ACTIVATIONS)]

@@ -22,10 +22,10 @@ from grokking.models.lookup import rows
 @dataclass(frozen=True, config=STRICT)
 class TransformerConfig:
     family: Literal["transformer"]
-    layers: Annotated[int, PositiveInt]
-    width: Annotated[int, PositiveInt]
-    heads: Annotated[int, PositiveInt]  # the width of one head is width / heads
-    mlp_ratio: Annotated[int, PositiveInt]  # hidden width of the MLP, in widths
+    layers: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt  # the width of one head is width / heads
+    mlp_ratio: PositiveInt  # hidden width of the MLP, in widths
     norm: Literal["none", "pre", "post"]  # LayerNorm before each sublayer, after each sum, or nowhere
     activation: Annotated[str, one_of(ACTIVATIONS)]
     embedding_std: Positive  # of the initial token and position embeddings

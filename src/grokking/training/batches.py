@@ -22,7 +22,7 @@ class FullBatchConfig:
 class MinibatchConfig:
     # without_replacement: every equation once per epoch in a fresh order, the incomplete last batch dropped
     sampling: Literal["with_replacement", "without_replacement"]
-    size: Annotated[int, PositiveInt]  # at most half the training set is used, as in Power et al. 2022
+    size: PositiveInt  # at most half the training set is used, as in Power et al. 2022
 
 
 BatchConfig = Annotated[FullBatchConfig | MinibatchConfig, Field(discriminator="sampling")]

@@ -3,6 +3,7 @@
 # R replicas, P equations, V classes
 
 from collections import defaultdict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,13 +29,16 @@ def measure(
 
 
 def weight_norms(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Euclidean norm of all parameters and of each layer's, from stacked parameters; (R,) each."""
-    squares: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+    """Euclidean norm of all parameters and of each layer's, from stacked parameters; (R,) each.
+
+    Layers are added one by one: a reduction over them would round differently for other R.
+    """
+    squares: dict[str, Any] = defaultdict(int)
     for name, parameter in parameters.items():
         layer = name.rpartition(".")[0] or name
+        squares["weight_norm"] = squares["weight_norm"] + _sum_of_squares(parameter)
         squares[f"weight_norm/{layer}"] = squares[f"weight_norm/{layer}"] + _sum_of_squares(parameter)
-    total = torch.stack(list(squares.values())).sum(0)
-    return {"weight_norm": total.sqrt()} | {name: square.sqrt() for name, square in squares.items()}
+    return {name: square.sqrt() for name, square in squares.items()}
 
 
 def _sum_of_squares(parameter: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, PositiveInt, Seed, load, one_of
@@ -27,7 +26,7 @@ VALUES = {
 
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
-    system: Annotated[int, AfterValidator(int)]  # which published system, 0 to 4
+    system: Literal[0, 1, 2, 3, 4]  # the published system it belongs to
     role: Literal["reproduction", "variant", "control"]  # a control must not generalise
     task: str
     model: ModelConfig
@@ -37,7 +36,7 @@ class ExperimentConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     batch: BatchConfig
-    budget: Annotated[int, PositiveInt]  # updates; a replica that has not generalised by then is censored
+    budget: PositiveInt  # updates; a replica that has not generalised by then is censored
 
     def __post_init__(self) -> None:
         by_hand = self.model.family == "numpy_mlp"

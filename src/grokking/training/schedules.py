@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, NonNegative, one_of
+from grokking.config import STRICT, NonNegativeInt, one_of
 
 
 def constant(progress: float) -> float:
@@ -24,7 +24,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "cosine"
 @dataclass(frozen=True, config=STRICT)
 class ScheduleConfig:
     name: Annotated[str, one_of(SCHEDULES)]
-    warmup_steps: Annotated[int, NonNegative]  # linear from 1 / warmup_steps to 1; 0 for none
+    warmup_steps: NonNegativeInt  # linear from 1 / warmup_steps to 1; 0 for none
 
 
 def factor(config: ScheduleConfig, step: int, budget: int) -> float:

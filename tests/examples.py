@@ -1,0 +1,90 @@
+"""Small experiments as they would stand in params.yaml, one per family and optimizer."""
+
+from copy import deepcopy
+from typing import Any
+
+MODELS: dict[str, dict[str, Any]] = {
+    "one_hot_mlp": {
+        "family": "one_hot_mlp",
+        "hidden_widths": [24, 12],
+        "activation": "relu",
+        "alpha": 0.25,
+        "initialisation": "fan_in_uniform",
+        "init_scale": 1.0,
+    },
+    "embedding_mlp": {
+        "family": "embedding_mlp",
+        "tables": "shared",
+        "combine": "concatenate",
+        "embedding_width": 8,
+        "embedding_std": 0.5,
+        "hidden_widths": [16, 16],
+        "activation": "gelu",
+        "initialisation": "fan_in_uniform",
+        "init_scale": 1.0,
+    },
+    "transformer": {
+        "family": "transformer",
+        "layers": 2,
+        "width": 16,
+        "heads": 4,
+        "mlp_ratio": 2,
+        "norm": "pre",
+        "activation": "relu",
+        "embedding_std": 0.5,
+        "initialisation": "fan_in_uniform",
+        "init_scale": 1.0,
+    },
+    "numpy_mlp": {"family": "numpy_mlp", "hidden_widths": [24, 12], "init_scale": 1.0},
+}
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 1e-3, "momentum": 0.9},
+    "adam": {
+        "name": "adam",
+        "learning_rate": 1e-2,
+        "weight_decay": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.98,
+        "epsilon": 1e-8,
+    },
+    "adamw": {
+        "name": "adamw",
+        "learning_rate": 1e-2,
+        "weight_decay": 0.5,
+        "beta1": 0.9,
+        "beta2": 0.98,
+        "epsilon": 1e-8,
+    },
+}
+
+BATCHES: dict[str, dict[str, Any]] = {
+    "full": {"sampling": "full"},
+    "with_replacement": {"sampling": "with_replacement", "size": 20},
+    "without_replacement": {"sampling": "without_replacement", "size": 20},
+}
+
+
+def experiment(
+    family: str = "one_hot_mlp",
+    optimizer: str = "adamw",
+    batch: str = "full",
+    seeds: tuple[int, ...] = (0,),
+    grid: dict[str, list[Any]] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """An experiment for `expand`; `changes` replace top-level keys."""
+    return {
+        "system": 0,
+        "role": "variant",
+        "task": "test",
+        "model": deepcopy(MODELS[family]),
+        "loss": "cross_entropy",
+        "precision": "float64",
+        "loss_precision": "float64",
+        "optimizer": deepcopy(OPTIMIZERS[optimizer]),
+        "schedule": {"name": "constant", "warmup_steps": 5},
+        "batch": deepcopy(BATCHES[batch]),
+        "budget": 30,
+        "replicas": {"seeds": list(seeds), "split_seeds": [s % 3 for s in seeds], "grid": grid or {}},
+    } | changes

@@ -1,0 +1,122 @@
+"""Slow, obvious twins of the fast paths: dense one-hot inputs, four full positions, one network at a time."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from grokking.data.tasks import Task
+from grokking.models import FAMILIES
+from grokking.models.embedding_mlp import EmbeddingMLP
+from grokking.models.one_hot_mlp import OneHotMLP
+from grokking.models.transformer import Block, Transformer
+from grokking.training.batches import Batches
+from grokking.training.experiment import Replica
+from grokking.training.seeds import INITIALISATION, stream
+
+
+def operation_table(name: str, n: int) -> set[tuple[int, int, int]]:
+    """All equations (a, b, c) of an operation by trying every answer."""
+    holds = {
+        "add": lambda a, b, c: (a + b - c) % n == 0,
+        "subtract": lambda a, b, c: (a - b - c) % n == 0,
+        "multiply": lambda a, b, c: (a * b - c) % n == 0,
+        "divide": lambda a, b, c: b != 0 and (c * b - a) % n == 0,
+    }[name]
+    every = range(n)
+    return {(a, b, c) for a in every for b in every for c in every if holds(a, b, c)}
+
+
+def one_hot_logits(model: OneHotMLP, a: Tensor, b: Tensor) -> Tensor:
+    """The dense product of the one-hot input with the whole first weight matrix."""
+    dtype = model.first.weight.dtype
+    x = torch.cat([one_hot(a, model.tokens), one_hot(b, model.tokens)], dim=1).to(dtype)
+    x = model.activation(model.first_scale * model.first(x))
+    for layer in model.layers[:-1]:
+        x = model.activation(layer(x))
+    return model.layers[-1](x)
+
+
+def embedding_logits(model: EmbeddingMLP, a: Tensor, b: Tensor) -> Tensor:
+    """Embed every example, combine, then the dense layers."""
+    first, second = model.embedding[0][a], model.embedding[-1][b]
+    x = first + second if model.config.combine == "sum" else torch.cat([first, second], dim=1)
+    for layer in [model.first, *model.layers[:-1]]:
+        x = model.activation(layer(x))
+    return model.layers[-1](x)
+
+
+def transformer_hidden(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
+    """All four positions of every example through every layer, with a causal mask: (B, 4, D)."""
+    tokens = torch.stack([a, torch.full_like(a, model.tokens), b, torch.full_like(a, model.tokens + 1)], 1)
+    x = model.token[tokens] + model.position
+    for block in model.blocks:
+        x = _plain_block(block, x)
+    return x
+
+
+def transformer_logits(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
+    return model.unembedding(model.last_norm(transformer_hidden(model, a, b)[:, -1]))
+
+
+def _plain_block(block: Block, x: Tensor) -> Tensor:
+    def norm(layer: torch.nn.Module, when: str, y: Tensor) -> Tensor:
+        return layer(y) if block.norm == when else y
+
+    x = norm(block.attention_norm, "post", x + _plain_attention(block, norm(block.attention_norm, "pre", x)))
+    inner = block.activation(block.up(norm(block.mlp_norm, "pre", x)))
+    return norm(block.mlp_norm, "post", x + block.down(inner))
+
+
+def _plain_attention(block: Block, x: Tensor) -> Tensor:
+    key, value = block.key_value(x).chunk(2, dim=-1)
+    heads = [y.unflatten(-1, (block.heads, -1)).transpose(1, 2) for y in (block.query(x), key, value)]
+    attended = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
+    return block.output(attended.transpose(1, 2).flatten(2))
+
+
+LOGITS = {
+    "one_hot_mlp": one_hot_logits,
+    "embedding_mlp": embedding_logits,
+    "transformer": transformer_logits,
+}
+
+
+class SequentialTrainer:
+    """One replica with torch.optim and the plain model; its batches come from the engine's own sampler."""
+
+    def __init__(self, replica: Replica, task: Task) -> None:
+        self.config = replica.config
+        torch.manual_seed(stream(replica.seed, INITIALISATION))
+        self.model = FAMILIES[self.config.model.family](self.config.model, task.sizes).double()
+        self.columns = {c: torch.tensor(task.equations[c].to_numpy()) for c in "abc"}
+        train = torch.tensor(np.flatnonzero(task.train_mask(replica.split_seed)))
+        self.batches = Batches(self.config.batch, train[None], [replica.seed])
+        self.optimizer = _torch_optimizer(self.config.optimizer, self.model)
+
+    def update(self, step: int) -> float:
+        index = self.batches.next()[0]
+        a, b, c = (self.columns[name][index] for name in "abc")
+        logits = LOGITS[self.config.model.family](self.model, a, b)
+        loss = _plain_loss(self.config.loss, logits, c)
+        warmup = self.config.schedule.warmup_steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.optimizer.learning_rate * (min(1.0, step / warmup) if warmup else 1.0)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def _plain_loss(name: str, logits: Tensor, answer: Tensor) -> Tensor:
+    if name == "cross_entropy":
+        return torch.nn.functional.cross_entropy(logits, answer)
+    return torch.nn.functional.mse_loss(logits, one_hot(answer, logits.shape[1]).to(logits.dtype))
+
+
+def _torch_optimizer(config, model: torch.nn.Module) -> torch.optim.Optimizer:
+    common = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.name == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=config.momentum, **common)
+    adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+    return adam(model.parameters(), betas=(config.beta1, config.beta2), eps=config.epsilon, **common)

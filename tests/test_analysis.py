@@ -1,0 +1,112 @@
+"""Censored medians by hand, summaries, the comparison and the pages made of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokking.analysis import pages, results
+from grokking.analysis.published import PUBLISHED
+from grokking.analysis.survival import median
+
+
+@pytest.mark.parametrize(
+    ("times", "observed", "expected"),
+    [
+        ([10, 20, 30], [1, 1, 1], 20),
+        ([10, 20, 30, 40], [1, 1, 1, 1], 20),
+        ([10, 20, 99, 99], [1, 1, 0, 0], 20),
+        ([10, 99, 99], [1, 0, 0], None),
+        ([99, 99], [0, 0], None),
+        # censored at 15: survival 3/4 after 10, then 3/4 * 1/2 after 20
+        ([10, 15, 20, 30], [1, 0, 1, 1], 20),
+    ],
+)
+def test_kaplan_meier_median_by_hand(times, observed, expected):
+    assert median(np.array(times, float), np.array(observed, bool)) == expected
+
+
+def replica_rows(steps, budget=1000, experiment="wide_mlp", **columns):
+    """A table as `train` writes it, for replicas that generalised at `steps` (None: censored)."""
+    rows = [
+        {
+            "replica": i,
+            "seed": i,
+            "split_seed": i,
+            "system": 2,
+            "role": "reproduction",
+            "task": "t",
+            "budget": budget,
+            "model.alpha": 0.0,
+            "memorization_step": 20.0,
+            "generalization_step": np.nan if step is None else float(step),
+            "observed": step is not None,
+            "steps_run": budget if step is None else step + 500,
+            "final_validation_accuracy": 0.5 if step is None else 1.0,
+            "examples": 10,
+            "flops": 10,
+            "seconds": 1.0,
+        }
+        for i, step in enumerate(steps)
+    ]
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def test_summary_never_drops_or_averages_a_censored_replica():
+    whole = results.summary(replica_rows([100, None, None]))
+    assert (whole["n"], whole["generalized"], whole["median_step"]) == (3, 1, None)
+    assert results.summary(replica_rows([100, 300, None]))["median_step"] == 300
+    assert results.summary(replica_rows([100, 300, None]))["last_step"] == 300
+
+
+def test_grokking_is_claimed_from_three_times_memorisation_on():
+    assert results.summary(replica_rows([59, 60, None]))["grokked"] == 1
+
+
+def test_results_are_the_same_but_for_timing():
+    tables = {"wide_mlp": replica_rows([100, 200])}
+    slower = {"wide_mlp": replica_rows([100, 200], seconds=9.0)}
+    first, second = results.results(tables, {}), results.results(slower, {})
+    assert first["experiments"] == second["experiments"]
+    assert first["timing"] != second["timing"]
+
+
+def test_grid_points_and_map():
+    parts = [
+        replica_rows([100 * (1 + i + j)], **{"model.alpha": alpha, "optimizer.weight_decay": decay})
+        for i, alpha in enumerate((0.0, 0.5))
+        for j, decay in enumerate((0.1, 1.0))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    assert results.grid_map(replica_rows([1, 2])) is None
+    assert results.grid_map(table).to_numpy().tolist() == [[100, 200], [200, 300]]
+    points = results.results({"g": table}, {})["experiments"]["g"]["grid"]
+    assert points["model.alpha=0.5, optimizer.weight_decay=0.1"]["median_step"] == 200
+
+
+def test_comparison_and_its_markdown():
+    tables = {"wide_mlp": replica_rows([100, 200, 400])}
+    comparison = results.comparison(results.results(tables, {}))
+    (row,) = comparison.to_dict("records")
+    assert row["our median (range)"] == "200 (100–400)"
+    assert row["times faster"] == "73.0"
+    assert row["generalised"] == "3 of 3"
+    assert "[14,600](https://" in pages.markdown(comparison)
+
+
+def test_comparison_of_a_system_that_did_not_generalise():
+    tables = {"numpy_mlp_momentum": replica_rows([None, None])}
+    (row,) = results.comparison(results.results(tables, {})).to_dict("records")
+    assert (row["published steps"], row["our median (range)"], row["times faster"]) == ("> 40,000", "> 1,000", "—")
+
+
+def test_table_between_markers_is_replaced_and_read_back():
+    page = f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n"
+    once = pages.with_table(page, "| a |\n")
+    assert pages.between_markers(once) == "| a |\n"
+    assert pages.with_table(once, "| a |\n") == once
+    assert (once.startswith("before\n"), once.endswith("\nafter\n")) == (True, True)
+    assert pages.with_table("no markers", "| a |\n") == "no markers"
+
+
+def test_every_system_is_compared():
+    assert {p.system for p in PUBLISHED} == {0, 1, 2, 3, 4}

@@ -1,0 +1,147 @@
+"""Mistakes in params.yaml: one line with the key, the value, the rule and the way out."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from examples import experiment
+from ruamel.yaml import YAML
+
+from grokking.config import ConfigError, entry, load, read_params
+from grokking.data import tasks
+from grokking.data.tasks import TaskConfig
+from grokking.training.experiment import expand
+
+TASK = {
+    "operation": "add",
+    "modulus": 11,
+    "labels": "exact",
+    "label_seed": 0,
+    "split": "random",
+    "train_fraction": 0.5,
+    "split_seeds": [0],
+}
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_fraction": 1.3}, "`tasks.t.train_fraction` must lie in (0, 1), but got 1.3"),
+        ({"train_fraction": "0.3"}, "`tasks.t.train_fraction` should be a valid number, but got '0.3'"),
+        ({"operation": "plus"}, "must be one of add, subtract, multiply, divide, but got 'plus'"),
+        ({"modulo": 11}, "`tasks.t.modulo` is unknown; known keys here: operation, modulus,"),
+        ({"modulus": 9.5}, "`tasks.t.modulus` should be a valid integer"),
+        ({"modulus": True}, "`tasks.t.modulus` should be a valid integer"),
+        ({"split_seeds": [0, 0]}, "`tasks.t.split_seeds` must be a list of distinct seeds"),
+        ({"split_seeds": [0, -1]}, "`tasks.t.split_seeds.1` must lie in [0, 2^31), but got -1"),
+    ],
+)
+def test_task_errors(change, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(TaskConfig, TASK | change, "tasks.t")
+
+
+def test_missing_key_is_named():
+    without = {key: value for key, value in TASK.items() if key != "modulus"}
+    with pytest.raises(ConfigError, match=r"`tasks\.t\.modulus` is missing"):
+        load(TaskConfig, without, "tasks.t")
+
+
+def test_division_needs_a_prime():
+    config = load(TaskConfig, TASK | {"operation": "divide", "modulus": 96}, "tasks.t")
+    with pytest.raises(ConfigError, match=re.escape("division needs a prime modulus, but got 96 = 2 * 48")):
+        tasks.build(config, "tasks.t")
+
+
+def test_empty_part_is_refused():
+    config = load(TaskConfig, TASK | {"modulus": 2, "train_fraction": 0.1}, "tasks.t")
+    with pytest.raises(ConfigError, match="leaves no training or no validation equation"):
+        tasks.build(config, "tasks.t")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": {"name": "adan"}}, "`e.optimizer` must be one of 'sgd', 'adam', 'adamw', but got 'adan'"),
+        ({"optimizer": {"learning_rate": 0.1}}, "`e.optimizer` is missing or incomplete"),
+        ({"loss": "hinge"}, "`e.loss` must be one of cross_entropy, mean_squared_error, but got 'hinge'"),
+        ({"budget": 0}, "`e.budget` must be a whole number of at least 1, but got 0"),
+        ({"bugdet": 10}, "`e.bugdet` is unknown"),
+        ({"batch": {"sampling": "full", "size": 3}}, "`e.batch.size` is unknown; known keys here: sampling"),
+        ({"replicas": {"seeds": [0, 1], "split_seeds": [0], "grid": {}}}, "needs as many `split_seeds` as `seeds`"),
+        ({"replicas": {"seeds": [0], "split_seeds": [0]}}, "`e.replicas.grid` is missing"),
+    ],
+)
+def test_experiment_errors(change, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        expand(experiment() | change, "e")
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"optimizer.weight_deacy": [0.1]}, "`e.optimizer.weight_deacy` is unknown; known keys here: name, learning_rate"),
+        ({"optimizer.learning_rate": [0.1, -1.0]}, "`e.optimizer.learning_rate` must be above 0, but got -1.0"),
+        ({"model.alpha": ["x"]}, "`e.model.alpha` should be a valid number, but got 'x'"),
+    ],
+)
+def test_grid_errors_name_the_key(grid, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        expand(experiment(grid=grid), "e")
+
+
+def test_grid_is_every_point_with_every_pair_of_seeds():
+    grid = {"optimizer.learning_rate": [0.1, 0.2], "model.alpha": [0.0, 0.5]}
+    replicas = expand(experiment(seeds=(4, 5), grid=grid), "e")
+    found = [(r.config.optimizer.learning_rate, r.config.model.alpha, r.seed) for r in replicas]
+    assert found == [(lr, alpha, seed) for lr in (0.1, 0.2) for alpha in (0.0, 0.5) for seed in (4, 5)]
+    assert [r.index for r in replicas] == list(range(8))
+
+
+def test_numpy_family_refuses_other_optimizers():
+    with pytest.raises(ConfigError, match="use family `one_hot_mlp` for any other"):
+        expand(experiment("numpy_mlp", "adamw"), "e")
+
+
+def test_heads_must_divide_the_width():
+    mapping = experiment("transformer")
+    mapping["model"]["heads"] = 3
+    with pytest.raises(ConfigError, match="`heads` must divide `width`, but got width 16 and heads 3"):
+        expand(mapping, "e")
+
+
+def test_every_entry_of_params_yaml_loads():
+    params = read_params(ROOT / "params.yaml")
+    for name, mapping in params["tasks"].items():
+        load(TaskConfig, mapping, f"tasks.{name}")
+    for section in ("experiments", "published"):
+        for name, mapping in params[section].items():
+            (task,) = {replica.config.task for replica in expand(mapping, f"{section}.{name}")}
+            assert set(mapping["replicas"]["split_seeds"]) <= set(entry(params, "tasks", task)["split_seeds"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "message"),
+    [
+        ("split", {"tasks": {"t": TASK | {"train_fraction": 2}}}, "`tasks.t.train_fraction` must lie in (0, 1), but got 2"),
+        ("split", {"tasks": {"t": TASK | {"operation": "divide", "modulus": 15}}}, "but got 15 = 3 * 5"),
+        ("split", {"tasks": {"u": TASK}}, "`tasks.t` is not in params.yaml; known: u"),
+        ("train", {"experiments": {"t": experiment(task="gone")}}, "`tasks.gone` is not in params.yaml; known: t"),
+        ("train", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro split@t` first"),
+        ("split", {"experimets": {}}, "must hold the sections tasks, experiments, published, studies"),
+    ],
+)
+def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, change, message, tmp_path):
+    sections = {"tasks": {"t": TASK}, "experiments": {}, "published": {}, "studies": {}} | change
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(sections, file)
+    command = [sys.executable, "-m", f"pipelines.{stage}", "t"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

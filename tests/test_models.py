@@ -1,0 +1,151 @@
+"""Families against their plain forms in float64, lookups, causality, and the network by hand."""
+
+import numpy as np
+import pytest
+import torch
+from examples import MODELS, experiment
+from reference import LOGITS, transformer_hidden
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.functional import one_hot
+from torch.testing import assert_close
+
+from grokking.data.tasks import Sizes
+from grokking.models import FAMILIES, numpy_mlp
+from grokking.models.lookup import rows
+from grokking.training.experiment import expand
+from grokking.training.loop import learner
+from grokking.training.losses import cross_entropy
+from grokking.training.replicas import TorchReplicas
+
+SIZES = Sizes(tokens=11, classes=7)
+A, B = (torch.randint(11, (60,), generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+
+VARIANTS = [
+    ("one_hot_mlp", {}),
+    ("one_hot_mlp", {"activation": "square", "initialisation": "he_normal", "hidden_widths": [24]}),
+    ("embedding_mlp", {}),
+    ("embedding_mlp", {"tables": "separate", "combine": "sum", "hidden_widths": [16]}),
+    ("embedding_mlp", {"tables": "separate"}),
+    ("embedding_mlp", {"combine": "sum"}),
+    ("transformer", {}),
+    ("transformer", {"norm": "post", "layers": 3}),
+    ("transformer", {"norm": "none", "layers": 1, "activation": "gelu"}),
+]
+
+
+def build(family, change):
+    mapping = experiment(family)
+    mapping["model"] |= change
+    torch.manual_seed(0)
+    return FAMILIES[family](expand(mapping, "e")[0].config.model, SIZES).double()
+
+
+@pytest.mark.parametrize(("family", "change"), VARIANTS)
+def test_logits_and_gradients_equal_the_plain_form(family, change):
+    model = build(family, change)
+    fast, plain = model(A, B), LOGITS[family](model, A, B)
+    assert fast.shape == (60, 7)
+    assert_close(fast, plain, rtol=1e-12, atol=1e-12)
+    parameters = list(model.parameters())
+    weights = torch.randn(60, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    # the plain transformer projects queries at positions whose output the answer never uses
+    pairs = zip(
+        torch.autograd.grad((fast * weights).sum(), parameters, allow_unused=True),
+        torch.autograd.grad((plain * weights).sum(), parameters, allow_unused=True),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_init_scale_multiplies_every_parameter(family):
+    plain, scaled = build(family, {}), build(family, {"init_scale": 0.5})
+    for first, second in zip(plain.parameters(), scaled.parameters(), strict=True):
+        assert_close(0.5 * first, second)
+
+
+def test_alpha_scales_the_first_pre_activations():
+    """For ReLU, which is positively homogeneous, N^-alpha inside equals N^-alpha on the hidden layer."""
+    one, scaled = (build("one_hot_mlp", {"hidden_widths": [16], "alpha": alpha}) for alpha in (0.0, 0.5))
+    bias = one.layers[-1].bias
+    assert_close(scaled(A, B) - bias, (one(A, B) - bias) / 16**0.5)
+
+
+def test_the_future_does_not_reach_the_past():
+    """Gradients of an earlier position with respect to later tokens' embeddings are exactly zero."""
+    model = build("transformer", {})
+    for position in range(4):
+        hidden = transformer_hidden(model, A[:1], B[:1])[0, position].sum()
+        (gradient,) = torch.autograd.grad(hidden, model.position)
+        assert (gradient[position + 1 :] == 0).all()
+        assert (gradient[: position + 1] != 0).any(dim=1).all()
+
+
+def test_rows_equal_one_hot_products_under_vmap():
+    tables = torch.randn(3, 11, 4, dtype=torch.float64, requires_grad=True)
+    index = torch.stack([A, B, A + 0])
+    looked_up = vmap(rows)(tables, index)
+    product = one_hot(index, 11).double() @ tables
+    assert_close(looked_up, product)
+    shared = vmap(rows, in_dims=(0, None))(tables, A)
+    assert_close(shared, one_hot(A, 11).double() @ tables)
+    weights = torch.randn_like(product)
+    ours = torch.autograd.grad((looked_up * weights).sum(), tables)[0]
+    assert_close(ours, torch.autograd.grad((product * weights).sum(), tables)[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stacked_models_give_each_models_logits(family):
+    models = [build(family, {"init_scale": scale}) for scale in (1.0, 0.3)]
+    stacked = vmap(lambda p, b, x, y: functional_call(models[0], (p, b), (x, y)), in_dims=(0, 0, None, None))
+    logits = stacked(*stack_module_state(models), A, B)
+    for position, model in enumerate(models):
+        assert_close(logits[position], model(A, B), rtol=1e-12, atol=1e-12)
+
+
+def twin_of(parameters):
+    """The torch model with the NumPy network's parameters."""
+    mapping = experiment("one_hot_mlp")
+    mapping["model"] |= {"alpha": 0.0}
+    torch.manual_seed(0)
+    model = FAMILIES["one_hot_mlp"](expand(mapping, "e")[0].config.model, SIZES).double()
+    names = [name for name, _ in model.named_parameters()]
+    state = zip(names, parameters.values(), strict=True)
+    model.load_state_dict({name: torch.tensor(value) for name, value in state}, strict=False)
+    return model
+
+
+def test_backpropagation_by_hand_equals_autograd():
+    """In float64 to 1e-10."""
+    config = expand(experiment("numpy_mlp", "sgd"), "e")[0].config.model
+    parameters = numpy_mlp.initialise(config, SIZES, seed=0, dtype="float64")
+    answer = (A + B) % 7
+    passed = numpy_mlp.forward(parameters, A.numpy(), B.numpy())
+    delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy())
+    by_hand = numpy_mlp.backward(parameters, passed, delta, A.numpy(), B.numpy())
+
+    model = twin_of(parameters)
+    cross_entropy(model(A, B), answer).mean().backward()
+    for name, parameter in zip(parameters, model.parameters(), strict=True):
+        np.testing.assert_allclose(by_hand[name], parameter.grad.numpy(), rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):
+    """The same batches, momentum and L2 over 200 steps, in float64."""
+    by_hand = expand(experiment("numpy_mlp", "sgd", "with_replacement", seeds=(2,)), "e")
+    mapping = experiment("one_hot_mlp", "sgd", "with_replacement", seeds=(2,))
+    mapping["model"] |= {"alpha": 0.0}
+    ours, twin = learner(by_hand, tiny_task, "cpu"), TorchReplicas(expand(mapping, "e"), tiny_task, "cpu")
+    for name, value in zip(twin.parameters, ours.snapshot(0).values(), strict=True):
+        twin.parameters[name] = torch.tensor(value)[None].requires_grad_()
+    for step in range(1, 201):
+        ours.update(step)
+        twin.update(step)
+        if step % 10 == 0:
+            for metric in ("train_loss", "validation_loss", "weight_norm"):
+                assert_close(ours.evaluate()[metric], twin.evaluate()[metric], rtol=1e-9, atol=0)
+
+
+def test_examples_hold_every_family():
+    assert set(MODELS) == {*FAMILIES, "numpy_mlp"}

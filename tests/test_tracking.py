@@ -1,0 +1,180 @@
+"""MLflow as a view: published twice is published once, refilled from files, streamed, never blocking."""
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import make_task
+from examples import experiment
+
+from grokking import figures
+from grokking.tracking import identity, store, stream
+from grokking.tracking.publish import Trained, publish
+from grokking.training import history
+from grokking.training.experiment import expand
+from grokking.training.loop import train
+
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own dependencies warn
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Path:
+    """A store created once; creating one takes seconds, copying it does not."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        store.connect()
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def client(migrated, tmp_path, monkeypatch):
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(migrated, tmp_path / "mlruns" / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return store.connect()
+
+
+@pytest.fixture(scope="session")
+def replicas():
+    return expand(experiment(seeds=(0, 1), budget=12), "e")
+
+
+@pytest.fixture(scope="session")
+def trained(replicas, tmp_path_factory) -> Trained:
+    folder, task = tmp_path_factory.mktemp("runs") / "small", make_task()
+    evaluations = [e for replica in replicas for e in train([replica], task, "cpu")]
+    table = history.save(folder, replicas, evaluations, task)
+    figures.curves(history.history_table(evaluations), table, "small", folder / "curves.png")
+    split = store.Split("test", folder, "0" * 32 + ".dir")
+    return Trained("small", "experiments", folder, split, folder / "curves.png")
+
+
+def rows(root: Path) -> dict[str, int]:
+    """How many rows each table of the store has."""
+    with closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as connection:
+        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
+
+
+def runs_of(client):
+    return client.search_runs([store.experiment_id(client, identity.KIND)])
+
+
+def test_everything_is_there_for_every_run(client, trained):
+    assert publish(client, trained, figures.curves)
+    runs = {run.info.run_name: run for run in runs_of(client)}
+    assert set(runs) == {"small", "small / replica 0 seed 0", "small / replica 1 seed 1"}
+    parent = runs.pop("small")
+    table, curves = trained.table("replicas"), trained.table("history")
+    for run in [parent, *runs.values()]:
+        assert run.info.status == "FINISHED"
+        assert run.data.params["optimizer.learning_rate"] == "0.01"
+        assert {"system", "family", "stage", "fingerprint", "experiment"} <= set(run.data.tags)
+        (dataset,) = run.inputs.dataset_inputs
+        assert dataset.dataset.digest == trained.split.digest
+        assert client.list_artifacts(run.info.run_id, "figures")
+    for replica, child in enumerate(runs.values()):
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        replica = int(child.data.tags["replica"])
+        points = client.get_metric_history(child.info.run_id, "validation_loss")
+        own = curves[curves["replica"] == replica]
+        assert [(p.step, p.value) for p in points] == list(zip(own["step"], own["validation_loss"], strict=True))
+        assert child.data.metrics["steps_run"] == table["steps_run"][replica]
+    names = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"history.parquet", "replicas.parquet", "run.json"} <= names
+
+
+def test_publishing_twice_adds_nothing(client, trained, tmp_path):
+    publish(client, trained, figures.curves)
+    before = rows(tmp_path)
+    assert not publish(client, trained, figures.curves)
+    (parent,) = [r for r in runs_of(client) if r.info.run_name == "small"]
+    client.delete_tag(parent.info.run_id, "published")  # as after a crash half-way: everything is sent again
+    assert publish(client, trained, figures.curves)
+    assert rows(tmp_path) == before
+
+
+def test_streamed_evaluations_are_part_of_what_is_published(client, trained, replicas, tmp_path, monkeypatch):
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
+    monkeypatch.setattr(stream, "STREAM_EVERY_SECONDS", 0.2)
+    fingerprint = trained.run()["fingerprint"]
+    with stream.Stream("small", "experiments", replicas, fingerprint) as streaming:
+        for evaluation in train(replicas[:1], make_task(), "cpu"):
+            streaming.send(evaluation)
+        deadline = time.monotonic() + 30
+        while not _points(client) and time.monotonic() < deadline:
+            time.sleep(0.2)
+    assert {run.info.status for run in runs_of(client)} == {"RUNNING"}
+    assert _points(client) == len(trained.table("history").query("replica == 0"))
+    publish(client, trained, figures.curves)
+    assert {run.info.status for run in runs_of(client)} == {"FINISHED"}
+    assert _points(client) == len(trained.table("history").query("replica == 0"))
+
+
+def _points(client) -> int:
+    """Points of validation loss of replica 0."""
+    runs = [run for run in runs_of(client) if run.data.tags.get("replica") == "0"]
+    return sum(len(client.get_metric_history(run.info.run_id, "validation_loss")) for run in runs)
+
+
+def test_a_store_in_trouble_costs_only_the_view(replicas, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
+    with stream.Stream("small", "experiments", replicas, "f" * 32) as streaming:
+        started = time.monotonic()
+        for evaluation in train(replicas[:1], make_task(), "cpu"):
+            streaming.send(evaluation)
+        assert time.monotonic() - started < 10
+        streaming.thread.join(timeout=60)
+    assert "small: not streamed to MLflow" in capsys.readouterr().err
+
+
+def test_runs_of_dead_processes_are_reaped(client):
+    experiment_id = store.experiment_id(client, identity.KIND)
+    tags = {"host": stream.socket.gethostname()}
+    dead = client.create_run(experiment_id, tags=tags | {"pid": str(2**22 + 1)})
+    alive = client.create_run(experiment_id, tags=tags | {"pid": str(os.getpid())})
+    stream.reap(client)
+    assert client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert client.get_run(alive.info.run_id).info.status == "RUNNING"
+
+
+def test_infinite_metrics_are_left_out(client):
+    run = client.create_run(store.experiment_id(client, identity.KIND))
+    store.log_points(client, run.info.run_id, [(0, {"loss": float("inf"), "norm": 1.0, "none": None})])
+    assert client.get_run(run.info.run_id).data.metrics == {"norm": 1.0}
+
+
+def test_four_processes_create_one_store(tmp_path, monkeypatch):
+    """Without the lock all four fail and the database stays broken."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_create_run) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    client = store.connect()
+    assert len(client.search_runs([store.experiment_id(client, "race")])) == 4
+
+
+def _create_run() -> None:
+    client = store.connect()
+    client.create_run(store.experiment_id(client, "race"))
+
+
+def test_queued_dvc_experiment_writes_to_the_repository_store(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(Path(__file__).parent)
+    assert store.tracking_uri() == f"sqlite:///{tmp_path.resolve()}/mlruns/mlflow.db"

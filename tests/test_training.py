@@ -1,0 +1,176 @@
+"""Optimizers in lockstep with torch.optim, schedules, batches, events, and the loop's stopping."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_task
+from examples import experiment
+from torch.testing import assert_close
+
+from grokking.training import events, history
+from grokking.training.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
+from grokking.training.events import Watch, evaluation_steps, first_crossing, sustained_crossing
+from grokking.training.experiment import expand
+from grokking.training.loop import train
+from grokking.training.optimizers import OPTIMIZERS
+from grokking.training.schedules import ScheduleConfig, factor
+from grokking.training.workers import stacks, train_all
+
+ADAM = {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
+PAIRS = [
+    ("sgd", {"momentum": 0.0}, lambda p, c: torch.optim.SGD(p, **c)),
+    ("sgd", {"momentum": 0.9}, lambda p, c: torch.optim.SGD(p, momentum=0.9, **c)),
+    ("adam", ADAM, lambda p, c: torch.optim.Adam(p, betas=(0.9, 0.98), **c)),
+    ("adamw", ADAM, lambda p, c: torch.optim.AdamW(p, betas=(0.9, 0.98), **c)),
+]
+
+
+@pytest.mark.parametrize(("name", "own", "torch_optimizer"), PAIRS)
+def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
+    """Three replicas with their own rates and decays on random gradients, parameters after every step."""
+    random = torch.Generator().manual_seed(0)
+    rates, decays = [0.1, 0.01, 0.003], [0.0, 0.1, 1.0]
+    stacked = torch.randn(3, 5, 4, dtype=torch.float64, generator=random)
+    singles = [stacked[r].clone().requires_grad_() for r in range(3)]
+    pairs = zip(rates, decays, strict=True)
+    theirs = [torch_optimizer([p], {"lr": lr, "weight_decay": wd}) for p, (lr, wd) in zip(singles, pairs, strict=True)]
+    values = {"learning_rate": rates, "weight_decay": decays} | {k: [v] * 3 for k, v in own.items()}
+    values = {key: torch.tensor(value, dtype=torch.float64).view(3, 1, 1) for key, value in values.items()}
+    state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state}
+    for step in range(1, 21):
+        gradient = torch.randn(3, 5, 4, dtype=torch.float64, generator=random)
+        OPTIMIZERS[name].update(stacked, gradient, state, step, values)
+        for replica, optimizer in enumerate(theirs):
+            singles[replica].grad = gradient[replica].clone()
+            optimizer.step()
+            assert_close(stacked[replica], singles[replica].detach(), rtol=1e-12, atol=1e-13)
+
+
+def test_schedules_at_known_steps():
+    warm, cosine = ScheduleConfig("constant", 10), ScheduleConfig("cosine", 10)
+    assert [factor(warm, step, 100) for step in (1, 5, 10, 11, 100)] == [0.1, 0.5, 1.0, 1.0, 1.0]
+    assert factor(cosine, 10, 110) == 1.0
+    assert factor(cosine, 60, 110) == pytest.approx(0.5)
+    assert factor(cosine, 110, 110) == pytest.approx(0, abs=1e-15)
+    assert factor(ScheduleConfig("cosine", 0), 25, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_batch_is_at_most_half_the_training_set():
+    assert batch_size(MinibatchConfig("with_replacement", 512), 4656) == 512
+    assert batch_size(MinibatchConfig("with_replacement", 512), 78) == 39
+    assert batch_size(FullBatchConfig("full"), 78) == 78
+
+
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+def test_a_replicas_batches_depend_on_its_seed_alone(sampling):
+    train_RN = torch.arange(120).view(3, 40)
+    config = MinibatchConfig(sampling, 8)
+    three, one = Batches(config, train_RN, [5, 6, 7]), Batches(config, train_RN[1:2], [6])
+    for step in range(17):
+        if step == 8:
+            three.keep([1, 2])
+        position = 1 if step < 8 else 0
+        assert torch.equal(three.next()[position], one.next()[0])
+
+
+def test_evaluation_grid_is_dense_then_within_two_percent():
+    for budget in (1, 49, 50, 1234, 10**6):
+        steps = evaluation_steps(budget)
+        assert steps[0] == 0
+        assert steps[-1] == budget
+        assert all(later - step <= max(1, 0.02 * step) for step, later in zip(steps, steps[1:], strict=False))
+    assert len(evaluation_steps(10**8)) <= 1000  # what MLflow's charts can take, without thinning out
+
+
+def test_events_by_hand():
+    steps = np.array([0, 10, 20, 30, 400, 530, 531, 600])
+    spike = np.array([0.1, 0.995, 0.2, 0.99, 0.986, 1.0, 1.0, 1.0])
+    assert first_crossing(steps, spike) == 10
+    assert sustained_crossing(steps, spike) == 30
+    assert sustained_crossing(steps, np.minimum(spike, 0.98)) is None
+    late_dip = np.array([0.1, 0.1, 0.99, 1.0, 1.0, 0.5, 0.5, 0.5])  # after the trial of 20, which ends at 520
+    assert sustained_crossing(steps, late_dip) == 20
+    short = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.99])  # on trial when training ended
+    assert sustained_crossing(steps, short) == 600
+
+
+def test_watch_agrees_with_the_definition():
+    """On random walks around the threshold the watch fires at the end of the crossing's trial."""
+    random = np.random.default_rng(0)
+    steps = np.array(evaluation_steps(5000))
+    fired = 0
+    for _ in range(300):
+        accuracy = np.clip(0.99 + random.normal(0, 0.004, len(steps)).cumsum() / 5 * random.choice([-1, 1]), 0, 1)
+        watch = Watch()
+        ended = next((i for i, s in enumerate(steps) if watch.sustained(int(s), float(accuracy[i]))), None)
+        event = sustained_crossing(steps, accuracy)
+        if ended is None:
+            assert event is None or events.trial_end(event) >= steps[-1]
+        else:
+            fired += 1
+            assert event == watch.candidate
+            assert steps[ended - 1] < events.trial_end(event) <= steps[ended]
+    assert 50 < fired < 300
+
+
+def test_training_stops_when_generalisation_is_sustained_and_at_the_budget():
+    """One replica learns a + b mod 23 and leaves; one with a tiny learning rate stays to the end."""
+    task = make_task(modulus=23, train_fraction=0.8)
+    grid = {"optimizer.learning_rate": [1e-2, 1e-6]}
+    mapping = experiment(grid=grid, budget=700, loss="mean_squared_error")
+    mapping["model"] |= {"hidden_widths": [128], "activation": "square", "alpha": 0.0}
+    mapping["optimizer"]["weight_decay"] = 1.0
+    replicas = expand(mapping, "e")
+    evaluations = list(train(replicas, task, "cpu"))
+    fast, slow = history.replica_table(replicas, evaluations, task).to_dict("records")
+    assert fast["observed"]
+    assert events.trial_end(fast["generalization_step"]) <= fast["steps_run"] < 700
+    assert fast["examples"] == fast["generalization_step"] * round(0.8 * 23**2)
+    assert not slow["observed"]
+    assert slow["steps_run"] == 700
+    assert [e.parameters is not None for e in evaluations].count(True) == 2
+
+
+def test_a_diverged_replica_is_stopped_and_censored(tiny_task):
+    grid = {"optimizer.learning_rate": [1e30, 1e-2]}
+    mapping = experiment(optimizer="sgd", grid=grid, loss="mean_squared_error", precision="float32")
+    replicas = expand(mapping, "e")
+    table = history.replica_table(replicas, list(train(replicas, tiny_task, "cpu")), tiny_task)
+    assert table["steps_run"].tolist()[0] < 30
+    assert table["steps_run"].tolist()[1] == 30
+    assert not table["observed"].any()
+
+
+@pytest.mark.parametrize("family", ["one_hot_mlp", "numpy_mlp"])
+def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
+    """Histories and last parameters are bitwise equal with one process and with two."""
+    replicas = expand(experiment(family, "sgd", "with_replacement", seeds=(0, 1, 2), precision="float32"), "e")
+    runs = []
+    for processes in ("1", "2"):
+        monkeypatch.setenv("GROKKING_PROCESSES", processes)
+        monkeypatch.setenv("GROKKING_DEVICE", "cpu")
+        seen = []
+        runs.append(train_all(replicas, tiny_task, [seen.append]))
+        assert len(seen) <= len(runs[-1])
+    assert history.history_table(runs[0]).equals(history.history_table(runs[1]))
+    for first, second in zip(*runs, strict=True):
+        for name, value in (first.parameters or {}).items():
+            assert (value == second.parameters[name]).all()
+
+
+def test_stacks_hold_replicas_that_differ_in_values_only():
+    grid = {"model.hidden_widths": [[8], [16]], "optimizer.learning_rate": [0.1, 0.2], "model.alpha": [0.0, 0.5]}
+    groups = stacks(expand(experiment(seeds=(0, 1), grid=grid), "e"))
+    assert [len(group) for group in groups] == [8, 8]
+    for group in groups:
+        assert len({replica.config.model.hidden_widths for replica in group}) == 1
+
+
+def test_fingerprint_tells_configurations_and_data_apart(tiny_task):
+    replicas, others = expand(experiment(), "e"), expand(experiment(budget=31), "e")
+    own = history.fingerprint(replicas, tiny_task)
+    assert own == history.fingerprint(expand(experiment(), "e"), make_task())
+    assert own != history.fingerprint(others, tiny_task)
+    assert own != history.fingerprint(replicas, make_task("subtract"))
