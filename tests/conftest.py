@@ -22,6 +22,8 @@ def tiny_task() -> Task:
     return make_task()
 
 
-def make_task(operation: str = "add", modulus: int = 11, labels: str = "exact", train_fraction: float = 0.6) -> Task:
+def make_task(
+    operation: str = "add", modulus: int = 11, labels: str = "exact", train_fraction: float = 0.6
+) -> Task:
     config = TaskConfig(operation, modulus, labels, 0, "random", train_fraction, (0, 1, 2))
     return tasks.build(config, "tasks.test")

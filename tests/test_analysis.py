@@ -96,7 +96,11 @@ def test_comparison_and_its_markdown():
 def test_comparison_of_a_system_that_did_not_generalise():
     tables = {"numpy_mlp_momentum": replica_rows([None, None])}
     (row,) = results.comparison(results.results(tables, {})).to_dict("records")
-    assert (row["published steps"], row["our median (range)"], row["times faster"]) == ("> 40,000", "> 1,000", "—")
+    assert (row["published steps"], row["our median (range)"], row["times faster"]) == (
+        "> 40,000",
+        "> 1,000",
+        "—",
+    )
 
 
 def test_table_between_markers_is_replaced_and_read_back():

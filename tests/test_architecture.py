@@ -58,7 +58,9 @@ def test_library_stays_in_its_place(library, home):
 def test_mlflow_is_imported_lazily():
     for file in MODULES:
         for node in ast.parse(file.read_text()).body:
-            assert "mlflow" not in ast.unparse(node).split(".")[0] or not isinstance(node, ast.Import | ast.ImportFrom)
+            assert "mlflow" not in ast.unparse(node).split(".")[0] or not isinstance(
+                node, ast.Import | ast.ImportFrom
+            )
 
 
 def files_of(module: str) -> list[Path]:
@@ -90,7 +92,9 @@ def test_stage_depends_on_everything_it_imports(stage):
     definition = STAGES[stage].get("do", STAGES[stage])
     deps = [ROOT / dep for dep in definition["deps"] if "$" not in dep]
     for file in reached(ROOT / "pipelines" / f"{stage}.py", DISPLAY_ONLY.get(stage, set())):
-        assert any(file == dep or dep in file.parents for dep in deps), f"{stage} needs {file.relative_to(ROOT)}"
+        assert any(file == dep or dep in file.parents for dep in deps), (
+            f"{stage} needs {file.relative_to(ROOT)}"
+        )
 
 
 def test_training_does_not_depend_on_how_it_is_shown():

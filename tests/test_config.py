@@ -66,13 +66,19 @@ def test_empty_part_is_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"optimizer": {"name": "adan"}}, "`e.optimizer` must be one of 'sgd', 'adam', 'adamw', but got 'adan'"),
+        (
+            {"optimizer": {"name": "adan"}},
+            "`e.optimizer` must be one of 'sgd', 'adam', 'adamw', but got 'adan'",
+        ),
         ({"optimizer": {"learning_rate": 0.1}}, "`e.optimizer` is missing or incomplete"),
         ({"loss": "hinge"}, "`e.loss` must be one of cross_entropy, mean_squared_error, but got 'hinge'"),
         ({"budget": 0}, "`e.budget` must be a whole number of at least 1, but got 0"),
         ({"bugdet": 10}, "`e.bugdet` is unknown"),
         ({"batch": {"sampling": "full", "size": 3}}, "`e.batch.size` is unknown; known keys here: sampling"),
-        ({"replicas": {"seeds": [0, 1], "split_seeds": [0], "grid": {}}}, "needs as many `split_seeds` as `seeds`"),
+        (
+            {"replicas": {"seeds": [0, 1], "split_seeds": [0], "grid": {}}},
+            "needs as many `split_seeds` as `seeds`",
+        ),
         ({"replicas": {"seeds": [0], "split_seeds": [0]}}, "`e.replicas.grid` is missing"),
     ],
 )
@@ -84,8 +90,14 @@ def test_experiment_errors(change, message):
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        ({"optimizer.weight_deacy": [0.1]}, "`e.optimizer.weight_deacy` is unknown; known keys here: name, learning_rate"),
-        ({"optimizer.learning_rate": [0.1, -1.0]}, "`e.optimizer.learning_rate` must be above 0, but got -1.0"),
+        (
+            {"optimizer.weight_deacy": [0.1]},
+            "`e.optimizer.weight_deacy` is unknown; known keys here: name, learning_rate",
+        ),
+        (
+            {"optimizer.learning_rate": [0.1, -1.0]},
+            "`e.optimizer.learning_rate` must be above 0, but got -1.0",
+        ),
         ({"model.alpha": ["x"]}, "`e.model.alpha` should be a valid number, but got 'x'"),
     ],
 )
@@ -127,10 +139,18 @@ def test_every_entry_of_params_yaml_loads():
 @pytest.mark.parametrize(
     ("stage", "change", "message"),
     [
-        ("split", {"tasks": {"t": TASK | {"train_fraction": 2}}}, "`tasks.t.train_fraction` must lie in (0, 1), but got 2"),
+        (
+            "split",
+            {"tasks": {"t": TASK | {"train_fraction": 2}}},
+            "`tasks.t.train_fraction` must lie in (0, 1), but got 2",
+        ),
         ("split", {"tasks": {"t": TASK | {"operation": "divide", "modulus": 15}}}, "but got 15 = 3 * 5"),
         ("split", {"tasks": {"u": TASK}}, "`tasks.t` is not in params.yaml; known: u"),
-        ("train", {"experiments": {"t": experiment(task="gone")}}, "`tasks.gone` is not in params.yaml; known: t"),
+        (
+            "train",
+            {"experiments": {"t": experiment(task="gone")}},
+            "`tasks.gone` is not in params.yaml; known: t",
+        ),
         ("train", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro split@t` first"),
         ("split", {"experimets": {}}, "must hold the sections tasks, experiments, published, studies"),
     ],
@@ -140,7 +160,9 @@ def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, change, mes
     with (tmp_path / "params.yaml").open("w") as file:
         YAML(typ="safe").dump(sections, file)
     command = [sys.executable, "-m", f"pipelines.{stage}", "t"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -128,7 +128,9 @@ def test_backpropagation_by_hand_equals_autograd():
     model = twin_of(parameters)
     cross_entropy(model(A, B), answer).mean().backward()
     for name, parameter in zip(parameters, model.parameters(), strict=True):
-        np.testing.assert_allclose(by_hand[name], parameter.grad.numpy(), rtol=1e-10, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            by_hand[name], parameter.grad.numpy(), rtol=1e-10, atol=1e-12, err_msg=name
+        )
 
 
 def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):

@@ -26,7 +26,7 @@ def test_examples_cover_every_family_and_optimizer():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stack_equals_sequential_training(family, optimizer, loss, tiny_task):
-    """Three replicas with other learning rates, decays, seeds and splits: parameters and state over 30 steps."""
+    """Three replicas with their own rates, decays, seeds and splits: parameters and state over 30 steps."""
     chosen = expand(experiment(family, optimizer, seeds=(3, 4), grid=GRID, loss=loss), "e")
     replicas = [chosen[0], chosen[3], chosen[5]]
     _assert_equal_training(replicas, tiny_task)
@@ -61,7 +61,12 @@ def _assert_same_state(stack, position, twin):
 def test_replica_is_bitwise_the_same_alone_and_among_neighbours(family, batch, tiny_task):
     """Alone, in a batch of eight, and after the neighbours left half-way."""
     mapping = experiment(
-        family, "sgd", batch, seeds=tuple(range(8)), precision="float32", grid={"optimizer.learning_rate": [0.05]}
+        family,
+        "sgd",
+        batch,
+        seeds=tuple(range(8)),
+        precision="float32",
+        grid={"optimizer.learning_rate": [0.05]},
     )
     replicas = expand(mapping, "e")
     alone, among = learner(replicas[:1], tiny_task, "cpu"), learner(replicas, tiny_task, "cpu")

@@ -19,7 +19,7 @@ from grokking.training import history
 from grokking.training.experiment import expand
 from grokking.training.loop import train
 
-pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own dependencies warn
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,9 @@ def test_everything_is_there_for_every_run(client, trained):
         replica = int(child.data.tags["replica"])
         points = client.get_metric_history(child.info.run_id, "validation_loss")
         own = curves[curves["replica"] == replica]
-        assert [(p.step, p.value) for p in points] == list(zip(own["step"], own["validation_loss"], strict=True))
+        assert [(p.step, p.value) for p in points] == list(
+            zip(own["step"], own["validation_loss"], strict=True)
+        )
         assert child.data.metrics["steps_run"] == table["steps_run"][replica]
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert {"history.parquet", "replicas.parquet", "run.json"} <= names

@@ -1,6 +1,7 @@
 """Optimizers in lockstep with torch.optim, schedules, batches, events, and the loop's stopping."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,10 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
     stacked = torch.randn(3, 5, 4, dtype=torch.float64, generator=random)
     singles = [stacked[r].clone().requires_grad_() for r in range(3)]
     pairs = zip(rates, decays, strict=True)
-    theirs = [torch_optimizer([p], {"lr": lr, "weight_decay": wd}) for p, (lr, wd) in zip(singles, pairs, strict=True)]
+    theirs = [
+        torch_optimizer([p], {"lr": lr, "weight_decay": wd})
+        for p, (lr, wd) in zip(singles, pairs, strict=True)
+    ]
     values = {"learning_rate": rates, "weight_decay": decays} | {k: [v] * 3 for k, v in own.items()}
     values = {key: torch.tensor(value, dtype=torch.float64).view(3, 1, 1) for key, value in values.items()}
     state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state}
@@ -80,7 +84,7 @@ def test_evaluation_grid_is_dense_then_within_two_percent():
         steps = evaluation_steps(budget)
         assert steps[0] == 0
         assert steps[-1] == budget
-        assert all(later - step <= max(1, 0.02 * step) for step, later in zip(steps, steps[1:], strict=False))
+        assert all(later - step <= max(1, 0.02 * step) for step, later in pairwise(steps))
     assert len(evaluation_steps(10**8)) <= 1000  # what MLflow's charts can take, without thinning out
 
 
@@ -102,7 +106,9 @@ def test_watch_agrees_with_the_definition():
     steps = np.array(evaluation_steps(5000))
     fired = 0
     for _ in range(300):
-        accuracy = np.clip(0.99 + random.normal(0, 0.004, len(steps)).cumsum() / 5 * random.choice([-1, 1]), 0, 1)
+        accuracy = np.clip(
+            0.99 + random.normal(0, 0.004, len(steps)).cumsum() / 5 * random.choice([-1, 1]), 0, 1
+        )
         watch = Watch()
         ended = next((i for i, s in enumerate(steps) if watch.sustained(int(s), float(accuracy[i]))), None)
         event = sustained_crossing(steps, accuracy)
@@ -146,7 +152,9 @@ def test_a_diverged_replica_is_stopped_and_censored(tiny_task):
 @pytest.mark.parametrize("family", ["one_hot_mlp", "numpy_mlp"])
 def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
     """Histories and last parameters are bitwise equal with one process and with two."""
-    replicas = expand(experiment(family, "sgd", "with_replacement", seeds=(0, 1, 2), precision="float32"), "e")
+    replicas = expand(
+        experiment(family, "sgd", "with_replacement", seeds=(0, 1, 2), precision="float32"), "e"
+    )
     runs = []
     for processes in ("1", "2"):
         monkeypatch.setenv("GROKKING_PROCESSES", processes)
@@ -161,7 +169,11 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
 
 
 def test_stacks_hold_replicas_that_differ_in_values_only():
-    grid = {"model.hidden_widths": [[8], [16]], "optimizer.learning_rate": [0.1, 0.2], "model.alpha": [0.0, 0.5]}
+    grid = {
+        "model.hidden_widths": [[8], [16]],
+        "optimizer.learning_rate": [0.1, 0.2],
+        "model.alpha": [0.0, 0.5],
+    }
     groups = stacks(expand(experiment(seeds=(0, 1), grid=grid), "e"))
     assert [len(group) for group in groups] == [8, 8]
     for group in groups:

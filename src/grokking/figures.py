@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
@@ -39,7 +40,12 @@ def curves(history: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path
 def system_panels(experiments: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]], file: Path) -> None:
     """Accuracy curves of one experiment per panel, side by side: title, history, replicas."""
     figure, panels = plt.subplots(
-        1, len(experiments), figsize=(2.6 * len(experiments), 2.7), sharey=True, layout="constrained", squeeze=False
+        1,
+        len(experiments),
+        figsize=(2.6 * len(experiments), 2.7),
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
     )
     for axes, (title, history, replicas) in zip(panels[0], experiments, strict=True):
         _draw_metric(axes, history, "accuracy")
@@ -53,9 +59,13 @@ def system_panels(experiments: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]],
 def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) -> None:
     """Time to generalisation against the training fraction, ours and the published one."""
     figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
-    axes.plot(published["train_fraction"], published["step"], "s--", color="grey", label="published, 1 seed each")
+    axes.plot(
+        published["train_fraction"], published["step"], "s--", color="grey", label="published, 1 seed each"
+    )
     done = points[points["observed"]]
-    axes.plot(done["train_fraction"], done["step"], "o", color=VALIDATION, alpha=0.7, label="this study, per seed")
+    axes.plot(
+        done["train_fraction"], done["step"], "o", color=VALIDATION, alpha=0.7, label="this study, per seed"
+    )
     censored = points[~points["observed"]]
     axes.plot(censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget")
     axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
@@ -69,8 +79,12 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
 
     `table` has one hyperparameter as index, the other as columns, and median steps or NaN as values.
     """
-    figure, axes = plt.subplots(figsize=(1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6), layout="constrained")
-    image = axes.imshow(table.to_numpy(float), cmap="viridis_r", norm=LogNorm(budget / 30, budget), aspect="auto")
+    figure, axes = plt.subplots(
+        figsize=(1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6), layout="constrained"
+    )
+    image = axes.imshow(
+        table.to_numpy(float), cmap="viridis_r", norm=LogNorm(budget / 30, budget), aspect="auto"
+    )
     axes.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
     axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])
     axes.set(xlabel=str(table.columns.name), ylabel=str(table.index.name))
@@ -83,9 +97,8 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     _save(figure, file)
 
 
-def _cells(table: pd.DataFrame) -> Sequence[tuple[tuple[int, int], float]]:
-    rows, columns = table.shape
-    return [((r, c), float(table.iloc[r, c])) for r in range(rows) for c in range(columns)]
+def _cells(table: pd.DataFrame) -> Sequence[tuple[tuple[int, ...], float]]:
+    return [(index, float(value)) for index, value in np.ndenumerate(table.to_numpy(float))]
 
 
 def _draw_metric(axes: Axes, history: pd.DataFrame, metric: str) -> None:

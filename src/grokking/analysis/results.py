@@ -48,7 +48,9 @@ def _experiment(table: pd.DataFrame) -> dict[str, Any]:
     points = grid_points(table)
     first = table.iloc[0]
     return {"system": int(first["system"]), "role": first["role"], "task": first["task"]} | (
-        {"grid": {label: summary(part) for label, part in points.items()}} if len(points) > 1 else summary(table)
+        {"grid": {label: summary(part) for label, part in points.items()}}
+        if len(points) > 1
+        else summary(table)
     )
 
 
@@ -64,7 +66,7 @@ def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def grid_map(table: pd.DataFrame) -> pd.DataFrame | None:
-    """Median step over a grid with exactly two axes (index, columns); NaN where the median was not reached."""
+    """Median step over a grid with exactly two axes (index, columns); NaN where it was not reached."""
     axes = varying(table)
     if len(axes) != 2:
         return None
@@ -81,10 +83,15 @@ def over_train_fraction(
     step = ours["generalization_step"].where(observed, ours["steps_run"])
     fraction = ours["task"].map({name: task["train_fraction"] for name, task in tasks.items()})
     theirs = [
-        {"train_fraction": fraction[ours["task"] == tables[p.experiment]["task"].iloc[0]].iloc[0], "step": p.step}
+        {
+            "train_fraction": fraction[ours["task"] == tables[p.experiment]["task"].iloc[0]].iloc[0],
+            "step": p.step,
+        }
         for p in published
     ]
-    return pd.DataFrame({"train_fraction": fraction, "step": step, "observed": observed}), pd.DataFrame(theirs)
+    return pd.DataFrame({"train_fraction": fraction, "step": step, "observed": observed}), pd.DataFrame(
+        theirs
+    )
 
 
 def varying(table: pd.DataFrame) -> list[str]:

@@ -42,7 +42,9 @@ def require_prime(modulus: int) -> None:
     """Division has a unique answer only modulo a prime."""
     factor = next((f for f in range(2, int(modulus**0.5) + 1) if modulus % f == 0), None)
     if factor is not None:
-        raise ValueError(f"division needs a prime modulus, but got {modulus} = {factor} * {modulus // factor}")
+        raise ValueError(
+            f"division needs a prime modulus, but got {modulus} = {factor} * {modulus // factor}"
+        )
 
 
 def _all_pairs(modulus: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ layer's product runs over the tokens and not over the examples.
 
 # B examples, T tokens, D embedding width, N hidden width
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -64,4 +65,4 @@ class EmbeddingMLP(nn.Module):
 def multiply_adds(config: EmbeddingMLPConfig, sizes: Sizes) -> int:
     """Multiply-adds of one example's forward pass; embedding and first layer are folded into lookups."""
     widths = [*config.hidden_widths, sizes.classes]
-    return sum(inputs * outputs for inputs, outputs in zip(widths, widths[1:], strict=False))
+    return sum(inputs * outputs for inputs, outputs in pairwise(widths))

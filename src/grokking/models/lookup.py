@@ -33,16 +33,14 @@ class _Rows(torch.autograd.Function):
         return table_VD.index_add(0, index_B, gradient_BD), None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, int | None], table: Tensor, index: Tensor) -> Any:
+    def vmap(info: Any, in_dims: tuple[Any, Any], table: Tensor, index: Tensor) -> Any:
         table_dim, index_dim = in_dims
         if table_dim is None:
             return _Rows.apply(table, index.movedim(index_dim, 0).flatten()).unflatten(
                 0, (info.batch_size, -1)
             ), 0
         table_RVD = table.movedim(table_dim, 0)
-        index_RB = (
-            index.expand(info.batch_size, -1) if index_dim is None else index.movedim(index_dim, 0)
-        )
+        index_RB = index.expand(info.batch_size, -1) if index_dim is None else index.movedim(index_dim, 0)
         first_row_R1 = torch.arange(info.batch_size, device=index.device)[:, None] * table_RVD.shape[1]
         rows = _Rows.apply(table_RVD.flatten(0, 1), (index_RB + first_row_R1).flatten())
         return rows.unflatten(0, (info.batch_size, -1)), 0

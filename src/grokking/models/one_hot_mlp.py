@@ -5,6 +5,7 @@ System 2 multiplies the first pre-activations by N^-alpha, N the first hidden wi
 
 # B examples, N hidden width, V classes
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -37,6 +38,8 @@ class OneHotMLPConfig:
 
 
 class OneHotMLP(nn.Module):
+    first_scale: Tensor
+
     def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
         super().__init__()
         initialise = INITIALISATIONS[config.initialisation]
@@ -49,9 +52,10 @@ class OneHotMLP(nn.Module):
         rescale(self, config.init_scale)
 
     def forward(self, a_B: Tensor, b_B: Tensor) -> Tensor:
-        first = self.first.weight
-        x_BN = rows(first[: self.tokens], a_B) + rows(first[self.tokens :] + self.first.bias, b_B)
-        x_BN = self.activation(self.first_scale * x_BN)
+        # scaling and bias act on the 2T rows of the table, not on the B examples that read them
+        first = self.first_scale * self.first.weight
+        bias = self.first_scale * self.first.bias
+        x_BN = self.activation(rows(first[: self.tokens], a_B) + rows(first[self.tokens :] + bias, b_B))
         for layer in self.layers[:-1]:
             x_BN = self.activation(layer(x_BN))
         return self.layers[-1](x_BN)
@@ -60,4 +64,4 @@ class OneHotMLP(nn.Module):
 def multiply_adds(config: OneHotMLPConfig, sizes: Sizes) -> int:
     """Multiply-adds of one example's forward pass; the first layer is a lookup and counts nothing."""
     widths = [*config.hidden_widths, sizes.classes]
-    return sum(inputs * outputs for inputs, outputs in zip(widths, widths[1:], strict=False))
+    return sum(inputs * outputs for inputs, outputs in pairwise(widths))

@@ -7,7 +7,7 @@ positions per example, is in tests/reference.py and gives the same logits.
 
 # B examples, T tokens, S rows of the suffix (T before the first layer, B after), D width, H heads, V classes
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -34,7 +34,9 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
-            raise ValueError(f"`heads` must divide `width`, but got width {self.width} and heads {self.heads}")
+            raise ValueError(
+                f"`heads` must divide `width`, but got width {self.width} and heads {self.heads}"
+            )
 
 
 class Transformer(nn.Module):
@@ -53,8 +55,10 @@ class Transformer(nn.Module):
         operator_TD, equals_TD = (self.token[i].expand_as(operand_TD) for i in (-2, -1))
         prefix = torch.cat([operand_TD + self.position[0], operator_TD + self.position[1]])
         suffix = torch.cat([operand_TD + self.position[2], equals_TD + self.position[3]])
-        *blocks, last = self.blocks
-        suffix_index = b_B  # until attention mixes a into it, the suffix has one row per token b
+        *blocks, last = [cast(Block, block) for block in self.blocks]
+        suffix_index: Tensor | None = (
+            b_B  # until attention mixes a into it, the suffix has one row per token b
+        )
         for block in blocks:
             prefix, suffix = block(prefix, suffix, a_B, suffix_index)
             suffix_index = None

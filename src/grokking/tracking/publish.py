@@ -56,33 +56,34 @@ def publish(client: "MlflowClient", trained: Trained, draw: Draw) -> bool:
 
     `draw` makes each replica's figure.
     """
-    replicas, run = trained.table("replicas"), trained.run()
-    tags = identity.parent_tags(trained.name, trained.section, run["fingerprint"], replicas.iloc[0])
+    replicas, history = trained.table("replicas"), trained.table("history")
+    tags = identity.parent_tags(trained.name, trained.section, trained.run()["fingerprint"], _row(replicas))
     experiment = store.experiment_id(client, identity.KIND)
     parent = store.ensure_run(client, experiment, trained.name, tags)
     content = trained.content()
     if client.get_run(parent).data.tags.get("published") == content:
         return False
 
-    histories = dict(iter(trained.table("history").groupby("replica")))
-    for _, row in replicas.iterrows():
-        name = identity.child_name(trained.name, row)
-        child = store.ensure_run(client, experiment, name, identity.child_tags(tags, row["replica"]), parent)
-        _publish_replica(client, child, row, histories[row["replica"]], trained.split)
-        _log_figure(client, child, histories[row["replica"]], replicas.loc[[row.name]], name, draw)
+    for index in replicas["replica"]:
+        own, curves = replicas[replicas["replica"] == index], history[history["replica"] == index]
+        name, child_tags = identity.child_name(trained.name, _row(own)), identity.child_tags(tags, index)
+        child = store.ensure_run(client, experiment, name, child_tags, parent)
+        _publish_replica(client, child, own, curves, trained.split)
+        _log_figure(client, child, draw, curves, own, name)
     _publish_parent(client, parent, trained, replicas)
     client.set_tag(parent, "published", content)
     return True
 
 
 def _publish_replica(
-    client: "MlflowClient", run_id: str, row: pd.Series, history: pd.DataFrame, split: store.Split
+    client: "MlflowClient", run_id: str, replica: pd.DataFrame, history: pd.DataFrame, split: store.Split
 ) -> None:
     """Parameters, curves and events of one replica.
 
     The evaluation grid has fewer than 1000 steps at any budget, so curves need no thinning out.
     """
-    store.log_params(client, run_id, {name: row[name] for name in [*IDENTITY, *hyperparameters(row.to_frame().T)]})
+    row = _row(replica)
+    store.log_params(client, run_id, _shared_params(replica))
     store.log_points(client, run_id, _points(history.drop(columns="replica").set_index("step")))
     store.log_points(client, run_id, [(0, {name: row[name] for name in EVENTS})])
     store.log_split(client, run_id, split)
@@ -90,12 +91,17 @@ def _publish_replica(
 
 
 def _log_figure(
-    client: "MlflowClient", run_id: str, history: pd.DataFrame, row: pd.DataFrame, title: str, draw: Draw
+    client: "MlflowClient", run_id: str, draw: Draw, history: pd.DataFrame, replica: pd.DataFrame, title: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "curves.png"
-        draw(history, row, title, file)
+        draw(history, replica, title, file)
         client.log_artifact(run_id, str(file), "figures")
+
+
+def _row(table: pd.DataFrame) -> dict[str, Any]:
+    """The first row as a mapping."""
+    return {str(name): value for name, value in table.iloc[0].items()}
 
 
 def _publish_parent(client: "MlflowClient", run_id: str, trained: Trained, replicas: pd.DataFrame) -> None:
@@ -118,10 +124,14 @@ def _median_curves(history: pd.DataFrame) -> pd.DataFrame:
 
 def _points(table: pd.DataFrame) -> store.Points:
     """Rows of a table indexed by step."""
-    return [(int(step), metrics) for step, metrics in table.to_dict("index").items()]
+    rows = table.to_dict("records")
+    return [
+        (int(step), {str(key): value for key, value in row.items()})
+        for step, row in zip(table.index, rows, strict=True)
+    ]
 
 
 def _shared_params(replicas: pd.DataFrame) -> Mapping[str, Any]:
-    """Hyperparameters that all replicas of an experiment have in common."""
+    """Seeds and hyperparameters that all of these replicas have in common."""
     names = [*IDENTITY, *hyperparameters(replicas)]
     return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}

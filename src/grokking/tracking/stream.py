@@ -67,7 +67,11 @@ class Stream:
         parent = store.ensure_run(client, experiment, self.name, self.tags | alive)
         runs = {
             index: store.ensure_run(
-                client, experiment, identity.child_name(self.name, row), identity.child_tags(self.tags, index) | alive, parent
+                client,
+                experiment,
+                identity.child_name(self.name, row),
+                identity.child_tags(self.tags, index) | alive,
+                parent,
             )
             for index, row in self.rows.items()
         }

@@ -2,6 +2,7 @@
 
 # R replicas, N training equations, B examples in a batch
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -69,7 +70,7 @@ class Batches:
         self.batch += 1
         return self.order_RN[:, first * self.size : (first + 1) * self.size]
 
-    def _draw(self, draw) -> Tensor:
+    def _draw(self, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
         equations = self.train_RN.shape[1]
         picks = torch.stack([draw(equations, generator) for generator in self.generators])
         return picks.to(self.train_RN.device)

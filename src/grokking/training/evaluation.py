@@ -14,7 +14,7 @@ from grokking.training.losses import LOSSES
 def measure(
     logits_RPV: Tensor, answer_P: Tensor, train_RP: Tensor, loss: str, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Loss and accuracy on training and validation equations, and the rms of the centred logits; (R,) each."""
+    """Loss and accuracy on training and validation equations, rms of the centred logits; (R,) each."""
     answer_RP = answer_P.expand(train_RP.shape)
     loss_RP = LOSSES[loss](logits_RPV.to(dtype), answer_RP)
     correct_RP = (logits_RPV.argmax(-1) == answer_RP).to(torch.float64)

@@ -2,16 +2,19 @@
 
 # R replicas, P equations, B examples, V classes
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from grokking.data.tasks import Task
 from grokking.models import numpy_mlp
-from grokking.models.numpy_mlp import Parameters
+from grokking.models.numpy_mlp import NumpyMLPConfig, Parameters
 from grokking.training.batches import Batches
 from grokking.training.evaluation import measure, weight_norms
 from grokking.training.experiment import Replica
+from grokking.training.optimizers import SGDConfig
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
@@ -21,7 +24,7 @@ class NumpyReplicas:
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
         self.config = replicas[0].config
-        self.optimizers = [r.config.optimizer for r in replicas]
+        self.optimizers = [cast(SGDConfig, r.config.optimizer) for r in replicas]  # ExperimentConfig checks
         self.a_P, self.b_P, self.answer_P = task.equations[["a", "b", "c"]].to_numpy().T.copy()
         masks = [task.train_mask(r.split_seed) for r in replicas]
         self.train_RP = torch.as_tensor(np.stack(masks))
@@ -58,9 +61,7 @@ class NumpyReplicas:
         logits = [numpy_mlp.forward(network, self.a_P, self.b_P).logits_BV for network in self.networks]
         dtype = getattr(torch, self.config.loss_precision)
         answer_P = torch.as_tensor(self.answer_P)
-        measured = measure(
-            torch.as_tensor(np.stack(logits)), answer_P, self.train_RP, "cross_entropy", dtype
-        )
+        measured = measure(torch.as_tensor(np.stack(logits)), answer_P, self.train_RP, "cross_entropy", dtype)
         stacked = {
             name: torch.as_tensor(np.stack([network[name] for network in self.networks]))
             for name in self.networks[0]
@@ -82,4 +83,5 @@ class NumpyReplicas:
 
 def _initialised(replica: Replica, task: Task) -> Parameters:
     seed = stream(replica.seed, INITIALISATION)
-    return numpy_mlp.initialise(replica.config.model, task.sizes, seed, replica.config.precision)
+    model = cast(NumpyMLPConfig, replica.config.model)
+    return numpy_mlp.initialise(model, task.sizes, seed, replica.config.precision)

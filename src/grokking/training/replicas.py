@@ -19,7 +19,7 @@ from grokking.training.optimizers import OPTIMIZERS
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
-EVALUATION_SLICE = 2048  # equations per forward pass of an evaluation, so that activations stay small
+EVALUATION_SLICE = 4096  # equations per forward pass of an evaluation, which bounds its memory
 
 
 class TorchReplicas:
@@ -87,7 +87,9 @@ class TorchReplicas:
         return {name: p[position].detach().cpu().numpy().copy() for name, p in self.parameters.items()}
 
     def _logits(self, a: Tensor, b: Tensor, batch_dim: int | None) -> Tensor:
-        def of_one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], a_B: Tensor, b_B: Tensor) -> Any:
+        def of_one(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], a_B: Tensor, b_B: Tensor
+        ) -> Any:
             return functional_call(self.model, (parameters, buffers), (a_B, b_B))
 
         return vmap(of_one, in_dims=(0, 0, batch_dim, batch_dim))(self.parameters, self.buffers, a, b)

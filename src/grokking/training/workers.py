@@ -4,8 +4,10 @@ Where a replica runs does not change what it computes: each worker uses one thre
 its own generators.
 """
 
+import ctypes
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from grokking.training.experiment import Replica
 from grokking.training.loop import Evaluation, train
 
 POLL_SECONDS = 0.2  # how often the driver looks for progress
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # parameters of glibc's mallopt, from malloc.h
 
 Watcher = Callable[[Evaluation], None]
 
@@ -82,9 +85,8 @@ def _on_cpu(replicas: list[Replica], task: Task, watch: Watcher) -> list[Evaluat
 
 @contextmanager
 def _pool(workers: int, task: Task) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
-    """Workers forked from a clean server process that has imported torch once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    """Worker processes; forked with torch already imported where forking is safe."""
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
     progress = context.Queue()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (task, progress))
     try:
@@ -99,7 +101,21 @@ _worker: dict[str, Any] = {}  # this process's task and progress queue, when it 
 def _start_worker(task: Task, progress: Any) -> None:
     threadpool_limits(1)
     torch.set_num_threads(1)
+    _keep_freed_memory()
     _worker.update(task=task, progress=progress)
+
+
+def _keep_freed_memory() -> None:
+    """Stop glibc from handing every freed block of 128 KiB or more back to the system.
+
+    Each training step would pay for its activations again in page faults. Elsewhere than on glibc nothing
+    happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**30)
+        mallopt(M_TOP_PAD, 2**26)
 
 
 def _train_one(replica: Replica) -> list[Evaluation]:

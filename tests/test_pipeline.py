@@ -1,0 +1,118 @@
+"""The whole pipeline with DVC in a temporary clone on a tiny study."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from grokking.analysis import pages
+
+ROOT = Path(__file__).parents[1]
+COPIED = [
+    "src",
+    "pipelines",
+    "published",
+    "dvc.yaml",
+    ".dvcignore",
+    ".dvc/config",
+    "mlruns/.gitkeep",
+    ".gitignore",
+]
+
+
+def run(clone: Path, *command: str) -> str:
+    """Run a command in the clone with the environment a user has; returns what it printed."""
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "DVC_ROOT", "GROKKING"))
+    }
+    environment |= {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A copy of the repository with tests/tiny.yaml as its params, reproduced once."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "tests" / "tiny.yaml", folder / "params.yaml")
+    (folder / "README.md").write_text(f"# Tiny\n{pages.BEGIN}\n{pages.END}\n")
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "repro")
+    run(folder, "git", "add", "--all")
+    run(
+        folder,
+        "git",
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.org",
+        "commit",
+        "--quiet",
+        "-m",
+        "study",
+    )
+    return folder
+
+
+def changed(clone: Path) -> set[str]:
+    """Names of the stages DVC would run."""
+    return {name.rpartition(":")[2] for name in json.loads(run(clone, "dvc", "status", "--json"))}
+
+
+def test_a_second_repro_runs_nothing(clone):
+    assert changed(clone) == set()
+
+
+def test_reports_are_written_and_shown_by_dvc(clone):
+    results = json.loads((clone / "reports/results.json").read_text())
+    assert set(results["experiments"]) == {
+        "numpy_mlp_momentum", "wide_mlp", "wide_mlp_grid", "transformer", "shared_mlp_f30"
+    }  # fmt: skip
+    assert len(results["experiments"]["wide_mlp_grid"]["grid"]) == 4
+    assert "wide_mlp" in run(clone, "dvc", "metrics", "show")
+    assert (
+        pages.between_markers((clone / "README.md").read_text()) == (clone / "reports/table.md").read_text()
+    )
+    page = (clone / "reports/index.html").read_text()
+    for name in results["experiments"]:
+        assert (clone / f"reports/figures/{name}.png").stat().st_size > 5000
+        assert f"figures/{name}.png" in page
+
+
+def test_an_experiments_key_reruns_its_own_stages_only(clone):
+    original = (clone / "params.yaml").read_text()
+    before, _, after = original.partition("learning_rate: 0.1")
+    try:
+        (clone / "params.yaml").write_text(f"{before}learning_rate: 0.2{after}")
+        assert changed(clone) == {"train@numpy_mlp_momentum", "report"}
+        assert "experiments.numpy_mlp_momentum.optimizer.learning_rate" in run(clone, "dvc", "params", "diff")
+    finally:
+        (clone / "params.yaml").write_text(original)
+
+
+def test_a_colour_retrains_nothing(clone):
+    figures = clone / "src/grokking/figures.py"
+    original = figures.read_text()
+    try:
+        figures.write_text(original.replace("#4c72b0", "#4c72b1"))
+        assert changed(clone) == {"report", "publish"}
+    finally:
+        figures.write_text(original)
+
+
+def test_lost_mlruns_are_filled_again_without_training(clone):
+    shutil.rmtree(clone / "mlruns")
+    assert changed(clone) == {"publish"}
+    histories = {file: file.stat().st_mtime_ns for file in clone.glob("artifacts/runs/*/history.parquet")}
+    printed = run(clone, "dvc", "repro")
+    assert "wide_mlp_grid: published" in printed
+    assert "pipelines.train" not in printed
+    assert {file: file.stat().st_mtime_ns for file in histories} == histories
