@@ -30,7 +30,8 @@ def operation_table(name: str, n: int) -> set[tuple[int, int, int]]:
 def one_hot_logits(model: OneHotMLP, a: Tensor, b: Tensor) -> Tensor:
     """The dense product of the one-hot input with the whole first weight matrix."""
     dtype = model.first.weight.dtype
-    x = torch.cat([one_hot(a, model.tokens), one_hot(b, model.tokens)], dim=1).to(dtype)
+    tokens = len(model.first.weight) // 2
+    x = torch.cat([one_hot(a, tokens), one_hot(b, tokens)], dim=1).to(dtype)
     x = model.activation(model.first_scale * model.first(x))
     for layer in model.layers[:-1]:
         x = model.activation(layer(x))
@@ -39,8 +40,9 @@ def one_hot_logits(model: OneHotMLP, a: Tensor, b: Tensor) -> Tensor:
 
 def embedding_logits(model: EmbeddingMLP, a: Tensor, b: Tensor) -> Tensor:
     """Embed every example, combine, then the dense layers."""
-    first, second = model.embedding[0][a], model.embedding[-1][b]
-    x = first + second if model.config.combine == "sum" else torch.cat([first, second], dim=1)
+    first, second = model.embedding_a[a], getattr(model, "embedding_b", model.embedding_a)[b]
+    concatenated = len(model.first.weight) == 2 * model.width
+    x = torch.cat([first, second], dim=1) if concatenated else first + second
     for layer in [model.first, *model.layers[:-1]]:
         x = model.activation(layer(x))
     return model.layers[-1](x)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from examples import MODELS, experiment
 from reference import LOGITS, transformer_hidden
-from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
@@ -15,7 +14,7 @@ from grokking.models.lookup import rows
 from grokking.training.experiment import expand
 from grokking.training.loop import learner
 from grokking.training.losses import cross_entropy
-from grokking.training.replicas import TorchReplicas
+from grokking.training.replicas import TorchReplicas, stack
 
 SIZES = Sizes(tokens=11, classes=7)
 A, B = (torch.randint(11, (60,), generator=torch.Generator().manual_seed(s)) for s in (0, 1))
@@ -82,14 +81,13 @@ def test_the_future_does_not_reach_the_past():
         assert (gradient[: position + 1] != 0).any(dim=1).all()
 
 
-def test_rows_equal_one_hot_products_under_vmap():
+def test_rows_equal_one_hot_products():
     tables = torch.randn(3, 11, 4, dtype=torch.float64, requires_grad=True)
     index = torch.stack([A, B, A + 0])
-    looked_up = vmap(rows)(tables, index)
+    looked_up = rows(tables, index)
     product = one_hot(index, 11).double() @ tables
     assert_close(looked_up, product)
-    shared = vmap(rows, in_dims=(0, None))(tables, A)
-    assert_close(shared, one_hot(A, 11).double() @ tables)
+    assert_close(rows(tables[1], B), product[1])
     weights = torch.randn_like(product)
     ours = torch.autograd.grad((looked_up * weights).sum(), tables)[0]
     assert_close(ours, torch.autograd.grad((product * weights).sum(), tables)[0])
@@ -98,21 +96,23 @@ def test_rows_equal_one_hot_products_under_vmap():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stacked_models_give_each_models_logits(family):
     models = [build(family, {"init_scale": scale}) for scale in (1.0, 0.3)]
-    stacked = vmap(lambda p, b, x, y: functional_call(models[0], (p, b), (x, y)), in_dims=(0, 0, None, None))
-    logits = stacked(*stack_module_state(models), A, B)
-    for position, model in enumerate(models):
-        assert_close(logits[position], model(A, B), rtol=1e-12, atol=1e-12)
+    alone = [model(A, B) for model in models]
+    logits = stack(models)(A.expand(2, -1), B.expand(2, -1))
+    for position, expected in enumerate(alone):
+        assert_close(logits[position], expected, rtol=1e-12, atol=1e-12)
+
+
+def torch_name(name):
+    """layer_0.weight -> first.weight, layer_1.weight -> layers.0.weight"""
+    layer, _, kind = name.removeprefix("layer_").partition(".")
+    return f"first.{kind}" if layer == "0" else f"layers.{int(layer) - 1}.{kind}"
 
 
 def twin_of(parameters):
     """The torch model with the NumPy network's parameters."""
-    mapping = experiment("one_hot_mlp")
-    mapping["model"] |= {"alpha": 0.0}
-    torch.manual_seed(0)
-    model = FAMILIES["one_hot_mlp"](expand(mapping, "e")[0].config.model, SIZES).double()
-    names = [name for name, _ in model.named_parameters()]
-    state = zip(names, parameters.values(), strict=True)
-    model.load_state_dict({name: torch.tensor(value) for name, value in state}, strict=False)
+    model = build("one_hot_mlp", {"alpha": 0.0})
+    state = {torch_name(name): torch.tensor(value) for name, value in parameters.items()}
+    model.load_state_dict(state, strict=False)
     return model
 
 
@@ -127,10 +127,10 @@ def test_backpropagation_by_hand_equals_autograd():
 
     model = twin_of(parameters)
     cross_entropy(model(A, B), answer).mean().backward()
-    for name, parameter in zip(parameters, model.parameters(), strict=True):
-        np.testing.assert_allclose(
-            by_hand[name], parameter.grad.numpy(), rtol=1e-10, atol=1e-12, err_msg=name
-        )
+    autograd = {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
+    assert len(by_hand) == len(autograd)
+    for name, gradient in by_hand.items():
+        np.testing.assert_allclose(gradient, autograd[torch_name(name)], rtol=1e-10, atol=1e-12, err_msg=name)
 
 
 def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):
@@ -139,8 +139,8 @@ def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):
     mapping = experiment("one_hot_mlp", "sgd", "with_replacement", seeds=(2,))
     mapping["model"] |= {"alpha": 0.0}
     ours, twin = learner(by_hand, tiny_task, "cpu"), TorchReplicas(expand(mapping, "e"), tiny_task, "cpu")
-    for name, value in zip(twin.parameters, ours.snapshot(0).values(), strict=True):
-        twin.parameters[name] = torch.tensor(value)[None].requires_grad_()
+    for name, value in ours.snapshot(0).items():
+        twin.parameters[torch_name(name)].data = torch.tensor(value)[None]
     for step in range(1, 201):
         ours.update(step)
         twin.update(step)

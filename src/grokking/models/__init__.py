@@ -1,10 +1,14 @@
-"""Model families, each written for one replica; batching happens outside."""
+"""Model families, each written for one replica.
+
+A model has `tables()`, what depends on single tokens, and `logits(tables, a, b)`. Both count dimensions
+from the right, so that the same module runs a stack of replicas once its parameters are stacked.
+"""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from grokking.models import embedding_mlp, one_hot_mlp, transformer
 from grokking.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
@@ -15,6 +19,14 @@ from grokking.models.transformer import Transformer, TransformerConfig
 ModelConfig = Annotated[
     OneHotMLPConfig | EmbeddingMLPConfig | TransformerConfig | NumpyMLPConfig, Field(discriminator="family")
 ]
+
+
+class Model(Protocol):
+    """What the engine needs of a family, beyond being an nn.Module."""
+
+    def tables(self) -> tuple[Tensor, ...]: ...
+    def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor: ...
+
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "one_hot_mlp": OneHotMLP,

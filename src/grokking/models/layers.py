@@ -1,6 +1,10 @@
-"""Pieces the families share: a dense layer, activations, initialisations."""
+"""Pieces the families share: dense layer, norm, activations, initialisations.
 
-from collections.abc import Callable
+Everything is written for one replica and counts dimensions from the right, so that the same code runs a
+stack of replicas whose parameters have one more dimension in front.
+"""
+
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -19,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Dense(nn.Module):
-    """x @ weight + bias, with weight (inputs, outputs)."""
+    """x @ weight + bias, with weight (..., inputs, outputs) and bias (..., outputs)."""
 
     def __init__(self, inputs: int, outputs: int, initialise: "Initialisation") -> None:
         super().__init__()
@@ -27,8 +31,21 @@ class Dense(nn.Module):
         self.bias = nn.Parameter(torch.empty(outputs))
         initialise(self.weight, self.bias, inputs)
 
-    def forward(self, x_BD: Tensor) -> Tensor:
-        return x_BD @ self.weight + self.bias
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias.unsqueeze(-2)
+
+
+class Norm(nn.Module):
+    """Layer normalisation over the last dimension with a gain and a bias."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised = nn.functional.layer_norm(x, x.shape[-1:])
+        return normalised * self.gain.unsqueeze(-2) + self.bias.unsqueeze(-2)
 
 
 Initialisation = Callable[[Tensor, Tensor, int], None]
@@ -52,6 +69,11 @@ INITIALISATIONS: dict[str, Initialisation] = {"fan_in_uniform": fan_in_uniform, 
 def dense_stack(widths: list[int], initialise: Initialisation) -> nn.ModuleList:
     """Dense layers from each width to the next."""
     return nn.ModuleList(Dense(inputs, outputs, initialise) for inputs, outputs in pairwise(widths))
+
+
+def multiply_adds(widths: Sequence[int]) -> int:
+    """Multiply-adds of one example's forward pass through dense layers of these widths."""
+    return sum(inputs * outputs for inputs, outputs in pairwise(widths))
 
 
 @torch.no_grad()

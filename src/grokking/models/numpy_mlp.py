@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from grokking.config import STRICT, Positive
 from grokking.data.tasks import Sizes
-from grokking.models.one_hot_mlp import Widths
+from grokking.models.table_mlp import Widths
 
 Parameters = dict[str, np.ndarray]
 

@@ -3,28 +3,18 @@
 System 2 multiplies the first pre-activations by N^-alpha, N the first hidden width.
 """
 
-# B examples, N hidden width, V classes
+# ... leading dimensions (replicas), T tokens, N first hidden width
 
-from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
-from torch import Tensor, nn
+from torch import Tensor
 
 from grokking.config import STRICT, Positive, one_of
 from grokking.data.tasks import Sizes
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, dense_stack, rescale
-from grokking.models.lookup import rows
-
-
-def at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:
-    if not widths or min(widths) < 1:
-        raise ValueError(f"must list at least one positive width, but got {list(widths)}")
-    return widths
-
-
-Widths = Annotated[tuple[int, ...], AfterValidator(at_least_one)]
+from grokking.models import layers
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
+from grokking.models.table_mlp import TableMLP, Widths
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -37,31 +27,22 @@ class OneHotMLPConfig:
     init_scale: Positive  # multiplies every initial parameter
 
 
-class OneHotMLP(nn.Module):
+class OneHotMLP(TableMLP):
     first_scale: Tensor
 
     def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
-        super().__init__()
-        initialise = INITIALISATIONS[config.initialisation]
-        first, *others = config.hidden_widths
-        self.activation = ACTIVATIONS[config.activation]
-        self.tokens = sizes.tokens
-        self.first = Dense(2 * sizes.tokens, first, initialise)
-        self.layers = dense_stack([first, *others, sizes.classes], initialise)
-        self.register_buffer("first_scale", self.first.weight.new_tensor(first**-config.alpha))
-        rescale(self, config.init_scale)
+        initialise, width = INITIALISATIONS[config.initialisation], config.hidden_widths[0]
+        super().__init__(config.hidden_widths, sizes.classes, config.activation, initialise)
+        self.first = Dense(2 * sizes.tokens, width, initialise)
+        self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
+        layers.rescale(self, config.init_scale)
 
-    def forward(self, a_B: Tensor, b_B: Tensor) -> Tensor:
-        # scaling and bias act on the 2T rows of the table, not on the B examples that read them
-        first = self.first_scale * self.first.weight
-        bias = self.first_scale * self.first.bias
-        x_BN = self.activation(rows(first[: self.tokens], a_B) + rows(first[self.tokens :] + bias, b_B))
-        for layer in self.layers[:-1]:
-            x_BN = self.activation(layer(x_BN))
-        return self.layers[-1](x_BN)
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Rows of the first weight matrix, scaled; the bias comes with operand b."""
+        table_a, table_b = (self.first_scale.unsqueeze(-1) * self.first.weight).chunk(2, dim=-2)
+        return table_a, table_b + (self.first_scale * self.first.bias).unsqueeze(-2)
 
 
 def multiply_adds(config: OneHotMLPConfig, sizes: Sizes) -> int:
     """Multiply-adds of one example's forward pass; the first layer is a lookup and counts nothing."""
-    widths = [*config.hidden_widths, sizes.classes]
-    return sum(inputs * outputs for inputs, outputs in pairwise(widths))
+    return layers.multiply_adds([*config.hidden_widths, sizes.classes])

@@ -5,7 +5,8 @@ not one per example. The last layer is needed at "=" only. Both are used here; t
 positions per example, is in tests/reference.py and gives the same logits.
 """
 
-# B examples, T tokens, S rows of the suffix (T before the first layer, B after), D width, H heads, V classes
+# ... leading dimensions (replicas), B examples, T tokens, D width, H heads, V classes
+# S rows of the suffix: T before the first layer, B after it
 
 from typing import Annotated, Literal, cast
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from grokking.config import STRICT, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, rescale
 from grokking.models.lookup import rows
 
 
@@ -46,31 +47,49 @@ class Transformer(nn.Module):
         self.token = nn.Parameter(config.embedding_std * torch.randn(sizes.tokens + 2, config.width))
         self.position = nn.Parameter(config.embedding_std * torch.randn(4, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.last_norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
+        self.last_norm = Norm(config.width) if config.norm == "pre" else nn.Identity()
         self.unembedding = Dense(config.width, sizes.classes, INITIALISATIONS[config.initialisation])
         rescale(self, config.init_scale)
 
-    def forward(self, a_B: Tensor, b_B: Tensor) -> Tensor:
-        operand_TD = self.token[: self.tokens]
-        operator_TD, equals_TD = (self.token[i].expand_as(operand_TD) for i in (-2, -1))
-        prefix = torch.cat([operand_TD + self.position[0], operator_TD + self.position[1]])
-        suffix = torch.cat([operand_TD + self.position[2], equals_TD + self.position[3]])
-        *blocks, last = [cast(Block, block) for block in self.blocks]
-        suffix_index: Tensor | None = (
-            b_B  # until attention mixes a into it, the suffix has one row per token b
-        )
-        for block in blocks:
-            prefix, suffix = block(prefix, suffix, a_B, suffix_index)
+    def tables(self) -> tuple[Tensor, ...]:
+        """What depends on single tokens: the prefix's keys and values in each layer, the suffix before any.
+
+        Each holds two positions below each other, a row per token: (..., 2T, 2D) and (..., 2T, D).
+        """
+        operand = self.token[..., : self.tokens, :]
+        operator, equals = (self.token[..., i, None, :].expand_as(operand) for i in (-2, -1))
+        position = [self.position[..., i, None, :] for i in range(4)]
+        prefix = torch.cat([operand + position[0], operator + position[1]], dim=-2)
+        suffix = torch.cat([operand + position[2], equals + position[3]], dim=-2)
+        key_values = []
+        for block in self._blocks():
+            key_values.append(block.key_values(prefix))
+            prefix = block.prefix(prefix, key_values[-1])  # of the last layer nothing is used
+        return (*key_values, suffix)
+
+    def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
+        """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
+        *key_values, suffix = tables
+        *blocks, last = self._blocks()
+        suffix_index: Tensor | None = b  # until attention mixes a into it, the suffix has a row per token b
+        for block, prefix_kv in zip(blocks, key_values, strict=False):
+            suffix = block.suffix(prefix_kv, suffix, a, suffix_index)
             suffix_index = None
-        return self.unembedding(self.last_norm(last.answer(prefix, suffix, a_B, suffix_index)))
+        return self.unembedding(self.last_norm(last.answer(key_values[-1], suffix, a, suffix_index)))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.logits(self.tables(), a, b)
+
+    def _blocks(self) -> list["Block"]:
+        return [cast(Block, block) for block in self.blocks]
 
 
 class Block(nn.Module):
     """Attention and MLP with residuals.
 
-    `prefix` holds the rows of positions 0 and 1, T each, one per token a; `suffix` the rows of
-    positions 2 and 3, S each: one per token b with `suffix_index` saying which example uses which,
-    or one per example with `suffix_index` None.
+    The prefix holds the rows of positions 0 and 1, T each, one per token a; the suffix those of positions
+    2 and 3, S each: one per token b with `suffix_index` saying which example uses which, or one per
+    example with `suffix_index` None.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -83,53 +102,55 @@ class Block(nn.Module):
         self.output = Dense(width, width, initialise)
         self.up = Dense(width, config.mlp_ratio * width, initialise)
         self.down = Dense(config.mlp_ratio * width, width, initialise)
-        norms = [nn.LayerNorm(width) if config.norm != "none" else nn.Identity() for _ in range(2)]
-        self.attention_norm, self.mlp_norm = norms
+        self.attention_norm = Norm(width) if config.norm != "none" else nn.Identity()
+        self.mlp_norm = Norm(width) if config.norm != "none" else nn.Identity()
 
-    def forward(
-        self, prefix: Tensor, suffix: Tensor, a_B: Tensor, suffix_index: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """All four positions: the prefix attends within itself, the suffix to everything before it."""
-        first_kv, second_kv = self._key_value(prefix).chunk(2)
-        _, second_q = self._query(prefix).chunk(2)
-        first = first_kv.chunk(2, dim=-1)[1]  # position 0 attends to itself alone
+    def prefix(self, prefix: Tensor, key_values: Tensor) -> Tensor:
+        """Positions 0 and 1 after this layer; they attend within themselves."""
+        first_kv, second_kv = key_values.chunk(2, dim=-2)
+        _, second_q = self._queries(prefix).chunk(2, dim=-2)
+        _, first = first_kv.chunk(2, dim=-1)  # position 0 attends to itself alone
         second = self._attend(second_q, [first_kv, second_kv])
+        return self._add(prefix, torch.cat([first, second], dim=-2))
 
-        *before_b, b_kv, equals_kv = self._expanded_key_values(prefix, suffix, a_B, suffix_index)
-        b_q, equals_q = _expand(self._query(suffix), suffix_index)
+    def suffix(self, prefix_kv: Tensor, suffix: Tensor, a: Tensor, suffix_index: Tensor | None) -> Tensor:
+        """Positions 2 and 3 after this layer, a row per example."""
+        *before_b, b_kv, equals_kv = self._expanded_key_values(prefix_kv, suffix, a, suffix_index)
+        b_q, equals_q = _expand(self._queries(suffix), suffix_index)
         b = self._attend(b_q, [*before_b, b_kv])
         equals = self._attend(equals_q, [*before_b, b_kv, equals_kv])
+        expanded = torch.cat(_expand(suffix, suffix_index), dim=-2)
+        return self._add(expanded, torch.cat([b, equals], dim=-2))
 
-        suffix = torch.cat(_expand(suffix, suffix_index))
-        return self._add(prefix, torch.cat([first, second])), self._add(suffix, torch.cat([b, equals]))
-
-    def answer(self, prefix: Tensor, suffix: Tensor, a_B: Tensor, suffix_index: Tensor | None) -> Tensor:
-        """Only the position of "=": what the last layer needs."""
+    def answer(self, prefix_kv: Tensor, suffix: Tensor, a: Tensor, suffix_index: Tensor | None) -> Tensor:
+        """The position of "=" alone: what the last layer needs."""
         _, equals = _expand(suffix, suffix_index)
-        key_values = self._expanded_key_values(prefix, suffix, a_B, suffix_index)
-        return self._add(equals, self._attend(self._query(equals), key_values))
+        key_values = self._expanded_key_values(prefix_kv, suffix, a, suffix_index)
+        return self._add(equals, self._attend(self._queries(equals), key_values))
 
-    def _expanded_key_values(
-        self, prefix: Tensor, suffix: Tensor, a_B: Tensor, suffix_index: Tensor | None
-    ) -> list[Tensor]:
-        """Keys and values (B, 2D) of the four positions, a row per example."""
-        prefix_kv, suffix_kv = self._key_value(prefix), self._key_value(suffix)
-        return [*_expand(prefix_kv, a_B), *_expand(suffix_kv, suffix_index)]
-
-    def _query(self, x: Tensor) -> Tensor:
-        return self.query(self.attention_norm(x) if self.norm == "pre" else x)
-
-    def _key_value(self, x: Tensor) -> Tensor:
+    def key_values(self, x: Tensor) -> Tensor:
         return self.key_value(self.attention_norm(x) if self.norm == "pre" else x)
 
+    def _queries(self, x: Tensor) -> Tensor:
+        return self.query(self.attention_norm(x) if self.norm == "pre" else x)
+
+    def _expanded_key_values(
+        self, prefix_kv: Tensor, suffix: Tensor, a: Tensor, suffix_index: Tensor | None
+    ) -> list[Tensor]:
+        """Keys and values (..., B, 2D) of the four positions, a row per example."""
+        return [*_expand(prefix_kv, a), *_expand(self.key_values(suffix), suffix_index)]
+
     def _attend(self, query: Tensor, key_values: list[Tensor]) -> Tensor:
-        """Softmax attention of one position over a few: (B, D) and T times (B, 2D) -> (B, D)."""
+        """Softmax attention of one position over a few: (..., B, D), each (..., B, 2D) -> (..., B, D)."""
         keys, values = zip(*(kv.chunk(2, dim=-1) for kv in key_values), strict=True)
         query_BHd = query.unflatten(-1, (self.heads, -1))
         scores = [(query_BHd * key.unflatten(-1, (self.heads, -1))).sum(-1) for key in keys]
         weights_BHT = (torch.stack(scores, dim=-1) * query_BHd.shape[-1] ** -0.5).softmax(-1)
-        values_BHTd = torch.stack([value.unflatten(-1, (self.heads, -1)) for value in values], dim=-2)
-        return (weights_BHT.unsqueeze(-1) * values_BHTd).sum(-2).flatten(-2)
+        weighted = [
+            weight_BH.unsqueeze(-1) * value.unflatten(-1, (self.heads, -1))
+            for weight_BH, value in zip(weights_BHT.unbind(-1), values, strict=True)
+        ]
+        return sum(weighted[1:], weighted[0]).flatten(-2)
 
     def _add(self, x: Tensor, attended: Tensor) -> Tensor:
         """The residual sums around attention and MLP, normalised as configured."""
@@ -140,10 +161,10 @@ class Block(nn.Module):
         return self.mlp_norm(x) if self.norm == "post" else x
 
 
-def _expand(x: Tensor, index_B: Tensor | None) -> tuple[Tensor, Tensor]:
+def _expand(x: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor]:
     """The rows of two positions, a row per example each."""
-    first, second = x.chunk(2)
-    return (first, second) if index_B is None else (rows(first, index_B), rows(second, index_B))
+    first, second = x.chunk(2, dim=-2)
+    return (first, second) if index is None else (rows(first, index), rows(second, index))
 
 
 def multiply_adds(config: TransformerConfig, sizes: Sizes) -> int:

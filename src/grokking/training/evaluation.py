@@ -3,6 +3,7 @@
 # R replicas, P equations, V classes
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ def measure(
     }
 
 
-def weight_norms(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+def weight_norms(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Euclidean norm of all parameters and of each layer's, from stacked parameters; (R,) each.
 
     Layers are added one by one: a reduction over them would round differently for other R.

@@ -1,16 +1,15 @@
-"""R replicas of a torch model trained as one: parameters stacked, the model mapped over the stack."""
+"""R replicas of a torch model trained as one: a module whose parameters have a replica dimension in front."""
 
 # R replicas, P equations, N training equations, B examples, V classes
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor, nn
 
 from grokking.data.tasks import Task
-from grokking.models import FAMILIES
+from grokking.models import FAMILIES, Model
 from grokking.training.batches import Batches
 from grokking.training.evaluation import measure, weight_norms
 from grokking.training.experiment import VALUES, Replica
@@ -19,7 +18,7 @@ from grokking.training.optimizers import OPTIMIZERS
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
-EVALUATION_SLICE = 4096  # equations per forward pass of an evaluation, which bounds its memory
+SLICE = 1024  # examples per forward and backward pass: activations of a slice stay in the processor's cache
 
 
 class TorchReplicas:
@@ -34,49 +33,63 @@ class TorchReplicas:
         self.train_RP = torch.stack(masks)
         train_RN = torch.stack([mask.nonzero().squeeze(1) for mask in masks])
         self.batches = Batches(self.config.batch, train_RN, [r.seed for r in replicas])
-        self._stack(replicas, task, device)
-        self.values = _values([r.config.optimizer for r in replicas], self.dtype, device)
-
-    def _stack(self, replicas: list[Replica], task: Task, device: str) -> None:
-        self.dtype = getattr(torch, self.config.precision)
-        models = [_initialised(r, task).to(device, self.dtype) for r in replicas]
-        self.model = models[0]
-        self.parameters, self.buffers = stack_module_state(models)
+        dtype = getattr(torch, self.config.precision)
+        self.module = stack([_initialised(r, task).to(device, dtype) for r in replicas])
+        self.parameters = dict(self.module.named_parameters())
         slots = OPTIMIZERS[self.config.optimizer.name].state
         self.state = {
             name: {slot: torch.zeros_like(parameter) for slot in slots}
             for name, parameter in self.parameters.items()
         }
+        self.values = _values([r.config.optimizer for r in replicas], dtype, device)
+
+    @property
+    def model(self) -> Model:
+        return cast(Model, self.module)
 
     def update(self, step: int) -> None:
         """One optimizer step of every replica; `step` counts from 1."""
-        index_RB = self.batches.next()
-        logits_RBV = self._logits(self.a_P[index_RB], self.b_P[index_RB], batch_dim=0)
-        loss_RB = LOSSES[self.config.loss](logits_RBV.to(self.loss_dtype), self.answer_P[index_RB])
-        gradients = torch.autograd.grad(loss_RB.mean(-1).sum(), list(self.parameters.values()))
-        self._apply(dict(zip(self.parameters, gradients, strict=True)), step)
+        self._accumulate_gradients(self.batches.next())
+        self._apply(step)
+
+    def _accumulate_gradients(self, index_RB: Tensor) -> None:
+        """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""
+        self.module.zero_grad()
+        tables = self.model.tables()
+        leaves = tuple(table.detach().requires_grad_() for table in tables)
+        for index_RS in index_RB.split(SLICE, dim=1):
+            logits_RSV = self.model.logits(leaves, self.a_P[index_RS], self.b_P[index_RS])
+            loss_RS = LOSSES[self.config.loss](logits_RSV.to(self.loss_dtype), self.answer_P[index_RS])
+            (loss_RS.sum() / index_RB.shape[1]).backward()
+        torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
 
     @torch.no_grad()
-    def _apply(self, gradients: dict[str, Tensor], step: int) -> None:
+    def _apply(self, step: int) -> None:
         optimizer = OPTIMIZERS[self.config.optimizer.name]
         rate_factor = factor(self.config.schedule, step, self.config.budget)
         values = self.values | {"learning_rate": self.values["learning_rate"] * rate_factor}
         for name, parameter in self.parameters.items():
             shaped = {key: v_R.view(-1, *[1] * (parameter.dim() - 1)) for key, v_R in values.items()}
-            optimizer.update(parameter, gradients[name], self.state[name], step, shaped)
+            optimizer.update(parameter, cast(Tensor, parameter.grad), self.state[name], step, shaped)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
         """Metrics of every replica on all equations, (R,) each."""
-        slices = zip(self.a_P.split(EVALUATION_SLICE), self.b_P.split(EVALUATION_SLICE), strict=True)
-        logits_RPV = torch.cat([self._logits(a, b, batch_dim=None) for a, b in slices], dim=1)
-        measured = measure(logits_RPV, self.answer_P, self.train_RP, self.config.loss, self.loss_dtype)
+        tables, replicas = self.model.tables(), len(self.train_RP)
+        slices = zip(self.a_P.split(SLICE), self.b_P.split(SLICE), strict=True)
+        logits = [
+            self.model.logits(tables, a.expand(replicas, -1), b.expand(replicas, -1)) for a, b in slices
+        ]
+        measured = measure(
+            torch.cat(logits, dim=1), self.answer_P, self.train_RP, self.config.loss, self.loss_dtype
+        )
         return measured | weight_norms(self.parameters)
 
     def keep(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions of the stack only."""
-        self.parameters = {k: v[positions].detach().requires_grad_() for k, v in self.parameters.items()}
-        self.buffers = {k: v[positions] for k, v in self.buffers.items()}
+        for tensor in [*self.module.parameters(), *self.module.buffers()]:
+            tensor.data = tensor.data[positions]
+        self.module.zero_grad()
         self.state = {k: {s: t[positions] for s, t in slots.items()} for k, slots in self.state.items()}
         self.values = {key: value_R[positions] for key, value_R in self.values.items()}
         self.train_RP = self.train_RP[positions]
@@ -86,16 +99,17 @@ class TorchReplicas:
         """The parameters of one replica."""
         return {name: p[position].detach().cpu().numpy().copy() for name, p in self.parameters.items()}
 
-    def _logits(self, a: Tensor, b: Tensor, batch_dim: int | None) -> Tensor:
-        def of_one(
-            parameters: dict[str, Tensor], buffers: dict[str, Tensor], a_B: Tensor, b_B: Tensor
-        ) -> Any:
-            return functional_call(self.model, (parameters, buffers), (a_B, b_B))
 
-        return vmap(of_one, in_dims=(0, 0, batch_dim, batch_dim))(self.parameters, self.buffers, a, b)
+def stack(models: list[nn.Module]) -> nn.Module:
+    """The first model with every parameter and buffer replaced by those of all models, stacked in front."""
+    stacked, *_ = models
+    tensors = zip(*([*m.parameters(), *m.buffers()] for m in models), strict=True)
+    for tensor, of_each in zip([*stacked.parameters(), *stacked.buffers()], list(tensors), strict=True):
+        tensor.data = torch.stack([one.data for one in of_each])
+    return stacked
 
 
-def _initialised(replica: Replica, task: Task) -> torch.nn.Module:
+def _initialised(replica: Replica, task: Task) -> nn.Module:
     """A fresh model from the replica's own stream, leaving the global generator untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(replica.seed, INITIALISATION))
