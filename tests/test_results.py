@@ -1,0 +1,69 @@
+"""The committed results: made by the committed params and code, shown in the README, and as promised."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from grokking.analysis import pages, results
+
+ROOT = Path(__file__).parents[1]
+REPORTED = json.loads((ROOT / "reports" / "results.json").read_text())
+EXPERIMENTS = REPORTED["experiments"]
+
+# Steps within which each system generalises in the default study, on all of at least three seeds.
+TARGETS = {
+    "numpy_mlp_momentum": 15_000,
+    "embedding_mlp": 500,
+    "wide_mlp": 1_500,
+    "transformer": 1_500,
+    "shared_mlp_f30": 3_000,
+}
+
+
+def test_readme_shows_the_reported_table():
+    table = pages.markdown(results.comparison(REPORTED))
+    assert (ROOT / "reports" / "table.md").read_text() == table
+    assert pages.between_markers((ROOT / "README.md").read_text()) == table
+
+
+def test_results_were_made_by_the_committed_params_and_code():
+    """Nothing that the stages up to the report depend on has changed since dvc.lock was written."""
+    done = subprocess.run(["dvc", "status", "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+    stale = []
+    for stage, changes in json.loads(done.stdout).items():
+        kinds = [kind for change in changes if isinstance(change, dict) for kind in change.items()]
+        deps = {
+            path: state for kind, paths in kinds if kind == "changed deps" for path, state in paths.items()
+        }
+        stale += [
+            (stage, path)
+            for path, state in deps.items()
+            if stage != "publish" and not path.startswith("artifacts") and state != "deleted"
+        ]
+    assert stale == [], "run `make repro` and commit dvc.lock, reports/ and README.md"
+
+
+@pytest.mark.parametrize(("experiment", "steps"), TARGETS.items())
+def test_every_system_groks_within_its_target(experiment, steps):
+    ours = EXPERIMENTS[experiment]
+    assert ours["n"] >= 3
+    assert ours["generalized"] == ours["n"]
+    assert ours["last_step"] <= steps
+
+
+def test_controls_do_not_generalise():
+    controls = {name: e for name, e in EXPERIMENTS.items() if e["role"] == "control"}
+    assert {"wide_mlp_no_decay", "embedding_mlp_random_labels"} <= set(controls)
+    for name, control in controls.items():
+        assert control["generalized"] == 0, name
+        assert control["final_validation_accuracy_max"] < 0.05, name
+        assert control["median_memorization_step"] is not None, name
+
+
+def test_every_figure_of_the_page_is_committed():
+    page = (ROOT / "reports" / "index.html").read_text()
+    for experiment in EXPERIMENTS:
+        assert (ROOT / "reports" / "figures" / f"{experiment}.png").exists()
+        assert f"figures/{experiment}.png" in page
