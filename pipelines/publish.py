@@ -25,6 +25,7 @@ def main() -> None:
         fresh = publish(client, trained, figures.curves)
         print(f"{trained.name}: {'published' if fresh else 'already published'}", flush=True)
         published[trained.name] = trained.run()["fingerprint"]
+    MANIFEST.parent.mkdir(exist_ok=True)
     MANIFEST.write_text(json.dumps(published, indent=2) + "\n")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from grokking import figures
 from grokking.analysis import pages, results
 from grokking.analysis.published import PUBLISHED
-from grokking.config import read_params
+from grokking.config import ConfigError, read_params
 from pipelines.stage import FIGURES, PARAMS, REPORTS, RUNS, run
 
 README = Path("README.md")
@@ -19,6 +19,9 @@ Tables = dict[str, pd.DataFrame]
 def main() -> None:
     params = read_params(PARAMS)
     folders = {name: RUNS["experiments"] / name for name in params["experiments"]}
+    for name, folder in folders.items():
+        if not (folder / "run.json").exists():
+            raise ConfigError(f"{folder} holds no run; run `dvc repro train@{name}` first")
     tables = {name: pd.read_parquet(folder / "replicas.parquet") for name, folder in folders.items()}
     histories = {name: pd.read_parquet(folder / "history.parquet") for name, folder in folders.items()}
     machine = json.loads((next(iter(folders.values())) / "run.json").read_text())["machine"]

@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[1]
         ({"modulo": 11}, "`tasks.t.modulo` is unknown; known keys here: operation, modulus,"),
         ({"modulus": 9.5}, "`tasks.t.modulus` should be a valid integer"),
         ({"modulus": True}, "`tasks.t.modulus` should be a valid integer"),
+        ({"modulus": 1}, "`tasks.t.modulus` must be a whole number of at least 2, but got 1"),
         ({"split_seeds": [0, 0]}, "`tasks.t.split_seeds` must be a list of distinct seeds"),
         ({"split_seeds": [0, -1]}, "`tasks.t.split_seeds.1` must lie in [0, 2^31), but got -1"),
     ],
@@ -98,6 +99,9 @@ def test_experiment_errors(change, message):
             {"optimizer.learning_rate": [0.1, -1.0]},
             "`e.optimizer.learning_rate` must be above 0, but got -1.0",
         ),
+        ({"loss.x": [1]}, "`grid` names `loss.x`, but `loss` holds the value 'cross_entropy', not keys"),
+        ({"model.alpha": []}, "`grid` needs at least one value per key"),
+        ({"task": ["a", "b"]}, "an experiment has one task; remove `task` from it"),
         ({"model.alpha": ["x"]}, "`e.model.alpha` should be a valid number, but got 'x'"),
     ],
 )
@@ -152,6 +156,13 @@ def test_every_entry_of_params_yaml_loads():
             "`tasks.gone` is not in params.yaml; known: t",
         ),
         ("train", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro split@t` first"),
+        (
+            "split",
+            {"studies": {"fast": {}}},
+            "no stage reads `studies` yet, but params.yaml names fast; empty it",
+        ),
+        ("split", {"tasks": [1]}, "`tasks` in params.yaml must be a mapping of names, but got [1]"),
+        ("report", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro train@t` first"),
         ("split", {"experimets": {}}, "must hold the sections tasks, experiments, published, studies"),
     ],
 )

@@ -10,6 +10,7 @@ from conftest import make_task
 from examples import experiment
 from torch.testing import assert_close
 
+from grokking.config import ConfigError
 from grokking.training import events, history
 from grokking.training.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
 from grokking.training.events import Watch, evaluation_steps, first_crossing, sustained_crossing
@@ -146,6 +147,7 @@ def test_a_diverged_replica_is_stopped_and_censored(tiny_task):
     table = history.replica_table(replicas, list(train(replicas, tiny_task, "cpu")), tiny_task)
     assert table["steps_run"].tolist()[0] < 30
     assert table["steps_run"].tolist()[1] == 30
+    assert table["diverged"].tolist() == [True, False]
     assert not table["observed"].any()
 
 
@@ -166,6 +168,13 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
     for first, second in zip(*runs, strict=True):
         for name, value in (first.parameters or {}).items():
             assert (value == second.parameters[name]).all()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("PROCESSES", "two"), ("PROCESSES", "0"), ("DEVICE", "gpu")])
+def test_a_wrong_environment_variable_is_told_in_one_line(variable, value, tiny_task, monkeypatch):
+    monkeypatch.setenv(f"GROKKING_{variable}", value)
+    with pytest.raises(ConfigError, match=f"GROKKING_{variable} must be .*, but got '{value}'"):
+        train_all(expand(experiment(), "e"), tiny_task, [])
 
 
 def test_stacks_hold_replicas_that_differ_in_values_only():

@@ -33,6 +33,13 @@ def read_params(path: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(params, dict) or set(params) != set(SECTIONS):
         found = ", ".join(params) if isinstance(params, dict) else "no sections"
         raise ConfigError(f"{path} must hold the sections {', '.join(SECTIONS)}, but holds {found}")
+    for section, entries in params.items():
+        if not isinstance(entries or {}, dict):
+            raise ConfigError(f"`{section}` in {path} must be a mapping of names, but got {entries!r}")
+    if params["studies"]:
+        raise ConfigError(
+            f"no stage reads `studies` yet, but {path} names {', '.join(params['studies'])}; empty it"
+        )
     return {section: entries or {} for section, entries in params.items()}
 
 

@@ -14,7 +14,8 @@ GROKKING_RATIO = 3  # generalisation this many times later than memorisation is 
 def summary(replicas: pd.DataFrame) -> dict[str, Any]:
     """Time to generalisation over a table of replicas, with those that were stopped before it."""
     observed = replicas["observed"].to_numpy(bool)
-    times = replicas["generalization_step"].where(observed, replicas["steps_run"]).to_numpy(float)
+    # one that diverged stopped early, but would not have generalised by the budget either
+    times = replicas["generalization_step"].where(observed, replicas["budget"]).to_numpy(float)
     reached = times[observed]
     memorized = replicas["memorization_step"].astype(float)
     return {
@@ -80,7 +81,7 @@ def over_train_fraction(
     """Steps against training fraction: ours with a row per replica, theirs with a row per number."""
     ours = pd.concat(tables[p.experiment] for p in published)
     observed = ours["observed"].astype(bool)
-    step = ours["generalization_step"].where(observed, ours["steps_run"])
+    step = ours["generalization_step"].where(observed, ours["budget"])
     fraction = ours["task"].map({name: task["train_fraction"] for name, task in tasks.items()})
     theirs = [
         {

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, Fraction, PositiveInt, Seed, one_of
+from grokking.config import STRICT, ConfigError, Fraction, Seed, one_of, within
 from grokking.data.operations import OPERATIONS
 from grokking.data.splits import SPLITS, mirrored
 
@@ -35,7 +35,7 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
 @dataclass(frozen=True, config=STRICT)
 class TaskConfig:
     operation: Annotated[str, one_of(OPERATIONS)]
-    modulus: PositiveInt
+    modulus: Annotated[int, within(lambda n: n >= 2, "be a whole number of at least 2")]
     labels: Annotated[str, one_of(LABELS)]
     label_seed: Seed  # permutes the labels where `labels` is shuffled
     split: Annotated[str, one_of(SPLITS)]

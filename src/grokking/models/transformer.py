@@ -61,11 +61,12 @@ class Transformer(nn.Module):
         position = [self.position[..., i, None, :] for i in range(4)]
         prefix = torch.cat([operand + position[0], operator + position[1]], dim=-2)
         suffix = torch.cat([operand + position[2], equals + position[3]], dim=-2)
+        *blocks, last = self._blocks()
         key_values = []
-        for block in self._blocks():
+        for block in blocks:
             key_values.append(block.key_values(prefix))
-            prefix = block.prefix(prefix, key_values[-1])  # of the last layer nothing is used
-        return (*key_values, suffix)
+            prefix = block.prefix(prefix, key_values[-1])
+        return (*key_values, last.key_values(prefix), suffix)
 
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILES = ("history.parquet", "replicas.parquet", "run.json")
 CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
 EVENTS = (
-    "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run",
+    "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run", "diverged",
     "final_train_accuracy", "final_validation_accuracy", "examples", "flops", "seconds",
 )  # fmt: skip
 IDENTITY = ("seed", "split_seed", "system", "role", "task", "loss", "precision", "loss_precision", "budget")

@@ -37,8 +37,9 @@ def weight_norms(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     squares: dict[str, Any] = defaultdict(int)
     for name, parameter in parameters.items():
         layer = name.rpartition(".")[0] or name
-        squares["weight_norm"] = squares["weight_norm"] + _sum_of_squares(parameter)
-        squares[f"weight_norm/{layer}"] = squares[f"weight_norm/{layer}"] + _sum_of_squares(parameter)
+        square_R = _sum_of_squares(parameter)
+        squares["weight_norm"] = squares["weight_norm"] + square_R
+        squares[f"weight_norm/{layer}"] = squares[f"weight_norm/{layer}"] + square_R
     return {name: square.sqrt() for name, square in squares.items()}
 
 

@@ -88,6 +88,12 @@ class Plan:
                 f"needs as many `split_seeds` as `seeds`, at least one, but got {len(self.split_seeds)} "
                 f"and {len(self.seeds)}"
             )
+        empty = [key for key, values in self.grid.items() if not values]
+        if empty or "task" in self.grid:
+            raise ValueError(
+                "`grid` needs at least one value per key, and an experiment has one task; "
+                f"remove `{empty[0] if empty else 'task'}` from it"
+            )
 
 
 def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
@@ -113,6 +119,10 @@ def _with(shared: dict[str, Any], keys: Mapping[str, Any], point: tuple[Any, ...
         section = mapping
         for key in path:
             section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise ConfigError(
+                    f"`grid` names `{dotted}`, but `{key}` holds the value {section!r}, not keys"
+                )
         section[last] = value
     return mapping
 

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save_file
@@ -49,6 +51,7 @@ def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dic
         "generalization_step": generalization,
         "observed": generalization is not None,
         "steps_run": steps_run,
+        "diverged": not np.isfinite(table["train_loss"].iloc[-1]),
         "final_train_accuracy": table["train_accuracy"].iloc[-1],
         "final_validation_accuracy": table["validation_accuracy"].iloc[-1],
         "examples": examples,
@@ -69,8 +72,9 @@ def save(folder: Path, replicas: list[Replica], evaluations: list[Evaluation], t
 
     Everything but the column `seconds` and run.json's `machine` is a function of params, data and code.
     """
-    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     table = replica_table(replicas, evaluations, task)
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's snapshots are at other steps
+    (folder / "snapshots").mkdir(parents=True)
     history_table(evaluations).to_parquet(folder / "history.parquet", index=False)
     table.to_parquet(folder / "replicas.parquet", index=False)
     for evaluation in evaluations:

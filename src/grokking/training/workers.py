@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
+from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.training.experiment import Replica
 from grokking.training.loop import Evaluation, train
@@ -29,14 +30,26 @@ Watcher = Callable[[Evaluation], None]
 
 
 def device() -> str:
-    """GROKKING_DEVICE, or a GPU where there is one."""
-    chosen = os.environ.get("GROKKING_DEVICE", "auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if chosen == "auto" else chosen
+    """GROKKING_DEVICE (cpu or cuda), or a GPU where there is one."""
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    chosen = os.environ.get("GROKKING_DEVICE", available[-1])
+    if chosen not in available:
+        raise ConfigError(f"GROKKING_DEVICE must be one of {', '.join(available)} here, but got {chosen!r}")
+    return chosen
 
 
 def processes() -> int:
     """GROKKING_PROCESSES, or one per core."""
-    return int(os.environ.get("GROKKING_PROCESSES", len(os.sched_getaffinity(0))))
+    chosen = os.environ.get("GROKKING_PROCESSES", str(_cores()))
+    if not chosen.isdecimal() or int(chosen) < 1:
+        raise ConfigError(f"GROKKING_PROCESSES must be a whole number of at least 1, but got {chosen!r}")
+    return int(chosen)
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def train_all(replicas: list[Replica], task: Task, watchers: Sequence[Watcher]) -> list[Evaluation]:
