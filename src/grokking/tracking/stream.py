@@ -21,7 +21,7 @@ from grokking.training.loop import Evaluation
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-STREAM_AFTER_SECONDS = 30.0  # a shorter experiment is over before anyone could look
+STREAM_AFTER_SECONDS = 60.0  # a shorter experiment is over before anyone could look
 STREAM_EVERY_SECONDS = 5.0
 
 
