@@ -40,8 +40,11 @@ def draw(tables: Tables, histories: Tables, tasks: dict[str, dict]) -> list[str]
     """Write every figure; returns the names of those that belong on the page, in order."""
     for name, table in tables.items():
         figures.curves(histories[name], table, name, FIGURES / f"{name}.png")
-    one_per_system = {p.system: p.experiment for p in reversed(PUBLISHED) if p.experiment in tables}
-    panels = [(f"system {s}", histories[n], tables[n]) for s, n in sorted(one_per_system.items())]
+    by_replicas = sorted(
+        (p for p in PUBLISHED if p.experiment in tables), key=lambda p: len(tables[p.experiment])
+    )
+    shown = {p.system: p for p in by_replicas}  # of each system the experiment with most replicas
+    panels = [(p.title, histories[p.experiment], tables[p.experiment]) for _, p in sorted(shown.items())]
     figures.system_panels(panels, FIGURES / "systems.png")
     extra = [
         *_draw_grids(tables),

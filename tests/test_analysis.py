@@ -89,6 +89,7 @@ def test_comparison_and_its_markdown():
     (row,) = comparison.to_dict("records")
     assert row["our median (range)"] == "200 (100–400)"
     assert row["times faster"] == "73.0"
+    assert row["ratio"] == "10.0"
     assert row["generalised"] == "3 of 3"
     assert "[14,600](https://" in pages.markdown(comparison)
 

@@ -67,7 +67,10 @@ def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) ->
         done["train_fraction"], done["step"], "o", color=VALIDATION, alpha=0.7, label="this study, per seed"
     )
     censored = points[~points["observed"]]
-    axes.plot(censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget")
+    if len(censored):
+        axes.plot(
+            censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget"
+        )
     axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
     axes.set_title("System 4: shared embedding MLP, a+b mod 97", fontsize=10)
     axes.legend()
@@ -82,9 +85,7 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     figure, axes = plt.subplots(
         figsize=(1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6), layout="constrained"
     )
-    image = axes.imshow(
-        table.to_numpy(float), cmap="viridis_r", norm=LogNorm(budget / 30, budget), aspect="auto"
-    )
+    axes.imshow(table.to_numpy(float), cmap="Blues", norm=LogNorm(budget / 10, 10 * budget), aspect="auto")
     axes.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
     axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])
     axes.set(xlabel=str(table.columns.name), ylabel=str(table.index.name))
@@ -92,8 +93,7 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     for (row, column), value in _cells(table):
         text = f"{value:,.0f}" if value == value else f"> {budget:,}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
-    figure.colorbar(image, label="median steps to generalise")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(f"{title}: median steps to generalise", fontsize=10)
     _save(figure, file)
 
 

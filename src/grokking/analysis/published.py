@@ -15,6 +15,12 @@ class Published:
     source: str
 
     @property
+    def title(self) -> str:
+        """System and setting on two lines."""
+        network, _, data = self.setting.partition(", ")
+        return f"{self.system}: {network}\n{data}"
+
+    @property
     def text(self) -> str:
         return f"{self.qualifier} {self.step:,}".strip()
 

@@ -128,6 +128,7 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
         "our median (range)": _median_and_range(ours),
         "generalised": f"{ours['generalized']} of {ours['n']}",
         "memorised at": _steps(ours["median_memorization_step"]),
+        "ratio": "—" if ours["median_ratio"] is None else f"{ours['median_ratio']:.1f}",
         "times faster": _times_faster(published, ours),
         "experiment": f"`{published.experiment}`",
     }
