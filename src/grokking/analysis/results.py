@@ -130,7 +130,7 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
         "memorised at": _steps(ours["median_memorization_step"]),
         "ratio": "—" if ours["median_ratio"] is None else f"{ours['median_ratio']:.1f}",
         "times faster": _times_faster(published, ours),
-        "experiment": f"`{published.experiment}`",
+        "experiment": published.experiment,
     }
 
 
