@@ -10,6 +10,7 @@ from grokking.config import ConfigError
 PARAMS = Path("params.yaml")
 SPLITS = Path("artifacts/splits")
 RUNS = {"experiments": Path("artifacts/runs"), "published": Path("artifacts/published")}
+CHECKPOINTS = Path(".checkpoints")  # of runs under way; not an output, which DVC would delete at each start
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
 

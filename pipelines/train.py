@@ -1,13 +1,16 @@
 """Stage `train`: every replica of one experiment, from initialisation to sustained generalisation."""
 
+import shutil
+
 from grokking.config import entry, read_params
 from grokking.data import tasks
 from grokking.progress import Progress
 from grokking.tracking.stream import Stream
 from grokking.training import history
 from grokking.training.experiment import expand
+from grokking.training.fingerprint import fingerprint
 from grokking.training.workers import train_all
-from pipelines.stage import PARAMS, RUNS, SPLITS, named, run
+from pipelines.stage import CHECKPOINTS, PARAMS, RUNS, SPLITS, named, run
 
 
 def main() -> None:
@@ -24,10 +27,12 @@ def main() -> None:
     for replica in replicas:
         tasks.require_split(task, replica.split_seed, f"{section}.{name}.replicas.split_seeds")
 
-    fingerprint = history.fingerprint(replicas, task)
-    with Progress(name, replicas) as progress, Stream(name, section, replicas, fingerprint) as stream:
-        evaluations = train_all(replicas, task, [progress.show, stream.send])
+    key = fingerprint(replicas, task)
+    checkpoints = CHECKPOINTS / key
+    with Progress(name, replicas) as progress, Stream(name, section, replicas, key) as stream:
+        evaluations = train_all(replicas, task, [progress.show, stream.send], checkpoints)
     table = history.save(RUNS[section] / name, replicas, evaluations, task)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     print(history.headline(name, table))
 
 

@@ -1,14 +1,16 @@
 """The replica engine against one network at a time, and its independence of packing."""
 
+import numpy as np
 import pytest
 import torch
 from examples import BATCHES, MODELS, OPTIMIZERS, experiment
-from reference import SequentialTrainer
+from reference import LOGITS, SequentialTrainer
 from torch.testing import assert_close
 
 from grokking.models import FAMILIES
 from grokking.training import losses, optimizers
 from grokking.training.batches import Batches
+from grokking.training.evaluation import Looker, evaluate
 from grokking.training.experiment import expand
 from grokking.training.loop import learner
 from grokking.training.replicas import TorchReplicas
@@ -41,7 +43,7 @@ def _assert_equal_training(replicas, task):
     stack = TorchReplicas(replicas, task, "cpu")
     twins = [SequentialTrainer(replica, task) for replica in replicas]
     for step in range(1, STEPS + 1):
-        stack.update(step)
+        stack.update(1)
         for twin in twins:
             twin.update(step)
     for position, twin in enumerate(twins):
@@ -51,8 +53,9 @@ def _assert_equal_training(replicas, task):
 def _assert_same_state(stack, position, twin):
     slots = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq"}
     for name, parameter in twin.model.named_parameters():
-        assert_close(stack.parameters[name][position], parameter, rtol=1e-8, atol=1e-10)
-        for slot, value in stack.state[name].items():
+        assert_close(stack.parameters.views()[name][position], parameter, rtol=1e-8, atol=1e-10)
+        for slot, state in stack.state.items():
+            value = stack.parameters.views(state)[name]
             assert_close(value[position], twin.optimizer.state[parameter][slots[slot]], rtol=1e-7, atol=1e-10)
 
 
@@ -71,14 +74,18 @@ def test_replica_is_bitwise_the_same_alone_and_among_neighbours(family, batch, t
     replicas = expand(mapping, "e")
     alone, among = learner(replicas[:1], tiny_task, "cpu"), learner(replicas, tiny_task, "cpu")
     for step in range(1, STEPS + 1):
-        alone.update(step)
-        among.update(step)
+        alone.update(1)
+        among.update(1)
         if step == STEPS // 2:
             among.keep([0, 5])
     for name, value in alone.snapshot(0).items():
         assert (value == among.snapshot(0)[name]).all(), name
-    for name, value_R in alone.evaluate().items():
-        assert value_R[0] == among.evaluate()[name][0], name
+    everything = np.arange(len(tiny_task.equations))[None]
+    ours, theirs = alone.measure([0], everything), among.measure([0, 1], everything.repeat(2, 0))
+    for field in ("loss_RE", "correct_RE", "square_RE"):
+        assert torch.equal(getattr(ours, field)[0], getattr(theirs, field)[0]), field
+    for name, norm_R in alone.norms([0]).items():
+        assert norm_R[0] == among.norms([0, 1])[name][0], name
 
 
 def test_neighbours_data_does_not_reach_a_replica(tiny_task):
@@ -88,40 +95,49 @@ def test_neighbours_data_does_not_reach_a_replica(tiny_task):
     stacks = [TorchReplicas(pair, tiny_task, "cpu") for pair in (with_first, with_second)]
     for stack in stacks:
         stack.update(1)
-    for name in stacks[0].parameters:
-        assert torch.equal(stacks[0].parameters[name][0], stacks[1].parameters[name][0])
-    assert not torch.equal(stacks[0].train_RP[1], stacks[1].train_RP[1])
+    for name, value in stacks[0].snapshot(0).items():
+        assert (value == stacks[1].snapshot(0)[name]).all(), name
+    assert not torch.equal(stacks[0].index_RB[1], stacks[1].index_RB[1])
 
 
 def test_evaluation_equals_plain_means(tiny_task):
+    """On all equations, from the plain form of the model; at the end of the budget nothing is sampled."""
     (replica,) = expand(experiment("embedding_mlp"), "e")
     stack, twin = TorchReplicas([replica], tiny_task, "cpu"), SequentialTrainer(replica, tiny_task)
-    from reference import LOGITS
-
     a, b, c = (twin.columns[name] for name in "abc")
-    logits = LOGITS["embedding_mlp"](twin.model, a, b)
+    logits = LOGITS["embedding_mlp"](twin.model, a, b).detach()
     validation = torch.tensor(~tiny_task.train_mask(0))
-    measured = stack.evaluate()
+    (measured,) = evaluate(stack, [0], [Looker(replica, tiny_task)], [30], budget=30)
     accuracy = (logits.argmax(1) == c)[validation].double().mean()
-    assert_close(measured["validation_accuracy"][0], accuracy)
+    assert measured["validation_accuracy"] == pytest.approx(accuracy.item())
     loss = torch.nn.functional.cross_entropy(logits[~validation], c[~validation])
-    assert_close(measured["train_loss"][0], loss.detach())
+    assert measured["train_loss"] == pytest.approx(loss.item())
+    centred = logits - logits.mean(1, keepdim=True)
+    assert measured["logit_rms"] == pytest.approx(centred.square().mean().sqrt().item())
     total = torch.cat([p.flatten() for p in twin.model.parameters()]).norm()
-    assert_close(measured["weight_norm"][0], total.detach())
+    assert measured["weight_norm"] == pytest.approx(total.item())
+    assert measured["train_equations"] + measured["validation_equations"] == len(c)
 
 
 def test_float64_loss_keeps_a_gradient_where_float32_has_none():
     """At a margin of 30 the float32 loss is exactly 0; in float64, with two classes, it is about exp(-30)."""
-    logits = torch.tensor([[30.0, 0.0]])
     answer = torch.tensor([0])
-    assert losses.cross_entropy(logits, answer).item() == 0
-    assert losses.cross_entropy(logits.double(), answer).item() == pytest.approx(9.36e-14, rel=0.01)
+    for dtype, expected in ((torch.float32, 0), (torch.float64, 9.36e-14)):
+        logits = torch.tensor([[30.0, 0.0]], requires_grad=True)
+        loss = losses.cross_entropy(logits, answer, dtype)
+        loss.sum().backward()
+        assert loss.item() == pytest.approx(expected, rel=0.01)
+        assert -logits.grad[0, 0].item() == pytest.approx(expected, rel=0.01)
 
 
 def test_epochs_without_replacement_see_every_equation_once():
     train_RN = torch.stack([torch.arange(40), torch.arange(100, 140)])
     config = expand(experiment(batch="without_replacement"), "e")[0].config.batch
     batches = Batches(config, train_RN, [0, 1])
-    for _ in range(3):
-        epoch = torch.cat([batches.next() for _ in range(2)], dim=1)
-        assert torch.equal(epoch.sort(1).values, train_RN)
+    orders = []
+    for epoch in range(3):
+        steps = [2 * epoch + 1, 2 * epoch + 2]
+        orders.append(torch.cat([batches.at([step, step]) for step in steps], dim=1))
+        assert torch.equal(orders[-1].sort(1).values, train_RN)
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[0][0], orders[0][1] - 100)

@@ -15,6 +15,7 @@ from grokking.training import events, history
 from grokking.training.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
 from grokking.training.events import Watch, evaluation_steps, first_crossing, sustained_crossing
 from grokking.training.experiment import expand
+from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train
 from grokking.training.optimizers import OPTIMIZERS
 from grokking.training.schedules import ScheduleConfig, factor
@@ -46,7 +47,8 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
     state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state}
     for step in range(1, 21):
         gradient = torch.randn(3, 5, 4, dtype=torch.float64, generator=random)
-        OPTIMIZERS[name].update(stacked, gradient, state, step, values)
+        values["step"] = torch.full((3, 1, 1), float(step), dtype=torch.float64)
+        OPTIMIZERS[name].update(stacked, gradient, state, values)
         for replica, optimizer in enumerate(theirs):
             singles[replica].grad = gradient[replica].clone()
             optimizer.step()
@@ -77,7 +79,8 @@ def test_a_replicas_batches_depend_on_its_seed_alone(sampling):
         if step == 8:
             three.keep([1, 2])
         position = 1 if step < 8 else 0
-        assert torch.equal(three.next()[position], one.next()[0])
+        step_of_each = [step + 1] * len(three.key_R)
+        assert torch.equal(three.at(step_of_each)[position], one.at([step + 1])[0])
 
 
 def test_evaluation_grid_is_dense_then_within_two_percent():
@@ -111,7 +114,12 @@ def test_watch_agrees_with_the_definition():
             0.99 + random.normal(0, 0.004, len(steps)).cumsum() / 5 * random.choice([-1, 1]), 0, 1
         )
         watch = Watch()
-        ended = next((i for i, s in enumerate(steps) if watch.sustained(int(s), float(accuracy[i]))), None)
+        ended = None
+        for i, step in enumerate(steps):
+            watch.take(int(step), float(accuracy[i]))
+            if watch.settled:
+                ended = i
+                break
         event = sustained_crossing(steps, accuracy)
         if ended is None:
             assert event is None or events.trial_end(event) >= steps[-1]
@@ -137,7 +145,11 @@ def test_training_stops_when_generalisation_is_sustained_and_at_the_budget():
     assert fast["examples"] == fast["generalization_step"] * round(0.8 * 23**2)
     assert not slow["observed"]
     assert slow["steps_run"] == 700
-    assert [e.parameters is not None for e in evaluations].count(True) == 2
+    assert [e.finished for e in evaluations].count(True) == 2
+    for replica in (0, 1):
+        kept = {e.step for e in evaluations if e.replica == replica and e.parameters is not None}
+        last = max(e.step for e in evaluations if e.replica == replica)
+        assert kept == {step for step in events.snapshot_steps(700) if step <= last} | {last}
 
 
 def test_a_diverged_replica_is_stopped_and_censored(tiny_task):
@@ -152,7 +164,7 @@ def test_a_diverged_replica_is_stopped_and_censored(tiny_task):
 
 
 @pytest.mark.parametrize("family", ["one_hot_mlp", "numpy_mlp"])
-def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
+def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch, tmp_path):
     """Histories and last parameters are bitwise equal with one process and with two."""
     replicas = expand(
         experiment(family, "sgd", "with_replacement", seeds=(0, 1, 2), precision="float32"), "e"
@@ -162,7 +174,7 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
         monkeypatch.setenv("GROKKING_PROCESSES", processes)
         monkeypatch.setenv("GROKKING_DEVICE", "cpu")
         seen = []
-        runs.append(train_all(replicas, tiny_task, [seen.append]))
+        runs.append(train_all(replicas, tiny_task, [seen.append], tmp_path / processes))
         assert len(seen) <= len(runs[-1])
     assert history.history_table(runs[0]).equals(history.history_table(runs[1]))
     for first, second in zip(*runs, strict=True):
@@ -171,10 +183,10 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch):
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PROCESSES", "two"), ("PROCESSES", "0"), ("DEVICE", "gpu")])
-def test_a_wrong_environment_variable_is_told_in_one_line(variable, value, tiny_task, monkeypatch):
+def test_a_wrong_environment_variable_is_told_in_one_line(variable, value, tiny_task, monkeypatch, tmp_path):
     monkeypatch.setenv(f"GROKKING_{variable}", value)
     with pytest.raises(ConfigError, match=f"GROKKING_{variable} must be .*, but got '{value}'"):
-        train_all(expand(experiment(), "e"), tiny_task, [])
+        train_all(expand(experiment(), "e"), tiny_task, [], tmp_path)
 
 
 def test_stacks_hold_replicas_that_differ_in_values_only():
@@ -191,7 +203,7 @@ def test_stacks_hold_replicas_that_differ_in_values_only():
 
 def test_fingerprint_tells_configurations_and_data_apart(tiny_task):
     replicas, others = expand(experiment(), "e"), expand(experiment(budget=31), "e")
-    own = history.fingerprint(replicas, tiny_task)
-    assert own == history.fingerprint(expand(experiment(), "e"), make_task())
-    assert own != history.fingerprint(others, tiny_task)
-    assert own != history.fingerprint(replicas, make_task("subtract"))
+    own = fingerprint(replicas, tiny_task)
+    assert own == fingerprint(expand(experiment(), "e"), make_task())
+    assert own != fingerprint(others, tiny_task)
+    assert own != fingerprint(replicas, make_task("subtract"))

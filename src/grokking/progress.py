@@ -29,11 +29,10 @@ class Progress:
 
     def show(self, evaluation: Evaluation) -> None:
         """Take one more evaluation into the line."""
-        finished = evaluation.parameters is not None
-        step = self.budget[evaluation.replica] if finished else evaluation.step
+        step = self.budget[evaluation.replica] if evaluation.finished else evaluation.step
         self.bar.update(step - self.step[evaluation.replica])
         self.step[evaluation.replica] = step
-        self.done += finished
+        self.done += evaluation.finished
         self.bar.set_postfix_str(
             f"replica {evaluation.replica} step {evaluation.step}: "
             f"train {evaluation.metrics['train_accuracy']:.3f} "

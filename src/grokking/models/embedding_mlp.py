@@ -40,12 +40,13 @@ class EmbeddingMLP(TableMLP):
         self.first = Dense(inputs, config.hidden_widths[0], initialise)
         layers.rescale(self, config.init_scale)
 
-    def tables(self) -> tuple[Tensor, Tensor]:
+    def tables(self) -> tuple[Tensor]:
         """Embedding times first layer, folded into a row per token; the bias comes with operand b."""
-        weight_a = self.first.weight[..., : self.width, :]
-        weight_b = self.first.weight[..., -self.width :, :]  # the same rows where the operands are summed
+        weight_a = self.first.weight[..., : self.width]
+        weight_b = self.first.weight[..., -self.width :]  # the same columns where the operands are summed
         embedding_b = getattr(self, "embedding_b", self.embedding_a)
-        return self.embedding_a @ weight_a, embedding_b @ weight_b + self.first.bias.unsqueeze(-2)
+        table_b = embedding_b @ weight_b.mT + self.first.bias.unsqueeze(-2)
+        return (torch.cat([self.embedding_a @ weight_a.mT, table_b], dim=-2),)
 
 
 def multiply_adds(config: EmbeddingMLPConfig, sizes: Sizes) -> int:

@@ -5,34 +5,67 @@ stack of replicas whose parameters have one more dimension in front.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 
-def square(x: Tensor) -> Tensor:
-    return x * x
+@dataclass(frozen=True)
+class Activation:
+    """A function of pre-activations and, for passes written by hand, its derivative times a gradient.
+
+    `apply` may overwrite the pre-activations, which nothing else uses; `gradient` overwrites its first argument.
+    It is given what `apply` was given and what it returned.
+    """
+
+    apply: Callable[[Tensor], Tensor]
+    gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "gelu": nn.functional.gelu,
-    "square": square,
+def _relu_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward.grad_input(gradient, after, 0, grad_input=gradient)
+
+
+def _gelu_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    return torch.ops.aten.gelu_backward(gradient, before)
+
+
+def _square_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    return gradient.mul_(before).mul_(2)
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(torch.relu_, _relu_gradient),
+    "gelu": Activation(nn.functional.gelu, _gelu_gradient),
+    "square": Activation(torch.square, _square_gradient),
 }
 
 
 class Dense(nn.Module):
-    """x @ weight + bias, with weight (..., inputs, outputs) and bias (..., outputs)."""
+    """x @ weight.T + bias, with weight (..., outputs, inputs) and bias (..., outputs) as in nn.Linear."""
+
+    def __init__(self, inputs: int, outputs: int, initialise: "Initialisation") -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        initialise(self.weight, self.bias, inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            return torch.addmm(self.bias, x, self.weight.mT)
+        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.mT)
+
+
+class Table(nn.Module):
+    """The weight of a dense layer on one-hot inputs, a row per input (..., inputs, outputs), and its bias."""
 
     def __init__(self, inputs: int, outputs: int, initialise: "Initialisation") -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
         self.bias = nn.Parameter(torch.empty(outputs))
         initialise(self.weight, self.bias, inputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x @ self.weight + self.bias.unsqueeze(-2)
 
 
 class Norm(nn.Module):

@@ -7,13 +7,14 @@ System 2 multiplies the first pre-activations by N^-alpha, N the first hidden wi
 
 from typing import Annotated, Literal
 
+import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Table
 from grokking.models.table_mlp import TableMLP, Widths
 
 
@@ -33,14 +34,15 @@ class OneHotMLP(TableMLP):
     def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
         initialise, width = INITIALISATIONS[config.initialisation], config.hidden_widths[0]
         super().__init__(config.hidden_widths, sizes.classes, config.activation, initialise)
-        self.first = Dense(2 * sizes.tokens, width, initialise)
+        self.first = Table(2 * sizes.tokens, width, initialise)
         self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
         layers.rescale(self, config.init_scale)
 
-    def tables(self) -> tuple[Tensor, Tensor]:
+    def tables(self) -> tuple[Tensor]:
         """Rows of the first weight matrix, scaled; the bias comes with operand b."""
-        table_a, table_b = (self.first_scale.unsqueeze(-1) * self.first.weight).chunk(2, dim=-2)
-        return table_a, table_b + (self.first_scale * self.first.bias).unsqueeze(-2)
+        weight_a, weight_b = self.first.weight.chunk(2, dim=-2)
+        table = torch.cat([weight_a, weight_b + self.first.bias.unsqueeze(-2)], dim=-2)
+        return (self.first_scale.unsqueeze(-1) * table,)
 
 
 def multiply_adds(config: OneHotMLPConfig, sizes: Sizes) -> int:

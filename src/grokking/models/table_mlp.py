@@ -6,14 +6,18 @@ on the example. So the first layer's product runs over the tokens, and examples 
 
 # ... leading dimensions (replicas), B examples, T tokens, N hidden width, V classes
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, cast
 
+import torch
 from pydantic import AfterValidator
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
-from grokking.models.layers import ACTIVATIONS, Initialisation, dense_stack
-from grokking.models.lookup import rows
+from grokking.models.layers import ACTIVATIONS, Activation, Dense, Initialisation, dense_stack
+from grokking.models.lookup import gathered, long_rows, scattered
 
 
 def _at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:
@@ -25,7 +29,7 @@ def _at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:
 Widths = Annotated[tuple[int, ...], AfterValidator(_at_least_one)]
 
 
-class TableMLP(nn.Module):
+class TableMLP(nn.Module, ABC):
     """Hidden layers and readout; families say what a token contributes in `tables`."""
 
     def __init__(
@@ -35,18 +39,58 @@ class TableMLP(nn.Module):
         self.activation = ACTIVATIONS[activation]
         self.layers = dense_stack([*hidden_widths, classes], init)
 
-    def tables(self) -> tuple[Tensor, Tensor]:
-        """First pre-activations added by each token as operand a and as operand b, (..., T, N) each."""
-        raise NotImplementedError
+    @abstractmethod
+    def tables(self) -> tuple[Tensor]:
+        """First pre-activations added by each token as operand a, then as operand b: (..., 2T, N)."""
 
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
-        table_a, table_b = tables
-        x = self.activation(rows(table_a, a) + rows(table_b, b))
-        *hidden, readout = self.layers
-        for layer in hidden:
-            x = self.activation(layer(x))
-        return readout(x)
+        (table,) = tables
+        *leading, rows, width = table.shape
+        index_RBK = torch.stack([a, rows // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
+        layers = [p.reshape(-1, *shape) for layer in self.layers for p, shape in _shapes(layer)]
+        logits_RBV = _DenseStack.apply(table.reshape(-1, rows, width), index_RBK, self.activation, *layers)
+        return cast(Tensor, logits_RBV).view(*leading, a.shape[-1], -1)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.logits(self.tables(), a, b)
+
+
+class _DenseStack(Function):
+    """Lookup, activation, and dense layers with activations between them; the gradient by hand.
+
+    Activations of a whole batch fall out of cache, so what counts is how often memory is read and written:
+    here each is made in place of its pre-activation and each gradient in place of the one before it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, table_RTN: Tensor, index_RBK: Tensor, activation: Activation, *layers: Tensor
+    ) -> Tensor:
+        weights, biases = layers[0::2], layers[1::2]
+        long_index = long_rows(index_RBK, table_RTN.shape[1])
+        before = [gathered(table_RTN, long_index)]
+        after = [activation.apply(before[0])]
+        for weight_RON, bias_RO in zip(weights[:-1], biases[:-1], strict=True):
+            before.append(torch.baddbmm(bias_RO.unsqueeze(1), after[-1], weight_RON.mT))
+            after.append(activation.apply(before[-1]))
+        ctx.save_for_backward(long_index, *before, *after, *weights)
+        ctx.activation, ctx.shape = activation, table_RTN.shape
+        return torch.baddbmm(biases[-1].unsqueeze(1), after[-1], weights[-1].mT)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (long_index, *saved), (gradient_RBO,) = ctx.saved_tensors, gradients
+        depth = len(saved) // 3
+        before, after, weights = saved[:depth], saved[depth : 2 * depth], saved[2 * depth :]
+        of_layers: list[Tensor] = []
+        for x_before, x_after, weight_RON in zip(before[::-1], after[::-1], weights[::-1], strict=True):
+            of_layers[:0] = [gradient_RBO.mT @ x_after, gradient_RBO.sum(1)]
+            gradient_RBO = ctx.activation.gradient(gradient_RBO @ weight_RON, x_before, x_after)
+        return scattered(gradient_RBO, long_index, ctx.shape), None, None, *of_layers
+
+
+def _shapes(layer: Dense) -> list[tuple[Tensor, torch.Size]]:
+    """Weight and bias with the shapes they have in one replica."""
+    return [(layer.weight, layer.weight.shape[-2:]), (layer.bias, layer.bias.shape[-1:])]

@@ -158,7 +158,7 @@ class Block(nn.Module):
         x = x + self.output(attended)
         if self.norm == "post":
             x = self.attention_norm(x)
-        x = x + self.down(self.activation(self.up(self.mlp_norm(x) if self.norm == "pre" else x)))
+        x = x + self.down(self.activation.apply(self.up(self.mlp_norm(x) if self.norm == "pre" else x)))
         return self.mlp_norm(x) if self.norm == "post" else x
 
 

@@ -1,8 +1,7 @@
-"""Which training equations each update sees, with one generator per replica."""
+"""Which training equations each update sees: a function of the replica's seed and the step."""
 
 # R replicas, N training equations, B examples in a batch
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -37,43 +36,74 @@ def batch_size(config: BatchConfig, train_equations: int) -> int:
 
 
 class Batches:
-    """The sequence of batches of R replicas; a replica's sequence depends on its own seed alone."""
+    """The batches of R replicas: a function of each replica's own seed and step, without a state to carry."""
 
     def __init__(self, config: BatchConfig, train_RN: Tensor, seeds: list[int]) -> None:
         """`train_RN` holds the row numbers of each replica's training equations."""
         self.sampling = config.sampling
         self.size = batch_size(config, train_RN.shape[1])
         self.train_RN = train_RN
-        self.generators = [torch.Generator().manual_seed(stream(seed, BATCHES)) for seed in seeds]
-        self.order_RN = torch.empty(0)
-        self.batch = 0
+        self.key_R = torch.tensor([stream(seed, BATCHES) for seed in seeds], device=train_RN.device)
+        self.epochs: list[int] = []
+        self.order_RN = train_RN
 
-    def next(self) -> Tensor:
-        """Row numbers of the next batch, (R, B)."""
+    def at(self, steps: list[int]) -> Tensor:
+        """Row numbers (R, B) of the batch of each replica's update, updates counted from 1."""
         if self.sampling == "full":
             return self.train_RN
         if self.sampling == "with_replacement":
-            return self._pick(self._draw(lambda n, g: torch.randint(n, (self.size,), generator=g)))
-        return self._pick(self._next_of_epoch())
+            drawn_RB = random_integers(self.key_R, [(step - 1) * self.size for step in steps], self.size)
+            return self.train_RN.gather(1, drawn_RB % self.train_RN.shape[1])
+        return self._of_epoch(steps)
 
     def keep(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
-        self.train_RN = self.train_RN[positions]
-        self.order_RN = self.order_RN[positions] if self.batch else self.order_RN
-        self.generators = [self.generators[position] for position in positions]
+        self.train_RN, self.key_R = self.train_RN[positions], self.key_R[positions]
+        self.epochs = []
 
-    def _next_of_epoch(self) -> Tensor:
-        per_epoch = self.train_RN.shape[1] // self.size
-        first = self.batch % per_epoch
-        if first == 0:
-            self.order_RN = self._draw(lambda n, g: torch.randperm(n, generator=g))
-        self.batch += 1
-        return self.order_RN[:, first * self.size : (first + 1) * self.size]
+    def put(self, position: int, train_N: Tensor, seed: int) -> None:
+        """Another replica takes this position."""
+        self.train_RN[position], self.key_R[position] = train_N, stream(seed, BATCHES)
+        self.epochs = []
 
-    def _draw(self, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
+    def _of_epoch(self, steps: list[int]) -> Tensor:
+        """Each epoch has its own order of the training equations, cut into batches."""
         equations = self.train_RN.shape[1]
-        picks = torch.stack([draw(equations, generator) for generator in self.generators])
-        return picks.to(self.train_RN.device)
+        per_epoch = equations // self.size
+        epochs = [(step - 1) // per_epoch for step in steps]
+        if epochs != self.epochs:
+            keys_RN = random_integers(self.key_R, [epoch * equations for epoch in epochs], equations)
+            self.order_RN = self.train_RN.gather(1, keys_RN.argsort(1))
+            self.epochs = epochs
+        first_R = torch.tensor([(step - 1) % per_epoch * self.size for step in steps])
+        position_RB = first_R[:, None] + torch.arange(self.size)
+        return self.order_RN.gather(1, position_RB.to(self.order_RN.device))
 
-    def _pick(self, position_RB: Tensor) -> Tensor:
-        return self.train_RN.gather(1, position_RB)
+
+def random_integers(key_R: Tensor, firsts: list[int], count: int) -> Tensor:
+    """Entries first, first + 1, ... of each key's own sequence of integers in [0, 2^63): (R, count).
+
+    Any entry is had without those before it: the sequence is splitmix64's output function of a counter
+    (Steele, Lea and Flood 2014), started at a hash of the key.
+    """
+    first_R = torch.tensor(firsts, device=key_R.device)
+    counter_RC = first_R[:, None] + torch.arange(1, count + 1, device=key_R.device)
+    return _mixed(_mixed(key_R)[:, None] + GOLDEN * counter_RC) & (2**63 - 1)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """splitmix64's bijection of 64-bit integers, which torch multiplies modulo 2^64."""
+    x = (x ^ _shifted_right(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shifted_right(x, 27)) * _signed(0x94D049BB133111EB)
+    return x ^ _shifted_right(x, 31)
+
+
+def _shifted_right(x: Tensor, bits: int) -> Tensor:
+    return (x >> bits) & (2 ** (64 - bits) - 1)  # torch's shift copies the sign, a logical one brings zeros
+
+
+def _signed(constant: int) -> int:
+    return constant - 2**64 if constant >= 2**63 else constant
+
+
+GOLDEN = _signed(0x9E3779B97F4A7C15)

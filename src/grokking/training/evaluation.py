@@ -1,32 +1,135 @@
-"""What is measured of every replica at an evaluation, from its logits on all equations."""
+"""What is measured of a replica at an evaluation: on a sample of its equations, on all where that matters."""
 
-# R replicas, P equations, V classes
+# R replicas, E equations measured, V classes
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from grokking.training.losses import LOSSES
+from grokking.data.tasks import Task
+from grokking.training.batches import batch_size
+from grokking.training.events import Watch
+from grokking.training.experiment import Replica
+from grokking.training.seeds import LOOKS, stream
+
+PARTS = ("train", "validation")
+SMALLEST_LOOK = 256  # equations of each part
 
 
-def measure(
-    logits_RPV: Tensor, answer_P: Tensor, train_RP: Tensor, loss: str, dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """Loss and accuracy on training and validation equations, rms of the centred logits; (R,) each."""
-    answer_RP = answer_P.expand(train_RP.shape)
-    loss_RP = LOSSES[loss](logits_RPV.to(dtype), answer_RP)
-    correct_RP = (logits_RPV.argmax(-1) == answer_RP).to(torch.float64)
-    centred_RPV = logits_RPV - logits_RPV.mean(-1, keepdim=True)
-    return {
-        "train_loss": _mean_where(train_RP, loss_RP),
-        "train_accuracy": _mean_where(train_RP, correct_RP),
-        "validation_loss": _mean_where(~train_RP, loss_RP),
-        "validation_accuracy": _mean_where(~train_RP, correct_RP),
-        "logit_rms": centred_RPV.square().mean((-1, -2)).sqrt(),
-    }
+@dataclass(frozen=True)
+class Measured:
+    """Of each equation: loss, whether the largest logit is the answer's (0 or 1), mean squared centred logit."""
+
+    loss_RE: Tensor
+    correct_RE: Tensor
+    square_RE: Tensor
+
+    @classmethod
+    def of(cls, logits_REV: Tensor, answer_RE: Tensor, loss_RE: Tensor) -> Self:
+        correct_RE = logits_REV.argmax(-1) == answer_RE
+        centred_REV = logits_REV - logits_REV.mean(-1, keepdim=True)
+        return cls(loss_RE.double(), correct_RE.double(), centred_REV.square_().mean(-1).double())
+
+    @classmethod
+    def joined(cls, slices: Sequence[Self]) -> Self:
+        fields = ("loss_RE", "correct_RE", "square_RE")
+        return cls(*(torch.cat([getattr(part, field) for part in slices], dim=1) for field in fields))
+
+    def means(self, part: str, columns: slice) -> list[dict[str, float]]:
+        """Mean loss and accuracy over these columns and how many they are, for each replica."""
+        loss_R, accuracy_R = (x_RE[:, columns].mean(1).tolist() for x_RE in (self.loss_RE, self.correct_RE))
+        equations = self.loss_RE[:, columns].shape[1]
+        return [
+            {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": equations}
+            for loss, accuracy in zip(loss_R, accuracy_R, strict=True)
+        ]
+
+    def logit_rms(self) -> Tensor:
+        """Root mean square of the centred logits, (R,)."""
+        return self.square_RE.mean(1).sqrt()
+
+
+class Measurable(Protocol):
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured: ...
+    def norms(self, positions: list[int]) -> dict[str, Tensor]: ...
+
+
+class Looker:
+    """Measures one replica's equations: a fixed sample of each part, or a part as a whole.
+
+    The sample has half as many equations as a batch, so that a look costs a sixth of an update for each
+    part. A replica's watches say where the sample does not decide an event; there all equations do.
+    """
+
+    def __init__(self, replica: Replica, task: Task) -> None:
+        mask = task.train_mask(replica.split_seed)
+        self.whole = {"train": np.flatnonzero(mask), "validation": np.flatnonzero(~mask)}
+        size = max(SMALLEST_LOOK, batch_size(replica.config.batch, len(self.whole["train"])) // 2)
+        random = np.random.default_rng(stream(replica.split_seed, LOOKS))
+        self.sample = {part: np.sort(random.permutation(rows)[:size]) for part, rows in self.whole.items()}
+        self.watches = {part: Watch() for part in PARTS}
+
+    def undecided(self, part: str, step: int, last: bool, look: Mapping[str, float]) -> bool:
+        """Whether this part must be measured as a whole: for an event, or because the replica ends here."""
+        ends = last or self.watches["validation"].ends_by(step)
+        decides = look[f"{part}_equations"] == len(self.whole[part])
+        return not decides and (ends or self.watches[part].undecided(look[f"{part}_accuracy"]))
+
+    def state(self) -> dict[str, Any]:
+        """What the watches have seen, for a checkpoint."""
+        return {part: asdict(watch) for part, watch in self.watches.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.watches = {part: Watch(**seen) for part, seen in state.items()}
+
+    def take(self, step: int, metrics: Mapping[str, float]) -> None:
+        for part, watch in self.watches.items():
+            watch.take(step, metrics[f"{part}_accuracy"])
+
+
+def evaluate(
+    stack: Measurable, positions: list[int], lookers: list[Looker], steps: list[int], budget: int
+) -> list[dict[str, float]]:
+    """Metrics of the replicas at these positions of the stack; their watches are told."""
+    metrics = _look(stack, positions, lookers)
+    for part in PARTS:
+        rows = [
+            row
+            for row, looker in enumerate(lookers)
+            if looker.undecided(part, steps[row], steps[row] == budget, metrics[row])
+        ]
+        if rows:
+            whole_RE = np.stack([lookers[row].whole[part] for row in rows])
+            measured = stack.measure([positions[row] for row in rows], whole_RE)
+            for row, exact in zip(rows, measured.means(part, slice(None)), strict=True):
+                metrics[row] |= exact
+    for looker, step, found in zip(lookers, steps, metrics, strict=True):
+        looker.take(step, found)
+    return metrics
+
+
+def _look(stack: Measurable, positions: list[int], lookers: list[Looker]) -> list[dict[str, float]]:
+    """Metrics on each replica's samples, both in one pass, and what needs no equations."""
+    train_RE, validation_RE = (np.stack([looker.sample[part] for looker in lookers]) for part in PARTS)
+    measured = stack.measure(positions, np.hstack([train_RE, validation_RE]))
+    trained = train_RE.shape[1]
+    columns = {"logit_rms": measured.logit_rms()} | stack.norms(positions)
+    values = {name: value_R.tolist() for name, value_R in columns.items()}
+    return [
+        train | validation | {name: value[row] for name, value in values.items()}
+        for row, (train, validation) in enumerate(
+            zip(
+                measured.means("train", slice(trained)),
+                measured.means("validation", slice(trained, None)),
+                strict=True,
+            )
+        )
+    ]
 
 
 def weight_norms(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -45,7 +148,3 @@ def weight_norms(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _sum_of_squares(parameter: Tensor) -> Tensor:
     return parameter.detach().flatten(1).to(torch.float64).square().sum(1)
-
-
-def _mean_where(mask_RP: Tensor, value_RP: Tensor) -> Tensor:
-    return (value_RP * mask_RP).sum(-1) / mask_RP.sum(-1)

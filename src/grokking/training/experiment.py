@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, PositiveInt, Seed, load, one_of
+from grokking.config import STRICT, ConfigError, PositiveInt, Seed, UnitInterval, load, one_of
 from grokking.models import ModelConfig
 from grokking.training.batches import BatchConfig
 from grokking.training.losses import LOSSES
@@ -18,10 +18,11 @@ from grokking.training.optimizers import OptimizerConfig
 from grokking.training.schedules import ScheduleConfig
 
 # What changes only the values of tensors; replicas that differ in nothing else can share a batch.
+HYPERPARAMETERS = ("learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon")
 VALUES = {
-    "model": ("alpha", "init_scale", "embedding_std"),
-    "optimizer": ("learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon"),
-}
+    "replica", "seed", "split_seed", "label_noise", "model.alpha", "model.init_scale", "model.embedding_std",
+    *(f"optimizer.{name}" for name in HYPERPARAMETERS),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -31,7 +32,10 @@ class ExperimentConfig:
     task: str
     model: ModelConfig
     loss: Annotated[str, one_of(LOSSES)]
+    label_noise: UnitInterval  # share of the training equations that are given a wrong answer
     precision: Literal["float32", "float64"]  # of parameters and activations
+    # of the factors in matrix products of float32; sums stay in float32. bfloat16 needs a CPU or GPU that has it
+    matmul_precision: Literal["float32", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the loss and its gradient at the logits
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
@@ -58,10 +62,7 @@ class Replica:
 
     def stack_key(self) -> str:
         """Equal for replicas that can share a batch: the configuration without its values."""
-        config = asdict(self.config)
-        for section, names in VALUES.items():
-            config[section] = {k: v for k, v in config[section].items() if k not in names}
-        return json.dumps(config)
+        return json.dumps({key: value for key, value in self.row().items() if key not in VALUES})
 
     def row(self) -> dict[str, Any]:
         """Every hyperparameter and seed, flat, as a row of replicas.parquet."""

@@ -1,6 +1,5 @@
 """What a trained experiment leaves on disk: history, replicas, snapshots."""
 
-import hashlib
 import json
 import platform
 import shutil
@@ -18,6 +17,7 @@ from grokking.models import MULTIPLY_ADDS
 from grokking.training.batches import batch_size
 from grokking.training.events import first_crossing, sustained_crossing
 from grokking.training.experiment import Replica
+from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import Evaluation
 
 FORWARD_AND_BACKWARD = 3  # a backward pass costs two forward passes
@@ -68,7 +68,7 @@ def flops_per_example(replica: Replica, task: Task) -> int:
 
 
 def save(folder: Path, replicas: list[Replica], evaluations: list[Evaluation], task: Task) -> pd.DataFrame:
-    """Write history.parquet, replicas.parquet, run.json and the last parameters of each replica.
+    """Write history.parquet, replicas.parquet, run.json and the snapshots of each replica.
 
     Everything but the column `seconds` and run.json's `machine` is a function of params, data and code.
     """
@@ -91,24 +91,6 @@ def headline(name: str, table: pd.DataFrame) -> str:
     steps = table["generalization_step"].dropna().astype(int)
     when = f" at steps {', '.join(f'{step:,}' for step in steps)}" if 0 < len(steps) <= 10 else ""
     return f"{name}: {len(steps)} of {len(table)} replicas generalised{when}"
-
-
-def fingerprint(replicas: list[Replica], task: Task) -> str:
-    """Hash of what determines the results: configuration and seeds, data, code of the core, torch."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    for replica in replicas:
-        digest.update(json.dumps(replica.row(), sort_keys=True).encode())
-    for table in (task.equations, task.splits):
-        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-    for source in sorted(_core_sources()):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def _core_sources() -> Iterable[Path]:
-    package = Path(__file__).parents[1]
-    for part in ("data", "models", "training"):
-        yield from (package / part).glob("*.py")
 
 
 def machine() -> dict[str, Any]:

@@ -1,38 +1,52 @@
-"""The training loop: evaluate, record, retire, update."""
+"""The training loop: update, evaluate, let replicas go, let others in."""
 
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from grokking.data.tasks import Task
-from grokking.training.events import Watch, evaluation_steps
+from grokking.training.checkpoint import Checkpoint, State, pack, unpack
+from grokking.training.evaluation import Looker, Measured, evaluate
+from grokking.training.events import evaluation_steps, snapshot_steps
 from grokking.training.experiment import Replica
 from grokking.training.numpy_replicas import NumpyReplicas
 from grokking.training.replicas import TorchReplicas
 
+MATMUL_PRECISION = {"float32": "highest", "bfloat16": "medium"}  # torch's names
+
 
 class Learner(Protocol):
-    """Replicas that can be updated, evaluated, thinned out and copied."""
+    """Replicas that can be updated, measured, thinned out, replaced and copied."""
 
-    def update(self, step: int) -> None: ...
-    def evaluate(self) -> dict[str, Tensor]: ...
+    steps: list[int]
+
+    def update(self, count: int) -> None: ...
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured: ...
+    def norms(self, positions: list[int]) -> dict[str, Tensor]: ...
     def keep(self, positions: list[int]) -> None: ...
+    def put(self, position: int, replica: Replica) -> None: ...
     def snapshot(self, position: int) -> dict[str, np.ndarray]: ...
+    def tensors(self) -> dict[str, Tensor]: ...
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One replica at one step; `parameters` only at its last evaluation."""
+    """One replica at one step; `parameters` where a snapshot was taken."""
 
     replica: int
     step: int
-    seconds: float  # since training began
+    seconds: float  # of training so far
     metrics: dict[str, float]
     parameters: dict[str, np.ndarray] | None
+    finished: bool  # the replica's last evaluation
 
 
 def learner(replicas: list[Replica], task: Task, device: str) -> Learner:
@@ -41,40 +55,143 @@ def learner(replicas: list[Replica], task: Task, device: str) -> Learner:
     return (NumpyReplicas if by_hand else TorchReplicas)(replicas, task, device)
 
 
-def train(replicas: list[Replica], task: Task, device: str) -> Iterator[Evaluation]:
-    """Train replicas of one stack; each leaves when its generalisation is sustained or it diverged.
+def train(
+    replicas: Iterable[Replica],
+    task: Task,
+    device: str,
+    slots: int | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Iterator[Evaluation]:
+    """Train replicas that fit one stack; yields every evaluation as it is made, or was made before.
 
-    Yields every evaluation as it is made.
+    A replica leaves when its generalisation is sustained, when it diverged, and at the end of its budget.
+    At most `slots` train at once; the next of `replicas` takes a free place, so they may be chosen while
+    others are on their way. With a checkpoint, training goes on where it was interrupted.
     """
-    started = time.perf_counter()
-    budget = replicas[0].config.budget
-    stack = learner(replicas, task, device)
-    active = [(replica.index, Watch()) for replica in replicas]
-    previous = 0
-    for step in evaluation_steps(budget):
-        for update in range(previous + 1, step + 1):
-            stack.update(update)
-        previous = step
-
-        seconds = time.perf_counter() - started
-        table = {name: values_R.tolist() for name, values_R in stack.evaluate().items()}
-        staying = []
-        for position, (index, watch) in enumerate(active):
-            metrics = {name: values[position] for name, values in table.items()}
-            finished = step == budget or _diverged(metrics)
-            finished |= watch.sustained(step, metrics["validation_accuracy"])
-            parameters = stack.snapshot(position) if finished else None
-            yield Evaluation(index, step, seconds, metrics, parameters)
-            if not finished:
-                staying.append(position)
-
-        if not staying:
-            return
-        if len(staying) < len(active):
-            stack.keep(staying)
-            active = [active[position] for position in staying]
+    past = checkpoint.load() if checkpoint else None
+    session = Session(replicas, task, device, slots, past)
+    yield from session.evaluations
+    while session.runs:
+        yield from session.advance()
+        if checkpoint and (checkpoint.due() or not session.runs):
+            checkpoint.save(session.state())
 
 
-def _diverged(metrics: dict[str, float]) -> bool:
-    loss = metrics["train_loss"]
-    return loss != loss or loss in (float("inf"), float("-inf"))
+class Run:
+    """A replica in training: when it is evaluated, and what its watches have seen."""
+
+    def __init__(self, replica: Replica, task: Task, step: int = -1) -> None:
+        """Evaluations at steps after `step` are still to be made."""
+        self.replica = replica
+        self.looker = Looker(replica, task)
+        self.snapshots = snapshot_steps(replica.config.budget)
+        grid = evaluation_steps(replica.config.budget)
+        self.to_evaluate = grid[bisect_right(grid, step) :]
+
+    def evaluation(self, step: int, seconds: float, metrics: dict[str, float]) -> Evaluation:
+        """Take the evaluation that was due; parameters are added by who has them."""
+        self.to_evaluate = self.to_evaluate[1:]
+        settled = self.looker.watches["validation"].settled
+        finished = settled or not self.to_evaluate or not math.isfinite(metrics["train_loss"])
+        return Evaluation(self.replica.index, step, seconds, metrics, None, finished)
+
+
+class Session:
+    """The replicas in training, those that wait, and all evaluations so far."""
+
+    def __init__(
+        self,
+        replicas: Iterable[Replica],
+        task: Task,
+        device: str,
+        slots: int | None,
+        past: State | None,
+    ) -> None:
+        self.task, self.device = task, device
+        self.waiting = iter(replicas)
+        self.evaluations: list[Evaluation] = []
+        self.runs: list[Run] = []
+        self.earlier_seconds, self.started = 0.0, time.perf_counter()
+        if past is None:
+            self._begin([Run(replica, task) for replica in islice(self.waiting, slots)])
+        else:
+            self._go_on(past)
+
+    def _begin(self, runs: list[Run]) -> None:
+        self.runs = runs
+        if runs:
+            torch.set_float32_matmul_precision(MATMUL_PRECISION[runs[0].replica.config.matmul_precision])
+            self.stack = learner([run.replica for run in runs], self.task, self.device)
+
+    def advance(self) -> list[Evaluation]:
+        """Train to the next evaluation that is due, make it, and fill the places of those that finished."""
+        runs, stack = self.runs, self.stack
+        to_go = [run.to_evaluate[0] - step for run, step in zip(runs, stack.steps, strict=True)]
+        stack.update(min(to_go))
+        due = [position for position, updates in enumerate(to_go) if updates == min(to_go)]
+        made = self._evaluate(due)
+        self.evaluations += made
+        self._replace([position for position, new in zip(due, made, strict=True) if new.finished])
+        return made
+
+    def _evaluate(self, due: list[int]) -> list[Evaluation]:
+        runs, steps = [self.runs[position] for position in due], [self.stack.steps[p] for p in due]
+        budget = runs[0].replica.config.budget
+        metrics = evaluate(self.stack, due, [run.looker for run in runs], steps, budget)
+        seconds = self.earlier_seconds + time.perf_counter() - self.started
+        made = []
+        for position, run, step, found in zip(due, runs, steps, metrics, strict=True):
+            new = run.evaluation(step, seconds, found)
+            kept = new.finished or step in run.snapshots
+            made.append(replace(new, parameters=self.stack.snapshot(position) if kept else None))
+        return made
+
+    def _replace(self, finished: list[int]) -> None:
+        """Give each free place to the next replica that waits, or close it."""
+        closed = set()
+        for position in finished:
+            replica = next(self.waiting, None)
+            if replica is None:
+                closed.add(position)
+            else:
+                self.stack.put(position, replica)
+                self.runs[position] = Run(replica, self.task)
+        if closed:
+            open_places = [position for position in range(len(self.runs)) if position not in closed]
+            self.runs = [self.runs[position] for position in open_places]
+            if self.runs:
+                self.stack.keep(open_places)
+
+    def state(self) -> State:
+        """Everything that decides how training goes on."""
+        tensors, steps = (self.stack.tensors(), self.stack.steps) if self.runs else ({}, [])
+        for number, evaluation in enumerate(self.evaluations):
+            tensors |= pack(f"snapshot/{number}", evaluation.parameters or {})
+        rest = {
+            "evaluations": [asdict(replace(e, parameters=None)) for e in self.evaluations],
+            "runs": [
+                {"replica": run.replica.index, "step": step, "watches": run.looker.state()}
+                for run, step in zip(self.runs, steps, strict=True)
+            ],
+        }
+        return State(tensors, rest)
+
+    def _go_on(self, past: State) -> None:
+        """Take up training where `state` was called; replicas it knows do not begin again."""
+        for number, entry in enumerate(past.rest["evaluations"]):
+            snapshot = unpack(f"snapshot/{number}", past.tensors) or None
+            self.evaluations.append(Evaluation(**entry | {"parameters": snapshot}))
+        by_index = {replica.index: replica for replica in self.waiting}
+        runs = []
+        for saved in past.rest["runs"]:
+            run = Run(by_index[saved["replica"]], self.task, saved["step"])
+            run.looker.restore(saved["watches"])
+            runs.append(run)
+        begun = {run.replica.index for run in runs} | {e.replica for e in self.evaluations}
+        self.waiting = iter([replica for index, replica in by_index.items() if index not in begun])
+        self._begin(runs)
+        if runs:
+            self.stack.steps = [saved["step"] for saved in past.rest["runs"]]
+            for name, tensor in self.stack.tensors().items():
+                tensor.copy_(past.tensors[name])
+        self.earlier_seconds = self.evaluations[-1].seconds if self.evaluations else 0.0

@@ -3,26 +3,54 @@
 # ... leading dimensions (replicas, examples), V classes
 
 from collections.abc import Callable
+from typing import Any, cast
 
+import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import one_hot
 
 
-def cross_entropy(logits: Tensor, answer: Tensor) -> Tensor:
-    """-log softmax(logits)[answer]: (..., V), (...) -> (...).
+def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    """-log softmax(logits)[answer], computed in `dtype`: (..., V), (...) -> (...).
 
     In float32 a margin of 30 gives exactly 0 and no gradient, which freezes a memorising network;
-    the engine therefore calls losses with float64 logits by default (Prieto et al., arXiv 2501.04697).
+    the engine therefore computes it in float64 by default (Prieto et al., arXiv 2501.04697).
     """
-    return -logits.log_softmax(-1).gather(-1, answer.unsqueeze(-1)).squeeze(-1)
+    return cast(Tensor, _CrossEntropy.apply(logits, answer, dtype))
 
 
-def mean_squared_error(logits: Tensor, answer: Tensor) -> Tensor:
-    """Mean over the classes of (logits - one-hot answer)²: (..., V), (...) -> (...)."""
-    return (logits - one_hot(answer, logits.shape[-1])).square().mean(-1)
+class _CrossEntropy(Function):
+    """The gradient, softmax - one-hot, comes out of the forward pass's own exponentials."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+        answer = answer.unsqueeze(-1)
+        below_peak = logits.to(dtype) - logits.amax(-1, keepdim=True).to(dtype)
+        loss = -below_peak.gather(-1, answer)
+        exponential = below_peak.exp_()
+        total = exponential.sum(-1, keepdim=True)
+        loss += total.log()
+        if ctx.needs_input_grad[0]:
+            probability = exponential.div_(total)
+            probability.scatter_add_(-1, answer, probability.new_full((), -1.0).expand_as(answer))
+            ctx.save_for_backward(probability.to(logits.dtype))
+        return loss.squeeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,), (of_loss,) = ctx.saved_tensors, gradients
+        return gradient * of_loss.unsqueeze(-1).to(gradient.dtype), None, None
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean over the classes of (logits - one-hot answer)², in `dtype`: (..., V), (...) -> (...)."""
+    return (logits.to(dtype) - one_hot(answer, logits.shape[-1])).square().mean(-1)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, torch.dtype], Tensor]] = {
     "cross_entropy": cross_entropy,
     "mean_squared_error": mean_squared_error,
 }

@@ -1,6 +1,6 @@
 """Replicas of the NumPy MLP: the same interface as TorchReplicas, each network a dictionary of arrays."""
 
-# R replicas, P equations, B examples, V classes
+# R replicas, P equations, E equations measured, B examples, V classes
 
 from typing import cast
 
@@ -12,73 +12,108 @@ from grokking.data.tasks import Task
 from grokking.models import numpy_mlp
 from grokking.models.numpy_mlp import NumpyMLPConfig, Parameters
 from grokking.training.batches import Batches
-from grokking.training.evaluation import measure, weight_norms
+from grokking.training.evaluation import Measured, weight_norms
 from grokking.training.experiment import Replica
+from grokking.training.labels import answers
+from grokking.training.losses import cross_entropy
 from grokking.training.optimizers import SGDConfig
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
 
+class Network:
+    """One replica: parameters, momenta, hyperparameters and answers."""
+
+    def __init__(self, replica: Replica, task: Task) -> None:
+        self.config = replica.config
+        self.optimizer = cast(SGDConfig, replica.config.optimizer)  # ExperimentConfig checks
+        self.parameters = _initialised(replica, task)
+        self.momenta = {name: np.zeros_like(p) for name, p in self.parameters.items()}
+        self.answer_P = answers(replica, task)
+
+    def update(self, a_B: np.ndarray, b_B: np.ndarray, answer_B: np.ndarray, rate_factor: float) -> None:
+        """One step of SGD with momentum and coupled L2."""
+        passed = numpy_mlp.forward(self.parameters, a_B, b_B)
+        logit_gradient_BV = numpy_mlp.cross_entropy_gradient(
+            passed.logits_BV.astype(self.config.loss_precision), answer_B
+        ).astype(self.config.precision)
+        gradients = numpy_mlp.backward(self.parameters, passed, logit_gradient_BV, a_B, b_B)
+        for name, parameter in self.parameters.items():
+            momentum = self.momenta[name]
+            momentum *= self.optimizer.momentum
+            momentum += gradients[name]
+            momentum += self.optimizer.weight_decay * parameter
+            parameter -= self.optimizer.learning_rate * rate_factor * momentum
+
+
 class NumpyReplicas:
-    """Networks trained with SGD, momentum and coupled L2, all by hand; always on the CPU."""
+    """Networks trained by hand; always on the CPU."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
-        self.config = replicas[0].config
-        self.optimizers = [cast(SGDConfig, r.config.optimizer) for r in replicas]  # ExperimentConfig checks
-        self.a_P, self.b_P, self.answer_P = task.equations[["a", "b", "c"]].to_numpy().T.copy()
-        masks = [task.train_mask(r.split_seed) for r in replicas]
-        self.train_RP = torch.as_tensor(np.stack(masks))
-        train_RN = torch.as_tensor(np.stack([np.flatnonzero(mask) for mask in masks]))
-        self.batches = Batches(self.config.batch, train_RN, [r.seed for r in replicas])
-        self.networks = [_initialised(r, task) for r in replicas]
-        self.momenta = [{k: np.zeros_like(v) for k, v in network.items()} for network in self.networks]
+        self.config, self.task = replicas[0].config, task
+        self.a_P, self.b_P = task.equations[["a", "b"]].to_numpy().T.copy()
+        rows = np.stack([_train_rows(replica, task) for replica in replicas])
+        self.batches = Batches(self.config.batch, torch.as_tensor(rows), [r.seed for r in replicas])
+        self.networks = [Network(replica, task) for replica in replicas]
+        self.steps = [0] * len(replicas)
 
-    def update(self, step: int) -> None:
-        """One SGD step of every replica; `step` counts from 1."""
-        rate_factor = factor(self.config.schedule, step, self.config.budget)
-        for position, index_B in enumerate(self.batches.next().numpy()):
-            gradients = self._gradients(self.networks[position], index_B)
-            self._apply(position, gradients, rate_factor)
+    def update(self, count: int) -> None:
+        """So many SGD steps of every replica."""
+        for _ in range(count):
+            self.steps = [step + 1 for step in self.steps]
+            batches = self.batches.at(self.steps).numpy()
+            for network, step, index_B in zip(self.networks, self.steps, batches, strict=True):
+                rate_factor = factor(self.config.schedule, step, self.config.budget)
+                answer_B = network.answer_P[index_B]
+                network.update(self.a_P[index_B], self.b_P[index_B], answer_B, rate_factor)
 
-    def _gradients(self, network: Parameters, index_B: np.ndarray) -> Parameters:
-        a_B, b_B = self.a_P[index_B], self.b_P[index_B]
-        passed = numpy_mlp.forward(network, a_B, b_B)
-        logit_gradient_BV = numpy_mlp.cross_entropy_gradient(
-            passed.logits_BV.astype(self.config.loss_precision), self.answer_P[index_B]
-        ).astype(self.config.precision)
-        return numpy_mlp.backward(network, passed, logit_gradient_BV, a_B, b_B)
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
+        """Loss, correctness and logits of the replicas at these positions, each on its own equations."""
+        networks = [self.networks[position] for position in positions]
+        pairs = zip(networks, index_RE, strict=True)
+        logits = [numpy_mlp.forward(n.parameters, self.a_P[i], self.b_P[i]).logits_BV for n, i in pairs]
+        logits_REV = torch.as_tensor(np.stack(logits))
+        pairs = zip(networks, index_RE, strict=True)
+        answer_RE = torch.as_tensor(np.stack([network.answer_P[index] for network, index in pairs]))
+        loss_RE = cross_entropy(logits_REV, answer_RE, getattr(torch, self.config.loss_precision))
+        return Measured.of(logits_REV, answer_RE, loss_RE)
 
-    def _apply(self, position: int, gradients: Parameters, rate_factor: float) -> None:
-        optimizer, momenta = self.optimizers[position], self.momenta[position]
-        for name, parameter in self.networks[position].items():
-            momenta[name] *= optimizer.momentum
-            momenta[name] += gradients[name]
-            momenta[name] += optimizer.weight_decay * parameter
-            parameter -= optimizer.learning_rate * rate_factor * momenta[name]
-
-    def evaluate(self) -> dict[str, Tensor]:
-        """Metrics of every replica on all equations, (R,) each."""
-        logits = [numpy_mlp.forward(network, self.a_P, self.b_P).logits_BV for network in self.networks]
-        dtype = getattr(torch, self.config.loss_precision)
-        answer_P = torch.as_tensor(self.answer_P)
-        measured = measure(torch.as_tensor(np.stack(logits)), answer_P, self.train_RP, "cross_entropy", dtype)
-        stacked = {
-            name: torch.as_tensor(np.stack([network[name] for network in self.networks]))
-            for name in self.networks[0]
-        }
-        return measured | weight_norms(stacked)
+    def norms(self, positions: list[int]) -> dict[str, Tensor]:
+        """Weight norms of the replicas at these positions, (R,) each."""
+        networks = [self.networks[position].parameters for position in positions]
+        return weight_norms(
+            {name: torch.as_tensor(np.stack([n[name] for n in networks])) for name in networks[0]}
+        )
 
     def keep(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.networks = [self.networks[position] for position in positions]
-        self.momenta = [self.momenta[position] for position in positions]
-        self.optimizers = [self.optimizers[position] for position in positions]
-        self.train_RP = self.train_RP[positions]
+        self.steps = [self.steps[position] for position in positions]
         self.batches.keep(positions)
+
+    def put(self, position: int, replica: Replica) -> None:
+        """A fresh replica takes this position and starts at step 0."""
+        self.networks[position] = Network(replica, self.task)
+        self.steps[position] = 0
+        rows = torch.as_tensor(_train_rows(replica, self.task))
+        self.batches.put(position, rows, replica.seed)
 
     def snapshot(self, position: int) -> Parameters:
         """The parameters of one replica."""
-        return {name: p.copy() for name, p in self.networks[position].items()}
+        return {name: p.copy() for name, p in self.networks[position].parameters.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What training has changed, apart from `steps`, for a checkpoint; to be copied into."""
+        return {
+            f"{position}/{kind}/{name}": torch.from_numpy(array)
+            for position, network in enumerate(self.networks)
+            for kind, arrays in (("parameters", network.parameters), ("momenta", network.momenta))
+            for name, array in arrays.items()
+        }
+
+
+def _train_rows(replica: Replica, task: Task) -> np.ndarray:
+    return np.flatnonzero(task.train_mask(replica.split_seed))
 
 
 def _initialised(replica: Replica, task: Task) -> Parameters:

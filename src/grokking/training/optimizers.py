@@ -1,7 +1,8 @@
-"""Optimizer updates as functions of one stacked parameter, its gradient, its state and the step.
+"""Optimizer updates as functions of one stacked parameter, its gradient, its state and its values.
 
-Every replica has its own hyperparameters: `values` holds them shaped (R, 1, ..., 1) to broadcast against
-a parameter (R, ...). Parameter and state are changed in place. `step` counts from 1.
+Every replica has its own hyperparameters: `values` holds them, and the number of the `step` counted from 1,
+in float64 and shaped (R, 1, ..., 1) to broadcast against a parameter (R, ...). Parameter and state are
+changed in place.
 """
 
 # R replicas
@@ -43,37 +44,39 @@ class AdamConfig:
 OptimizerConfig = Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
 
 
-def sgd(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+def sgd(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
     """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
-    gradient = gradient + values["weight_decay"] * parameter
-    state["momentum"].mul_(values["momentum"]).add_(gradient)
-    parameter.sub_(values["learning_rate"] * state["momentum"])
+    cast = parameter.dtype
+    momentum = state["momentum"].mul_(values["momentum"].to(cast))
+    momentum.add_(gradient).add_(values["weight_decay"].to(cast) * parameter)
+    parameter.sub_(values["learning_rate"].to(cast) * momentum)
 
 
-def adam(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+def adam(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
     """Adam with coupled L2 (Kingma and Ba, arXiv 1412.6980)."""
-    _adam_step(parameter, gradient + values["weight_decay"] * parameter, state, step, values)
+    decayed = gradient + values["weight_decay"].to(parameter.dtype) * parameter
+    _adam_step(parameter, decayed, state, values)
 
 
-def adamw(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
+def adamw(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
-    parameter.mul_(1 - values["learning_rate"] * values["weight_decay"])
-    _adam_step(parameter, gradient, state, step, values)
+    parameter.mul_((1 - values["learning_rate"] * values["weight_decay"]).to(parameter.dtype))
+    _adam_step(parameter, gradient, state, values)
 
 
-def _adam_step(parameter: Tensor, gradient: Tensor, state: State, step: int, values: Values) -> None:
-    beta1, beta2 = values["beta1"], values["beta2"]
-    state["mean"].mul_(beta1).add_((1 - beta1) * gradient)
-    state["square"].mul_(beta2).add_((1 - beta2) * gradient * gradient)
-    scale = (state["square"] / (1 - beta2**step)).sqrt_().add_(values["epsilon"])
-    parameter.sub_(values["learning_rate"] / (1 - beta1**step) * state["mean"] / scale)
+def _adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
+    cast, beta1, beta2, step = parameter.dtype, values["beta1"], values["beta2"], values["step"]
+    mean = state["mean"].lerp_(gradient, (1 - beta1).to(cast))
+    square = state["square"].lerp_(gradient.square(), (1 - beta2).to(cast))
+    scale = (square * (1 / (1 - beta2**step)).to(cast)).sqrt_().add_(values["epsilon"].to(cast))
+    parameter.sub_(((values["learning_rate"] / (1 - beta1**step)).to(cast) * mean).div_(scale))
 
 
 @plain_dataclass(frozen=True)
 class Optimizer:
     """An update and the names of the state tensors it keeps, each shaped as the parameter, first zero."""
 
-    update: Callable[[Tensor, Tensor, State, int, Values], None]
+    update: Callable[[Tensor, Tensor, State, Values], None]
     state: tuple[str, ...]
 
 

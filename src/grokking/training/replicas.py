@@ -1,8 +1,12 @@
 """R replicas of a torch model trained as one: a module whose parameters have a replica dimension in front."""
 
-# R replicas, P equations, N training equations, B examples, V classes
+# R replicas, n parameters of one replica, P equations, N training equations, B examples in a batch
+# S examples in a slice, E equations measured, V classes
 
-from typing import Any, cast
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,102 +15,192 @@ from torch import Tensor, nn
 from grokking.data.tasks import Task
 from grokking.models import FAMILIES, Model
 from grokking.training.batches import Batches
-from grokking.training.evaluation import measure, weight_norms
-from grokking.training.experiment import VALUES, Replica
+from grokking.training.evaluation import Measured, weight_norms
+from grokking.training.experiment import HYPERPARAMETERS, Replica
+from grokking.training.flat import Flat
+from grokking.training.graph import Graph
+from grokking.training.labels import answers
 from grokking.training.losses import LOSSES
 from grokking.training.optimizers import OPTIMIZERS
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
-SLICE = 1024  # examples per forward and backward pass: activations of a slice stay in the processor's cache
+SLICE_CPU = 2048  # examples per pass at most, so that the activations of a pass stay near the processor
+SLICE_GPU = 2**20  # examples of all replicas per pass: what a GPU's memory holds with room to spare
 
 
 class TorchReplicas:
-    """Replicas that differ in values only: seeds, splits and hyperparameters of `VALUES`."""
+    """Replicas that differ in values only (`experiment.VALUES`), each with its own number of updates."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
-        self.config = replicas[0].config
+        self.config, self.task, self.device = replicas[0].config, task, device
+        self.dtype = getattr(torch, self.config.precision)
         self.loss_dtype = getattr(torch, self.config.loss_precision)
-        columns = torch.tensor(task.equations[["a", "b", "c"]].to_numpy(), device=device)
-        self.a_P, self.b_P, self.answer_P = columns.T.contiguous()
-        masks = [torch.tensor(task.train_mask(r.split_seed), device=device) for r in replicas]
-        self.train_RP = torch.stack(masks)
-        train_RN = torch.stack([mask.nonzero().squeeze(1) for mask in masks])
-        self.batches = Batches(self.config.batch, train_RN, [r.seed for r in replicas])
-        dtype = getattr(torch, self.config.precision)
-        self.module = stack([_initialised(r, task).to(device, dtype) for r in replicas])
-        self.parameters = dict(self.module.named_parameters())
+        columns = torch.tensor(task.equations[["a", "b"]].to_numpy(), device=device)
+        self.a_P, self.b_P = columns.T.contiguous()
+
+        count = len(replicas)
+        self.module = _initialised(replicas[0], task)
+        self.parameters = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
+        self.gradients = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
+        self.constants = Flat(dict(self.module.named_buffers()), count, self.dtype, device)
         slots = OPTIMIZERS[self.config.optimizer.name].state
-        self.state = {
-            name: {slot: torch.zeros_like(parameter) for slot in slots}
-            for name, parameter in self.parameters.items()
-        }
-        self.values = _values([r.config.optimizer for r in replicas], dtype, device)
+        self.state = {slot: torch.zeros_like(self.parameters.data) for slot in slots}
+        names = [name for name in HYPERPARAMETERS if hasattr(self.config.optimizer, name)]
+        self.values = {name: torch.zeros(count, 1, dtype=torch.float64, device=device) for name in names}
+        self.clock = {key: torch.zeros(count, 1, dtype=torch.float64, device=device) for key in CLOCK}
+        self.steps = [0] * count
+        self.answer_RP = torch.tensor(np.stack([answers(r, task) for r in replicas]), device=device)
+        self.batches = Batches(self.config.batch, self._train_rows(replicas), [r.seed for r in replicas])
+        for position, replica in enumerate(replicas):
+            self.put(position, replica)
+        self._attach()
 
     @property
     def model(self) -> Model:
         return cast(Model, self.module)
 
-    def update(self, step: int) -> None:
-        """One optimizer step of every replica; `step` counts from 1."""
-        self._accumulate_gradients(self.batches.next())
-        self._apply(step)
+    def update(self, count: int) -> None:
+        """So many optimizer steps of every replica."""
+        for _ in range(count):
+            self.steps = [step + 1 for step in self.steps]
+            self._set_clock()
+            self.index_RB.copy_(self.batches.at(self.steps))
+            self.step()
 
-    def _accumulate_gradients(self, index_RB: Tensor) -> None:
+    def _set_clock(self) -> None:
+        """Tell the device each replica's step and what its schedule makes of the learning rate."""
+        factors = [factor(self.config.schedule, step, self.config.budget) for step in self.steps]
+        for key, numbers in zip(CLOCK, (self.steps, factors), strict=True):
+            self.clock[key].copy_(torch.tensor(numbers, dtype=torch.float64)[:, None], non_blocking=True)
+
+    def _step(self) -> None:
+        self._accumulate_gradients()
+        self._apply()
+
+    def _accumulate_gradients(self) -> None:
         """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""
-        self.module.zero_grad()
+        parameters = list(self.module.parameters())
+        gradients = list(self.gradients.views().values())
+        self.gradients.data.zero_()
         tables = self.model.tables()
-        leaves = tuple(table.detach().requires_grad_() for table in tables)
-        for index_RS in index_RB.split(SLICE, dim=1):
-            logits_RSV = self.model.logits(leaves, self.a_P[index_RS], self.b_P[index_RS])
-            loss_RS = LOSSES[self.config.loss](logits_RSV.to(self.loss_dtype), self.answer_P[index_RS])
-            (loss_RS.sum() / index_RB.shape[1]).backward()
-        torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
+        leaves = [table.detach().requires_grad_() for table in tables]
+        of_leaves = [torch.zeros_like(leaf) for leaf in leaves]
+        answer_RB = self.answer_RP.gather(1, self.index_RB)
+        for index_RS, answer_RS in zip(*self._slices(self.index_RB, answer_RB), strict=True):
+            logits_RSV = self.model.logits(tuple(leaves), self.a_P[index_RS], self.b_P[index_RS])
+            loss_RS = LOSSES[self.config.loss](logits_RSV, answer_RS, self.loss_dtype)
+            mean_loss = loss_RS.sum() / self.index_RB.shape[1]
+            _add_gradients([mean_loss], [*parameters, *leaves], [*gradients, *of_leaves])
+        _add_gradients(tables, parameters, gradients, of_leaves)
 
     @torch.no_grad()
-    def _apply(self, step: int) -> None:
+    def _apply(self) -> None:
+        rate = self.values["learning_rate"] * self.clock["rate_factor"]
+        values = self.values | {"step": self.clock["step"], "learning_rate": rate}
         optimizer = OPTIMIZERS[self.config.optimizer.name]
-        rate_factor = factor(self.config.schedule, step, self.config.budget)
-        values = self.values | {"learning_rate": self.values["learning_rate"] * rate_factor}
-        for name, parameter in self.parameters.items():
-            shaped = {key: v_R.view(-1, *[1] * (parameter.dim() - 1)) for key, v_R in values.items()}
-            optimizer.update(parameter, cast(Tensor, parameter.grad), self.state[name], step, shaped)
+        optimizer.update(self.parameters.data, self.gradients.data, self.state, values)
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, Tensor]:
-        """Metrics of every replica on all equations, (R,) each."""
-        tables, replicas = self.model.tables(), len(self.train_RP)
-        slices = zip(self.a_P.split(SLICE), self.b_P.split(SLICE), strict=True)
-        logits = [
-            self.model.logits(tables, a.expand(replicas, -1), b.expand(replicas, -1)) for a, b in slices
-        ]
-        measured = measure(
-            torch.cat(logits, dim=1), self.answer_P, self.train_RP, self.config.loss, self.loss_dtype
-        )
-        return measured | weight_norms(self.parameters)
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
+        """Loss, correctness and logits of the replicas at these positions, each on its own equations."""
+        index = torch.as_tensor(index_RE, device=self.device)
+        answer_RE = self.answer_RP[positions].gather(1, index)
+        parts = []
+        with self._showing(positions):
+            tables = self.model.tables()
+            for index_RS, answer_RS in zip(*self._slices(index, answer_RE), strict=True):
+                logits_RSV = self.model.logits(tables, self.a_P[index_RS], self.b_P[index_RS])
+                loss_RS = LOSSES[self.config.loss](logits_RSV, answer_RS, self.loss_dtype)
+                parts.append(Measured.of(logits_RSV, answer_RS, loss_RS))
+        return Measured.joined(parts)
+
+    def norms(self, positions: list[int]) -> dict[str, Tensor]:
+        """Weight norms of the replicas at these positions, (R,) each."""
+        return weight_norms(self.parameters.views(self.parameters.data[positions]))
 
     def keep(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions of the stack only."""
-        for tensor in [*self.module.parameters(), *self.module.buffers()]:
-            tensor.data = tensor.data[positions]
-        self.module.zero_grad()
-        self.state = {k: {s: t[positions] for s, t in slots.items()} for k, slots in self.state.items()}
-        self.values = {key: value_R[positions] for key, value_R in self.values.items()}
-        self.train_RP = self.train_RP[positions]
+        for flat in (self.parameters, self.gradients, self.constants):
+            flat.data = flat.data[positions]
+        self.state, self.values, self.clock = (
+            {key: tensor[positions] for key, tensor in group.items()}
+            for group in (self.state, self.values, self.clock)
+        )
+        self.steps = [self.steps[position] for position in positions]
+        self.answer_RP = self.answer_RP[positions]
         self.batches.keep(positions)
+        self._attach()
+
+    def put(self, position: int, replica: Replica) -> None:
+        """A fresh replica takes this position and starts at step 0."""
+        fresh = _initialised(replica, self.task)
+        self.parameters.put(position, fresh.parameters())
+        self.constants.put(position, fresh.buffers())
+        for state in self.state.values():
+            state[position] = 0
+        for name, value_R1 in self.values.items():
+            value_R1[position] = getattr(replica.config.optimizer, name)
+        self.steps[position] = 0
+        self.answer_RP[position] = torch.tensor(answers(replica, self.task), device=self.device)
+        self.batches.put(position, self._train_rows([replica])[0], replica.seed)
 
     def snapshot(self, position: int) -> dict[str, np.ndarray]:
         """The parameters of one replica."""
-        return {name: p[position].detach().cpu().numpy().copy() for name, p in self.parameters.items()}
+        views = self.parameters.views(self.parameters.data[position : position + 1])
+        return {name: view[0].cpu().numpy().copy() for name, view in views.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What training has changed, apart from `steps`, for a checkpoint; to be copied into."""
+        return {"parameters": self.parameters.data} | self.state
+
+    def _attach(self) -> None:
+        """Let the module's parameters be views of the flat tensor, and prepare a step of this many replicas."""
+        self._show(self.parameters.data, self.constants.data)
+        self.index_RB = torch.empty(len(self.steps), self.batches.size, dtype=torch.int64, device=self.device)
+        self.step = Graph(self._step, self.tensors().values(), self.device)
+
+    def _show(self, parameters_Rn: Tensor, constants_Rm: Tensor) -> None:
+        parameters, constants = self.parameters.views(parameters_Rn), self.constants.views(constants_Rm)
+        for name, tensor in self.module.named_parameters():
+            tensor.data = parameters[name]
+        for name, tensor in self.module.named_buffers():
+            tensor.data = constants[name]
+
+    @contextmanager
+    def _showing(self, positions: list[int]) -> Iterator[None]:
+        """Let the module be that of some of the replicas for a while."""
+        if positions == list(range(len(self.steps))):
+            yield
+            return
+        self._show(self.parameters.data[positions], self.constants.data[positions])
+        yield
+        self._show(self.parameters.data, self.constants.data)
+
+    def _slices(self, *tensors_RE: Tensor) -> list[tuple[Tensor, ...]]:
+        replicas, examples = tensors_RE[0].shape
+        size = SLICE_CPU if self.device == "cpu" else max(1, SLICE_GPU // replicas)
+        return [tensor.chunk(math.ceil(examples / size), dim=1) for tensor in tensors_RE]
+
+    def _train_rows(self, replicas: list[Replica]) -> Tensor:
+        masks = [self.task.train_mask(replica.split_seed) for replica in replicas]
+        return torch.tensor(np.stack([np.flatnonzero(mask) for mask in masks]), device=self.device)
 
 
-def stack(models: list[nn.Module]) -> nn.Module:
-    """The first model with every parameter and buffer replaced by those of all models, stacked in front."""
-    stacked, *_ = models
-    tensors = zip(*([*m.parameters(), *m.buffers()] for m in models), strict=True)
-    for tensor, of_each in zip([*stacked.parameters(), *stacked.buffers()], list(tensors), strict=True):
-        tensor.data = torch.stack([one.data for one in of_each])
-    return stacked
+CLOCK = ("step", "rate_factor")
+
+
+def _add_gradients(
+    of: Sequence[Tensor],
+    inputs: list[Tensor],
+    sums: list[Tensor],
+    outer: list[Tensor] | None = None,
+) -> None:
+    """Add the gradients with respect to the inputs to these sums; an input that is not used adds nothing."""
+    found = torch.autograd.grad(of, inputs, outer, allow_unused=True)
+    for gradient, total in zip(found, sums, strict=True):
+        if gradient is not None:
+            total.add_(gradient)
 
 
 def _initialised(replica: Replica, task: Task) -> nn.Module:
@@ -114,12 +208,3 @@ def _initialised(replica: Replica, task: Task) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(replica.seed, INITIALISATION))
         return FAMILIES[replica.config.model.family](replica.config.model, task.sizes)
-
-
-def _values(optimizers: list[Any], dtype: torch.dtype, device: str) -> dict[str, Tensor]:
-    """The one conversion of optimizer hyperparameters to (R,) tensors."""
-    names = [name for name in VALUES["optimizer"] if hasattr(optimizers[0], name)]
-    return {
-        name: torch.tensor([getattr(o, name) for o in optimizers], dtype=dtype, device=device)
-        for name in names
-    }

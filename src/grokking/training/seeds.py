@@ -2,7 +2,7 @@
 
 import numpy as np
 
-INITIALISATION, BATCHES = 0, 1
+INITIALISATION, BATCHES, LABELS, LOOKS = 0, 1, 2, 3
 
 
 def stream(seed: int, purpose: int) -> int:

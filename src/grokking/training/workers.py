@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -20,7 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
+from grokking.training.checkpoint import Checkpoint
 from grokking.training.experiment import Replica
+from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import Evaluation, train
 
 POLL_SECONDS = 0.2  # how often the driver looks for progress
@@ -52,21 +56,41 @@ def _cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def train_all(replicas: list[Replica], task: Task, watchers: Sequence[Watcher]) -> list[Evaluation]:
+def train_all(
+    replicas: list[Replica], task: Task, watchers: Sequence[Watcher], checkpoints: Path
+) -> list[Evaluation]:
     """Train every replica; returns all evaluations ordered by replica and step.
 
-    Each of `watchers` is called in this process with each evaluation soon after it was made.
+    Each of `watchers` is called in this process with each evaluation soon after it was made. What an
+    interrupted run left in the folder `checkpoints` is taken up; whoever has saved the result removes it.
     """
 
     def watch(evaluation: Evaluation) -> None:
         for watcher in watchers:
             watcher(evaluation)
 
-    if device() == "cpu":
-        evaluations = _on_cpu(replicas, task, watch)
-    else:
-        evaluations = [e for stack in stacks(replicas) for e in _watched(stack, task, device(), watch)]
+    chosen = device()
+    groups = [[replica] for replica in replicas] if chosen == "cpu" else stacks(replicas)
+    jobs = [Job(group, task, chosen, Checkpoint(checkpoints, fingerprint(group, task))) for group in groups]
+    evaluations = _in_workers(jobs, watch) if chosen == "cpu" else _here(jobs, watch)
     return sorted(evaluations, key=lambda e: (e.replica, e.step))
+
+
+@dataclass(frozen=True)
+class Job:
+    """Replicas to train as one stack, and where their checkpoint is."""
+
+    replicas: list[Replica]
+    task: Task
+    device: str
+    checkpoint: Checkpoint
+
+    def run(self, watch: Watcher) -> list[Evaluation]:
+        evaluations = []
+        for evaluation in train(self.replicas, self.task, self.device, checkpoint=self.checkpoint):
+            watch(evaluation)
+            evaluations.append(evaluation)
+        return evaluations
 
 
 def stacks(replicas: list[Replica]) -> list[list[Replica]]:
@@ -75,18 +99,15 @@ def stacks(replicas: list[Replica]) -> list[list[Replica]]:
     return [list(group) for _, group in groupby(ordered, key=Replica.stack_key)]
 
 
-def _watched(replicas: list[Replica], task: Task, device: str, watch: Watcher) -> list[Evaluation]:
-    evaluations = []
-    for evaluation in train(replicas, task, device):
-        watch(evaluation)
-        evaluations.append(evaluation)
-    return evaluations
+def _here(jobs: list[Job], watch: Watcher) -> list[Evaluation]:
+    """One stack after the other in this process."""
+    return [evaluation for job in jobs for evaluation in job.run(watch)]
 
 
-def _on_cpu(replicas: list[Replica], task: Task, watch: Watcher) -> list[Evaluation]:
-    """One replica at a time per worker process."""
-    with _pool(min(processes(), len(replicas)), task) as (pool, progress):
-        running: set[Future[list[Evaluation]]] = {pool.submit(_train_one, r) for r in replicas}
+def _in_workers(jobs: list[Job], watch: Watcher) -> list[Evaluation]:
+    """One job at a time per worker process."""
+    with _pool(min(processes(), len(jobs))) as (pool, progress):
+        running: set[Future[list[Evaluation]]] = {pool.submit(_run, job) for job in jobs}
         finished: list[Evaluation] = []
         while running:
             done, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
@@ -97,25 +118,26 @@ def _on_cpu(replicas: list[Replica], task: Task, watch: Watcher) -> list[Evaluat
 
 
 @contextmanager
-def _pool(workers: int, task: Task) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+def _pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     """Worker processes; forked with torch already imported where forking is safe."""
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
     progress = context.Queue()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (task, progress))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (progress,))
     try:
         yield pool, progress
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_worker: dict[str, Any] = {}  # this process's task and progress queue, when it is a worker
+_worker: dict[str, Any] = {}  # this process's progress queue, when it is a worker
 
 
-def _start_worker(task: Task, progress: Any) -> None:
+def _start_worker(progress: Any) -> None:
     threadpool_limits(1)
     torch.set_num_threads(1)
     _keep_freed_memory()
-    _worker.update(task=task, progress=progress)
+    progress.cancel_join_thread()  # at its end a worker must not wait for a driver that has stopped reading
+    _worker.update(progress=progress)
 
 
 def _keep_freed_memory() -> None:
@@ -131,8 +153,8 @@ def _keep_freed_memory() -> None:
         mallopt(M_TOP_PAD, 2**26)
 
 
-def _train_one(replica: Replica) -> list[Evaluation]:
-    return _watched([replica], _worker["task"], "cpu", _report)
+def _run(job: Job) -> list[Evaluation]:
+    return job.run(_report)
 
 
 def _report(evaluation: Evaluation) -> None:
@@ -140,7 +162,7 @@ def _report(evaluation: Evaluation) -> None:
     driver = multiprocessing.parent_process()
     if driver is not None and not driver.is_alive():
         os._exit(1)
-    _worker["progress"].put(evaluation)
+    _worker["progress"].put(replace(evaluation, parameters=None))
 
 
 def _drain(progress: Any) -> Iterator[Evaluation]:

@@ -1,0 +1,30 @@
+"""What determines the results of some replicas, as one hash."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from grokking.data.tasks import Task
+from grokking.training.experiment import Replica
+
+
+def fingerprint(replicas: list[Replica], task: Task) -> str:
+    """Hash of what determines the results: configuration and seeds, data, code of the core, torch."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for replica in replicas:
+        digest.update(json.dumps(replica.row(), sort_keys=True).encode())
+    for table in (task.equations, task.splits):
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    for source in sorted(_core_sources()):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _core_sources() -> Iterable[Path]:
+    package = Path(__file__).parents[1]
+    for part in ("data", "models", "training"):
+        yield from (package / part).glob("*.py")

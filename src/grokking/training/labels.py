@@ -1,0 +1,20 @@
+"""Answers a replica is trained on: the task's, or wrong ones for a share of its training equations."""
+
+# P equations, V classes
+
+import numpy as np
+
+from grokking.data.tasks import Task
+from grokking.training.experiment import Replica
+from grokking.training.seeds import LABELS, stream
+
+
+def answers(replica: Replica, task: Task) -> np.ndarray:
+    """(P,) answers; `label_noise` of the training equations, rounded, have one of the V - 1 wrong answers."""
+    answer_P = task.equations["c"].to_numpy().copy()
+    train = np.flatnonzero(task.train_mask(replica.split_seed))
+    random = np.random.default_rng(stream(replica.seed, LABELS))
+    noisy = random.permutation(train)[: round(replica.config.label_noise * len(train))]
+    classes = task.sizes.classes
+    answer_P[noisy] = (answer_P[noisy] + random.integers(1, classes, len(noisy))) % classes
+    return answer_P
