@@ -53,6 +53,7 @@ class Dense(nn.Module):
         initialise(self.weight, self.bias, inputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., B, inputs) -> (..., B, outputs); leading dimensions are those of the parameters."""
         if x.dim() == 2:
             return torch.addmm(self.bias, x, self.weight.mT)
         return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.mT)
@@ -78,7 +79,7 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         normalised = nn.functional.layer_norm(x, x.shape[-1:])
-        return normalised * self.gain.unsqueeze(-2) + self.bias.unsqueeze(-2)
+        return torch.addcmul(self.bias.unsqueeze(-2), normalised, self.gain.unsqueeze(-2))
 
 
 Initialisation = Callable[[Tensor, Tensor, int], None]

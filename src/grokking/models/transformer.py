@@ -1,12 +1,13 @@
 """Decoder-only transformer (system 3) on the tokens a, operator, b, "=": the answer is read at "=".
 
-Causal attention lets the first two positions see only a, so they have one distinct row per token and
-not one per example. The last layer is needed at "=" only. Both are used here; the plain form, four full
-positions per example, is in tests/reference.py and gives the same logits.
+What a position holds depends on the tokens up to it. So before the first layer all examples together have
+2T + 2 distinct rows, and the first two positions, the prefix, have one per token a in every layer: these
+are computed once, as tables. Examples have rows of their own at the last two positions, the suffix, and in
+the last layer at "=" only. The plain form, four full positions per example, is in tests/reference.py.
 """
 
-# ... leading dimensions (replicas), B examples, T tokens, D width, H heads, V classes
-# S rows of the suffix: T before the first layer, B after it
+# ... leading dimensions (replicas), B examples, T tokens, D width, H heads, d width of a head, V classes
+# Q last positions, K positions that they attend to
 
 from typing import Annotated, Literal, cast
 
@@ -52,51 +53,67 @@ class Transformer(nn.Module):
         rescale(self, config.init_scale)
 
     def tables(self) -> tuple[Tensor, ...]:
-        """What depends on single tokens: the prefix's keys and values in each layer, the suffix before any.
-
-        Each holds two positions below each other, a row per token: (..., 2T, 2D) and (..., 2T, D).
+        """Rows before the first layer with their queries, keys and values, (..., 2T + 2, 4D); then, for each
+        later layer, keys and values of both prefix positions, a row per token a: (..., T, 4D).
         """
-        operand = self.token[..., : self.tokens, :]
-        operator, equals = (self.token[..., i, None, :].expand_as(operand) for i in (-2, -1))
-        position = [self.position[..., i, None, :] for i in range(4)]
-        prefix = torch.cat([operand + position[0], operator + position[1]], dim=-2)
-        suffix = torch.cat([operand + position[2], equals + position[3]], dim=-2)
-        *blocks, last = self._blocks()
-        key_values = []
-        for block in blocks:
-            key_values.append(block.key_values(prefix))
-            prefix = block.prefix(prefix, key_values[-1])
-        return (*key_values, last.key_values(prefix), suffix)
+        first, *later = self._blocks()
+        embedded = self._embedded()
+        table = torch.cat([embedded, *first.projections(embedded)], dim=-1)
+        every_a = torch.arange(self.tokens, device=table.device).expand(*table.shape[:-2], -1)
+        gathered = self._rows(table, [every_a, torch.full_like(every_a, self.tokens)])
+        prefix, query, key_values = gathered.split(first.widths, dim=-1)
+        prefix_key_values = []
+        for block, following in zip([first, *later], later, strict=False):
+            prefix = block(prefix, query, key_values)
+            query, key_values = following.projections(prefix)
+            prefix_key_values.append(key_values.flatten(-2))
+        return (table, *prefix_key_values)
 
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
-        *key_values, suffix = tables
-        *blocks, last = self._blocks()
-        suffix_index: Tensor | None = b  # until attention mixes a into it, the suffix has a row per token b
-        for block, prefix_kv in zip(blocks, key_values, strict=False):
-            suffix = block.suffix(prefix_kv, suffix, a, suffix_index)
-            suffix_index = None
-        return self.unembedding(self.last_norm(last.answer(key_values[-1], suffix, a, suffix_index)))
+        table, *prefix_key_values = tables
+        first, *later = self._blocks()
+        positions = [a, torch.full_like(a, self.tokens), self.tokens + 1 + b]
+        positions.append(torch.full_like(a, 2 * self.tokens + 1))
+        kept = 2 if later else 1  # the last layer is needed at "=" only
+        suffix, query, _ = self._rows(table, positions[-kept:]).split(first.widths, dim=-1)
+        key_values = self._rows(table[..., -first.widths[-1] :], positions)
+        suffix = first(suffix, query, key_values)
+        for block, prefix in zip(later, prefix_key_values, strict=True):
+            of_prefix = rows(prefix, a).unflatten(-1, (2, -1))
+            query, of_suffix = block.projections(suffix)
+            kept = 1 if block is later[-1] else 2
+            key_values = torch.cat([of_prefix, of_suffix], dim=-2)
+            suffix = block(suffix[..., -kept:, :], query[..., -kept:, :], key_values)
+        return self.unembedding(self.last_norm(suffix[..., -1, :]))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.logits(self.tables(), a, b)
+
+    def _embedded(self) -> Tensor:
+        """Every token at the positions where it stands: a, the operator, b, "=" (..., 2T + 2, D)."""
+        operand, operator, equals = self.token.split([self.tokens, 1, 1], dim=-2)
+        position = self.position.unsqueeze(-2).unbind(-3)
+        at_positions = zip((operand, operator, operand, equals), position, strict=True)
+        return torch.cat([token + place for token, place in at_positions], dim=-2)
+
+    def _rows(self, table: Tensor, positions: list[Tensor]) -> Tensor:
+        """A row for each example and position: (..., N, D), K of (..., B) -> (..., B, K, D)."""
+        index = torch.stack(positions, dim=-1)
+        return rows(table, index.flatten(-2)).unflatten(-2, index.shape[-2:])
 
     def _blocks(self) -> list["Block"]:
         return [cast(Block, block) for block in self.blocks]
 
 
 class Block(nn.Module):
-    """Attention and MLP with residuals.
-
-    The prefix holds the rows of positions 0 and 1, T each, one per token a; the suffix those of positions
-    2 and 3, S each: one per token b with `suffix_index` saying which example uses which, or one per
-    example with `suffix_index` None.
-    """
+    """Causal attention and MLP with residuals, for the last positions of a sequence."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, initialise = config.width, INITIALISATIONS[config.initialisation]
         self.heads, self.norm = config.heads, config.norm
+        self.widths = [width, width, 2 * width]  # of a row, its query, its key and value
         self.activation = ACTIVATIONS[config.activation]
         self.query = Dense(width, width, initialise)
         self.key_value = Dense(width, 2 * width, initialise)
@@ -106,66 +123,41 @@ class Block(nn.Module):
         self.attention_norm = Norm(width) if config.norm != "none" else nn.Identity()
         self.mlp_norm = Norm(width) if config.norm != "none" else nn.Identity()
 
-    def prefix(self, prefix: Tensor, key_values: Tensor) -> Tensor:
-        """Positions 0 and 1 after this layer; they attend within themselves."""
-        first_kv, second_kv = key_values.chunk(2, dim=-2)
-        _, second_q = self._queries(prefix).chunk(2, dim=-2)
-        _, first = first_kv.chunk(2, dim=-1)  # position 0 attends to itself alone
-        second = self._attend(second_q, [first_kv, second_kv])
-        return self._add(prefix, torch.cat([first, second], dim=-2))
+    def projections(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (..., D), and keys beside values (..., 2D), of rows (..., D)."""
+        flat = _examples(x, self.query)
+        normed = self.attention_norm(flat) if self.norm == "pre" else flat
+        return self.query(normed).view(x.shape), self.key_value(normed).view(*x.shape[:-1], -1)
 
-    def suffix(self, prefix_kv: Tensor, suffix: Tensor, a: Tensor, suffix_index: Tensor | None) -> Tensor:
-        """Positions 2 and 3 after this layer, a row per example."""
-        *before_b, b_kv, equals_kv = self._expanded_key_values(prefix_kv, suffix, a, suffix_index)
-        b_q, equals_q = _expand(self._queries(suffix), suffix_index)
-        b = self._attend(b_q, [*before_b, b_kv])
-        equals = self._attend(equals_q, [*before_b, b_kv, equals_kv])
-        expanded = torch.cat(_expand(suffix, suffix_index), dim=-2)
-        return self._add(expanded, torch.cat([b, equals], dim=-2))
-
-    def answer(self, prefix_kv: Tensor, suffix: Tensor, a: Tensor, suffix_index: Tensor | None) -> Tensor:
-        """The position of "=" alone: what the last layer needs."""
-        _, equals = _expand(suffix, suffix_index)
-        key_values = self._expanded_key_values(prefix_kv, suffix, a, suffix_index)
-        return self._add(equals, self._attend(self._queries(equals), key_values))
-
-    def key_values(self, x: Tensor) -> Tensor:
-        return self.key_value(self.attention_norm(x) if self.norm == "pre" else x)
-
-    def _queries(self, x: Tensor) -> Tensor:
-        return self.query(self.attention_norm(x) if self.norm == "pre" else x)
-
-    def _expanded_key_values(
-        self, prefix_kv: Tensor, suffix: Tensor, a: Tensor, suffix_index: Tensor | None
-    ) -> list[Tensor]:
-        """Keys and values (..., B, 2D) of the four positions, a row per example."""
-        return [*_expand(prefix_kv, a), *_expand(self.key_values(suffix), suffix_index)]
-
-    def _attend(self, query: Tensor, key_values: list[Tensor]) -> Tensor:
-        """Softmax attention of one position over a few: (..., B, D), each (..., B, 2D) -> (..., B, D)."""
-        keys, values = zip(*(kv.chunk(2, dim=-1) for kv in key_values), strict=True)
-        query_BHd = query.unflatten(-1, (self.heads, -1))
-        scores = [(query_BHd * key.unflatten(-1, (self.heads, -1))).sum(-1) for key in keys]
-        weights_BHT = (torch.stack(scores, dim=-1) * query_BHd.shape[-1] ** -0.5).softmax(-1)
-        weighted = [
-            weight_BH.unsqueeze(-1) * value.unflatten(-1, (self.heads, -1))
-            for weight_BH, value in zip(weights_BHT.unbind(-1), values, strict=True)
-        ]
-        return sum(weighted[1:], weighted[0]).flatten(-2)
-
-    def _add(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The residual sums around attention and MLP, normalised as configured."""
-        x = x + self.output(attended)
+    def forward(self, x: Tensor, query: Tensor, key_values: Tensor) -> Tensor:
+        """The last Q of K positions after this layer: (..., B, Q, D), the same, (..., B, K, 2D)."""
+        attended = _examples(self._attend(query, key_values), self.output)
+        y = _examples(x, self.output) + self.output(attended)
         if self.norm == "post":
-            x = self.attention_norm(x)
-        x = x + self.down(self.activation.apply(self.up(self.mlp_norm(x) if self.norm == "pre" else x)))
-        return self.mlp_norm(x) if self.norm == "post" else x
+            y = self.attention_norm(y)
+        inner = self.activation.apply(self.up(self.mlp_norm(y) if self.norm == "pre" else y))
+        y = y + self.down(inner)
+        return (self.mlp_norm(y) if self.norm == "post" else y).view(x.shape)
+
+    def _attend(self, query: Tensor, key_values: Tensor) -> Tensor:
+        """Softmax attention of each of the last Q positions over those up to it.
+
+        Products over four positions are too small for matrix products; element by element is faster.
+        """
+        keys, values = (half.unflatten(-1, (self.heads, -1)) for half in key_values.chunk(2, dim=-1))
+        before = keys.shape[-3] - query.shape[-2]  # positions that every query sees besides its own
+        attended = []
+        for number, query_BHd in enumerate(query.unflatten(-1, (self.heads, -1)).unbind(-3)):
+            seen = slice(before + number + 1)
+            score_BKH = (query_BHd.unsqueeze(-3) * keys[..., seen, :, :]).sum(-1)
+            weight_BKH = (score_BKH * query_BHd.shape[-1] ** -0.5).softmax(-2)
+            attended.append((weight_BKH.unsqueeze(-1) * values[..., seen, :, :]).sum(-3).flatten(-2))
+        return torch.stack(attended, dim=-2)
 
 
-def _expand(x: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The rows of two positions, a row per example each."""
-    first, second = x.chunk(2, dim=-2)
-    return (first, second) if index is None else (rows(first, index), rows(second, index))
+def _examples(x: Tensor, layer: Dense) -> Tensor:
+    """Examples and positions as one dimension, after those of the layer's replicas."""
+    return x.flatten(layer.weight.dim() - 2, -2)
 
 
 def multiply_adds(config: TransformerConfig, sizes: Sizes) -> int:

@@ -1,0 +1,9 @@
+"""Measurements of the engine: what it costs, and what a plain loop costs that does the same.
+
+The package under src is imported from beside this file, as the stages do.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))

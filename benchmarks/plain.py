@@ -1,0 +1,230 @@
+"""The same networks as one would write them with PyTorch or NumPy: what the engine is compared with.
+
+Everything is standard: torch's own layers, attention, loss and optimizer, one network, dense one-hot
+inputs, four full positions per example, float32 throughout. What does not change is computed before the loop.
+"""
+
+# B examples, P training equations, T positions, D width, V classes
+
+from collections.abc import Iterator
+from itertools import count as count_from
+from itertools import pairwise
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.cases import Case
+from grokking.data.tasks import Sizes
+from grokking.models import numpy_mlp
+from grokking.models.embedding_mlp import EmbeddingMLPConfig
+from grokking.models.numpy_mlp import NumpyMLPConfig, Parameters
+from grokking.models.one_hot_mlp import OneHotMLPConfig
+from grokking.models.transformer import TransformerConfig
+from grokking.training.batches import BatchConfig, batch_size
+from grokking.training.optimizers import AdamConfig, SGDConfig
+from grokking.training.schedules import factor
+
+
+class Loop(Protocol):
+    def update(self, count: int) -> None: ...
+
+
+def loop(case: Case, device: str) -> Loop:
+    """The plain loop of a case."""
+    return NumpyLoop(case) if case.by_hand else TorchLoop(case, device)
+
+
+class OneHotMLP(nn.Module):
+    """System 2 at alpha 0, where its first pre-activations have no factor."""
+
+    def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.tokens = sizes.tokens
+        self.layers = mlp([2 * sizes.tokens, *config.hidden_widths, sizes.classes])
+
+    def encode(self, a_P: Tensor, b_P: Tensor) -> Tensor:
+        return torch.cat([F.one_hot(a_P, self.tokens), F.one_hot(b_P, self.tokens)], dim=1).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.layers(x))
+
+
+class EmbeddingMLP(nn.Module):
+    def __init__(self, config: EmbeddingMLPConfig, sizes: Sizes) -> None:
+        super().__init__()
+        width = config.embedding_width
+        self.concatenate = config.combine == "concatenate"
+        self.embedding_a = nn.Embedding(sizes.tokens, width)
+        separate = config.tables == "separate"
+        self.embedding_b = nn.Embedding(sizes.tokens, width) if separate else self.embedding_a
+        inputs = 2 * width if self.concatenate else width
+        self.layers = mlp([inputs, *config.hidden_widths, sizes.classes])
+
+    def encode(self, a_P: Tensor, b_P: Tensor) -> Tensor:
+        return torch.stack([a_P, b_P], dim=1)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        a, b = self.embedding_a(pairs[:, 0]), self.embedding_b(pairs[:, 1])
+        return cast(Tensor, self.layers(torch.cat([a, b], dim=1) if self.concatenate else a + b))
+
+
+def mlp(widths: list[int]) -> nn.Sequential:
+    """Linear layers with ReLU between them."""
+    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
+
+
+class Transformer(nn.Module):
+    """System 3 with pre-norm and GELU, on the tokens a, operator, b, "="; the answer is read at "="."""
+
+    def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.tokens = sizes.tokens
+        self.token = nn.Embedding(sizes.tokens + 2, config.width)
+        self.position = nn.Parameter(torch.randn(4, config.width))
+        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.layers)))
+        self.last_norm = nn.LayerNorm(config.width)
+        self.unembedding = nn.Linear(config.width, sizes.classes)
+
+    def encode(self, a_P: Tensor, b_P: Tensor) -> Tensor:
+        operator, equals = torch.full_like(a_P, self.tokens), torch.full_like(a_P, self.tokens + 1)
+        return torch.stack([a_P, operator, b_P, equals], dim=1)
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        x_BTD = self.blocks(self.token(tokens_BT) + self.position)
+        return cast(Tensor, self.unembedding(self.last_norm(x_BTD[:, -1])))
+
+
+class Block(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width, hidden = config.width, config.mlp_ratio * config.width
+        self.heads = config.heads
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        x_BTD = x_BTD + self._attention(self.attention_norm(x_BTD))
+        return cast(Tensor, x_BTD + self.mlp(self.mlp_norm(x_BTD)))
+
+    def _attention(self, x_BTD: Tensor) -> Tensor:
+        split = self.query_key_value(x_BTD).chunk(3, dim=-1)
+        heads = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in split]
+        attended = F.scaled_dot_product_attention(*heads, is_causal=True)
+        return cast(Tensor, self.output(attended.transpose(1, 2).flatten(2)))
+
+
+MODELS: dict[str, Any] = {
+    "one_hot_mlp": OneHotMLP,
+    "embedding_mlp": EmbeddingMLP,
+    "transformer": Transformer,
+}
+
+
+class TorchLoop:
+    """One network, its data on the device, and AdamW."""
+
+    def __init__(self, case: Case, device: str) -> None:
+        self.config = case.replica.config
+        self.model = MODELS[self.config.model.family](self.config.model, case.task.sizes).to(device)
+        adam = cast(AdamConfig, self.config.optimizer)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            adam.learning_rate,
+            betas=(adam.beta1, adam.beta2),
+            eps=adam.epsilon,
+            weight_decay=adam.weight_decay,
+        )
+        a_P, b_P, self.answer_P = (torch.tensor(column, device=device) for column in columns(case))
+        self.inputs = self.model.encode(a_P, b_P)
+        self.batches = batches(self.config.batch, len(a_P), device)
+        self.steps = count_from(1)
+
+    def update(self, count: int) -> None:
+        for _, step, index_B in zip(range(count), self.steps, self.batches, strict=False):
+            self._set_learning_rate(step)
+            loss = F.cross_entropy(self.model(self.inputs[index_B]), self.answer_P[index_B])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+
+    def _set_learning_rate(self, step: int) -> None:
+        scale = factor(self.config.schedule, step, self.config.budget)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.optimizer.learning_rate * scale
+
+
+def columns(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Operands and answers of the training equations."""
+    mask = case.task.train_mask(case.replica.split_seed)
+    a_P, b_P, answer_P = case.task.equations.loc[mask, ["a", "b", "c"]].to_numpy().T.copy()
+    return a_P, b_P, answer_P
+
+
+def batches(config: BatchConfig, examples: int, device: str) -> Iterator[Tensor | slice]:
+    """What indexes each batch: everything, numbers drawn anew, or the parts of each epoch's order."""
+    size = batch_size(config, examples)
+    while True:
+        if config.sampling == "full":
+            yield slice(None)
+        elif config.sampling == "with_replacement":
+            yield torch.randint(examples, (size,), device=device)
+        else:
+            yield from torch.randperm(examples, device=device)[: examples - examples % size].split(size)
+
+
+class NumpyLoop:
+    """SGD with momentum and coupled L2 on dense one-hot inputs."""
+
+    def __init__(self, case: Case) -> None:
+        config = case.replica.config
+        self.sgd = cast(SGDConfig, config.optimizer)
+        a_P, b_P, self.answer_P = columns(case)
+        self.inputs = one_hot_pairs(a_P, b_P, case.task.sizes.tokens, config.precision)
+        model = cast(NumpyMLPConfig, config.model)
+        self.parameters = numpy_mlp.initialise(model, case.task.sizes, case.replica.seed, config.precision)
+        self.momenta = {name: np.zeros_like(p) for name, p in self.parameters.items()}
+        self.size, self.random = case.batch, np.random.default_rng(case.replica.seed)
+
+    def update(self, count: int) -> None:
+        for _ in range(count):
+            index_B = self.random.integers(len(self.answer_P), size=self.size)
+            gradients = numpy_gradients(self.parameters, self.inputs[index_B], self.answer_P[index_B])
+            for name, parameter in self.parameters.items():
+                momentum = self.momenta[name]
+                momentum *= self.sgd.momentum
+                momentum += gradients[name] + self.sgd.weight_decay * parameter
+                parameter -= self.sgd.learning_rate * momentum
+
+
+def one_hot_pairs(a_P: np.ndarray, b_P: np.ndarray, tokens: int, dtype: str) -> np.ndarray:
+    """[one-hot a, one-hot b], (P, 2 tokens)."""
+    return np.hstack([np.eye(tokens, dtype=dtype)[operand] for operand in (a_P, b_P)])
+
+
+def numpy_gradients(parameters: Parameters, x: np.ndarray, answer_B: np.ndarray) -> Parameters:
+    """Backpropagation of the mean cross-entropy through ReLU layers."""
+    layers, inputs = len(parameters) // 2, [x]
+    for layer in range(layers - 1):
+        inputs.append(np.maximum(_affine(parameters, layer, inputs[-1]), 0))
+    logits_BV = _affine(parameters, layers - 1, inputs[-1])
+    delta = np.exp(logits_BV - logits_BV.max(axis=1, keepdims=True))
+    delta /= delta.sum(axis=1, keepdims=True)
+    delta[np.arange(len(answer_B)), answer_B] -= 1
+    delta /= len(answer_B)
+    gradients = {}
+    for layer in reversed(range(layers)):
+        gradients[f"layer_{layer}.weight"] = inputs[layer].T @ delta
+        gradients[f"layer_{layer}.bias"] = delta.sum(axis=0)
+        if layer > 0:  # the inputs are data
+            delta = delta @ parameters[f"layer_{layer}.weight"].T * (inputs[layer] > 0)
+    return gradients
+
+
+def _affine(parameters: Parameters, layer: int, x: np.ndarray) -> np.ndarray:
+    return x @ parameters[f"layer_{layer}.weight"] + parameters[f"layer_{layer}.bias"]
