@@ -82,7 +82,7 @@ def experiment(
         "loss": "cross_entropy",
         "label_noise": 0.0,
         "precision": "float64",
-        "matmul_precision": "float32",
+        "matmul_precision": "full",
         "loss_precision": "float64",
         "optimizer": deepcopy(OPTIMIZERS[optimizer]),
         "schedule": {"name": "constant", "warmup_steps": 5},

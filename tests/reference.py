@@ -13,6 +13,7 @@ from grokking.models.one_hot_mlp import OneHotMLP
 from grokking.models.transformer import Block, Transformer
 from grokking.training.batches import Batches
 from grokking.training.experiment import Replica
+from grokking.training.labels import answers
 from grokking.training.seeds import INITIALISATION, stream
 
 
@@ -106,7 +107,8 @@ class SequentialTrainer:
         self.config = replica.config
         torch.manual_seed(stream(replica.seed, INITIALISATION))
         self.model = FAMILIES[self.config.model.family](self.config.model, task.sizes).double()
-        self.columns = {c: torch.tensor(task.equations[c].to_numpy()) for c in "abc"}
+        self.columns = {c: torch.tensor(task.equations[c].to_numpy()) for c in "ab"}
+        self.columns["c"] = torch.tensor(answers(replica, task))
         train = torch.tensor(np.flatnonzero(task.train_mask(replica.split_seed)))
         self.batches = Batches(self.config.batch, train[None], [replica.seed])
         self.optimizer = _torch_optimizer(self.config.optimizer, self.model)

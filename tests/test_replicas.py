@@ -12,11 +12,17 @@ from grokking.training import losses, optimizers
 from grokking.training.batches import Batches
 from grokking.training.evaluation import Looker, evaluate
 from grokking.training.experiment import expand
-from grokking.training.loop import learner
+from grokking.training.labels import answers
+from grokking.training.loop import learner, train
 from grokking.training.replicas import TorchReplicas
 
 STEPS = 30
-GRID = {"optimizer.learning_rate": [1e-2, 3e-3], "optimizer.weight_decay": [0.0, 0.3]}
+GRID = {
+    "optimizer.learning_rate": [1e-2, 3e-3],
+    "optimizer.weight_decay": [0.0, 0.3],
+    "label_noise": [0.0, 0.2],
+    "model.init_scale": [1.0, 0.7],
+}
 
 
 def test_examples_cover_every_family_and_optimizer():
@@ -24,14 +30,16 @@ def test_examples_cover_every_family_and_optimizer():
     assert set(OPTIMIZERS) == set(optimizers.OPTIMIZERS)
 
 
+@pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("loss", losses.LOSSES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_stack_equals_sequential_training(family, optimizer, loss, tiny_task):
-    """Three replicas with their own rates, decays, seeds and splits: parameters and state over 30 steps."""
+def test_stack_equals_sequential_training(family, optimizer, loss, replicas, tiny_task):
+    """Own rates, decays, seeds, splits, labels and initial scales: parameters and state over 30 steps."""
     chosen = expand(experiment(family, optimizer, seeds=(3, 4), grid=GRID, loss=loss), "e")
-    replicas = [chosen[0], chosen[3], chosen[5]]
-    _assert_equal_training(replicas, tiny_task)
+    assert len({replica.stack_key() for replica in chosen}) == 1
+    picked = [chosen[0], chosen[13], chosen[31]][-replicas:]
+    _assert_equal_training(picked, tiny_task)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -117,6 +125,32 @@ def test_evaluation_equals_plain_means(tiny_task):
     total = torch.cat([p.flatten() for p in twin.model.parameters()]).norm()
     assert measured["weight_norm"] == pytest.approx(total.item())
     assert measured["train_equations"] + measured["validation_equations"] == len(c)
+
+
+def test_label_noise_gives_wrong_answers_to_its_share_of_the_training_equations(tiny_task):
+    noisy, exact = expand(experiment(seeds=(2,), grid={"label_noise": [0.25, 0.0]}), "e")
+    given, right = answers(noisy, tiny_task), tiny_task.equations["c"].to_numpy()
+    train = tiny_task.train_mask(2)
+    assert (given != right).sum() == round(0.25 * train.sum())
+    assert (given == right)[~train].all()
+    assert set(given) <= set(right)
+    assert (answers(exact, tiny_task) == right).all()
+
+
+def test_alpha_and_betas_are_values_of_a_stack(tiny_task):
+    """They too may differ within one stack."""
+    grid = {"model.alpha": [0.0, 0.5], "optimizer.beta2": [0.98, 0.9]}
+    _assert_equal_training(expand(experiment(grid=grid), "e"), tiny_task)
+
+
+@pytest.mark.parametrize("family", ["embedding_mlp", "transformer"])
+def test_reduced_matrix_products_stay_near_the_full_ones(family, tiny_task):
+    """bfloat16 keeps 8 bits of each factor: losses agree to a percent or so, and not to the bit."""
+    grid = {"matmul_precision": ["full", "bfloat16"]}
+    replicas = expand(experiment(family, precision="float32", grid=grid, budget=5), "e")
+    full, reduced = ([e.metrics["train_loss"] for e in train([r], tiny_task, "cpu")] for r in replicas)
+    assert full == pytest.approx(reduced, rel=0.02)
+    assert full != pytest.approx(reduced, rel=1e-6)
 
 
 def test_float64_loss_keeps_a_gradient_where_float32_has_none():

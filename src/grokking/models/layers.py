@@ -16,8 +16,8 @@ from torch import Tensor, nn
 class Activation:
     """A function of pre-activations and, for passes written by hand, its derivative times a gradient.
 
-    `apply` may overwrite the pre-activations, which nothing else uses; `gradient` overwrites its first argument.
-    It is given what `apply` was given and what it returned.
+    `apply` may overwrite the pre-activations, which nothing else uses. `gradient` may overwrite its first
+    argument; the others are what `apply` was given and what it returned.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -50,13 +50,26 @@ class Dense(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs))
+        self.factors: torch.dtype | None = None  # what the factors of products are rounded to
         initialise(self.weight, self.bias, inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., B, inputs) -> (..., B, outputs); leading dimensions are those of the parameters."""
-        if x.dim() == 2:
-            return torch.addmm(self.bias, x, self.weight.mT)
-        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.mT)
+        return affine(x, self.weight, self.bias, self.factors)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor, factors: torch.dtype | None) -> Tensor:
+    """x @ weight.T + bias, see `product` for `factors`."""
+    if factors is not None:
+        return product(x, weight.mT, factors) + bias.unsqueeze(-2)
+    if x.dim() == 2:
+        return torch.addmm(bias, x, weight.mT)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+
+
+def product(x: Tensor, y: Tensor, factors: torch.dtype | None) -> Tensor:
+    """x @ y, with factors and result rounded to a shorter type where one is given."""
+    return x @ y if factors is None else (x.to(factors) @ y.to(factors)).to(x.dtype)
 
 
 class Table(nn.Module):

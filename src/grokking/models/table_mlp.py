@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from grokking.models.layers import ACTIVATIONS, Activation, Dense, Initialisation, dense_stack
+from grokking.models.layers import (
+    ACTIVATIONS,
+    Activation,
+    Dense,
+    Initialisation,
+    affine,
+    dense_stack,
+    product,
+)
 from grokking.models.lookup import gathered, long_rows, scattered
 
 
@@ -48,9 +56,14 @@ class TableMLP(nn.Module, ABC):
         (table,) = tables
         *leading, rows, width = table.shape
         index_RBK = torch.stack([a, rows // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
-        layers = [p.reshape(-1, *shape) for layer in self.layers for p, shape in _shapes(layer)]
-        logits_RBV = _DenseStack.apply(table.reshape(-1, rows, width), index_RBK, self.activation, *layers)
+        layers = [p.reshape(-1, *shape) for layer in self._dense() for p, shape in _shapes(layer)]
+        logits_RBV = _DenseStack.apply(
+            table.reshape(-1, rows, width), index_RBK, self.activation, self._dense()[0].factors, *layers
+        )
         return cast(Tensor, logits_RBV).view(*leading, a.shape[-1], -1)
+
+    def _dense(self) -> list[Dense]:
+        return [cast(Dense, layer) for layer in self.layers]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.logits(self.tables(), a, b)
@@ -65,18 +78,23 @@ class _DenseStack(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, table_RTN: Tensor, index_RBK: Tensor, activation: Activation, *layers: Tensor
+        ctx: Any,
+        table_RTN: Tensor,
+        index_RBK: Tensor,
+        activation: Activation,
+        factors: torch.dtype | None,
+        *layers: Tensor,
     ) -> Tensor:
         weights, biases = layers[0::2], layers[1::2]
         long_index = long_rows(index_RBK, table_RTN.shape[1])
         before = [gathered(table_RTN, long_index)]
         after = [activation.apply(before[0])]
         for weight_RON, bias_RO in zip(weights[:-1], biases[:-1], strict=True):
-            before.append(torch.baddbmm(bias_RO.unsqueeze(1), after[-1], weight_RON.mT))
+            before.append(affine(after[-1], weight_RON, bias_RO, factors))
             after.append(activation.apply(before[-1]))
         ctx.save_for_backward(long_index, *before, *after, *weights)
-        ctx.activation, ctx.shape = activation, table_RTN.shape
-        return torch.baddbmm(biases[-1].unsqueeze(1), after[-1], weights[-1].mT)
+        ctx.activation, ctx.factors, ctx.shape = activation, factors, table_RTN.shape
+        return affine(after[-1], weights[-1], biases[-1], factors)
 
     @staticmethod
     @once_differentiable
@@ -86,9 +104,10 @@ class _DenseStack(Function):
         before, after, weights = saved[:depth], saved[depth : 2 * depth], saved[2 * depth :]
         of_layers: list[Tensor] = []
         for x_before, x_after, weight_RON in zip(before[::-1], after[::-1], weights[::-1], strict=True):
-            of_layers[:0] = [gradient_RBO.mT @ x_after, gradient_RBO.sum(1)]
-            gradient_RBO = ctx.activation.gradient(gradient_RBO @ weight_RON, x_before, x_after)
-        return scattered(gradient_RBO, long_index, ctx.shape), None, None, *of_layers
+            of_layers[:0] = [product(gradient_RBO.mT, x_after, ctx.factors), gradient_RBO.sum(1)]
+            of_after = product(gradient_RBO, weight_RON, ctx.factors)
+            gradient_RBO = ctx.activation.gradient(of_after, x_before, x_after)
+        return scattered(gradient_RBO, long_index, ctx.shape), None, None, None, *of_layers
 
 
 def _shapes(layer: Dense) -> list[tuple[Tensor, torch.Size]]:

@@ -23,7 +23,7 @@ SMALLEST_LOOK = 256  # equations of each part
 
 @dataclass(frozen=True)
 class Measured:
-    """Of each equation: loss, whether the largest logit is the answer's (0 or 1), mean squared centred logit."""
+    """Of each equation: loss, 1 where the largest logit is the answer's, mean squared centred logit."""
 
     loss_RE: Tensor
     correct_RE: Tensor

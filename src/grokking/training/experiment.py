@@ -34,8 +34,8 @@ class ExperimentConfig:
     loss: Annotated[str, one_of(LOSSES)]
     label_noise: UnitInterval  # share of the training equations that are given a wrong answer
     precision: Literal["float32", "float64"]  # of parameters and activations
-    # of the factors in matrix products of float32; sums stay in float32. bfloat16 needs a CPU or GPU that has it
-    matmul_precision: Literal["float32", "bfloat16"]
+    # bfloat16: factors of matrix products are rounded to it, sums are float32; fast where it is in hardware
+    matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the loss and its gradient at the logits
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
@@ -44,6 +44,11 @@ class ExperimentConfig:
 
     def __post_init__(self) -> None:
         by_hand = self.model.family == "numpy_mlp"
+        if self.matmul_precision == "bfloat16" and (by_hand or self.precision == "float64"):
+            raise ValueError(
+                "`matmul_precision` bfloat16 is of torch families in `precision` float32, but got "
+                f"`{self.model.family}` in {self.precision}; write full"
+            )
         if by_hand and (self.optimizer.name, self.loss) != ("sgd", "cross_entropy"):
             raise ValueError(
                 "`numpy_mlp` is trained by hand with optimizer `sgd` and loss `cross_entropy`, but got "

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from grokking.data.tasks import Task
@@ -19,8 +18,6 @@ from grokking.training.events import evaluation_steps, snapshot_steps
 from grokking.training.experiment import Replica
 from grokking.training.numpy_replicas import NumpyReplicas
 from grokking.training.replicas import TorchReplicas
-
-MATMUL_PRECISION = {"float32": "highest", "bfloat16": "medium"}  # torch's names
 
 
 class Learner(Protocol):
@@ -73,6 +70,7 @@ def train(
     yield from session.evaluations
     while session.runs:
         yield from session.advance()
+        session.fill_places()
         if checkpoint and (checkpoint.due() or not session.runs):
             checkpoint.save(session.state())
 
@@ -111,6 +109,7 @@ class Session:
         self.waiting = iter(replicas)
         self.evaluations: list[Evaluation] = []
         self.runs: list[Run] = []
+        self.finished: list[int] = []  # places whose replica made its last evaluation
         self.earlier_seconds, self.started = 0.0, time.perf_counter()
         if past is None:
             self._begin([Run(replica, task) for replica in islice(self.waiting, slots)])
@@ -120,18 +119,17 @@ class Session:
     def _begin(self, runs: list[Run]) -> None:
         self.runs = runs
         if runs:
-            torch.set_float32_matmul_precision(MATMUL_PRECISION[runs[0].replica.config.matmul_precision])
             self.stack = learner([run.replica for run in runs], self.task, self.device)
 
     def advance(self) -> list[Evaluation]:
-        """Train to the next evaluation that is due, make it, and fill the places of those that finished."""
+        """Train to the next evaluation that is due, and make it."""
         runs, stack = self.runs, self.stack
         to_go = [run.to_evaluate[0] - step for run, step in zip(runs, stack.steps, strict=True)]
         stack.update(min(to_go))
         due = [position for position, updates in enumerate(to_go) if updates == min(to_go)]
         made = self._evaluate(due)
         self.evaluations += made
-        self._replace([position for position, new in zip(due, made, strict=True) if new.finished])
+        self.finished = [position for position, new in zip(due, made, strict=True) if new.finished]
         return made
 
     def _evaluate(self, due: list[int]) -> list[Evaluation]:
@@ -146,10 +144,10 @@ class Session:
             made.append(replace(new, parameters=self.stack.snapshot(position) if kept else None))
         return made
 
-    def _replace(self, finished: list[int]) -> None:
-        """Give each free place to the next replica that waits, or close it."""
+    def fill_places(self) -> None:
+        """Give each place of a finished replica to the next that waits, or close it."""
         closed = set()
-        for position in finished:
+        for position in self.finished:
             replica = next(self.waiting, None)
             if replica is None:
                 closed.add(position)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from grokking.data.tasks import Task
 from grokking.models import FAMILIES, Model
+from grokking.models.layers import Dense
 from grokking.training.batches import Batches
 from grokking.training.evaluation import Measured, weight_norms
 from grokking.training.experiment import HYPERPARAMETERS, Replica
@@ -26,6 +27,8 @@ from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
 SLICE_CPU = 2048  # examples per pass at most, so that the activations of a pass stay near the processor
+CLOCK = ("step", "rate_factor")
+FACTORS = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
 SLICE_GPU = 2**20  # examples of all replicas per pass: what a GPU's memory holds with room to spare
 
 
@@ -41,6 +44,9 @@ class TorchReplicas:
 
         count = len(replicas)
         self.module = _initialised(replicas[0], task)
+        for layer in self.module.modules():
+            if isinstance(layer, Dense):
+                layer.factors = FACTORS[self.config.matmul_precision]
         self.parameters = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
         self.gradients = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
         self.constants = Flat(dict(self.module.named_buffers()), count, self.dtype, device)
@@ -155,17 +161,17 @@ class TorchReplicas:
         return {"parameters": self.parameters.data} | self.state
 
     def _attach(self) -> None:
-        """Let the module's parameters be views of the flat tensor, and prepare a step of this many replicas."""
+        """Let the module show the flat tensors, and prepare a step of this many replicas."""
         self._show(self.parameters.data, self.constants.data)
         self.index_RB = torch.empty(len(self.steps), self.batches.size, dtype=torch.int64, device=self.device)
         self.step = Graph(self._step, self.tensors().values(), self.device)
 
     def _show(self, parameters_Rn: Tensor, constants_Rm: Tensor) -> None:
         parameters, constants = self.parameters.views(parameters_Rn), self.constants.views(constants_Rm)
-        for name, tensor in self.module.named_parameters():
-            tensor.data = parameters[name]
-        for name, tensor in self.module.named_buffers():
-            tensor.data = constants[name]
+        for name, parameter in self.module.named_parameters():
+            parameter.data = parameters[name]
+        for name, constant in self.module.named_buffers():
+            constant.data = constants[name]
 
     @contextmanager
     def _showing(self, positions: list[int]) -> Iterator[None]:
@@ -187,13 +193,10 @@ class TorchReplicas:
         return torch.tensor(np.stack([np.flatnonzero(mask) for mask in masks]), device=self.device)
 
 
-CLOCK = ("step", "rate_factor")
-
-
 def _add_gradients(
     of: Sequence[Tensor],
-    inputs: list[Tensor],
-    sums: list[Tensor],
+    inputs: Sequence[Tensor],
+    sums: Sequence[Tensor],
     outer: list[Tensor] | None = None,
 ) -> None:
     """Add the gradients with respect to the inputs to these sums; an input that is not used adds nothing."""

@@ -1,0 +1,130 @@
+"""Interrupted training goes on to the same bits; places that become free are taken by others."""
+
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import time
+
+import pytest
+from conftest import make_task
+from examples import experiment
+
+from grokking.config import ConfigError
+from grokking.training import history
+from grokking.training.checkpoint import Checkpoint
+from grokking.training.experiment import expand
+from grokking.training.fingerprint import fingerprint
+from grokking.training.loop import train
+from grokking.training.workers import train_all
+
+KILLS = 10
+
+
+def example(family="one_hot_mlp", optimizer="adamw", batch="without_replacement", budget=400, **changes):
+    seeds = (0, 1, 2)
+    mapping = experiment(family, optimizer, batch, seeds, precision="float32", budget=budget, **changes)
+    return expand(mapping, "e")
+
+
+def assert_same_bits(first, second):
+    """Histories and snapshots; seconds differ."""
+    assert history.history_table(first).equals(history.history_table(second))
+    for one, other in zip(first, second, strict=True):
+        assert (one.parameters is None) == (other.parameters is None)
+        assert one.finished == other.finished
+        for name, value in (one.parameters or {}).items():
+            assert value.tobytes() == other.parameters[name].tobytes(), name
+
+
+def _run(replicas, task, folder, result):
+    """In a process group of its own, so that its workers can be killed with it."""
+    os.setsid()
+    evaluations = train_all(replicas, task, [], folder)
+    partial = result.with_suffix(".part")
+    partial.write_bytes(pickle.dumps(evaluations))
+    partial.replace(result)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups, which this system lacks")
+@pytest.mark.parametrize(
+    ("family", "optimizer", "budget"),
+    [("transformer", "adamw", 400), ("numpy_mlp", "sgd", 3000)],
+)
+def test_killed_at_ten_moments_it_ends_at_the_same_bits(family, optimizer, budget, tmp_path, monkeypatch):
+    """SIGKILL to driver and workers at random moments; a checkpoint every twentieth of a second."""
+    monkeypatch.setenv("GROKKING_DEVICE", "cpu")
+    monkeypatch.setenv("GROKKING_PROCESSES", "2")
+    monkeypatch.setenv("GROKKING_CHECKPOINT_SECONDS", "0.05")
+    moments = random.Random(0)
+    task, replicas = make_task(), example(family, optimizer, budget=budget)
+    started = time.monotonic()
+    whole = train_all(replicas, task, [], tmp_path / "whole")
+    seconds = time.monotonic() - started
+
+    result, kills = tmp_path / "result", 0
+    fork = multiprocessing.get_context("fork")
+    while not result.exists():
+        process = fork.Process(target=_run, args=(replicas, task, tmp_path / "killed", result))
+        process.start()
+        process.join(moments.uniform(0, 1.5 * seconds / KILLS) if kills < KILLS else None)
+        if process.is_alive():
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.join()
+    assert kills == KILLS
+    assert_same_bits(whole, pickle.loads(result.read_bytes()))
+
+
+def test_an_interrupted_run_does_not_begin_again(tmp_path):
+    """Evaluations made before the interruption are yielded from the file, with the time they took."""
+    task, replicas = make_task(), example()[:1]
+    whole = list(train(replicas, task, "cpu"))
+    checkpoint = Checkpoint(tmp_path, "key")
+    checkpoint.every = 0.0
+    interrupted = train(replicas, task, "cpu", checkpoint=checkpoint)
+    first = [next(interrupted) for _ in range(60)]
+    resumed = list(train(replicas, task, "cpu", checkpoint=checkpoint))
+    assert [e.seconds for e in resumed[:59]] == [e.seconds for e in first[:59]]
+    assert_same_bits(resumed, whole)
+    again = list(train(replicas, task, "cpu", checkpoint=checkpoint))
+    assert [e.seconds for e in again] == [e.seconds for e in resumed]
+
+
+def test_a_checkpoint_of_another_fingerprint_is_not_used(tmp_path, monkeypatch):
+    """The file's name is the fingerprint: another learning rate, split, or code finds nothing."""
+    monkeypatch.setenv("GROKKING_DEVICE", "cpu")
+    task, replicas, other = make_task(), example(), example(optimizer="sgd")
+    train_all(replicas, task, [], tmp_path)
+    files = {file.stem for file in tmp_path.iterdir()}
+    assert files == {fingerprint([replica], task) for replica in replicas}
+    direct = train_all(other, task, [], tmp_path / "elsewhere")
+    assert_same_bits(train_all(other, task, [], tmp_path), direct)
+    assert len({file.stem for file in tmp_path.glob("*.safetensors")}) == 6
+
+
+@pytest.mark.parametrize("family", ["one_hot_mlp", "transformer", "numpy_mlp"])
+def test_free_places_are_taken_and_nobody_notices(family, tmp_path):
+    """Five replicas in two places, the last two chosen on the way: each as if it were alone."""
+    mapping = experiment(family, "sgd", "with_replacement", seeds=tuple(range(5)), precision="float32")
+    replicas, task = expand(mapping, "e"), make_task()
+
+    def chosen_on_the_way():
+        yield from replicas[:3]
+        assert any(e.finished for e in seen)
+        yield from replicas[3:]
+
+    seen = []
+    for evaluation in train(chosen_on_the_way(), task, "cpu", slots=2):
+        seen.append(evaluation)
+    for replica in replicas:
+        own = [e for e in seen if e.replica == replica.index]
+        assert_same_bits(own, list(train([replica], task, "cpu")))
+
+
+def test_a_wrong_interval_is_told_in_one_line(tmp_path, monkeypatch):
+    for value in ("often", "-1", "nan"):
+        monkeypatch.setenv("GROKKING_CHECKPOINT_SECONDS", value)
+        with pytest.raises(ConfigError, match=f"GROKKING_CHECKPOINT_SECONDS must be .*, but got '{value}'"):
+            Checkpoint(tmp_path, "key")
