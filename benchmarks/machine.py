@@ -12,6 +12,10 @@ from benchmarks.timing import Settings
 from grokking.training import history
 
 NO_GPU = "none here; figures for GPUs are yet to be measured"
+NOTE = """
+Everything on one thread unless a table says otherwise. Plain loops and ours run with the same settings of
+the memory allocator, those of the engine's workers.
+"""
 
 
 def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
@@ -20,6 +24,7 @@ def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
     rows = {
         "processor": facts["processor"],
         "cores": str(cores()),
+        "load": _load(),
         "torch": f"{facts['torch']}, BLAS: {_torch_blas()}",
         "NumPy's BLAS": ", ".join(f"{blas['internal_api']} {blas['version']}" for blas in _loaded_blas()),
         "GPU": facts["gpu"] or NO_GPU,
@@ -32,6 +37,11 @@ def cores() -> int:
     """Cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _load() -> str:
+    """How busy others keep the machine; nothing has been measured yet."""
+    return f"{os.getloadavg()[0]:.1f} processes at work in the minute before"
 
 
 def _torch_blas() -> str:

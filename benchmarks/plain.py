@@ -7,8 +7,7 @@ inputs, four full positions per example, float32 throughout. What does not chang
 # B examples, P training equations, T positions, D width, V classes
 
 from collections.abc import Iterator
-from itertools import count as count_from
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -113,9 +112,9 @@ class Block(nn.Module):
         return cast(Tensor, x_BTD + self.mlp(self.mlp_norm(x_BTD)))
 
     def _attention(self, x_BTD: Tensor) -> Tensor:
-        split = self.query_key_value(x_BTD).chunk(3, dim=-1)
-        heads = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in split]
-        attended = F.scaled_dot_product_attention(*heads, is_causal=True)
+        parts = self.query_key_value(x_BTD).chunk(3, dim=-1)
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return cast(Tensor, self.output(attended.transpose(1, 2).flatten(2)))
 
 
@@ -143,18 +142,19 @@ class TorchLoop:
         a_P, b_P, self.answer_P = (torch.tensor(column, device=device) for column in columns(case))
         self.inputs = self.model.encode(a_P, b_P)
         self.batches = batches(self.config.batch, len(a_P), device)
-        self.steps = count_from(1)
+        self.step = 0
 
     def update(self, count: int) -> None:
-        for _, step, index_B in zip(range(count), self.steps, self.batches, strict=False):
-            self._set_learning_rate(step)
+        for index_B in islice(self.batches, count):
+            self._set_learning_rate()
             loss = F.cross_entropy(self.model(self.inputs[index_B]), self.answer_P[index_B])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
 
-    def _set_learning_rate(self, step: int) -> None:
-        scale = factor(self.config.schedule, step, self.config.budget)
+    def _set_learning_rate(self) -> None:
+        self.step += 1
+        scale = factor(self.config.schedule, self.step, self.config.budget)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optimizer.learning_rate * scale
 

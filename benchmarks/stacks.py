@@ -1,8 +1,7 @@
-"""How many replicas a machine trains per second: in processes, on threads, in one batch."""
+"""How many replicas a machine trains per second: in processes, on threads, in one stack."""
 
 import multiprocessing
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from statistics import median
@@ -11,37 +10,102 @@ import pandas as pd
 
 from benchmarks.cases import Case, prepare
 from benchmarks.machine import cores
-from benchmarks.process import prepare_process
-from benchmarks.timing import Settings, seconds, steps_per_block
+from benchmarks.process import set_up
+from benchmarks.timing import Settings, Timed
 from grokking.training.loop import learner
 
-LONGEST_STEP = 3.0  # seconds; what takes longer is left out
-ROUNDS = 3  # at most: a step of many replicas is long
+READY, TRAIN, END = "ready", "train", "end"  # what is said between processes
+LONGEST_STEP = 3.0  # seconds that a step of a stack may be expected to take; longer ones are left out
+
+NOTE = f"""
+Replica-steps per second of all processes together, and in brackets how many times those of one replica
+alone. Replicas of one process form a stack and go through each operation together; processes train at the
+same time. A dash: one step would take longer than {LONGEST_STEP:.0f} s.
+"""
 
 
 @dataclass(frozen=True)
 class Way:
     processes: int
     threads: int  # of each process
-    replicas: int  # in each process's stack
+    replicas: int  # in the stack of each process
+
+
+ALONE = Way(1, 1, 1)
 
 
 def ways(device: str) -> list[Way]:
-    """On the CPU every way to use its cores; on a GPU one stack of more and more replicas."""
-    if device == "cuda":
-        return [Way(1, 1, replicas) for replicas in (1, 4, 16, 64, 256, 1024)]
-    stacked = [Way(1, 1, replicas) for replicas in (1, 4, 16, 64)]
-    return list(dict.fromkeys([*stacked, Way(1, cores(), 1), Way(cores(), 1, 1)]))
+    """Larger and larger stacks, and on the CPU all cores used by threads and by processes."""
+    sizes = (4, 16, 64, 256, 1024) if device == "cuda" else (4, 16, 64)
+    stacked = [ALONE, *(Way(1, 1, size) for size in sizes)]
+    if device == "cuda" or cores() == 1:
+        return stacked
+    return [*stacked, Way(1, cores(), 1), Way(cores(), 1, 1), Way(cores(), 1, 4)]
 
 
 def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
-    """Replica-steps per second: a row per way, a column per case with torch."""
-    columns = {f"`{case.name}`": _column(case, settings) for case in cases if not case.by_hand}
-    names = ["processes", "threads each", "replicas each"]
-    rows = [(str(w.processes), str(w.threads), str(w.replicas)) for w in ways(settings.device)]
-    return pd.DataFrame(rows, columns=names).assign(**columns)
+    """Replica-steps per second: a row per way, a column per case in torch."""
+    chosen = ways(settings.device)
+    rows = [(str(way.processes), str(way.threads), str(way.replicas)) for way in chosen]
+    table = pd.DataFrame(rows, columns=["processes", "threads each", "replicas each"])
+    for case in cases:
+        if not case.by_hand:
+            rates = _rates(case, chosen, settings)
+            table[f"`{case.name}`"] = [
+                _cell(rates[way], rates[ALONE]) if way in rates else "—" for way in chosen
+            ]
+    return table
 
 
-def _column(case: Case, settings: Settings) -> list[str]:
-    rates = [_rate(case, way, settings) for way in ways(settings.device)]
-    return ["—" if rate is None else f"{rate:,.0f} ({rate / rates[0]:.2f})" for rate in rates]
+def _rates(case: Case, chosen: list[Way], settings: Settings) -> dict[Way, list[float]]:
+    """Replica-steps per second in each round; without the ways whose steps are too long."""
+    with ExitStack() as running:
+        alone = running.enter_context(closing(Team(case, ALONE, settings)))
+        teams, step = {ALONE: alone}, 1 / alone.rate()
+        for way in chosen[1:]:
+            if way.replicas * step <= LONGEST_STEP:
+                teams[way] = running.enter_context(closing(Team(case, way, settings)))
+        rounds = [{way: team.rate() for way, team in teams.items()} for _ in range(settings.few_rounds)]
+    return {way: [of_round[way] for of_round in rounds] for way in teams}
+
+
+def _cell(rates: list[float], alone: list[float]) -> str:
+    ratio = median(rate / one for rate, one in zip(rates, alone, strict=True))
+    return f"{median(rates):,.0f} ({ratio:.2f})"
+
+
+class Team:
+    """Processes that wait, each with its stack, to train a block at the same time."""
+
+    def __init__(self, case: Case, way: Way, settings: Settings) -> None:
+        context = multiprocessing.get_context("forkserver")  # its processes start without this one's state
+        context.set_forkserver_preload([__name__])
+        self.connections = []
+        for _ in range(way.processes):
+            ours, theirs = context.Pipe()
+            context.Process(target=_work, args=(theirs, case.name, way, settings), daemon=True).start()
+            theirs.close()  # so that a process which ends unexpectedly is an EOFError here
+            self.connections.append(ours)
+        for connection in self.connections:
+            connection.recv()
+
+    def rate(self) -> float:
+        """Train a block; replica-steps per second of all processes."""
+        for connection in self.connections:
+            connection.send(TRAIN)
+        return sum(connection.recv() for connection in self.connections)
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.send(END)
+
+
+def _work(connection: Connection, name: str, way: Way, settings: Settings) -> None:
+    """One process: get ready, say so, then train a block whenever told to."""
+    set_up(way.threads)
+    case = prepare(name)
+    update = learner(case.replicas(way.replicas), case.task, settings.device).update
+    timed = Timed(update, settings)
+    pass
+    while connection.recv() == TRAIN:
+        connection.send(way.replicas / timed.seconds_per_step())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 Update = Callable[[int], None]
+CHUNKS = 10  # looks at the clock per block: more of them would stop a GPU too often
 SGEMM_SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 SGEMM_REPETITIONS = 3
 
@@ -18,7 +19,30 @@ SGEMM_REPETITIONS = 3
 class Settings:
     device: str
     rounds: int  # turns that everything compared takes
-    seconds: float  # of one block, roughly: a block is a whole number of steps
+    seconds: float  # of one block, roughly, as it ends with a step
+
+    @property
+    def few_rounds(self) -> int:
+        """For blocks that are long, and shares that need no third digit."""
+        return min(3, self.rounds)
+
+
+class Timed:
+    """Something that does steps, measured a block at a time."""
+
+    def __init__(self, update: Update, settings: Settings) -> None:
+        """The first step, in which everything is allocated, does not count."""
+        self.update, self.settings = update, settings
+        update(1)
+        self.chunk = max(1, round(settings.seconds / CHUNKS / seconds(update, 1, settings.device)))
+
+    def seconds_per_step(self) -> float:
+        """The mean over one block."""
+        steps, elapsed = 0, 0.0
+        while elapsed < self.settings.seconds:
+            elapsed += seconds(self.update, self.chunk, self.settings.device)
+            steps += self.chunk
+        return elapsed / steps
 
 
 def seconds(update: Update, steps: int, device: str) -> float:
@@ -28,12 +52,6 @@ def seconds(update: Update, steps: int, device: str) -> float:
     update(steps)
     _wait(device)
     return time.perf_counter() - started
-
-
-def steps_per_block(update: Update, settings: Settings) -> int:
-    """How many steps make a block, after one step in which everything is allocated."""
-    update(1)
-    return max(1, round(settings.seconds / seconds(update, 1, settings.device)))
 
 
 def sgemm_peak(device: str) -> float:
