@@ -106,6 +106,6 @@ def _work(connection: Connection, name: str, way: Way, settings: Settings) -> No
     case = prepare(name)
     update = learner(case.replicas(way.replicas), case.task, settings.device).update
     timed = Timed(update, settings)
-    pass
+    connection.send(READY)
     while connection.recv() == TRAIN:
         connection.send(way.replicas / timed.seconds_per_step())

@@ -1,19 +1,16 @@
 """Shared fixtures: one thread as in the workers, small tasks, experiments by name of family."""
 
 import pytest
-import torch
-from threadpoolctl import threadpool_limits
 
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
+from grokking.training.workers import use_threads
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Workers compute on one thread; so do the tests that compare with them bit by bit."""
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
+    use_threads(1)
 
 
 @pytest.fixture(scope="session")

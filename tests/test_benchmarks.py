@@ -101,12 +101,13 @@ def test_an_epoch_of_plain_batches_has_every_equation_at_most_once():
 
 @pytest.mark.parametrize("name", TORCH)
 def test_counted_operations_are_those_that_run(name):
-    """torch counts matrix products as they are called; those of attention are not in our count."""
+    """torch counts matrix products as they are called, also attention's, which our count leaves out."""
     case = CASES[name]
+    tolerance = 0.04 if case.replica.config.model.family == "transformer" else 0
     stack = learner([case.replica], case.task, "cpu")
     with FlopCounterMode(display=False) as counter:
         stack.update(1)
-    assert flops.per_step(case) == pytest.approx(counter.get_total_flops(), rel=0.04)
+    assert flops.per_step(case) == pytest.approx(counter.get_total_flops(), rel=tolerance)
 
 
 def test_processes_of_a_team_train_together():

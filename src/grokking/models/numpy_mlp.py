@@ -82,16 +82,17 @@ def backward(
 
 def _sum_by_token(delta_BN: np.ndarray, a_B: np.ndarray, b_B: np.ndarray, tokens: int) -> np.ndarray:
     """Row t sums delta over the examples with a = t, row T + t over those with b = t."""
-    examples = len(a_B)
-    columns = np.concatenate([a_B, b_B + tokens])
-    rows = np.tile(np.arange(examples), 2)
-    ones = np.ones(2 * examples, delta_BN.dtype)
-    return csr_array((ones, (columns, rows)), shape=(2 * tokens, examples)) @ delta_BN
+    columns = np.stack([a_B, b_B + tokens], axis=1).ravel()
+    two_per_row = np.arange(0, len(columns) + 1, 2)
+    chosen = csr_array((np.ones(len(columns), delta_BN.dtype), columns, two_per_row), (len(a_B), 2 * tokens))
+    return chosen.T @ delta_BN
 
 
 def cross_entropy_gradient(logits_BV: np.ndarray, answer_B: np.ndarray) -> np.ndarray:
     """Gradient of the mean cross-entropy with respect to the logits: (softmax - one-hot) / B."""
-    gradient_BV = np.exp(logits_BV - logits_BV.max(1, keepdims=True))
-    gradient_BV /= gradient_BV.sum(1, keepdims=True)
-    gradient_BV[np.arange(len(answer_B)), answer_B] -= 1
-    return gradient_BV / len(answer_B)
+    examples = len(answer_B)
+    gradient_BV = logits_BV - logits_BV.max(1, keepdims=True)
+    np.exp(gradient_BV, out=gradient_BV)
+    gradient_BV /= examples * gradient_BV.sum(1, keepdims=True)
+    gradient_BV[np.arange(examples), answer_B] -= 1 / examples
+    return gradient_BV

@@ -9,6 +9,7 @@ the last layer at "=" only. The plain form, four full positions per example, is 
 # ... leading dimensions (replicas), B examples, T tokens, D width, H heads, d width of a head, V classes
 # Q last positions, K positions that they attend to
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, cast
 
 import torch
@@ -53,37 +54,34 @@ class Transformer(nn.Module):
         rescale(self, config.init_scale)
 
     def tables(self) -> tuple[Tensor, ...]:
-        """Rows before the first layer with their queries, keys and values, (..., 2T + 2, 4D); then, for each
-        later layer, keys and values of both prefix positions, a row per token a: (..., T, 4D).
+        """Rows before the first layer beside their queries, and their keys beside values: (..., 2T + 2, 2D)
+        each. Then, for each later layer, keys and values of both prefix positions, a row per token a:
+        (..., T, 4D).
         """
         first, *later = self._blocks()
         embedded = self._embedded()
-        table = torch.cat([embedded, *first.projections(embedded)], dim=-1)
-        every_a = torch.arange(self.tokens, device=table.device).expand(*table.shape[:-2], -1)
-        gathered = self._rows(table, [every_a, torch.full_like(every_a, self.tokens)])
-        prefix, query, key_values = gathered.split(first.widths, dim=-1)
-        prefix_key_values = []
+        query, key_values = first.projections(embedded)
+        tables = [torch.cat([embedded, query], dim=-1), key_values]
+        every_a = torch.arange(self.tokens, device=embedded.device).expand(*embedded.shape[:-2], -1)
+        operator = torch.full_like(every_a, self.tokens)
+        prefix, query, key_values = self._look_up(tables, [every_a, operator], [every_a, operator])
         for block, following in zip([first, *later], later, strict=False):
             prefix = block(prefix, query, key_values)
             query, key_values = following.projections(prefix)
-            prefix_key_values.append(key_values.flatten(-2))
-        return (table, *prefix_key_values)
+            tables.append(key_values.flatten(-2))
+        return tuple(tables)
 
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
-        table, *prefix_key_values = tables
         first, *later = self._blocks()
-        positions = [a, torch.full_like(a, self.tokens), self.tokens + 1 + b]
-        positions.append(torch.full_like(a, 2 * self.tokens + 1))
+        operator, equals = (torch.full_like(a, row) for row in (self.tokens, 2 * self.tokens + 1))
+        positions = [a, operator, self.tokens + 1 + b, equals]
         kept = 2 if later else 1  # the last layer is needed at "=" only
-        suffix, query, _ = self._rows(table, positions[-kept:]).split(first.widths, dim=-1)
-        key_values = self._rows(table[..., -first.widths[-1] :], positions)
-        suffix = first(suffix, query, key_values)
-        for block, prefix in zip(later, prefix_key_values, strict=True):
-            of_prefix = rows(prefix, a).unflatten(-1, (2, -1))
+        suffix = first(*self._look_up(tables, positions[-kept:], positions))
+        for block, prefix in zip(later, tables[2:], strict=True):
             query, of_suffix = block.projections(suffix)
+            key_values = torch.cat([rows(prefix, a).unflatten(-1, (2, -1)), of_suffix], dim=-2)
             kept = 1 if block is later[-1] else 2
-            key_values = torch.cat([of_prefix, of_suffix], dim=-2)
             suffix = block(suffix[..., -kept:, :], query[..., -kept:, :], key_values)
         return self.unembedding(self.last_norm(suffix[..., -1, :]))
 
@@ -97,10 +95,16 @@ class Transformer(nn.Module):
         at_positions = zip((operand, operator, operand, equals), position, strict=True)
         return torch.cat([token + place for token, place in at_positions], dim=-2)
 
-    def _rows(self, table: Tensor, positions: list[Tensor]) -> Tensor:
-        """A row for each example and position: (..., N, D), K of (..., B) -> (..., B, K, D)."""
-        index = torch.stack(positions, dim=-1)
-        return rows(table, index.flatten(-2)).unflatten(-2, index.shape[-2:])
+    def _look_up(
+        self, tables: Sequence[Tensor], last: list[Tensor], positions: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows and queries at the last positions, keys and values at all: (..., B, Q or K, D or 2D)."""
+        row_and_query, key_values = (
+            rows(table, torch.stack(where, dim=-1).flatten(-2)).unflatten(-2, (-1, len(where)))
+            for table, where in zip(tables, (last, positions), strict=False)
+        )
+        row, query = row_and_query.chunk(2, dim=-1)
+        return row, query, key_values
 
     def _blocks(self) -> list["Block"]:
         return [cast(Block, block) for block in self.blocks]
@@ -113,7 +117,6 @@ class Block(nn.Module):
         super().__init__()
         width, initialise = config.width, INITIALISATIONS[config.initialisation]
         self.heads, self.norm = config.heads, config.norm
-        self.widths = [width, width, 2 * width]  # of a row, its query, its key and value
         self.activation = ACTIVATIONS[config.activation]
         self.query = Dense(width, width, initialise)
         self.key_value = Dense(width, 2 * width, initialise)

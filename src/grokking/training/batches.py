@@ -25,6 +25,8 @@ class MinibatchConfig:
     size: PositiveInt  # at most half the training set is used, as in Power et al. 2022
 
 
+DRAWN_AT_ONCE = 64  # batches with replacement: drawing one at a time would cost as much as a small network
+
 BatchConfig = Annotated[FullBatchConfig | MinibatchConfig, Field(discriminator="sampling")]
 
 
@@ -44,17 +46,22 @@ class Batches:
         self.size = batch_size(config, train_RN.shape[1])
         self.train_RN = train_RN
         self.key_R = torch.tensor([stream(seed, BATCHES) for seed in seeds], device=train_RN.device)
-        self.epochs: list[int] = []
+        self.epochs: list[int] = []  # which epoch of each replica `order_RN` is of
         self.order_RN = train_RN
 
     def at(self, steps: list[int]) -> Tensor:
         """Row numbers (R, B) of the batch of each replica's update, updates counted from 1."""
         if self.sampling == "full":
             return self.train_RN
-        if self.sampling == "with_replacement":
-            drawn_RB = random_integers(self.key_R, [(step - 1) * self.size for step in steps], self.size)
-            return self.train_RN.gather(1, drawn_RB % self.train_RN.shape[1])
-        return self._of_epoch(steps)
+        per_epoch = self._batches_per_epoch()
+        epochs = [(step - 1) // per_epoch for step in steps]
+        if epochs != self.epochs:
+            self.order_RN, self.epochs = self._epoch(epochs), epochs
+        firsts = [(step - 1) % per_epoch * self.size for step in steps]
+        if len(set(firsts)) == 1:
+            return self.order_RN[:, firsts[0] : firsts[0] + self.size]
+        first_R1 = torch.tensor(firsts, device=self.order_RN.device)[:, None]
+        return self.order_RN.gather(1, first_R1 + torch.arange(self.size, device=self.order_RN.device))
 
     def keep(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
@@ -66,18 +73,18 @@ class Batches:
         self.train_RN[position], self.key_R[position] = train_N, stream(seed, BATCHES)
         self.epochs = []
 
-    def _of_epoch(self, steps: list[int]) -> Tensor:
-        """Each epoch has its own order of the training equations, cut into batches."""
+    def _batches_per_epoch(self) -> int:
+        """With replacement as many as are drawn at once, without as many as the training set holds."""
         equations = self.train_RN.shape[1]
-        per_epoch = equations // self.size
-        epochs = [(step - 1) // per_epoch for step in steps]
-        if epochs != self.epochs:
-            keys_RN = random_integers(self.key_R, [epoch * equations for epoch in epochs], equations)
-            self.order_RN = self.train_RN.gather(1, keys_RN.argsort(1))
-            self.epochs = epochs
-        first_R = torch.tensor([(step - 1) % per_epoch * self.size for step in steps])
-        position_RB = first_R[:, None] + torch.arange(self.size)
-        return self.order_RN.gather(1, position_RB.to(self.order_RN.device))
+        return DRAWN_AT_ONCE if self.sampling == "with_replacement" else equations // self.size
+
+    def _epoch(self, epochs: list[int]) -> Tensor:
+        """The row numbers of these epochs' batches, one batch after the other."""
+        equations = self.train_RN.shape[1]
+        count = DRAWN_AT_ONCE * self.size if self.sampling == "with_replacement" else equations
+        keys = random_integers(self.key_R, [epoch * count for epoch in epochs], count)
+        drawn = keys % equations if self.sampling == "with_replacement" else keys.argsort(1)
+        return self.train_RN.gather(1, drawn)
 
 
 def random_integers(key_R: Tensor, firsts: list[int], count: int) -> Tensor:

@@ -69,7 +69,8 @@ def _adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values
     mean = state["mean"].lerp_(gradient, (1 - beta1).to(cast))
     square = state["square"].lerp_(gradient.square(), (1 - beta2).to(cast))
     scale = (square * (1 / (1 - beta2**step)).to(cast)).sqrt_().add_(values["epsilon"].to(cast))
-    parameter.sub_(((values["learning_rate"] / (1 - beta1**step)).to(cast) * mean).div_(scale))
+    step_size = (values["learning_rate"] / (1 - beta1**step)).to(cast)
+    parameter.addcdiv_(step_size * mean, scale, value=-1)
 
 
 @plain_dataclass(frozen=True)

@@ -86,8 +86,7 @@ class TorchReplicas:
 
     def _accumulate_gradients(self) -> None:
         """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""
-        parameters = list(self.module.parameters())
-        gradients = list(self.gradients.views().values())
+        parameters, gradients = self.named.values(), self.of_named.values()
         self.gradients.data.zero_()
         tables = self.model.tables()
         leaves = [table.detach().requires_grad_() for table in tables]
@@ -98,7 +97,7 @@ class TorchReplicas:
             loss_RS = LOSSES[self.config.loss](logits_RSV, answer_RS, self.loss_dtype)
             mean_loss = loss_RS.sum() / self.index_RB.shape[1]
             _add_gradients([mean_loss], [*parameters, *leaves], [*gradients, *of_leaves])
-        _add_gradients(tables, parameters, gradients, of_leaves)
+        _add_gradients(tables, [*parameters], [*gradients], of_leaves)
 
     @torch.no_grad()
     def _apply(self) -> None:
@@ -163,6 +162,7 @@ class TorchReplicas:
     def _attach(self) -> None:
         """Let the module show the flat tensors, and prepare a step of this many replicas."""
         self._show(self.parameters.data, self.constants.data)
+        self.named, self.of_named = dict(self.module.named_parameters()), self.gradients.views()
         self.index_RB = torch.empty(len(self.steps), self.batches.size, dtype=torch.int64, device=self.device)
         self.step = Graph(self._step, self.tensors().values(), self.device)
 

@@ -133,14 +133,23 @@ _worker: dict[str, Any] = {}  # this process's progress queue, when it is a work
 
 
 def _start_worker(progress: Any) -> None:
-    threadpool_limits(1)
-    torch.set_num_threads(1)
-    _keep_freed_memory()
+    use_threads(1)
+    keep_freed_memory()
     progress.cancel_join_thread()  # at its end a worker must not wait for a driver that has stopped reading
     _worker.update(progress=progress)
 
 
-def _keep_freed_memory() -> None:
+def use_threads(count: int) -> None:
+    """Compute on so many threads, with numbers below float32's range taken as 0.
+
+    A network sure of its answers has probabilities of 1e-40; processors take some 100 cycles for each.
+    """
+    threadpool_limits(count)
+    torch.set_num_threads(count)
+    torch.set_flush_denormal(True)
+
+
+def keep_freed_memory() -> None:
     """Stop glibc from handing every freed block of 128 KiB or more back to the system.
 
     Each training step would pay for its activations again in page faults. Elsewhere than on glibc nothing
