@@ -15,14 +15,9 @@ from torch.autograd import Function
 
 def rows(table: Tensor, index: Tensor) -> Tensor:
     """A row of a table for each example: (..., T, D), (..., B) -> (..., B, D)."""
-    return sum_rows(table, index.unsqueeze(-1))
-
-
-def sum_rows(table: Tensor, index: Tensor) -> Tensor:
-    """The sum of K rows of a table for each example: (..., T, D), (..., B, K) -> (..., B, D)."""
     *leading, length, width = table.shape
-    table_RTD, index_RBK = table.reshape(-1, length, width), index.reshape(-1, *index.shape[-2:])
-    return cast(Tensor, _SumRows.apply(table_RTD, index_RBK)).view(*leading, -1, width)
+    table_RTD, index_RB1 = table.reshape(-1, length, width), index.reshape(-1, index.shape[-1], 1)
+    return cast(Tensor, _Rows.apply(table_RTD, index_RB1)).view(*leading, -1, width)
 
 
 def long_rows(index_RBK: Tensor, length: int) -> Tensor:
@@ -51,7 +46,7 @@ def scattered(gradient_RBD: Tensor, long_index: Tensor, shape: torch.Size) -> Te
     return summed.view(shape)
 
 
-class _SumRows(Function):
+class _Rows(Function):
     @staticmethod
     def forward(ctx: Any, table_RTD: Tensor, index_RBK: Tensor) -> Tensor:
         long_index = long_rows(index_RBK, table_RTD.shape[1])
