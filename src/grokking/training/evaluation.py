@@ -18,7 +18,7 @@ from grokking.training.experiment import Replica
 from grokking.training.seeds import LOOKS, stream
 
 PARTS = ("train", "validation")
-SMALLEST_LOOK = 256  # equations of each part
+SMALLEST_LOOK, LARGEST_LOOK = 256, 1024  # equations of each part
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,15 @@ class Measurable(Protocol):
 class Looker:
     """Measures one replica's equations: a fixed sample of each part, or a part as a whole.
 
-    The sample has half as many equations as a batch, so that a look costs a sixth of an update for each
-    part. A replica's watches say where the sample does not decide an event; there all equations do.
+    The sample has half as many equations as a batch, within bounds, so that a look at both parts costs a third
+    of an update at most. A replica's watches say where the sample does not decide an event; there all equations do.
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
         mask = task.train_mask(replica.split_seed)
         self.whole = {"train": np.flatnonzero(mask), "validation": np.flatnonzero(~mask)}
-        size = max(SMALLEST_LOOK, batch_size(replica.config.batch, len(self.whole["train"])) // 2)
+        half_a_batch = batch_size(replica.config.batch, len(self.whole["train"])) // 2
+        size = min(max(SMALLEST_LOOK, half_a_batch), LARGEST_LOOK)
         random = np.random.default_rng(stream(replica.split_seed, LOOKS))
         self.sample = {part: np.sort(random.permutation(rows)[:size]) for part, rows in self.whole.items()}
         self.watches = {part: Watch() for part in PARTS}
