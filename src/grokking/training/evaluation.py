@@ -62,8 +62,8 @@ class Measurable(Protocol):
 class Looker:
     """Measures one replica's equations: a fixed sample of each part, or a part as a whole.
 
-    The sample has half as many equations as a batch, within bounds, so that a look at both parts costs a third
-    of an update at most. A replica's watches say where the sample does not decide an event; there all equations do.
+    The sample has half as many equations as a batch, within bounds: a look at both parts costs a third of an
+    update or less. A replica's watches say where it does not decide an event; there all equations do.
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
