@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from benchmarks import machine, memory, overheads, page, stacks, steps
+from benchmarks import bounds, machine, memory, overheads, page, stacks, steps
 from benchmarks.cases import SECTIONS, Case, prepare
 from benchmarks.process import set_up
 from benchmarks.timing import Settings
@@ -26,6 +26,7 @@ class Part:
 PARTS = (
     Part("Machine", machine.measure, machine.NOTE),
     Part("One step", steps.measure, steps.NOTE),
+    Part("Where a step's time goes", bounds.measure, bounds.NOTE),
     Part("Many replicas", stacks.measure, stacks.NOTE),
     Part("Evaluations and checkpoints", overheads.measure, overheads.NOTE),
     Part("Memory", memory.measure, memory.NOTE),

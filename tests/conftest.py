@@ -1,6 +1,7 @@
 """Shared fixtures: one thread as in the workers, small tasks, experiments by name of family."""
 
 import pytest
+import torch
 
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
@@ -11,6 +12,12 @@ from grokking.training.workers import use_threads
 def one_thread():
     """Workers compute on one thread; so do the tests that compare with them bit by bit."""
     use_threads(1)
+
+
+@pytest.fixture(params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def device(request) -> str:
+    """Every device there is."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

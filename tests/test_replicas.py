@@ -34,21 +34,21 @@ def test_examples_cover_every_family_and_optimizer():
 @pytest.mark.parametrize("loss", losses.LOSSES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_stack_equals_sequential_training(family, optimizer, loss, replicas, tiny_task):
+def test_stack_equals_sequential_training(family, optimizer, loss, replicas, tiny_task, device):
     """Own rates, decays, seeds, splits, labels and initial scales: parameters and state over 30 steps."""
     chosen = expand(experiment(family, optimizer, seeds=(3, 4), grid=GRID, loss=loss), "e")
     assert len({replica.stack_key() for replica in chosen}) == 1
     picked = [chosen[0], chosen[13], chosen[31]][-replicas:]
-    _assert_equal_training(picked, tiny_task)
+    _assert_equal_training(picked, tiny_task, device)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-def test_single_replica_equals_sequential_training(batch, tiny_task):
-    _assert_equal_training(expand(experiment(batch=batch, seeds=(7,)), "e"), tiny_task)
+def test_single_replica_equals_sequential_training(batch, tiny_task, device):
+    _assert_equal_training(expand(experiment(batch=batch, seeds=(7,)), "e"), tiny_task, device)
 
 
-def _assert_equal_training(replicas, task):
-    stack = TorchReplicas(replicas, task, "cpu")
+def _assert_equal_training(replicas, task, device):
+    stack = TorchReplicas(replicas, task, device)
     twins = [SequentialTrainer(replica, task) for replica in replicas]
     for step in range(1, STEPS + 1):
         stack.update(1)
@@ -61,10 +61,10 @@ def _assert_equal_training(replicas, task):
 def _assert_same_state(stack, position, twin):
     slots = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq"}
     for name, parameter in twin.model.named_parameters():
-        assert_close(stack.parameters.views()[name][position], parameter, rtol=1e-8, atol=1e-10)
+        assert_close(stack.parameters.views()[name][position].cpu(), parameter, rtol=1e-8, atol=1e-10)
         for slot, state in stack.state.items():
-            value = stack.parameters.views(state)[name]
-            assert_close(value[position], twin.optimizer.state[parameter][slots[slot]], rtol=1e-7, atol=1e-10)
+            value = stack.parameters.views(state)[name][position].cpu()
+            assert_close(value, twin.optimizer.state[parameter][slots[slot]], rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("family", MODELS)
@@ -137,10 +137,10 @@ def test_label_noise_gives_wrong_answers_to_its_share_of_the_training_equations(
     assert (answers(exact, tiny_task) == right).all()
 
 
-def test_alpha_and_betas_are_values_of_a_stack(tiny_task):
+def test_alpha_and_betas_are_values_of_a_stack(tiny_task, device):
     """They too may differ within one stack."""
     grid = {"model.alpha": [0.0, 0.5], "optimizer.beta2": [0.98, 0.9]}
-    _assert_equal_training(expand(experiment(grid=grid), "e"), tiny_task)
+    _assert_equal_training(expand(experiment(grid=grid), "e"), tiny_task, device)
 
 
 @pytest.mark.parametrize("family", ["embedding_mlp", "transformer"])

@@ -130,7 +130,7 @@ def test_watch_agrees_with_the_definition():
     assert 50 < fired < 300
 
 
-def test_training_stops_when_generalisation_is_sustained_and_at_the_budget():
+def test_training_stops_when_generalisation_is_sustained_and_at_the_budget(device):
     """One replica learns a + b mod 23 and leaves; one with a tiny learning rate stays to the end."""
     task = make_task(modulus=23, train_fraction=0.8)
     grid = {"optimizer.learning_rate": [1e-2, 1e-6]}
@@ -138,7 +138,7 @@ def test_training_stops_when_generalisation_is_sustained_and_at_the_budget():
     mapping["model"] |= {"hidden_widths": [128], "activation": "square", "alpha": 0.0}
     mapping["optimizer"]["weight_decay"] = 1.0
     replicas = expand(mapping, "e")
-    evaluations = list(train(replicas, task, "cpu"))
+    evaluations = list(train(replicas, task, device))
     fast, slow = history.replica_table(replicas, evaluations, task).to_dict("records")
     assert fast["observed"]
     assert events.trial_end(fast["generalization_step"]) <= fast["steps_run"] < 700

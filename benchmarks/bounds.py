@@ -1,0 +1,46 @@
+"""Where a step's time goes: what is left to gain beside the matrix products."""
+
+import pandas as pd
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.cases import Case
+from benchmarks.timing import Settings
+from grokking.training.loop import learner
+
+STEPS = 20
+OTHERS_SHOWN = 5
+PRODUCTS = {"aten::bmm", "aten::baddbmm", "aten::mm", "aten::addmm"}
+
+NOTE = """
+Shares of torch's own operations in the time of our step, by torch's profiler, which makes small operations
+look slower than they are: matrix products, then the next five. No step can be shorter than its products
+at the peak rate; what is over is work on single elements, bound by memory, and the price of the calls.
+"""
+
+
+def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
+    """One row per case in torch."""
+    return pd.DataFrame([_row(case, settings) for case in cases if not case.by_hand])
+
+
+def _row(case: Case, settings: Settings) -> dict[str, str]:
+    shares = _shares(case, settings.device)
+    products = shares[shares.index.isin(PRODUCTS)].sum()
+    others = shares[~shares.index.isin(PRODUCTS)].nlargest(OTHERS_SHOWN)
+    named = ", ".join(f"{name.removeprefix('aten::')} {share:.0%}" for name, share in others.items())
+    return {"case": f"`{case.name}`", "matrix products": f"{products:.0%}", "next": named}
+
+
+def _shares(case: Case, device: str) -> pd.Series:
+    """Each operation's share of the time, without the operations it calls."""
+    stack = learner([case.replica], case.task, device)
+    stack.update(STEPS)
+    activity = ProfilerActivity.CUDA if device == "cuda" else ProfilerActivity.CPU
+    with profile(activities=[activity]) as profiled:
+        stack.update(STEPS)
+    averages = profiled.key_averages()
+    times = [
+        (e.key, e.self_device_time_total if device == "cuda" else e.self_cpu_time_total) for e in averages
+    ]
+    total = pd.Series(dict(times), dtype=float)
+    return total / total.sum()
