@@ -53,10 +53,10 @@ def _run(replicas, task, folder, result):
     [("transformer", "adamw", 400), ("numpy_mlp", "sgd", 3000)],
 )
 def test_killed_at_ten_moments_it_ends_at_the_same_bits(family, optimizer, budget, tmp_path, monkeypatch):
-    """SIGKILL to driver and workers at random moments; a checkpoint every twentieth of a second."""
+    """SIGKILL to driver and workers at random moments; a checkpoint every fifth of a second."""
     monkeypatch.setenv("GROKKING_DEVICE", "cpu")
     monkeypatch.setenv("GROKKING_PROCESSES", "2")
-    monkeypatch.setenv("GROKKING_CHECKPOINT_SECONDS", "0.05")
+    monkeypatch.setenv("GROKKING_CHECKPOINT_SECONDS", "0.2")
     moments = random.Random(0)
     task, replicas = make_task(), example(family, optimizer, budget=budget)
     started = time.monotonic()
@@ -121,6 +121,13 @@ def test_free_places_are_taken_and_nobody_notices(family, tmp_path):
     for replica in replicas:
         own = [e for e in seen if e.replica == replica.index]
         assert_same_bits(own, list(train([replica], task, "cpu")))
+
+
+def test_a_replica_of_another_shape_is_refused():
+    replicas = expand(experiment(grid={"model.hidden_widths": [[8], [16]]}), "e")
+    for slots in (1, 2):
+        with pytest.raises(ValueError, match=r"replicas of one stack may differ in .* only"):
+            list(train(replicas, make_task(), "cpu", slots=slots))
 
 
 def test_a_wrong_interval_is_told_in_one_line(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from grokking.data.tasks import Task
 from grokking.training.checkpoint import Checkpoint, State, pack, unpack
 from grokking.training.evaluation import Looker, Measured, evaluate
 from grokking.training.events import evaluation_steps, snapshot_steps
-from grokking.training.experiment import Replica
+from grokking.training.experiment import VALUES, Replica
 from grokking.training.numpy_replicas import NumpyReplicas
 from grokking.training.replicas import TorchReplicas
 
@@ -119,6 +119,8 @@ class Session:
     def _begin(self, runs: list[Run]) -> None:
         self.runs = runs
         if runs:
+            for run in runs[1:]:
+                _require_same_stack(run.replica, runs[0].replica)
             self.stack = learner([run.replica for run in runs], self.task, self.device)
 
     def advance(self) -> list[Evaluation]:
@@ -152,6 +154,7 @@ class Session:
             if replica is None:
                 closed.add(position)
             else:
+                _require_same_stack(replica, self.runs[position].replica)
                 self.stack.put(position, replica)
                 self.runs[position] = Run(replica, self.task)
         if closed:
@@ -193,3 +196,11 @@ class Session:
             for name, tensor in self.stack.tensors().items():
                 tensor.copy_(past.tensors[name])
         self.earlier_seconds = self.evaluations[-1].seconds if self.evaluations else 0.0
+
+
+def _require_same_stack(newcomer: Replica, other: Replica) -> None:
+    if newcomer.stack_key() != other.stack_key():
+        raise ValueError(
+            f"replicas of one stack may differ in {', '.join(sorted(VALUES))} only, but got "
+            f"{newcomer.stack_key()} beside {other.stack_key()}; train it in a stack of its own"
+        )

@@ -26,9 +26,9 @@ from grokking.training.optimizers import OPTIMIZERS
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
 
-SLICE_CPU = 2048  # examples per pass at most, so that the activations of a pass stay near the processor
 CLOCK = ("step", "rate_factor")
 FACTORS = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
+SLICE_CPU = 2048  # examples per pass at most, which bounds memory; smaller slices were slower (docs/log.md)
 SLICE_GPU = 2**20  # examples of all replicas per pass: what a GPU's memory holds with room to spare
 
 

@@ -1,7 +1,8 @@
 """Replicas spread over worker processes on the CPU, or stacked in one batch on a GPU.
 
-Where a replica runs does not change what it computes: each worker uses one thread, and each replica has
-its own generators.
+Where a replica runs does not change what it computes: each worker uses one thread, and what a replica draws
+depends on its own seeds. Stacks, threads and processes were measured against each other on the CPU, see
+docs/performance.md: a process per replica wins, but for networks so small that calls cost as much as work.
 """
 
 import ctypes
@@ -43,8 +44,12 @@ def device() -> str:
 
 
 def processes() -> int:
-    """GROKKING_PROCESSES, or one per core."""
-    chosen = os.environ.get("GROKKING_PROCESSES", str(_cores()))
+    """GROKKING_PROCESSES, or two per core.
+
+    Three replicas on two cores: with a process each, sharing the cores, they take 4/5 of the time of two
+    processes, where a core has nothing to do while the third trains. More replicas than that gain nothing.
+    """
+    chosen = os.environ.get("GROKKING_PROCESSES", str(2 * _cores()))
     if not chosen.isdecimal() or int(chosen) < 1:
         raise ConfigError(f"GROKKING_PROCESSES must be a whole number of at least 1, but got {chosen!r}")
     return int(chosen)
