@@ -27,7 +27,7 @@ def _row(case: Case, settings: Settings) -> dict[str, str]:
     shares = _shares(case, settings.device)
     products = shares[shares.index.isin(PRODUCTS)].sum()
     others = shares[~shares.index.isin(PRODUCTS)].nlargest(OTHERS_SHOWN)
-    named = ", ".join(f"{name.removeprefix('aten::')} {share:.0%}" for name, share in others.items())
+    named = ", ".join(f"{str(name).removeprefix('aten::')} {share:.0%}" for name, share in others.items())
     return {"case": f"`{case.name}`", "matrix products": f"{products:.0%}", "next": named}
 
 

@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings(options.device, options.rounds, options.seconds)
     report = []
     for part in PARTS:
-        report.append(page.section(part.title, part.measure(cases, settings), part.note))
-        print(report[-1], flush=True)
+        table = part.measure(cases, settings)
+        if not table.empty:  # none of the cases is for this part
+            report.append(page.section(part.title, table, part.note))
+            print(report[-1], flush=True)
     if options.write:
         page.write("\n".join(report))
 

@@ -4,7 +4,6 @@ import multiprocessing
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from statistics import median
 
 import pandas as pd
 
@@ -18,9 +17,9 @@ READY, TRAIN, END = "ready", "train", "end"  # what is said between processes
 LONGEST_STEP = 3.0  # seconds that a step of a stack may be expected to take; longer ones are left out
 
 NOTE = f"""
-Replica-steps per second of all processes together, and in brackets how many times those of one replica
-alone. Replicas of one process form a stack and go through each operation together; processes train at the
-same time. A dash: one step would take longer than {LONGEST_STEP:.0f} s.
+Replica-steps per second of all processes together in the best round, and in brackets how many times those of
+one replica alone. Replicas of one process form a stack and go through each operation together; processes
+train at the same time. A dash: one step would take longer than {LONGEST_STEP:.0f} s.
 """
 
 
@@ -70,8 +69,8 @@ def _rates(case: Case, chosen: list[Way], settings: Settings) -> dict[Way, list[
 
 
 def _cell(rates: list[float], alone: list[float]) -> str:
-    ratio = median(rate / one for rate, one in zip(rates, alone, strict=True))
-    return f"{median(rates):,.0f} ({ratio:.2f})"
+    """Of the best rounds: whatever else runs on the machine can only make a round worse."""
+    return f"{max(rates):,.0f} ({max(rates) / max(alone):.2f})"
 
 
 class Team:

@@ -43,16 +43,18 @@ def device() -> str:
     return chosen
 
 
-def processes() -> int:
-    """GROKKING_PROCESSES, or two per core.
+def processes(replicas: int) -> int:
+    """GROKKING_PROCESSES, or a number that leaves no core idle while the last replicas train.
 
-    Three replicas on two cores: with a process each, sharing the cores, they take 4/5 of the time of two
-    processes, where a core has nothing to do while the third trains. More replicas than that gain nothing.
+    Three replicas on two cores take a process each and share the cores: two processes took 5/4 of their
+    time, half of it with one core idle. Four replicas take two processes: more only share the cache.
     """
-    chosen = os.environ.get("GROKKING_PROCESSES", str(2 * _cores()))
+    cores = _cores()
+    even = next((count for count in range(cores, 2 * cores) if replicas % count == 0), cores)
+    chosen = os.environ.get("GROKKING_PROCESSES", str(even))
     if not chosen.isdecimal() or int(chosen) < 1:
         raise ConfigError(f"GROKKING_PROCESSES must be a whole number of at least 1, but got {chosen!r}")
-    return int(chosen)
+    return min(int(chosen), replicas)
 
 
 def _cores() -> int:
@@ -111,7 +113,7 @@ def _here(jobs: list[Job], watch: Watcher) -> list[Evaluation]:
 
 def _in_workers(jobs: list[Job], watch: Watcher) -> list[Evaluation]:
     """One job at a time per worker process."""
-    with _pool(min(processes(), len(jobs))) as (pool, progress):
+    with _pool(processes(len(jobs))) as (pool, progress):
         running: set[Future[list[Evaluation]]] = {pool.submit(_run, job) for job in jobs}
         finished: list[Evaluation] = []
         while running:
