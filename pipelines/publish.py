@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from ruamel.yaml import YAML
@@ -49,9 +51,13 @@ def _trained(name: str, section: str, folder: Path) -> Trained:
 
 def split_digest(task: str) -> str:
     """DVC's hash of a split from dvc.lock, so that MLflow and DVC name the same data alike."""
-    stages = YAML(typ="safe").load(LOCK.read_text())["stages"] if LOCK.exists() else {}
-    outs = stages.get(f"split@{task}", {}).get("outs", [{"md5": "unknown"}])
+    outs = _locked_stages().get(f"split@{task}", {}).get("outs", [{"md5": "unknown"}])
     return str(outs[0]["md5"])
+
+
+@cache
+def _locked_stages() -> dict[str, Any]:
+    return YAML(typ="safe").load(LOCK.read_text())["stages"] if LOCK.exists() else {}
 
 
 if __name__ == "__main__":
