@@ -21,12 +21,12 @@ LOCK = Path("dvc.lock")
 
 def main() -> None:
     client = store.connect()
-    stream.reap(client)
     published = {}
     for trained in trained_experiments():
         fresh = publish(client, trained, figures.curves)
         print(f"{trained.name}: {'published' if fresh else 'already published'}", flush=True)
         published[trained.name] = trained.run()["fingerprint"]
+    stream.reap(client)  # what is streamed no longer and was not published either
     MANIFEST.parent.mkdir(exist_ok=True)
     MANIFEST.write_text(json.dumps(published, indent=2) + "\n")
 
