@@ -9,8 +9,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "hidden_widths": [24, 12],
         "activation": "relu",
         "alpha": 0.25,
+        "bias": True,
         "initialisation": "fan_in_uniform",
         "init_scale": 1.0,
+        "output_scale": 0.8,
     },
     "embedding_mlp": {
         "family": "embedding_mlp",
@@ -20,8 +22,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "embedding_std": 0.5,
         "hidden_widths": [16, 16],
         "activation": "gelu",
+        "bias": True,
         "initialisation": "fan_in_uniform",
         "init_scale": 1.0,
+        "output_scale": 1.0,
     },
     "transformer": {
         "family": "transformer",
@@ -34,12 +38,15 @@ MODELS: dict[str, dict[str, Any]] = {
         "embedding_std": 0.5,
         "initialisation": "fan_in_uniform",
         "init_scale": 1.0,
+        "tied_unembedding": False,
+        "output_scale": 1.2,
     },
     "numpy_mlp": {"family": "numpy_mlp", "hidden_widths": [24, 12], "init_scale": 1.0},
 }
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 1e-3, "momentum": 0.9},
+    "nesterov": {"name": "nesterov", "learning_rate": 0.1, "weight_decay": 1e-3, "momentum": 0.9},
     "adam": {
         "name": "adam",
         "learning_rate": 1e-2,
@@ -56,6 +63,29 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
         "beta2": 0.98,
         "epsilon": 1e-8,
     },
+    "muon": {
+        "name": "muon",
+        "learning_rate": 1e-2,
+        "weight_decay": 0.5,
+        "momentum": 0.95,
+        "rest_learning_rate": 3e-3,
+        "rest_weight_decay": 0.1,
+        "beta1": 0.9,
+        "beta2": 0.98,
+        "epsilon": 1e-8,
+    },
+}
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {"name": "none"},
+    "grokfast_ema": {"name": "grokfast_ema", "decay": 0.8, "amplitude": 2.0},
+    "grokfast_ma": {"name": "grokfast_ma", "window": 7, "amplitude": 0.5},
+}
+
+CLAMPS: dict[str, dict[str, Any]] = {
+    "none": {"name": "none"},
+    "initial_norm": {"name": "initial_norm"},
+    "row_norm": {"name": "row_norm", "max_norm": 0.6},
 }
 
 BATCHES: dict[str, dict[str, Any]] = {
@@ -84,7 +114,11 @@ def experiment(
         "precision": "float64",
         "matmul_precision": "full",
         "loss_precision": "float64",
+        "gradient_filter": deepcopy(FILTERS["none"]),
+        "gradient_projection": "none",
         "optimizer": deepcopy(OPTIMIZERS[optimizer]),
+        "weight_clamp": deepcopy(CLAMPS["none"]),
+        "frozen": "nothing",
         "schedule": {"name": "constant", "warmup_steps": 5},
         "batch": deepcopy(BATCHES[batch]),
         "budget": 30,

@@ -37,7 +37,7 @@ def one_hot_logits(model: OneHotMLP, a: Tensor, b: Tensor) -> Tensor:
     x = _activate(model, model.first_scale * (x @ model.first.weight + model.first.bias))
     for layer in model.layers[:-1]:
         x = _activate(model, _dense(layer, x))
-    return _dense(model.layers[-1], x)
+    return model.output_scale * _dense(model.layers[-1], x)
 
 
 def _dense(layer: Dense, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def embedding_logits(model: EmbeddingMLP, a: Tensor, b: Tensor) -> Tensor:
     x = torch.cat([first, second], dim=1) if concatenated else first + second
     for layer in [model.first, *model.layers[:-1]]:
         x = _activate(model, _dense(layer, x))
-    return _dense(model.layers[-1], x)
+    return model.output_scale * _dense(model.layers[-1], x)
 
 
 def transformer_hidden(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
@@ -74,7 +74,10 @@ def transformer_hidden(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
 
 
 def transformer_logits(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
-    return _dense(model.unembedding, model.last_norm(transformer_hidden(model, a, b)[:, -1]))
+    x = model.last_norm(transformer_hidden(model, a, b)[:, -1])
+    tied = isinstance(model.unembedding, torch.nn.Identity)
+    logits = x @ model.token[: model.tokens].T if tied else _dense(model.unembedding, x)
+    return model.output_scale * logits
 
 
 def _plain_block(block: Block, x: Tensor) -> Tensor:
@@ -100,6 +103,17 @@ LOGITS = {
 }
 
 
+HIDDEN = {
+    "one_hot_mlp": ["layers.0.weight"],
+    "embedding_mlp": ["first.weight", "layers.0.weight"],
+    "transformer": [
+        f"blocks.{number}.{layer}.weight"
+        for number in range(2)
+        for layer in ("query", "key_value", "output", "up", "down")
+    ],
+}  # matrices between hidden layers of the networks in examples.py
+
+
 class SequentialTrainer:
     """One replica with torch.optim and the plain model; its batches come from the engine's own sampler."""
 
@@ -111,7 +125,10 @@ class SequentialTrainer:
         self.columns["c"] = torch.tensor(answers(replica, task))
         train = torch.tensor(np.flatnonzero(task.train_mask(replica.split_seed)))
         self.batches = Batches(self.config.batch, train[None], [replica.seed])
-        self.optimizer = _torch_optimizer(self.config.optimizer, self.model)
+        self.optimizer = _plain_optimizer(self.config, self.model)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.filters = {p: PlainFilter(self.config.gradient_filter) for p in self.model.parameters()}
+        self.initial_norm = self._norm()
 
     def update(self, step: int) -> float:
         index = self.batches.at([step])[0]
@@ -119,23 +136,155 @@ class SequentialTrainer:
         logits = LOGITS[self.config.model.family](self.model, a, b)
         loss = _plain_loss(self.config.loss, logits, c)
         warmup = self.config.schedule.warmup_steps
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.learning_rate * (min(1.0, step / warmup) if warmup else 1.0)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * (min(1.0, step / warmup) if warmup else 1.0)
         self.optimizer.zero_grad()
         loss.backward()
-        self.optimizer.step()
+        before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                gradient = self.filters[parameter](parameter.grad)
+                if self.config.gradient_projection == "orthogonal":
+                    gradient = perpendicular(gradient, parameter)
+                parameter.grad = gradient
+            self.optimizer.step()
+            self._clamp()
+            for name, parameter in self.model.named_parameters():
+                if name.startswith(self._frozen()):
+                    parameter.copy_(before[name])
         return loss.item()
+
+    def _clamp(self) -> None:
+        clamp = self.config.weight_clamp
+        for parameter in self.model.parameters():
+            if clamp.name == "row_norm" and parameter.dim() == 2:
+                for row in parameter:
+                    row.mul_(min(1.0, clamp.max_norm / row.norm().item()))
+        if clamp.name == "initial_norm":
+            scale = self.initial_norm / self._norm()
+            for parameter in self.model.parameters():
+                parameter.mul_(scale)
+
+    def _norm(self) -> float:
+        return float(sum(p.detach().square().sum() for p in self.model.parameters()) ** 0.5)
+
+    def _frozen(self) -> tuple[str, ...]:
+        """Prefixes of the names of what is frozen in the networks of examples.py."""
+        first = {"one_hot_mlp": "first", "embedding_mlp": "embedding", "transformer": ("token", "position")}
+        last = {"one_hot_mlp": "layers.1", "embedding_mlp": "layers.1", "transformer": "unembedding"}
+        family = self.config.model.family
+        chosen = {"nothing": (), "first_layer": first[family], "readout": last[family]}[self.config.frozen]
+        return (chosen,) if isinstance(chosen, str) else chosen
+
+
+class PlainFilter:
+    """The two filters of Grokfast for one parameter, from their definitions."""
+
+    def __init__(self, config) -> None:
+        self.config, self.seen = config, []
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        self.seen.append(gradient.clone())
+        return gradient + {"none": self.none, "grokfast_ema": self.ema, "grokfast_ma": self.ma}[
+            self.config.name
+        ](gradient)
+
+    def none(self, gradient: Tensor) -> Tensor:
+        return torch.zeros_like(gradient)
+
+    def ema(self, gradient: Tensor) -> Tensor:
+        average = self.seen[0]
+        for later in self.seen[1:]:
+            average = self.config.decay * average + (1 - self.config.decay) * later
+        return self.config.amplitude * average
+
+    def ma(self, gradient: Tensor) -> Tensor:
+        if len(self.seen) < self.config.window:
+            return torch.zeros_like(gradient)
+        return self.config.amplitude * torch.stack(self.seen[-self.config.window :]).mean(0)
+
+
+def perpendicular(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The gradient without its part along the weights, at its own length."""
+    g, w = gradient.flatten().numpy(), weight.detach().flatten().numpy()
+    direction = w / (np.linalg.norm(w) or 1)  # biases may begin at zero
+    across = g - (g @ direction) * direction
+    return torch.tensor(across * np.linalg.norm(g) / np.linalg.norm(across)).view(gradient.shape)
+
+
+class PlainMuon(torch.optim.Optimizer):
+    """Muon for one matrix at a time, in NumPy; a matrix whose name is of keys and values is two."""
+
+    def __init__(self, named, lr, weight_decay, momentum) -> None:
+        super().__init__(
+            [p for _, p in named], {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
+        )
+        self.halves = {p: 2 if "key_value" in name else 1 for name, p in named}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        (group,) = self.param_groups
+        decay = group["momentum"]
+        for p in group["params"]:
+            buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+            buffer.copy_(decay * buffer + (1 - decay) * p.grad)
+            ahead = (1 - decay) * p.grad + decay * buffer
+            update = torch.cat([newton_schulz(part) for part in ahead.chunk(self.halves[p])])
+            rows, columns = p.shape[0] // self.halves[p], p.shape[1]
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.sub_(group["lr"] * max(1, rows / columns) ** 0.5 * update)
+
+
+def newton_schulz(matrix: Tensor) -> Tensor:
+    """Five quintic steps on a matrix, always with the shorter side first, from their polynomial."""
+    x = matrix.numpy()
+    x = x.T if len(x) > len(x.T) else x
+    x = x / (np.linalg.norm(x) + 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = (3.4445 * np.eye(len(x)) - 4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return torch.tensor(x.T if matrix.shape[0] > matrix.shape[1] else x)
+
+
+class Both(torch.optim.Optimizer):
+    """Two optimizers, each for its own parameters, used as one."""
+
+    def __init__(self, first, second) -> None:
+        self.parts = (first, second)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+        self.state = first.state | second.state
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+        self.state = self.parts[0].state | self.parts[1].state
 
 
 def _plain_loss(name: str, logits: Tensor, answer: Tensor) -> Tensor:
-    if name == "cross_entropy":
-        return torch.nn.functional.cross_entropy(logits, answer)
-    return torch.nn.functional.mse_loss(logits, one_hot(answer, logits.shape[1]).to(logits.dtype))
+    right = one_hot(answer, logits.shape[1]).to(logits.dtype)
+    if name == "stablemax_cross_entropy":
+        s = torch.where(logits >= 0, logits + 1, 1 / (1 - logits))
+        return -((s * right).sum(1) / s.sum(1)).log().mean()
+    if name == "mean_squared_error":
+        return torch.nn.functional.mse_loss(logits, right)
+    return torch.nn.functional.cross_entropy(logits, answer)
 
 
-def _torch_optimizer(config, model: torch.nn.Module) -> torch.optim.Optimizer:
+def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
+    config, named = experiment.optimizer, dict(model.named_parameters())
     common = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-    if config.name == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=config.momentum, **common)
+    if config.name in ("sgd", "nesterov"):
+        nesterov = config.name == "nesterov"
+        return torch.optim.SGD(named.values(), momentum=config.momentum, nesterov=nesterov, **common)
+    betas = {"betas": (config.beta1, config.beta2), "eps": config.epsilon}
+    if config.name == "muon":
+        hidden = {name: named.pop(name) for name in HIDDEN[experiment.model.family]}
+        muon = PlainMuon(list(hidden.items()), **common, momentum=config.momentum)
+        rest = {"lr": config.rest_learning_rate, "weight_decay": config.rest_weight_decay}
+        return Both(muon, torch.optim.AdamW(named.values(), **betas, **rest))
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-    return adam(model.parameters(), betas=(config.beta1, config.beta2), eps=config.epsilon, **common)
+    return adam(named.values(), **betas, **common)

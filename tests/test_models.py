@@ -15,12 +15,14 @@ from grokking.training.experiment import expand
 from grokking.training.loop import learner
 from grokking.training.replicas import TorchReplicas
 
-SIZES = Sizes(tokens=11, classes=7)
+TOKENS, CLASSES = 11, 7
 A, B = (torch.randint(11, (60,), generator=torch.Generator().manual_seed(s)) for s in (0, 1))
 
 VARIANTS = [
     ("one_hot_mlp", {}),
     ("one_hot_mlp", {"activation": "square", "initialisation": "he_normal", "hidden_widths": [24]}),
+    ("one_hot_mlp", {"bias": False, "initialisation": "standard_normal", "output_scale": 3.0}),
+    ("embedding_mlp", {"bias": False, "output_scale": 0.5}),
     ("embedding_mlp", {}),
     ("embedding_mlp", {"tables": "separate", "combine": "sum", "hidden_widths": [16]}),
     ("embedding_mlp", {"tables": "separate"}),
@@ -28,6 +30,7 @@ VARIANTS = [
     ("transformer", {}),
     ("transformer", {"norm": "post", "layers": 3}),
     ("transformer", {"norm": "none", "layers": 1, "activation": "gelu"}),
+    ("transformer", {"heads": 2, "tied_unembedding": True, "output_scale": 0.5}),
 ]
 
 
@@ -35,17 +38,19 @@ def build(family, change):
     mapping = experiment(family)
     mapping["model"] |= change
     torch.manual_seed(0)
-    return FAMILIES[family](expand(mapping, "e")[0].config.model, SIZES).double()
+    config = expand(mapping, "e")[0].config.model
+    classes = TOKENS if getattr(config, "tied_unembedding", False) else CLASSES
+    return FAMILIES[family](config, Sizes(TOKENS, classes)).double()
 
 
 @pytest.mark.parametrize(("family", "change"), VARIANTS)
 def test_logits_and_gradients_equal_the_plain_form(family, change):
     model = build(family, change)
     fast, plain = model(A, B), LOGITS[family](model, A, B)
-    assert fast.shape == (60, 7)
+    assert fast.shape == plain.shape
     assert_close(fast, plain, rtol=1e-12, atol=1e-12)
     parameters = list(model.parameters())
-    weights = torch.randn(60, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    weights = torch.randn(fast.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     # the plain transformer projects queries at positions whose output the answer never uses
     pairs = zip(
         torch.autograd.grad((fast * weights).sum(), parameters, allow_unused=True),
@@ -65,7 +70,8 @@ def test_init_scale_multiplies_every_parameter(family):
 
 def test_alpha_scales_the_first_pre_activations():
     """For ReLU, which is positively homogeneous, N^-alpha inside equals N^-alpha on the hidden layer."""
-    one, scaled = (build("one_hot_mlp", {"hidden_widths": [16], "alpha": alpha}) for alpha in (0.0, 0.5))
+    plain = {"hidden_widths": [16], "output_scale": 1.0}
+    one, scaled = (build("one_hot_mlp", plain | {"alpha": alpha}) for alpha in (0.0, 0.5))
     bias = one.layers[-1].bias
     assert_close(scaled(A, B) - bias, (one(A, B) - bias) / 16**0.5)
 
@@ -119,7 +125,7 @@ def torch_layout(name, value):
 
 def twin_of(parameters):
     """The torch model with the NumPy network's parameters."""
-    model = build("one_hot_mlp", {"alpha": 0.0})
+    model = build("one_hot_mlp", {"alpha": 0.0, "output_scale": 1.0})
     state = {torch_name(name): torch_layout(name, value) for name, value in parameters.items()}
     model.load_state_dict(state, strict=False)
     return model
@@ -128,7 +134,7 @@ def twin_of(parameters):
 def test_backpropagation_by_hand_equals_autograd():
     """In float64 to 1e-10."""
     config = expand(experiment("numpy_mlp", "sgd"), "e")[0].config.model
-    parameters = numpy_mlp.initialise(config, SIZES, seed=0, dtype="float64")
+    parameters = numpy_mlp.initialise(config, Sizes(TOKENS, CLASSES), seed=0, dtype="float64")
     answer = (A + B) % 7
     passed = numpy_mlp.forward(parameters, A.numpy(), B.numpy())
     delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy())
@@ -146,7 +152,7 @@ def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):
     """The same batches, momentum and L2 over 200 steps, in float64."""
     by_hand = expand(experiment("numpy_mlp", "sgd", "with_replacement", seeds=(2,)), "e")
     mapping = experiment("one_hot_mlp", "sgd", "with_replacement", seeds=(2,))
-    mapping["model"] |= {"alpha": 0.0}
+    mapping["model"] |= {"alpha": 0.0, "output_scale": 1.0}
     ours, twin = learner(by_hand, tiny_task, "cpu"), TorchReplicas(expand(mapping, "e"), tiny_task, "cpu")
     views = twin.parameters.views()
     for name, value in ours.snapshot(0).items():

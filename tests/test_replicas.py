@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from examples import BATCHES, MODELS, OPTIMIZERS, experiment
+from examples import BATCHES, CLAMPS, FILTERS, MODELS, OPTIMIZERS, experiment
 from reference import LOGITS, SequentialTrainer
 from torch.testing import assert_close
 
 from grokking.models import FAMILIES
-from grokking.training import losses, optimizers
+from grokking.training import clamps, gradients, losses, optimizers
 from grokking.training.batches import Batches
 from grokking.training.evaluation import Looker, evaluate
 from grokking.training.experiment import expand
@@ -28,6 +28,8 @@ GRID = {
 def test_examples_cover_every_family_and_optimizer():
     assert set(MODELS) == {*FAMILIES, "numpy_mlp"}
     assert set(OPTIMIZERS) == set(optimizers.OPTIMIZERS)
+    assert set(FILTERS) == set(gradients.FILTERS)
+    assert set(CLAMPS) == set(clamps.CLAMPS)
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -40,6 +42,46 @@ def test_stack_equals_sequential_training(family, optimizer, loss, replicas, tin
     assert len({replica.stack_key() for replica in chosen}) == 1
     picked = [chosen[0], chosen[13], chosen[31]][-replicas:]
     _assert_equal_training(picked, tiny_task, device)
+
+
+@pytest.mark.parametrize("clamp", CLAMPS)
+@pytest.mark.parametrize("projection", gradients.PROJECTIONS)
+@pytest.mark.parametrize("gradient_filter", FILTERS)
+def test_accelerators_equal_their_definitions(gradient_filter, projection, clamp, tiny_task, device):
+    """Every combination, families and what is frozen in turn: three replicas with strengths of their own."""
+    grids = {
+        "none": {},
+        "grokfast_ema": {"gradient_filter.decay": [0.9, 0.5], "gradient_filter.amplitude": [1.0, 3.0]},
+        "grokfast_ma": {"gradient_filter.amplitude": [0.2, 2.0]},
+        "initial_norm": {},
+        "row_norm": {"weight_clamp.max_norm": [0.3, 1.0]},
+    }
+    chosen = [*FILTERS].index(gradient_filter) + 2 * [*CLAMPS].index(clamp)
+    mapping = experiment(
+        [*FAMILIES][chosen % 3],
+        grid=grids[gradient_filter] | grids[clamp],
+        seeds=(3, 4, 5),
+        gradient_filter=FILTERS[gradient_filter],
+        gradient_projection=projection,
+        weight_clamp=CLAMPS[clamp],
+        frozen=["nothing", "first_layer", "readout"][(chosen + (projection == "none")) % 3],
+    )
+    replicas = expand(mapping, "e")
+    _assert_equal_training([replicas[0], replicas[-2], replicas[-1]], tiny_task, device)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("frozen", ["first_layer", "readout"])
+def test_frozen_parameters_never_change_and_all_others_do(family, frozen, tiny_task):
+    replicas = expand(experiment(family, frozen=frozen), "e")
+    stack = TorchReplicas(replicas, tiny_task, "cpu")
+    before = stack.snapshot(0)
+    stack.update(2)
+    moved = {name for name, value in stack.snapshot(0).items() if (value != before[name]).any()}
+    first = {"one_hot_mlp": "first", "embedding_mlp": "embedding", "transformer": ("token", "position")}
+    last = {"one_hot_mlp": "layers.1", "embedding_mlp": "layers.1", "transformer": "unembedding"}
+    prefix = (first if frozen == "first_layer" else last)[family]
+    assert moved == {name for name in before if not name.startswith(prefix)}
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -62,24 +104,40 @@ def _assert_same_state(stack, position, twin):
     slots = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq"}
     for name, parameter in twin.model.named_parameters():
         assert_close(stack.parameters.views()[name][position].cpu(), parameter, rtol=1e-8, atol=1e-10)
-        for slot, state in stack.state.items():
-            value = stack.parameters.views(state)[name][position].cpu()
-            assert_close(value, twin.optimizer.state[parameter][slots[slot]], rtol=1e-7, atol=1e-10)
+        theirs = twin.optimizer.state[parameter]
+        for slot in set(slots) & set(stack.rule.state):
+            if slots[slot] in theirs:  # Muon keeps momenta of hidden matrices, AdamW's moments of the rest
+                value = stack.parameters.views(stack.rule.state[slot])[name][position].cpu()
+                assert_close(value, theirs[slots[slot]], rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("batch", BATCHES)
 def test_replica_is_bitwise_the_same_alone_and_among_neighbours(family, batch, tiny_task):
     """Alone, in a batch of eight, and after the neighbours left half-way."""
+    grid = {"optimizer.learning_rate": [0.05]}
+    mapping = experiment(family, "sgd", batch, tuple(range(8)), grid, precision="float32")
+    _assert_bitwise_alone_and_among_neighbours(expand(mapping, "e"), tiny_task)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("clamp", ["initial_norm", "row_norm"])
+@pytest.mark.parametrize("gradient_filter", ["grokfast_ema", "grokfast_ma"])
+def test_accelerated_replica_is_bitwise_the_same(family, clamp, gradient_filter, tiny_task):
     mapping = experiment(
         family,
-        "sgd",
-        batch,
+        "muon",
         seeds=tuple(range(8)),
         precision="float32",
-        grid={"optimizer.learning_rate": [0.05]},
+        gradient_filter=FILTERS[gradient_filter],
+        gradient_projection="orthogonal",
+        weight_clamp=CLAMPS[clamp],
+        loss="stablemax_cross_entropy",
     )
-    replicas = expand(mapping, "e")
+    _assert_bitwise_alone_and_among_neighbours(expand(mapping, "e"), tiny_task)
+
+
+def _assert_bitwise_alone_and_among_neighbours(replicas, tiny_task):
     alone, among = learner(replicas[:1], tiny_task, "cpu"), learner(replicas, tiny_task, "cpu")
     for step in range(1, STEPS + 1):
         alone.update(1)

@@ -17,7 +17,8 @@ from grokking.training.events import Watch, evaluation_steps, first_crossing, su
 from grokking.training.experiment import expand
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train
-from grokking.training.optimizers import OPTIMIZERS
+from grokking.training.losses import stablemax_cross_entropy
+from grokking.training.optimizers import OPTIMIZERS, orthogonalised
 from grokking.training.schedules import ScheduleConfig, factor
 from grokking.training.workers import stacks, train_all
 
@@ -25,6 +26,7 @@ ADAM = {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
 PAIRS = [
     ("sgd", {"momentum": 0.0}, lambda p, c: torch.optim.SGD(p, **c)),
     ("sgd", {"momentum": 0.9}, lambda p, c: torch.optim.SGD(p, momentum=0.9, **c)),
+    ("nesterov", {"momentum": 0.9}, lambda p, c: torch.optim.SGD(p, momentum=0.9, nesterov=True, **c)),
     ("adam", ADAM, lambda p, c: torch.optim.Adam(p, betas=(0.9, 0.98), **c)),
     ("adamw", ADAM, lambda p, c: torch.optim.AdamW(p, betas=(0.9, 0.98), **c)),
 ]
@@ -35,7 +37,7 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
     """Three replicas with their own rates and decays on random gradients, parameters after every step."""
     random = torch.Generator().manual_seed(0)
     rates, decays = [0.1, 0.01, 0.003], [0.0, 0.1, 1.0]
-    stacked = torch.randn(3, 5, 4, dtype=torch.float64, generator=random)
+    stacked = torch.randn(3, 20, dtype=torch.float64, generator=random)
     singles = [stacked[r].clone().requires_grad_() for r in range(3)]
     pairs = zip(rates, decays, strict=True)
     theirs = [
@@ -43,16 +45,61 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
         for p, (lr, wd) in zip(singles, pairs, strict=True)
     ]
     values = {"learning_rate": rates, "weight_decay": decays} | {k: [v] * 3 for k, v in own.items()}
-    values = {key: torch.tensor(value, dtype=torch.float64).view(3, 1, 1) for key, value in values.items()}
+    values = {key: torch.tensor(value, dtype=torch.float64).view(3, 1) for key, value in values.items()}
     state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state}
     for step in range(1, 21):
-        gradient = torch.randn(3, 5, 4, dtype=torch.float64, generator=random)
-        values["step"] = torch.full((3, 1, 1), float(step), dtype=torch.float64)
-        OPTIMIZERS[name].update(stacked, gradient, state, values)
+        gradient = torch.randn(3, 20, dtype=torch.float64, generator=random)
+        values["step"] = torch.full((3, 1), float(step), dtype=torch.float64)
+        OPTIMIZERS[name].update(stacked, gradient, state, values, lambda tensor: [])
         for replica, optimizer in enumerate(theirs):
             singles[replica].grad = gradient[replica].clone()
             optimizer.step()
             assert_close(stacked[replica], singles[replica].detach(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(12, 30), (30, 12), (16, 16)])
+def test_muon_brings_singular_values_near_one_and_keeps_singular_vectors(shape):
+    matrix = torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    inner = left.mT @ orthogonalised(matrix) @ right.mT
+    on_diagonal = inner.diagonal(dim1=1, dim2=2)
+    assert (on_diagonal[values > 0.05 * values.amax()] > 0.6).all()
+    assert (on_diagonal < 1.25).all()
+    assert_close(inner, torch.diag_embed(on_diagonal), rtol=0, atol=1e-12)
+
+
+def test_muon_follows_torchs_own():
+    """torch.optim.Muon iterates in bfloat16, ours in the parameters' type: updates agree to 2 %."""
+    random = torch.Generator().manual_seed(0)
+    ours = torch.randn(1, 24, 16, generator=random)
+    theirs = ours[0].clone().requires_grad_()
+    start = ours.clone()
+    settings = {"momentum": 0.95, "weight_decay": 0.1}
+    optimizer = torch.optim.Muon([theirs], lr=0.1, **settings)
+    values = {"learning_rate": 0.1, "rest_learning_rate": 0.1, "rest_weight_decay": 0.0, **settings}
+    values |= {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
+    values = {name: torch.tensor([[value]], dtype=torch.float64) for name, value in values.items()}
+    flat = ours.view(1, -1)  # shares memory
+    state = {slot: torch.zeros_like(flat) for slot in OPTIMIZERS["muon"].state}
+    for step in range(1, 6):
+        gradient = torch.randn(1, 24, 16, generator=random)
+        values["step"] = torch.tensor([[float(step)]], dtype=torch.float64)
+        OPTIMIZERS["muon"].update(
+            flat, gradient.view(1, -1), state, values, lambda tensor: [tensor.view(1, 24, 16)]
+        )
+        theirs.grad = gradient[0].clone()
+        optimizer.step()
+    moved = (ours[0] - start[0]).norm()
+    assert (ours[0] - theirs.detach()).norm() < 0.02 * moved
+
+
+def test_stablemax_by_hand():
+    """s(2) = 3, s(0) = 1, s(-1) = 1/2."""
+    logits = torch.tensor([[2.0, 0.0, -1.0]], requires_grad=True)
+    loss = stablemax_cross_entropy(logits, torch.tensor([0]), torch.float64)
+    assert loss.item() == pytest.approx(math.log(4.5 / 3))
+    loss.sum().backward()
+    assert logits.grad[0].tolist() == pytest.approx([1 / 4.5 - 1 / 3, 1 / 4.5, 0.25 / 4.5])
 
 
 def test_schedules_at_known_steps():

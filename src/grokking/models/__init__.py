@@ -24,6 +24,9 @@ ModelConfig = Annotated[
 class Model(Protocol):
     """What the engine needs of a family, beyond being an nn.Module."""
 
+    first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
+    readout: str  # name of the parameter or layer that gives the logits
+
     def tables(self) -> tuple[Tensor, ...]: ...
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor: ...
 

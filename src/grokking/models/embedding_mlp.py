@@ -24,20 +24,24 @@ class EmbeddingMLPConfig:
     embedding_std: Positive  # of the initial normal entries; nn.Embedding's default is 1
     hidden_widths: Widths
     activation: Annotated[str, one_of(ACTIVATIONS)]
+    bias: bool
     initialisation: Annotated[str, one_of(INITIALISATIONS)]
     init_scale: Positive  # multiplies every initial parameter
+    output_scale: Positive  # multiplies the logits
 
 
 class EmbeddingMLP(TableMLP):
+    first_layer = ("embedding_a", "embedding_b")
+
     def __init__(self, config: EmbeddingMLPConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes.classes)
         initialise, width = INITIALISATIONS[config.initialisation], config.embedding_width
-        super().__init__(config.hidden_widths, sizes.classes, config.activation, initialise)
         self.width = width
         self.embedding_a = nn.Parameter(config.embedding_std * torch.randn(sizes.tokens, width))
         if config.tables == "separate":
             self.embedding_b = nn.Parameter(config.embedding_std * torch.randn(sizes.tokens, width))
         inputs = width if config.combine == "sum" else 2 * width
-        self.first = Dense(inputs, config.hidden_widths[0], initialise)
+        self.first = Dense(inputs, config.hidden_widths[0], initialise, config.bias)
         layers.rescale(self, config.init_scale)
 
     def tables(self) -> tuple[Tensor]:

@@ -44,13 +44,21 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class Dense(nn.Module):
-    """x @ weight.T + bias, with weight (..., outputs, inputs) and bias (..., outputs) as in nn.Linear."""
+    """x @ weight.T + bias, with weight (..., outputs, inputs) and bias (..., outputs) as in nn.Linear.
 
-    def __init__(self, inputs: int, outputs: int, initialise: "Initialisation") -> None:
+    `stacked` matrices that are applied to the same input may share a layer: queries, keys and values do.
+    """
+
+    bias: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, initialise: "Initialisation", bias: bool = True, stacked: int = 1
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
+        self.stacked = stacked
         self.factors: torch.dtype | None = None  # what the factors of products are rounded to
+        _add_bias(self, outputs, bias)
         initialise(self.weight, self.bias, inputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,11 +83,21 @@ def product(x: Tensor, y: Tensor, factors: torch.dtype | None) -> Tensor:
 class Table(nn.Module):
     """The weight of a dense layer on one-hot inputs, a row per input (..., inputs, outputs), and its bias."""
 
-    def __init__(self, inputs: int, outputs: int, initialise: "Initialisation") -> None:
+    bias: Tensor
+
+    def __init__(self, inputs: int, outputs: int, initialise: "Initialisation", bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
+        _add_bias(self, outputs, bias)
         initialise(self.weight, self.bias, inputs)
+
+
+def _add_bias(layer: nn.Module, outputs: int, trained: bool) -> None:
+    """A bias to train, or zeros for ever."""
+    if trained:
+        layer.bias = nn.Parameter(torch.empty(outputs))
+    else:
+        layer.register_buffer("bias", torch.zeros(outputs))
 
 
 class Norm(nn.Module):
@@ -101,7 +119,8 @@ Initialisation = Callable[[Tensor, Tensor, int], None]
 def fan_in_uniform(weight: Tensor, bias: Tensor, fan_in: int) -> None:
     """torch's default for nn.Linear: weight and bias uniform in ±1/sqrt(fan_in)."""
     nn.init.uniform_(weight, -(fan_in**-0.5), fan_in**-0.5)
-    nn.init.uniform_(bias, -(fan_in**-0.5), fan_in**-0.5)
+    if isinstance(bias, nn.Parameter):
+        nn.init.uniform_(bias, -(fan_in**-0.5), fan_in**-0.5)
 
 
 def he_normal(weight: Tensor, bias: Tensor, fan_in: int) -> None:
@@ -110,12 +129,22 @@ def he_normal(weight: Tensor, bias: Tensor, fan_in: int) -> None:
     nn.init.zeros_(bias)
 
 
-INITIALISATIONS: dict[str, Initialisation] = {"fan_in_uniform": fan_in_uniform, "he_normal": he_normal}
+def standard_normal(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+    """Weight normal with variance 1 whatever the width, bias zero; `init_scale` makes it the wanted one."""
+    nn.init.normal_(weight)
+    nn.init.zeros_(bias)
 
 
-def dense_stack(widths: list[int], initialise: Initialisation) -> nn.ModuleList:
+INITIALISATIONS: dict[str, Initialisation] = {
+    "fan_in_uniform": fan_in_uniform,
+    "he_normal": he_normal,
+    "standard_normal": standard_normal,
+}
+
+
+def dense_stack(widths: list[int], initialise: Initialisation, bias: bool) -> nn.ModuleList:
     """Dense layers from each width to the next."""
-    return nn.ModuleList(Dense(inputs, outputs, initialise) for inputs, outputs in pairwise(widths))
+    return nn.ModuleList(Dense(inputs, outputs, initialise, bias) for inputs, outputs in pairwise(widths))
 
 
 def multiply_adds(widths: Sequence[int]) -> int:

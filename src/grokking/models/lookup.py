@@ -29,7 +29,10 @@ def long_rows(index_RBK: Tensor, length: int) -> Tensor:
 def gathered(table_RTD: Tensor, long_index: Tensor) -> Tensor:
     """(R, B, D) sums of rows."""
     replicas, _, width = table_RTD.shape
-    summed = torch.nn.functional.embedding_bag(long_index, table_RTD.reshape(-1, width), mode="sum")
+    long_table = table_RTD.reshape(-1, width)
+    if long_index.shape[1] == 1:
+        return long_table.index_select(0, long_index.squeeze(1)).view(replicas, -1, width)
+    summed = torch.nn.functional.embedding_bag(long_index, long_table, mode="sum")
     return summed.view(replicas, -1, width)
 
 

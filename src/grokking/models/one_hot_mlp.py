@@ -24,17 +24,20 @@ class OneHotMLPConfig:
     hidden_widths: Widths
     activation: Annotated[str, one_of(ACTIVATIONS)]
     alpha: float  # first pre-activations are multiplied by N^-alpha
+    bias: bool
     initialisation: Annotated[str, one_of(INITIALISATIONS)]
     init_scale: Positive  # multiplies every initial parameter
+    output_scale: Positive  # multiplies the logits
 
 
 class OneHotMLP(TableMLP):
+    first_layer = ("first",)
     first_scale: Tensor
 
     def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes.classes)
         initialise, width = INITIALISATIONS[config.initialisation], config.hidden_widths[0]
-        super().__init__(config.hidden_widths, sizes.classes, config.activation, initialise)
-        self.first = Table(2 * sizes.tokens, width, initialise)
+        self.first = Table(2 * sizes.tokens, width, initialise, config.bias)
         self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
         layers.rescale(self, config.init_scale)
 

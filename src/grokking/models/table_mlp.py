@@ -7,8 +7,7 @@ on the example. So the first layer's product runs over the tokens, and examples 
 # ... leading dimensions (replicas), B examples, T tokens, N hidden width, V classes
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol, cast
 
 import torch
 from pydantic import AfterValidator
@@ -18,9 +17,9 @@ from torch.autograd.function import once_differentiable
 
 from grokking.models.layers import (
     ACTIVATIONS,
+    INITIALISATIONS,
     Activation,
     Dense,
-    Initialisation,
     affine,
     dense_stack,
     product,
@@ -37,15 +36,37 @@ def _at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:
 Widths = Annotated[tuple[int, ...], AfterValidator(_at_least_one)]
 
 
+class TableMLPConfig(Protocol):
+    """What the families' configurations have in common."""
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def initialisation(self) -> str: ...
+    @property
+    def bias(self) -> bool: ...
+    @property
+    def output_scale(self) -> float: ...
+
+
 class TableMLP(nn.Module, ABC):
     """Hidden layers and readout; families say what a token contributes in `tables`."""
 
-    def __init__(
-        self, hidden_widths: Sequence[int], classes: int, activation: str, init: Initialisation
-    ) -> None:
+    output_scale: Tensor
+
+    def __init__(self, config: TableMLPConfig, classes: int) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[activation]
-        self.layers = dense_stack([*hidden_widths, classes], init)
+        initialise, widths = INITIALISATIONS[config.initialisation], [*config.hidden_widths, classes]
+        self.activation = ACTIVATIONS[config.activation]
+        self.layers = dense_stack(widths, initialise, config.bias)
+        self.register_buffer("output_scale", torch.tensor([config.output_scale]))
+
+    @property
+    def readout(self) -> str:
+        """The name of the last layer."""
+        return f"layers.{len(self.layers) - 1}"
 
     @abstractmethod
     def tables(self) -> tuple[Tensor]:
@@ -57,6 +78,8 @@ class TableMLP(nn.Module, ABC):
         *leading, rows, width = table.shape
         index_RBK = torch.stack([a, rows // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
         layers = [p.reshape(-1, *shape) for layer in self._dense() for p, shape in _shapes(layer)]
+        scale_R1 = self.output_scale.reshape(-1, 1)
+        layers[-2:] = scale_R1.unsqueeze(-1) * layers[-2], scale_R1 * layers[-1]
         logits_RBV = _DenseStack.apply(
             table.reshape(-1, rows, width), index_RBK, self.activation, self._dense()[0].factors, *layers
         )

@@ -16,9 +16,9 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from grokking.config import STRICT, Positive, PositiveInt, one_of
+from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, rescale
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, affine, rescale
 from grokking.models.lookup import rows
 
 
@@ -34,6 +34,8 @@ class TransformerConfig:
     embedding_std: Positive  # of the initial token and position embeddings
     initialisation: Annotated[str, one_of(INITIALISATIONS)]
     init_scale: Positive  # multiplies every initial parameter
+    tied_unembedding: bool  # logits are products with the operands' token embeddings, without a bias
+    output_scale: Positive  # multiplies the logits
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -43,14 +45,22 @@ class TransformerConfig:
 
 
 class Transformer(nn.Module):
+    first_layer = ("token", "position")
+    output_scale: Tensor
+
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
         super().__init__()
+        require_fit(config, sizes)
         self.tokens = sizes.tokens  # the operator and "=" are the next two
         self.token = nn.Parameter(config.embedding_std * torch.randn(sizes.tokens + 2, config.width))
         self.position = nn.Parameter(config.embedding_std * torch.randn(4, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.last_norm = Norm(config.width) if config.norm == "pre" else nn.Identity()
-        self.unembedding = Dense(config.width, sizes.classes, INITIALISATIONS[config.initialisation])
+        initialise = INITIALISATIONS[config.initialisation]
+        tied = config.tied_unembedding
+        self.unembedding = nn.Identity() if tied else Dense(config.width, sizes.classes, initialise)
+        self.readout = "token" if tied else "unembedding"
+        self.register_buffer("output_scale", torch.tensor([config.output_scale]))
         rescale(self, config.init_scale)
 
     def tables(self) -> tuple[Tensor, ...]:
@@ -60,14 +70,14 @@ class Transformer(nn.Module):
         """
         first, *later = self._blocks()
         embedded = self._embedded()
-        query, key_values = first.projections(embedded)
+        query, key_values = first.projections(embedded, embedded.shape[-2])
         tables = [torch.cat([embedded, query], dim=-1), key_values]
         every_a = torch.arange(self.tokens, device=embedded.device).expand(*embedded.shape[:-2], -1)
         operator = torch.full_like(every_a, self.tokens)
         prefix, query, key_values = self._look_up(tables, [every_a, operator], [every_a, operator])
         for block, following in zip([first, *later], later, strict=False):
             prefix = block(prefix, query, key_values)
-            query, key_values = following.projections(prefix)
+            query, key_values = following.projections(prefix, 2)
             tables.append(key_values.flatten(-2))
         return tuple(tables)
 
@@ -79,14 +89,21 @@ class Transformer(nn.Module):
         kept = 2 if later else 1  # the last layer is needed at "=" only
         suffix = first(*self._look_up(tables, positions[-kept:], positions))
         for block, prefix in zip(later, tables[2:], strict=True):
-            query, of_suffix = block.projections(suffix)
-            key_values = torch.cat([rows(prefix, a).unflatten(-1, (2, -1)), of_suffix], dim=-2)
             kept = 1 if block is later[-1] else 2
-            suffix = block(suffix[..., -kept:, :], query[..., -kept:, :], key_values)
-        return self.unembedding(self.last_norm(suffix[..., -1, :]))
+            query, of_suffix = block.projections(suffix, kept)
+            key_values = torch.cat([rows(prefix, a).unflatten(-1, (2, -1)), of_suffix], dim=-2)
+            suffix = block(suffix[..., -kept:, :], query, key_values)
+        return self._unembedded(self.last_norm(suffix[..., -1, :]))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.logits(self.tables(), a, b)
+
+    def _unembedded(self, x: Tensor) -> Tensor:
+        """Logits (..., B, V) of rows (..., B, D); the scale is cheaper on the weights than on the logits."""
+        if isinstance(self.unembedding, Dense):
+            weight = self.output_scale.unsqueeze(-1) * self.unembedding.weight
+            return affine(x, weight, self.output_scale * self.unembedding.bias, self.unembedding.factors)
+        return x @ (self.output_scale.unsqueeze(-1) * self.token[..., : self.tokens, :]).mT
 
     def _embedded(self) -> Tensor:
         """Every token at the positions where it stands: a, the operator, b, "=" (..., 2T + 2, D)."""
@@ -119,18 +136,20 @@ class Block(nn.Module):
         self.heads, self.norm = config.heads, config.norm
         self.activation = ACTIVATIONS[config.activation]
         self.query = Dense(width, width, initialise)
-        self.key_value = Dense(width, 2 * width, initialise)
+        self.key_value = Dense(width, 2 * width, initialise, stacked=2)
         self.output = Dense(width, width, initialise)
         self.up = Dense(width, config.mlp_ratio * width, initialise)
         self.down = Dense(config.mlp_ratio * width, width, initialise)
         self.attention_norm = Norm(width) if config.norm != "none" else nn.Identity()
         self.mlp_norm = Norm(width) if config.norm != "none" else nn.Identity()
 
-    def projections(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (..., D), and keys beside values (..., 2D), of rows (..., D)."""
+    def projections(self, x: Tensor, last: int) -> tuple[Tensor, Tensor]:
+        """Queries (..., last, D) of the last rows; keys beside values (..., P, 2D) of all (..., P, D)."""
         flat = _examples(x, self.query)
         normed = self.attention_norm(flat) if self.norm == "pre" else flat
-        return self.query(normed).view(x.shape), self.key_value(normed).view(*x.shape[:-1], -1)
+        of_last = normed.view(x.shape)[..., -last:, :]
+        query = self.query(_examples(of_last, self.query)).view(of_last.shape)
+        return query, self.key_value(normed).view(*x.shape[:-1], -1)
 
     def forward(self, x: Tensor, query: Tensor, key_values: Tensor) -> Tensor:
         """The last Q of K positions after this layer: (..., B, Q, D), the same, (..., B, K, 2D)."""
@@ -163,6 +182,15 @@ def _examples(x: Tensor, layer: Dense) -> Tensor:
     return x.flatten(layer.weight.dim() - 2, -2)
 
 
+def require_fit(config: TransformerConfig, sizes: Sizes) -> None:
+    """Raise ConfigError where the answers are not the operands' tokens: they have no embedding then."""
+    if config.tied_unembedding and sizes.tokens != sizes.classes:
+        raise ConfigError(
+            "`model.tied_unembedding` needs answers that are the operands' tokens, but got "
+            f"{sizes.tokens} tokens and {sizes.classes} answers; write false"
+        )
+
+
 def multiply_adds(config: TransformerConfig, sizes: Sizes) -> int:
     """Multiply-adds of one example's forward pass in the dense layers that run per example.
 
@@ -172,6 +200,6 @@ def multiply_adds(config: TransformerConfig, sizes: Sizes) -> int:
     after_attention = square + 2 * config.mlp_ratio * square
     middle = 2 * (3 * square + after_attention)
     first = 2 * after_attention
-    last = 2 * 2 * square + square + after_attention
+    last = 2 * 2 * square + square + after_attention  # keys and values of two positions, one query
     between = first + (config.layers - 2) * middle if config.layers > 1 else 0
     return between + last + config.width * sizes.classes

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokking.data.splits import mirrored
 from grokking.data.tasks import Task
 from grokking.training.batches import batch_size
 from grokking.training.events import Watch
 from grokking.training.experiment import Replica
+from grokking.training.labels import answers
 from grokking.training.seeds import LOOKS, stream
 
 PARTS = ("train", "validation")
@@ -40,14 +42,9 @@ class Measured:
         fields = ("loss_RE", "correct_RE", "square_RE")
         return cls(*(torch.cat([getattr(part, field) for part in slices], dim=1) for field in fields))
 
-    def means(self, part: str, columns: slice) -> list[dict[str, float]]:
-        """Mean loss and accuracy over these columns and how many they are, for each replica."""
-        loss_R, accuracy_R = (x_RE[:, columns].mean(1).tolist() for x_RE in (self.loss_RE, self.correct_RE))
-        equations = self.loss_RE[:, columns].shape[1]
-        return [
-            {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": equations}
-            for loss, accuracy in zip(loss_R, accuracy_R, strict=True)
-        ]
+    def columns(self, chosen: slice) -> Self:
+        """The same of some equations only."""
+        return type(self)(self.loss_RE[:, chosen], self.correct_RE[:, chosen], self.square_RE[:, chosen])
 
     def logit_rms(self) -> Tensor:
         """Root mean square of the centred logits, (R,)."""
@@ -73,7 +70,13 @@ class Looker:
         size = min(max(SMALLEST_LOOK, half_a_batch), LARGEST_LOOK)
         random = np.random.default_rng(stream(replica.split_seed, LOOKS))
         self.sample = {part: np.sort(random.permutation(rows)[:size]) for part, rows in self.whole.items()}
+        self.groups = _groups(replica, task)
         self.watches = {part: Watch() for part in PARTS}
+
+    def by_group(self, part: str, index_E: np.ndarray, correct_E: np.ndarray) -> dict[str, float]:
+        """Accuracy of each group among these equations; a group that has none of them is left out."""
+        chosen = {name: correct_E[mask_P[index_E]] for name, mask_P in self.groups[part].items()}
+        return {f"{part}_accuracy/{name}": float(of.mean()) for name, of in chosen.items() if len(of)}
 
     def undecided(self, part: str, step: int, last: bool, look: Mapping[str, float]) -> bool:
         """Whether this part must be measured as a whole: for an event, or because the replica ends here."""
@@ -105,9 +108,10 @@ def evaluate(
             if looker.undecided(part, steps[row], steps[row] == budget, metrics[row])
         ]
         if rows:
-            whole_RE = np.stack([lookers[row].whole[part] for row in rows])
+            asked = [lookers[row] for row in rows]
+            whole_RE = np.stack([looker.whole[part] for looker in asked])
             measured = stack.measure([positions[row] for row in rows], whole_RE)
-            for row, exact in zip(rows, measured.means(part, slice(None)), strict=True):
+            for row, exact in zip(rows, _of_part(part, measured, asked, whole_RE), strict=True):
                 metrics[row] |= exact
     for looker, step, found in zip(lookers, steps, metrics, strict=True):
         looker.take(step, found)
@@ -117,20 +121,43 @@ def evaluate(
 def _look(stack: Measurable, positions: list[int], lookers: list[Looker]) -> list[dict[str, float]]:
     """Metrics on each replica's samples, both in one pass, and what needs no equations."""
     train_RE, validation_RE = (np.stack([looker.sample[part] for looker in lookers]) for part in PARTS)
-    measured = stack.measure(positions, np.hstack([train_RE, validation_RE]))
-    trained = train_RE.shape[1]
-    columns = {"logit_rms": measured.logit_rms()} | stack.norms(positions)
-    values = {name: value_R.tolist() for name, value_R in columns.items()}
+    measured, trained = stack.measure(positions, np.hstack([train_RE, validation_RE])), train_RE.shape[1]
+    each = zip(
+        _of_part("train", measured.columns(slice(trained)), lookers, train_RE),
+        _of_part("validation", measured.columns(slice(trained, None)), lookers, validation_RE),
+        strict=True,
+    )
+    rest = {"logit_rms": measured.logit_rms()} | stack.norms(positions)
+    values = {name: value_R.tolist() for name, value_R in rest.items()}
     return [
         train | validation | {name: value[row] for name, value in values.items()}
-        for row, (train, validation) in enumerate(
-            zip(
-                measured.means("train", slice(trained)),
-                measured.means("validation", slice(trained, None)),
-                strict=True,
-            )
-        )
+        for row, (train, validation) in enumerate(each)
     ]
+
+
+def _of_part(
+    part: str, measured: Measured, lookers: list[Looker], index_RE: np.ndarray
+) -> list[dict[str, float]]:
+    """Mean loss, accuracy, over how many equations, and accuracy of each group, for each replica."""
+    loss_R, accuracy_R = (x_RE.mean(1).tolist() for x_RE in (measured.loss_RE, measured.correct_RE))
+    correct_RE, equations = measured.correct_RE.cpu().numpy(), index_RE.shape[1]
+    return [
+        {f"{part}_loss": loss_R[row], f"{part}_accuracy": accuracy_R[row], f"{part}_equations": equations}
+        | looker.by_group(part, index_RE[row], correct_RE[row])
+        for row, looker in enumerate(lookers)
+    ]
+
+
+def _groups(replica: Replica, task: Task) -> dict[str, dict[str, np.ndarray]]:
+    """Equations of each part whose accuracy is told apart: masks (P,) by name.
+
+    A validation pair whose mirror is trained on is easy for a network that treats its operands alike; what
+    becomes of wrong labels tells memorisation from generalisation.
+    """
+    mirrored_P = mirrored(task.equations, task.train_mask(replica.split_seed))
+    wrong_P = answers(replica, task) != task.equations["c"].to_numpy()
+    noise = {"corrupted": wrong_P, "clean": ~wrong_P} if wrong_P.any() else {}
+    return {"train": noise, "validation": {"mirrored": mirrored_P, "unmirrored": ~mirrored_P}}
 
 
 def weight_norms(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,22 +6,39 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, PositiveInt, Seed, UnitInterval, load, one_of
 from grokking.models import ModelConfig
+from grokking.models.one_hot_mlp import OneHotMLPConfig
 from grokking.training.batches import BatchConfig
+from grokking.training.clamps import ClampConfig
+from grokking.training.gradients import PROJECTIONS, FilterConfig
 from grokking.training.losses import LOSSES
 from grokking.training.optimizers import OptimizerConfig
 from grokking.training.schedules import ScheduleConfig
 
 # What changes only the values of tensors; replicas that differ in nothing else can share a batch.
-HYPERPARAMETERS = ("learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon")
+HYPERPARAMETERS = {
+    "optimizer": (
+        "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon", "rest_learning_rate",
+        "rest_weight_decay",
+    ),
+    "gradient_filter": ("decay", "amplitude"),
+    "weight_clamp": ("max_norm",),
+}  # fmt: skip
 VALUES = {
     "replica", "seed", "split_seed", "label_noise", "model.alpha", "model.init_scale", "model.embedding_std",
-    *(f"optimizer.{name}" for name in HYPERPARAMETERS),
+    "model.output_scale",
+    *(f"{section}.{name}" for section, names in HYPERPARAMETERS.items() for name in names),
+}  # fmt: skip
+BY_HAND = {
+    "optimizer.name": "sgd", "loss": "cross_entropy", "gradient_filter.name": "none",
+    "gradient_projection": "none", "weight_clamp.name": "none", "frozen": "nothing",
+    "matmul_precision": "full",
 }  # fmt: skip
 
 
@@ -37,22 +54,40 @@ class ExperimentConfig:
     # bfloat16: factors of matrix products are rounded to it, sums are float32; fast where it is in hardware
     matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the loss and its gradient at the logits
+    gradient_filter: FilterConfig  # applied before the projection
+    gradient_projection: Annotated[str, one_of(PROJECTIONS)]  # orthogonal: ⟂Grad, off each weight tensor
     optimizer: OptimizerConfig
+    weight_clamp: ClampConfig  # after each update
+    frozen: Literal["nothing", "first_layer", "readout"]  # parameters that stay as initialised
     schedule: ScheduleConfig
     batch: BatchConfig
     budget: PositiveInt  # updates; a replica that has not generalised by then is censored
 
     def __post_init__(self) -> None:
-        by_hand = self.model.family == "numpy_mlp"
-        if self.matmul_precision == "bfloat16" and (by_hand or self.precision == "float64"):
+        if self.model.family == "numpy_mlp":
+            self._require_by_hand()
+        if self.matmul_precision == "bfloat16" and self.precision == "float64":
             raise ValueError(
-                "`matmul_precision` bfloat16 is of torch families in `precision` float32, but got "
-                f"`{self.model.family}` in {self.precision}; write full"
+                "`matmul_precision` bfloat16 is of `precision` float32, but got float64; write full"
             )
-        if by_hand and (self.optimizer.name, self.loss) != ("sgd", "cross_entropy"):
+        if self.optimizer.name == "muon" and isinstance(self.model, OneHotMLPConfig):
+            self._require_hidden_matrix(self.model)
+
+    def _require_by_hand(self) -> None:
+        """What backpropagation by hand in NumPy is written for."""
+        for key, value in BY_HAND.items():
+            found = attrgetter(key)(self)
+            if found != value:
+                raise ValueError(
+                    f"`numpy_mlp` is trained by hand with `{key}` {value}, but got {found}; "
+                    "use family `one_hot_mlp` for any other"
+                )
+
+    def _require_hidden_matrix(self, model: OneHotMLPConfig) -> None:
+        if len(model.hidden_widths) == 1:
             raise ValueError(
-                "`numpy_mlp` is trained by hand with optimizer `sgd` and loss `cross_entropy`, but got "
-                f"`{self.optimizer.name}` and `{self.loss}`; use family `one_hot_mlp` for any other"
+                "`optimizer` muon is of matrices between hidden layers, but `hidden_widths` "
+                f"{list(model.hidden_widths)} has none; add a hidden layer or write adamw"
             )
 
 

@@ -50,7 +50,18 @@ def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Te
     return (logits.to(dtype) - one_hot(answer, logits.shape[-1])).square().mean(-1)
 
 
+def stablemax_cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    """-log(s(z)[answer] / sum s(z)), s(z) = z + 1 from 0 on and 1 / (1 - z) below (arXiv 2501.04697).
+
+    s grows like z where exp would overflow what is left of a wrong answer's share: (..., V), (...) -> (...).
+    """
+    z = logits.to(dtype)
+    log_s = torch.where(z >= 0, z.clamp(min=0).log1p(), -(-z.clamp(max=0)).log1p())
+    return log_s.logsumexp(-1) - log_s.gather(-1, answer.unsqueeze(-1)).squeeze(-1)
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor, torch.dtype], Tensor]] = {
     "cross_entropy": cross_entropy,
     "mean_squared_error": mean_squared_error,
+    "stablemax_cross_entropy": stablemax_cross_entropy,
 }

@@ -1,13 +1,13 @@
-"""Optimizer updates as functions of one stacked parameter, its gradient, its state and its values.
+"""Optimizer updates as functions of all parameters, their gradients, their state and their values.
 
-Every replica has its own hyperparameters: `values` holds them, and the number of the `step` counted from 1,
-in float64 and shaped (R, 1, ..., 1) to broadcast against a parameter (R, ...). Parameter and state are
-changed in place.
+The parameters of R replicas are one tensor (R, n), and so are gradients and states. Every replica has its
+own hyperparameters: `values` holds them, and the number of the `step` counted from 1, in float64 and shaped
+(R, 1). Parameters and state are changed in place.
 """
 
-# R replicas
+# R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True, config=STRICT)
 class SGDConfig:
-    name: Literal["sgd"]
+    name: Literal["sgd", "nesterov"]  # heavy-ball or Nesterov momentum
     learning_rate: Positive
     weight_decay: NonNegative  # coupled (L2): weight_decay * parameter is added to the gradient
     momentum: UnitInterval
@@ -41,27 +41,98 @@ class AdamConfig:
     epsilon: Positive
 
 
-OptimizerConfig = Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
+@dataclass(frozen=True, config=STRICT)
+class MuonConfig:
+    name: Literal["muon"]
+    learning_rate: Positive  # of hidden matrices, whose updates have singular values near sqrt(max(1, O/I))
+    weight_decay: NonNegative  # decoupled, of hidden matrices
+    momentum: UnitInterval  # Nesterov's
+    rest_learning_rate: Positive  # of AdamW for embeddings, readout, biases and norms
+    rest_weight_decay: NonNegative
+    beta1: UnitInterval
+    beta2: UnitInterval
+    epsilon: Positive
 
 
-def sgd(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
+OptimizerConfig = Annotated[SGDConfig | AdamConfig | MuonConfig, Field(discriminator="name")]
+Matrices = Callable[[Tensor], Sequence[Tensor]]  # the hidden matrices (R, O, I) within a tensor (R, n)
+
+
+def sgd(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
     """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
+    parameter.sub_(
+        values["learning_rate"].to(parameter.dtype) * _momentum(parameter, gradient, state, values)
+    )
+
+
+def nesterov(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
+    """SGD with Nesterov momentum and coupled L2, as torch.optim.SGD has it (Sutskever et al. 2013)."""
+    cast = parameter.dtype
+    decayed = gradient + values["weight_decay"].to(cast) * parameter
+    momentum = _momentum(parameter, gradient, state, values)
+    ahead = decayed.add_(values["momentum"].to(cast) * momentum)
+    parameter.sub_(values["learning_rate"].to(cast) * ahead)
+
+
+def _momentum(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> Tensor:
     cast = parameter.dtype
     momentum = state["momentum"].mul_(values["momentum"].to(cast))
-    momentum.add_(gradient).add_(values["weight_decay"].to(cast) * parameter)
-    parameter.sub_(values["learning_rate"].to(cast) * momentum)
+    return momentum.add_(gradient).add_(values["weight_decay"].to(cast) * parameter)
 
 
-def adam(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
+def adam(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
     """Adam with coupled L2 (Kingma and Ba, arXiv 1412.6980)."""
     decayed = gradient + values["weight_decay"].to(parameter.dtype) * parameter
     _adam_step(parameter, decayed, state, values)
 
 
-def adamw(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
+def adamw(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
-    parameter.mul_((1 - values["learning_rate"] * values["weight_decay"]).to(parameter.dtype))
+    _decay(parameter, values)
     _adam_step(parameter, gradient, state, values)
+
+
+def muon(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
+    """Muon for hidden matrices (Jordan et al. 2024, kellerjordan.github.io/posts/muon), AdamW for the rest.
+
+    AdamW first moves everything; the hidden matrices are then moved by Muon from where they were.
+    """
+    hidden = matrices(parameter)
+    before = [matrix_ROI.clone() for matrix_ROI in hidden]
+    rest = {"learning_rate": values["rest_learning_rate"], "weight_decay": values["rest_weight_decay"]}
+    adamw(parameter, gradient, state, values | rest, matrices)
+    cubes = {name: value_R1.unsqueeze(-1) for name, value_R1 in values.items()}
+    each = zip(hidden, before, matrices(gradient), matrices(state["momentum"]), strict=True)
+    for matrix_ROI, before_ROI, gradient_ROI, momentum_ROI in each:
+        _muon_step(matrix_ROI.copy_(before_ROI), gradient_ROI, momentum_ROI, cubes)
+
+
+def _muon_step(matrix_ROI: Tensor, gradient_ROI: Tensor, momentum_ROI: Tensor, values: Values) -> None:
+    cast, outputs, inputs = matrix_ROI.dtype, *matrix_ROI.shape[1:]
+    decay = values["momentum"].to(cast)
+    momentum_ROI.lerp_(gradient_ROI, 1 - decay)
+    update_ROI = orthogonalised(gradient_ROI.lerp(momentum_ROI, decay))
+    _decay(matrix_ROI, values)
+    matrix_ROI.sub_(values["learning_rate"].to(cast) * (max(1, outputs / inputs) ** 0.5 * update_ROI))
+
+
+def orthogonalised(matrix_ROI: Tensor) -> Tensor:
+    """Each matrix with its singular values brought to between 0.7 and 1.2, its singular vectors kept.
+
+    Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024.
+    """
+    wide = matrix_ROI.shape[1] <= matrix_ROI.shape[2]
+    x = matrix_ROI if wide else matrix_ROI.mT
+    x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    for _ in range(5):
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x if wide else x.mT
+
+
+def _decay(parameter: Tensor, values: Values) -> None:
+    """Decoupled weight decay."""
+    parameter.mul_((1 - values["learning_rate"] * values["weight_decay"]).to(parameter.dtype))
 
 
 def _adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
@@ -75,14 +146,16 @@ def _adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values
 
 @plain_dataclass(frozen=True)
 class Optimizer:
-    """An update and the names of the state tensors it keeps, each shaped as the parameter, first zero."""
+    """An update and the names of the state tensors it keeps, each shaped as the parameters, first zero."""
 
-    update: Callable[[Tensor, Tensor, State, Values], None]
+    update: Callable[[Tensor, Tensor, State, Values, Matrices], None]
     state: tuple[str, ...]
 
 
 OPTIMIZERS = {
     "sgd": Optimizer(sgd, ("momentum",)),
+    "nesterov": Optimizer(nesterov, ("momentum",)),
     "adam": Optimizer(adam, ("mean", "square")),
     "adamw": Optimizer(adamw, ("mean", "square")),
+    "muon": Optimizer(muon, ("mean", "square", "momentum")),
 }

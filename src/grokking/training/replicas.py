@@ -17,16 +17,15 @@ from grokking.models import FAMILIES, Model
 from grokking.models.layers import Dense
 from grokking.training.batches import Batches
 from grokking.training.evaluation import Measured, weight_norms
-from grokking.training.experiment import HYPERPARAMETERS, Replica
+from grokking.training.experiment import Replica
 from grokking.training.flat import Flat
 from grokking.training.graph import Graph
 from grokking.training.labels import answers
 from grokking.training.losses import LOSSES
-from grokking.training.optimizers import OPTIMIZERS
 from grokking.training.schedules import factor
 from grokking.training.seeds import INITIALISATION, stream
+from grokking.training.update_rule import UpdateRule
 
-CLOCK = ("step", "rate_factor")
 FACTORS = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
 SLICE_CPU = 2048  # examples per pass at most, which bounds memory; smaller slices were slower (docs/log.md)
 SLICE_GPU = 2**20  # examples of all replicas per pass: what a GPU's memory holds with room to spare
@@ -50,11 +49,7 @@ class TorchReplicas:
         self.parameters = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
         self.gradients = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
         self.constants = Flat(dict(self.module.named_buffers()), count, self.dtype, device)
-        slots = OPTIMIZERS[self.config.optimizer.name].state
-        self.state = {slot: torch.zeros_like(self.parameters.data) for slot in slots}
-        names = [name for name in HYPERPARAMETERS if hasattr(self.config.optimizer, name)]
-        self.values = {name: torch.zeros(count, 1, dtype=torch.float64, device=device) for name in names}
-        self.clock = {key: torch.zeros(count, 1, dtype=torch.float64, device=device) for key in CLOCK}
+        self.rule = UpdateRule(self.config, self.module, self.parameters)
         self.steps = [0] * count
         self.answer_RP = torch.tensor(np.stack([answers(r, task) for r in replicas]), device=device)
         self.batches = Batches(self.config.batch, self._train_rows(replicas), [r.seed for r in replicas])
@@ -70,19 +65,14 @@ class TorchReplicas:
         """So many optimizer steps of every replica."""
         for _ in range(count):
             self.steps = [step + 1 for step in self.steps]
-            self._set_clock()
+            factors = [factor(self.config.schedule, step, self.config.budget) for step in self.steps]
+            self.rule.set_clock(self.steps, factors)
             self.index_RB.copy_(self.batches.at(self.steps))
             self.step()
 
-    def _set_clock(self) -> None:
-        """Tell the device each replica's step and what its schedule makes of the learning rate."""
-        factors = [factor(self.config.schedule, step, self.config.budget) for step in self.steps]
-        for key, numbers in zip(CLOCK, (self.steps, factors), strict=True):
-            self.clock[key].copy_(torch.tensor(numbers, dtype=torch.float64)[:, None], non_blocking=True)
-
     def _step(self) -> None:
         self._accumulate_gradients()
-        self._apply()
+        self.rule.apply(self.gradients)
 
     def _accumulate_gradients(self) -> None:
         """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""
@@ -98,13 +88,6 @@ class TorchReplicas:
             mean_loss = loss_RS.sum() / self.index_RB.shape[1]
             _add_gradients([mean_loss], [*parameters, *leaves], [*gradients, *of_leaves])
         _add_gradients(tables, [*parameters], [*gradients], of_leaves)
-
-    @torch.no_grad()
-    def _apply(self) -> None:
-        rate = self.values["learning_rate"] * self.clock["rate_factor"]
-        values = self.values | {"step": self.clock["step"], "learning_rate": rate}
-        optimizer = OPTIMIZERS[self.config.optimizer.name]
-        optimizer.update(self.parameters.data, self.gradients.data, self.state, values)
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
@@ -128,10 +111,7 @@ class TorchReplicas:
         """Go on with the replicas at these positions of the stack only."""
         for flat in (self.parameters, self.gradients, self.constants):
             flat.data = flat.data[positions]
-        self.state, self.values, self.clock = (
-            {key: tensor[positions] for key, tensor in group.items()}
-            for group in (self.state, self.values, self.clock)
-        )
+        self.rule.keep(positions)
         self.steps = [self.steps[position] for position in positions]
         self.answer_RP = self.answer_RP[positions]
         self.batches.keep(positions)
@@ -142,10 +122,7 @@ class TorchReplicas:
         fresh = _initialised(replica, self.task)
         self.parameters.put(position, fresh.parameters())
         self.constants.put(position, fresh.buffers())
-        for state in self.state.values():
-            state[position] = 0
-        for name, value_R1 in self.values.items():
-            value_R1[position] = getattr(replica.config.optimizer, name)
+        self.rule.put(position, replica.config)
         self.steps[position] = 0
         self.answer_RP[position] = torch.tensor(answers(replica, self.task), device=self.device)
         self.batches.put(position, self._train_rows([replica])[0], replica.seed)
@@ -157,7 +134,7 @@ class TorchReplicas:
 
     def tensors(self) -> dict[str, Tensor]:
         """What training has changed, apart from `steps`, for a checkpoint; to be copied into."""
-        return {"parameters": self.parameters.data} | self.state
+        return {"parameters": self.parameters.data} | self.rule.state
 
     def _attach(self) -> None:
         """Let the module show the flat tensors, and prepare a step of this many replicas."""
