@@ -9,7 +9,14 @@ from grokking.config import ConfigError
 
 PARAMS = Path("params.yaml")
 SPLITS = Path("artifacts/splits")
-RUNS = {"experiments": Path("artifacts/runs"), "published": Path("artifacts/published")}
+RUNS = {
+    "experiments": Path("artifacts/runs"),
+    "published": Path("artifacts/published"),
+    "records": Path("artifacts/records"),
+    "controls": Path("artifacts/controls"),
+    "operations": Path("artifacts/operations"),
+}
+TUNED = Path("artifacts/optimizers")  # of each entry of `optimizers`, in the folders tuning and confirmed
 CHECKPOINTS = Path(".checkpoints")  # of runs under way; not an output, which DVC would delete at each start
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"

@@ -39,7 +39,7 @@ def test_examples_cover_every_family_and_optimizer():
 def test_stack_equals_sequential_training(family, optimizer, loss, replicas, tiny_task, device):
     """Own rates, decays, seeds, splits, labels and initial scales: parameters and state over 30 steps."""
     chosen = expand(experiment(family, optimizer, seeds=(3, 4), grid=GRID, loss=loss), "e")
-    assert len({replica.stack_key() for replica in chosen}) == 1
+    assert len({replica.stack_key(tiny_task) for replica in chosen}) == 1
     picked = [chosen[0], chosen[13], chosen[31]][-replicas:]
     _assert_equal_training(picked, tiny_task, device)
 

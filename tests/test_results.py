@@ -40,7 +40,7 @@ def test_results_were_made_by_the_committed_params_and_code():
         stale += [
             (stage, path)
             for path, state in deps.items()
-            if stage != "publish" and not stage.startswith("published/")
+            if stage != "publish" and not stage.startswith("extended/")
             if not path.startswith("artifacts") and state != "deleted"
         ]
     assert stale == [], "run `make repro` and commit dvc.lock, reports/ and README.md"

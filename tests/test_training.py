@@ -1,6 +1,7 @@
 """Optimizers in lockstep with torch.optim, schedules, batches, events, and the loop's stopping."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -246,16 +247,23 @@ def test_a_wrong_environment_variable_is_told_in_one_line(variable, value, tiny_
         train_all(expand(experiment(), "e"), tiny_task, [], tmp_path)
 
 
-def test_stacks_hold_replicas_that_differ_in_values_only():
+def test_stacks_hold_replicas_that_differ_in_values_only(tiny_task):
     grid = {
         "model.hidden_widths": [[8], [16]],
         "optimizer.learning_rate": [0.1, 0.2],
         "model.alpha": [0.0, 0.5],
     }
-    groups = stacks(expand(experiment(seeds=(0, 1), grid=grid), "e"))
+    groups = stacks(expand(experiment(seeds=(0, 1), grid=grid), "e"), tiny_task)
     assert [len(group) for group in groups] == [8, 8]
     for group in groups:
         assert len({replica.config.model.hidden_widths for replica in group}) == 1
+
+
+def test_training_sets_of_other_sizes_are_other_stacks(tiny_task):
+    task = replace(tiny_task, splits=tiny_task.splits.assign(**{"1": tiny_task.splits["0"]}))
+    task.splits.loc[np.flatnonzero(task.train_mask(1))[0], "1"] = False
+    groups = stacks(expand(experiment(seeds=(0, 1, 2)), "e"), task)
+    assert sorted(sorted(r.split_seed for r in group) for group in groups) == [[0, 2], [1]]
 
 
 def test_fingerprint_tells_configurations_and_data_apart(tiny_task):

@@ -11,7 +11,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
-SECTIONS = ("tasks", "experiments", "published", "studies")
+SECTIONS = (
+    "tasks", "experiments", "extended_tasks", "published", "records", "controls", "operations",
+    "optimizers", "studies",
+)  # fmt: skip
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 T = TypeVar("T")

@@ -13,10 +13,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 TRAIN, VALIDATION = "#4c72b0", "#dd5b3c"
 # of the figure that is drawn for every replica: finding them anew each time would take as long as drawing
-MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.09, "top": 0.91, "hspace": 0.08}
+MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.09, "top": 0.91, "hspace": 0.08}
+# plain numbers and no minor ticks on logarithmic axes: powers of ten set as formulas took half the time
+NUMBERS = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
 METADATA = {"Software": None}  # no library version in the PNG: equal data, equal file
 
 plt.rcParams.update({
@@ -31,6 +34,7 @@ def curves(history: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path
     _draw_metric(accuracy, history, "accuracy")
     _draw_metric(loss, history, "loss")
     loss.set_yscale("log")
+    loss.yaxis.set(major_formatter=NUMBERS, minor_locator=NullLocator())
     for axes in (accuracy, loss):
         _mark_events(axes, replicas)
     accuracy.legend(loc="center left")
@@ -79,6 +83,20 @@ def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) ->
     _save(figure, file)
 
 
+def strips(points: dict[str, tuple[np.ndarray, np.ndarray]], title: str, file: Path) -> None:
+    """Steps of every replica, a line per name: times, and whether the event was observed."""
+    figure, axes = plt.subplots(figsize=(7, 0.32 * len(points) + 1.2), layout="constrained")
+    for line, (times, observed) in enumerate(points.values()):
+        axes.plot(times[observed], np.full(observed.sum(), line), "o", color=VALIDATION, alpha=0.6, ms=5)
+        axes.plot(times[~observed], np.full((~observed).sum(), line), ">", color=TRAIN, alpha=0.6, ms=6)
+        axes.plot(np.median(times), line, "|", color="black", ms=14)
+    axes.set_yticks(range(len(points)), points)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="steps to 99 % validation accuracy (bar: median; triangle: not by then)")
+    axes.set_title(title, fontsize=10)
+    _save(figure, file)
+
+
 def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     """Time to generalisation over a grid of two hyperparameters; empty cells did not generalise.
 
@@ -109,6 +127,7 @@ def _draw_metric(axes: Axes, history: pd.DataFrame, metric: str) -> None:
             axes.plot(replica["step"], replica[f"{part}_{metric}"], color=colour, alpha=0.7, lw=1.1)
     _label_once(axes)
     axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set(major_formatter=NUMBERS, minor_locator=NullLocator())
     axes.set_ylabel(metric)
 
 

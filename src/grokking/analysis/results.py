@@ -125,7 +125,7 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
         "system": f"{published.system}: {published.setting}",
         "published steps": published.text,
         "source": published.source,
-        "our median (range)": _median_and_range(ours),
+        "our median (range)": median_and_range(ours),
         "generalised": f"{ours['generalized']} of {ours['n']}",
         "memorised at": _steps(ours["median_memorization_step"]),
         "ratio": "—" if ours["median_ratio"] is None else f"{ours['median_ratio']:.1f}",
@@ -134,7 +134,8 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _median_and_range(ours: dict[str, Any]) -> str:
+def median_and_range(ours: dict[str, Any]) -> str:
+    """Of a summary: the median step with the first and last, or that the budget was not enough."""
     if ours["median_step"] is None:
         return f"> {_steps(ours['budget'])}"
     return f"{_steps(ours['median_step'])} ({_steps(ours['first_step'])}–{_steps(ours['last_step'])})"

@@ -1,7 +1,10 @@
 """Times to an event where some replicas were stopped before it happened (right-censored)."""
 
+import warnings
+from typing import Any
+
 import numpy as np
-from scipy.stats import CensoredData, ecdf
+from scipy.stats import CensoredData, ecdf, logrank
 
 
 def median(times: np.ndarray, observed: np.ndarray) -> float | None:
@@ -10,8 +13,44 @@ def median(times: np.ndarray, observed: np.ndarray) -> float | None:
     `times` holds the event's time where `observed`, else the time until which it had not happened. None
     where the estimate never falls to one half.
     """
+    return _half(_survival(times, observed)) if observed.any() else None
+
+
+def median_interval(times: np.ndarray, observed: np.ndarray) -> tuple[float | None, float | None]:
+    """95 % interval of the median: where the log-log band around the survival curve falls to one half.
+
+    Brookmeyer and Crowley 1982; None for an end that the band does not have. The band is not defined where
+    nobody or everybody has had the event; the curve itself stands in for it there.
+    """
     if not observed.any():
-        return None
-    survival = ecdf(CensoredData(uncensored=times[observed], right=times[~observed])).sf
-    reached = survival.probabilities <= 0.5 + 1e-12
-    return float(survival.quantiles[reached][0]) if reached.any() else None
+        return None, None
+    survival = _survival(times, observed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The confidence interval is undefined")
+        band = survival.confidence_interval(method="log-log")
+    for edge in (band.low, band.high):
+        undefined = np.isnan(edge.probabilities)
+        edge.probabilities[undefined] = survival.probabilities[undefined]
+    return _half(band.low), _half(band.high)
+
+
+def logrank_p(
+    times: np.ndarray, observed: np.ndarray, other_times: np.ndarray, other_observed: np.ndarray
+) -> float:
+    """Two-sided p-value of the log-rank test that two groups have the same time to the event."""
+    groups = (_censored(times, observed), _censored(other_times, other_observed))
+    return float(logrank(*groups).pvalue)
+
+
+def _censored(times: np.ndarray, observed: np.ndarray) -> CensoredData:
+    return CensoredData(uncensored=times[observed], right=times[~observed])
+
+
+def _survival(times: np.ndarray, observed: np.ndarray) -> Any:
+    return ecdf(_censored(times, observed)).sf
+
+
+def _half(curve: Any) -> float | None:
+    """The first time at which a survival curve is at one half or below."""
+    reached = curve.probabilities <= 0.5 + 1e-12
+    return float(curve.quantiles[reached][0]) if reached.any() else None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 from torch import Tensor, nn
 
+from grokking.data.tasks import Sizes
 from grokking.models import embedding_mlp, one_hot_mlp, transformer
 from grokking.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from grokking.models.numpy_mlp import NumpyMLPConfig
@@ -36,6 +37,14 @@ FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "embedding_mlp": EmbeddingMLP,
     "transformer": Transformer,
 }
+
+
+def require_fit(config: ModelConfig, sizes: Sizes) -> None:
+    """Raise ConfigError where a table has not the sizes that the network needs."""
+    if isinstance(config, TransformerConfig):
+        transformer.require_fit(config, sizes)
+
+
 MULTIPLY_ADDS: dict[str, Callable[[Any, Any], int]] = {
     "one_hot_mlp": one_hot_mlp.multiply_adds,
     "numpy_mlp": one_hot_mlp.multiply_adds,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, PositiveInt, Seed, UnitInterval, load, one_of
+from grokking.data.tasks import Task
 from grokking.models import ModelConfig
 from grokking.models.one_hot_mlp import OneHotMLPConfig
 from grokking.training.batches import BatchConfig
@@ -100,9 +101,13 @@ class Replica:
     split_seed: int
     config: ExperimentConfig
 
-    def stack_key(self) -> str:
-        """Equal for replicas that can share a batch: the configuration without its values."""
-        return json.dumps({key: value for key, value in self.row().items() if key not in VALUES})
+    def stack_key(self, task: Task) -> str:
+        """Equal for replicas that can share a batch: the configuration without its values, the batch's size.
+
+        Splits that keep whole groups of equations together need not be of one size.
+        """
+        shape = {key: value for key, value in self.row().items() if key not in VALUES}
+        return json.dumps(shape | {"train_equations": int(task.train_mask(self.split_seed).sum())})
 
     def row(self) -> dict[str, Any]:
         """Every hyperparameter and seed, flat, as a row of replicas.parquet."""

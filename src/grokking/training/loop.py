@@ -120,7 +120,7 @@ class Session:
         self.runs = runs
         if runs:
             for run in runs[1:]:
-                _require_same_stack(run.replica, runs[0].replica)
+                _require_same_stack(run.replica, runs[0].replica, self.task)
             self.stack = learner([run.replica for run in runs], self.task, self.device)
 
     def advance(self) -> list[Evaluation]:
@@ -154,7 +154,7 @@ class Session:
             if replica is None:
                 closed.add(position)
             else:
-                _require_same_stack(replica, self.runs[position].replica)
+                _require_same_stack(replica, self.runs[position].replica, self.task)
                 self.stack.put(position, replica)
                 self.runs[position] = Run(replica, self.task)
         if closed:
@@ -198,9 +198,10 @@ class Session:
         self.earlier_seconds = self.evaluations[-1].seconds if self.evaluations else 0.0
 
 
-def _require_same_stack(newcomer: Replica, other: Replica) -> None:
-    if newcomer.stack_key() != other.stack_key():
+def _require_same_stack(newcomer: Replica, other: Replica, task: Task) -> None:
+    keys = [replica.stack_key(task) for replica in (newcomer, other)]
+    if keys[0] != keys[1]:
         raise ValueError(
             f"replicas of one stack may differ in {', '.join(sorted(VALUES))} only, but got "
-            f"{newcomer.stack_key()} beside {other.stack_key()}; train it in a stack of its own"
+            f"{keys[0]} beside {keys[1]}; train it in a stack of its own"
         )

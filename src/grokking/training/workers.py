@@ -77,7 +77,7 @@ def train_all(
             watcher(evaluation)
 
     chosen = device()
-    groups = [[replica] for replica in replicas] if chosen == "cpu" else stacks(replicas)
+    groups = [[replica] for replica in replicas] if chosen == "cpu" else stacks(replicas, task)
     jobs = [Job(group, task, chosen, Checkpoint(checkpoints, fingerprint(group, task))) for group in groups]
     evaluations = _in_workers(jobs, watch) if chosen == "cpu" else _here(jobs, watch)
     return sorted(evaluations, key=lambda e: (e.replica, e.step))
@@ -100,10 +100,13 @@ class Job:
         return evaluations
 
 
-def stacks(replicas: list[Replica]) -> list[list[Replica]]:
+def stacks(replicas: list[Replica], task: Task) -> list[list[Replica]]:
     """Replicas grouped so that each group can be trained as one stack."""
-    ordered = sorted(replicas, key=Replica.stack_key)
-    return [list(group) for _, group in groupby(ordered, key=Replica.stack_key)]
+
+    def key(replica: Replica) -> str:
+        return replica.stack_key(task)
+
+    return [list(group) for _, group in groupby(sorted(replicas, key=key), key=key)]
 
 
 def _here(jobs: list[Job], watch: Watcher) -> list[Evaluation]:

@@ -1,0 +1,54 @@
+"""Stage `report_extended`: tables and figures of the long studies, as far as they were run."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from grokking import figures
+from grokking.analysis.controls import control_table
+from grokking.analysis.operations import operation_table
+from grokking.analysis.optimizers import Method, by_speed, optimizer_table
+from grokking.analysis.pages import study
+from grokking.analysis.records import record_table
+from grokking.config import read_params
+from pipelines.stage import PARAMS, REPORTS, RUNS, TUNED, run
+
+FOLDER = REPORTS / "extended"
+Params = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    params = read_params(PARAMS)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write("records", params, record_table(trained(params, "records")))
+    write("controls", params, control_table(trained(params, "controls")))
+    tasks = params["tasks"] | params["extended_tasks"]
+    write("operations", params, operation_table(trained(params, "operations"), tasks))
+    methods = list(tuned(params))
+    points = {method.name: (method.times, method.observed) for method in by_speed(methods)}
+    figures.strips(points, "Steps to generalise, tuned methods on fresh seeds", FOLDER / "optimizers.png")
+    write("optimizers", params, optimizer_table(methods), "optimizers.png")
+
+
+def trained(params: Params, section: str) -> dict[str, pd.DataFrame]:
+    """The replica tables of a section's experiments that were run."""
+    files = {name: RUNS[section] / name / "replicas.parquet" for name in params[section]}
+    return {name: pd.read_parquet(file) for name, file in files.items() if file.exists()}
+
+
+def tuned(params: Params) -> Iterable[Method]:
+    """The methods of the comparison that were run."""
+    for name, mapping in params["optimizers"].items():
+        tables = [TUNED / name / part / "replicas.parquet" for part in ("tuning", "confirmed")]
+        if all(table.exists() for table in tables):
+            yield Method(name, mapping["replicas"]["grid"], *map(pd.read_parquet, tables))
+
+
+def write(section: str, params: Params, table: pd.DataFrame, figure: str = "") -> None:
+    """One page of a section, with its parameters."""
+    (FOLDER / f"{section}.md").write_text(study(section, table, params[section], figure))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""What the stages that train share: an experiment's task, and its replicas from start to files."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grokking.config import ConfigError
+from grokking.data import tasks
+from grokking.data.tasks import Task
+from grokking.models import require_fit
+from grokking.progress import Progress
+from grokking.tracking.stream import Stream
+from grokking.training import history
+from grokking.training.experiment import Replica
+from grokking.training.fingerprint import fingerprint
+from grokking.training.workers import train_all
+from pipelines.stage import CHECKPOINTS, SPLITS
+
+TASK_SECTIONS = ("tasks", "extended_tasks")
+
+
+def read_task(params: dict[str, dict[str, Any]], replicas: Sequence[Replica], where: str) -> Task:
+    """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
+    name = replicas[0].config.task
+    if not any(name in params[section] for section in TASK_SECTIONS):
+        known = ", ".join([*params["tasks"], *params["extended_tasks"]])
+        raise ConfigError(f"`tasks.{name}` is not in params.yaml; known: {known}")
+    task = tasks.read(SPLITS / name)
+    for replica in replicas:
+        tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
+        require_fit(replica.config.model, task.sizes)
+    warning = tasks.warning(tasks.read_meta(SPLITS / name))
+    if warning:
+        print(f"{where}: {warning}")
+    return task
+
+
+def train(
+    name: str, section: str, replicas: list[Replica], task: Task, folder: Path, snapshots: bool = True
+) -> pd.DataFrame:
+    """Train every replica and write its files, networks only where `snapshots` are wanted; the replica table.
+
+    An interrupted call goes on from its checkpoints when it is repeated.
+    """
+    key = fingerprint(replicas, task)
+    checkpoints = CHECKPOINTS / key
+    with Progress(name, replicas) as progress, Stream(name, section, replicas, key) as stream:
+        evaluations = train_all(replicas, task, [progress.show, stream.send], checkpoints)
+    if not snapshots:
+        evaluations = [replace(evaluation, parameters=None) for evaluation in evaluations]
+    table = history.save(folder, replicas, evaluations, task)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    print(history.headline(name, table), flush=True)
+    return table

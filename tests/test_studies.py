@@ -1,0 +1,128 @@
+"""The long studies: choosing a point of a grid, comparing tuned methods, their tables and pages."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2
+from test_analysis import replica_rows
+
+from grokking.analysis import pages
+from grokking.analysis.controls import control_table
+from grokking.analysis.optimizers import Method, by_speed, optimizer_table
+from grokking.analysis.records import RECORDS, record_table
+from grokking.analysis.survival import logrank_p, median_interval
+from grokking.analysis.tuning import at_edge, best_point
+
+RATE = "optimizer.learning_rate"
+
+
+def grid_rows(steps_of, budget=1000):
+    """Two replicas at each rate, which generalised at the given steps."""
+    tables = [replica_rows(steps, budget).assign(**{RATE: rate}) for rate, steps in steps_of.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("steps_of", "best"),
+    [
+        ({0.1: [400, 500], 0.2: [300, 310]}, 0.2),
+        ({0.1: [400, 500], 0.2: [100, None]}, 0.1),  # all that generalise come before the fastest of some
+        ({0.1: [None, None], 0.2: [None, 900], 0.4: [None, None]}, 0.2),
+    ],
+)
+def test_best_point_counts_who_generalised_then_how_soon(steps_of, best):
+    assert best_point(grid_rows(steps_of), [RATE]) == {RATE: best}
+
+
+def test_best_point_names_every_axis_and_edges_are_told():
+    table = grid_rows({0.1: [400, 500], 0.2: [300, 310]}).assign(**{"optimizer.weight_decay": 1.0})
+    point = best_point(table, [RATE, "optimizer.weight_decay"])
+    assert point == {RATE: 0.2, "optimizer.weight_decay": 1.0}
+    assert at_edge({RATE: [0.1, 0.2, 0.3]}, point) == []
+    assert at_edge({RATE: [0.2, 0.1]}, point) == [RATE]
+
+
+def test_median_interval_by_hand():
+    """With n distinct events, the log-log band at S = k/n has the ends S^exp(±1.96 se / ln S)."""
+    times = np.arange(1, 21, dtype=float)
+    survival = 1 - times[:-1] / 20
+    se = np.sqrt(np.cumsum(1 / ((20 - np.arange(19)) * (19 - np.arange(19)))))
+    half_width = 1.959964 * se / np.log(survival)
+    low, high = survival ** np.exp(-half_width), survival ** np.exp(half_width)
+    first_low, first_high = (
+        times[:-1][edge <= 0.5][0] for edge in (np.minimum(low, high), np.maximum(low, high))
+    )
+    assert median_interval(times, np.ones(20, bool)) == (first_low, first_high)
+
+
+def test_median_interval_at_its_ends():
+    everybody = np.ones(5, bool)
+    assert median_interval(np.full(5, 100.0), everybody) == (100, 100)
+    assert median_interval(np.arange(5.0), ~everybody) == (None, None)
+    low, high = median_interval(np.array([1.0, 2, 9, 9, 9]), np.array([1, 1, 0, 0, 0], bool))
+    assert (low, high) == (1, None)
+
+
+def test_logrank_by_hand():
+    """Observed minus expected events of the first group over the hypergeometric variance, squared."""
+    first, second = np.array([1.0, 2, 4]), np.array([3.0, 5, 6])
+    difference, variance = 0.0, 0.0
+    for time in (1, 2, 3, 4, 5, 6):
+        at_risk, ours = (first >= time).sum() + (second >= time).sum(), (first >= time).sum()
+        difference += (time in first) - ours / at_risk
+        if at_risk > 1:
+            variance += ours * (at_risk - ours) / at_risk**2
+    expected = chi2.sf(difference**2 / variance, 1)
+    assert logrank_p(first, np.ones(3, bool), second, np.ones(3, bool)) == pytest.approx(expected)
+
+
+def methods():
+    """A baseline and a faster method, one replica of which missed."""
+    grid = {RATE: [0.1, 0.2]}
+    slow = grid_rows({0.1: [400, 500], 0.2: [300, 310]})
+    fast = grid_rows({0.1: [100, 110], 0.2: [None, None]})
+    return [
+        Method("adamw", grid, slow, grid_rows({0.2: [300, 310, 330]})),
+        Method("muon", grid, fast, grid_rows({0.1: [100, 110, 120]})),
+        Method("sgd", grid, fast, grid_rows({0.1: [90, 95, None]})),
+    ]
+
+
+def test_methods_are_ranked_and_compared_with_the_baseline():
+    assert [method.name for method in by_speed(methods())] == ["muon", "adamw", "sgd"]
+    table = optimizer_table(methods()).set_index("method")
+    assert table.loc["`muon`", "median (range)"] == "110 (100–120)"
+    assert table.loc["`muon`", "tuned"] == "learning_rate 0.1"
+    assert table.loc["`muon`", "points × seeds"] == "2 × 2"
+    assert table.loc["`sgd`", "generalised"] == "2 of 3"
+    assert table.loc["`adamw`", "log-rank p"] == "—"
+    assert float(table.loc["`muon`", "log-rank p"]) < 0.05
+
+
+def test_records_are_listed_with_what_was_published():
+    table = record_table({RECORDS[0].experiment: replica_rows([41, 43, 42])})
+    assert len(table) == 1
+    assert RECORDS[0].steps in table["published steps"][0]
+    assert table["our median (range)"][0] == "42 (41–43)"
+
+
+def test_controls_tell_clean_and_corrupted_training_accuracy():
+    noisy = replica_rows([None, None]).assign(**{"final_train_accuracy/corrupted": [0.1, 0.3]})
+    noisy["final_train_accuracy"] = 0.7
+    table = control_table({"noisy": noisy}).iloc[0]
+    assert (table["of it corrupted"], table["of it clean"]) == ("0.200", "—")
+
+
+def test_a_studys_page_holds_its_table_and_all_parameters():
+    entries = {
+        "one": {"budget": 10, "optimizer": {"name": "adamw", "learning_rate": 0.1}},
+        "two": {"budget": 10, "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}},
+    }
+    page = pages.study("records", pd.DataFrame([{"a": "cell"}]), entries, "picture.png")
+    assert "| cell" in page
+    assert "| `budget` | 10 |" in page
+    assert "| `optimizer.learning_rate` | 0.1 |" in page
+    assert "| entry | optimizer.name | optimizer.momentum |" in page
+    assert "| `one` | adamw |  |" in page
+    assert "| `two` | sgd | 0.9 |" in page
+    assert "(picture.png)" in page
