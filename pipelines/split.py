@@ -1,7 +1,10 @@
 """Stage `split`: the equations of one task and which of them are for training."""
 
+import sys
+
 from grokking.config import entry, load, read_params
 from grokking.data import tasks
+from grokking.data.identifiability import warning
 from pipelines.stage import PARAMS, SPLITS, named, run
 
 
@@ -10,6 +13,8 @@ def main() -> None:
     where = f"tasks.{name}"
     config = load(tasks.TaskConfig, entry(read_params(PARAMS), "tasks", name), where)
     tasks.save(tasks.build(config, where), SPLITS / name)
+    if text := warning(tasks.read_meta(SPLITS / name)):
+        print(f"warning: {where}: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Shared fixtures: one thread as in the workers, small tasks, experiments by name of family."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from grokking.config import load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
 from grokking.training.workers import use_threads
@@ -29,5 +32,19 @@ def tiny_task() -> Task:
 def make_task(
     operation: str = "add", modulus: int = 11, labels: str = "exact", train_fraction: float = 0.6
 ) -> Task:
-    config = TaskConfig(operation, modulus, labels, 0, "random", train_fraction, (0, 1, 2))
-    return tasks.build(config, "tasks.test")
+    mapping = {
+        "operation": operation_mapping(operation, modulus),
+        "labels": {"name": labels} | ({"seed": 0} if labels == "shuffled" else {}),
+        "split": {"name": "random", "train_fraction": train_fraction},
+        "split_seeds": [0, 1, 2],
+    }
+    return tasks.build(load(TaskConfig, mapping, "tasks.test"), "tasks.test")
+
+
+def operation_mapping(name: str, size: int) -> dict[str, Any]:
+    """An operation as it would stand in params.yaml; permutations are of 3 points, whatever the size."""
+    if name.startswith("permutation"):
+        return {"name": name, "degree": 3}
+    if name == "latin_square":
+        return {"name": name, "size": size, "seed": 0}
+    return {"name": name, "modulus": size}

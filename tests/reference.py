@@ -1,5 +1,8 @@
 """Slow, obvious twins of the fast paths: dense one-hot inputs, four full positions, one network at a time."""
 
+import itertools
+from collections.abc import Hashable, Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,9 +27,69 @@ def operation_table(name: str, n: int) -> set[tuple[int, int, int]]:
         "subtract": lambda a, b, c: (a - b - c) % n == 0,
         "multiply": lambda a, b, c: (a * b - c) % n == 0,
         "divide": lambda a, b, c: b != 0 and (c * b - a) % n == 0,
+        "divide_or_subtract": lambda a, b, c: ((c * b if b % 2 else c + b) - a) % n == 0,
+        "sum_of_squares": lambda a, b, c: (a * a + b * b - c) % n == 0,
+        "quadratic": lambda a, b, c: (a * a + a * b + b * b - c) % n == 0,
+        "quadratic_plus_a": lambda a, b, c: (a * a + a * b + b * b + a - c) % n == 0,
+        "cubic": lambda a, b, c: (a * a * a + a * b - c) % n == 0,
+        "cubic_plus_b": lambda a, b, c: (a * a * a + a * b * b + b - c) % n == 0,
     }[name]
     every = range(n)
     return {(a, b, c) for a in every for b in every for c in every if holds(a, b, c)}
+
+
+def permutation_table(name: str, degree: int) -> set[tuple[int, int, int]]:
+    """All equations (a, b, c) of a product in S_n, point by point."""
+    elements = sorted(itertools.permutations(range(degree)))
+    number = {x: i for i, x in enumerate(elements)}
+
+    def image(x: tuple[int, ...], y: tuple[int, ...], point: int) -> int:
+        return {
+            "permutation_product": x[y[point]],
+            "permutation_conjugate": x[y[x.index(point)]],
+            "permutation_sandwich": x[y[x[point]]],
+        }[name]
+
+    return {
+        (number[x], number[y], number[tuple(image(x, y, point) for point in range(degree))])
+        for x in elements
+        for y in elements
+    }
+
+
+def obeys_quadrangle_criterion(square: list[list[int]]) -> bool:
+    """Three corners of a rectangle tell the fourth, wherever it is: the Latin squares of groups."""
+    fourth: dict[tuple[int, int, int], int] = {}
+    every = range(len(square))
+    return all(
+        fourth.setdefault((square[i][j], square[i][m], square[k][j]), square[k][m]) == square[k][m]
+        for i in every
+        for j in every
+        for k in every
+        for m in every
+        if i != k and j != m
+    )
+
+
+def additive_rank(equations: Iterable[tuple[int, int, int]], sign: int, q: int, tied: bool) -> int:
+    """Rank over GF(q) of x(a) + y(b) - z(c) = 0, by adding one equation at a time; tied, y = sign x."""
+    basis: dict[Hashable, dict[Hashable, int]] = {}  # by the unknown that the equation leads with
+    for a, b, c in equations:
+        row: dict[Hashable, int] = {}
+        second = (("x", b), sign) if tied else (("y", b), 1)
+        for unknown, coefficient in ((("x", a), 1), second, (("z", c), -1)):
+            row[unknown] = (row.get(unknown, 0) + coefficient) % q
+        while row := {unknown: coefficient for unknown, coefficient in sorted(row.items()) if coefficient}:
+            lead = next(iter(row))
+            if lead not in basis:
+                basis[lead] = {
+                    unknown: value * pow(row[lead], q - 2, q) % q for unknown, value in row.items()
+                }
+                break
+            factor = row[lead]
+            for unknown, value in basis[lead].items():
+                row[unknown] = (row.get(unknown, 0) - factor * value) % q
+    return len(basis)
 
 
 def one_hot_logits(model: OneHotMLP, a: Tensor, b: Tensor) -> Tensor:

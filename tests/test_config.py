@@ -15,12 +15,9 @@ from grokking.data.tasks import TaskConfig
 from grokking.training.experiment import expand
 
 TASK = {
-    "operation": "add",
-    "modulus": 11,
-    "labels": "exact",
-    "label_seed": 0,
-    "split": "random",
-    "train_fraction": 0.5,
+    "operation": {"name": "add", "modulus": 11},
+    "labels": {"name": "exact"},
+    "split": {"name": "random", "train_fraction": 0.5},
     "split_seeds": [0],
 }
 
@@ -30,37 +27,105 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train_fraction": 1.3}, "`tasks.t.train_fraction` must lie in (0, 1), but got 1.3"),
-        ({"train_fraction": "0.3"}, "`tasks.t.train_fraction` should be a valid number, but got '0.3'"),
-        ({"operation": "plus"}, "must be one of add, subtract, multiply, divide, but got 'plus'"),
-        ({"modulo": 11}, "`tasks.t.modulo` is unknown; known keys here: operation, modulus,"),
-        ({"modulus": 9.5}, "`tasks.t.modulus` should be a valid integer"),
-        ({"modulus": True}, "`tasks.t.modulus` should be a valid integer"),
-        ({"modulus": 1}, "`tasks.t.modulus` must be a whole number of at least 2, but got 1"),
+        (
+            {"split": {"name": "random", "train_fraction": 1.3}},
+            "`tasks.t.split.train_fraction` must lie in (0, 1), but got 1.3",
+        ),
+        (
+            {"split": {"name": "rows", "train_fraction": "0.3"}},
+            "`tasks.t.split.train_fraction` should be a valid number, but got '0.3'",
+        ),
+        ({"split": {"name": "rows"}}, "`tasks.t.split.train_fraction` is missing"),
+        (
+            {"split": {"name": "triangle", "train_fraction": 0.3}},
+            "`tasks.t.split.train_fraction` is unknown; known keys here: name",
+        ),
+        (
+            {"split": {"name": "column"}},
+            "`tasks.t.split` must be one of 'random', 'mirror_closed', 'quadrant',",
+        ),
+        ({"split": "random"}, "`tasks.t.split` must be a mapping of keys, but got 'random'"),
+        (
+            {"operation": {"name": "plus", "modulus": 11}},
+            "`tasks.t.operation` must be one of 'add', 'subtract', 'multiply',",
+        ),
+        ({"operation": {"modulus": 11}}, "`tasks.t.operation` is missing or incomplete"),
+        ({"operation": {"name": "add"}}, "`tasks.t.operation.modulus` is missing"),
+        (
+            {"operation": {"name": "add", "modulo": 11, "modulus": 11}},
+            "`tasks.t.operation.modulo` is unknown; known keys here: name, modulus",
+        ),
+        (
+            {"operation": {"name": "add", "modulus": 9.5}},
+            "`tasks.t.operation.modulus` should be a valid integer",
+        ),
+        (
+            {"operation": {"name": "add", "modulus": True}},
+            "`tasks.t.operation.modulus` should be a valid integer",
+        ),
+        (
+            {"operation": {"name": "add", "modulus": 1}},
+            "`tasks.t.operation.modulus` must be a whole number of at least 2, but got 1",
+        ),
+        (
+            {"operation": {"name": "divide", "modulus": 1}},
+            "`tasks.t.operation.modulus` must be a whole number of at least 2, but got 1",
+        ),
+        (
+            {"operation": {"name": "permutation_product", "degree": 6}},
+            "`tasks.t.operation.degree` must be a whole number from 2 to 5, but got 6",
+        ),
+        (
+            {"operation": {"name": "latin_square", "size": 4, "seed": 0}},
+            "`tasks.t.operation.size` must be at least 5, as smaller squares are group tables, but got 4",
+        ),
+        (
+            {"operation": {"name": "latin_square", "size": 5, "seed": -1}},
+            "`tasks.t.operation.seed` must lie in [0, 2^31), but got -1",
+        ),
+        ({"labels": {"name": "exact", "seed": 0}}, "`tasks.t.labels.seed` is unknown; known keys here: name"),
+        ({"labels": {"name": "shuffled"}}, "`tasks.t.labels.seed` is missing"),
+        ({"modulus": 11}, "`tasks.t.modulus` is unknown; known keys here: operation, labels, split,"),
         ({"split_seeds": [0, 0]}, "`tasks.t.split_seeds` must be a list of distinct seeds"),
         ({"split_seeds": [0, -1]}, "`tasks.t.split_seeds.1` must lie in [0, 2^31), but got -1"),
     ],
 )
 def test_task_errors(change, message):
-    with pytest.raises(ConfigError, match=re.escape(message)):
+    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
         load(TaskConfig, TASK | change, "tasks.t")
+    assert "\n" not in str(raised.value)
 
 
 def test_missing_key_is_named():
-    without = {key: value for key, value in TASK.items() if key != "modulus"}
-    with pytest.raises(ConfigError, match=r"`tasks\.t\.modulus` is missing"):
+    without = {key: value for key, value in TASK.items() if key != "split_seeds"}
+    with pytest.raises(ConfigError, match=r"`tasks\.t\.split_seeds` is missing"):
         load(TaskConfig, without, "tasks.t")
 
 
-def test_division_needs_a_prime():
-    config = load(TaskConfig, TASK | {"operation": "divide", "modulus": 96}, "tasks.t")
-    with pytest.raises(ConfigError, match=re.escape("division needs a prime modulus, but got 96 = 2 * 48")):
-        tasks.build(config, "tasks.t")
+@pytest.mark.parametrize("name", ["divide", "divide_or_subtract"])
+def test_division_needs_a_prime(name):
+    message = "`tasks.t.operation.modulus` division needs a prime modulus, but got 96 = 2 * 48; write a prime"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(TaskConfig, TASK | {"operation": {"name": name, "modulus": 96}}, "tasks.t")
 
 
-def test_empty_part_is_refused():
-    config = load(TaskConfig, TASK | {"modulus": 2, "train_fraction": 0.1}, "tasks.t")
-    with pytest.raises(ConfigError, match="leaves no training or no validation equation"):
+@pytest.mark.parametrize(
+    ("modulus", "split"),
+    [
+        (2, {"name": "random", "train_fraction": 0.1}),
+        (2, {"name": "random", "train_fraction": 0.9}),
+        (2, {"name": "two_differences"}),
+        (5, {"name": "rows", "train_fraction": 0.05}),
+        (5, {"name": "difference_classes", "train_fraction": 0.95}),
+        (5, {"name": "mirror_closed", "train_fraction": 0.01}),
+        (5, {"name": "quadrant", "train_fraction": 0.99}),
+    ],
+)
+def test_empty_part_is_refused(modulus, split):
+    change = {"operation": {"name": "add", "modulus": modulus}, "split": split}
+    config = load(TaskConfig, TASK | change, "tasks.t")
+    message = f"`tasks.t.split` {split} leaves no training or no validation equation of {modulus**2} with"
+    with pytest.raises(ConfigError, match=re.escape(message)):
         tasks.build(config, "tasks.t")
 
 
@@ -145,10 +210,14 @@ def test_every_entry_of_params_yaml_loads():
     [
         (
             "split",
-            {"tasks": {"t": TASK | {"train_fraction": 2}}},
-            "`tasks.t.train_fraction` must lie in (0, 1), but got 2",
+            {"tasks": {"t": TASK | {"split": {"name": "random", "train_fraction": 2}}}},
+            "`tasks.t.split.train_fraction` must lie in (0, 1), but got 2",
         ),
-        ("split", {"tasks": {"t": TASK | {"operation": "divide", "modulus": 15}}}, "but got 15 = 3 * 5"),
+        (
+            "split",
+            {"tasks": {"t": TASK | {"operation": {"name": "divide", "modulus": 15}}}},
+            "but got 15 = 3 * 5",
+        ),
         ("split", {"tasks": {"u": TASK}}, "`tasks.t` is not in params.yaml; known: u"),
         (
             "train",
@@ -178,3 +247,17 @@ def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, change, mes
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_path):
+    task = TASK | {"split": {"name": "rows", "train_fraction": 0.7}}
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({"tasks": {"t": task}, "experiments": {}, "published": {}, "studies": {}}, file)
+    command = [sys.executable, "-m", "pipelines.split", "t"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith("warning: tasks.t: split seed 0: the training set does not determine")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "artifacts/splits/t/meta.json").exists()

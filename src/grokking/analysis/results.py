@@ -82,7 +82,7 @@ def over_train_fraction(
     ours = pd.concat(tables[p.experiment] for p in published)
     observed = ours["observed"].astype(bool)
     step = ours["generalization_step"].where(observed, ours["budget"])
-    fraction = ours["task"].map({name: task["train_fraction"] for name, task in tasks.items()})
+    fraction = ours["task"].map({name: task["split"].get("train_fraction") for name, task in tasks.items()})
     theirs = [
         {
             "train_fraction": fraction[ours["task"] == tables[p.experiment]["task"].iloc[0]].iloc[0],

@@ -1,60 +1,23 @@
-"""Binary operations: each is a table of equations a ∘ b = c over tokens 0..n-1."""
+"""Operations by name: a configuration becomes a table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated, Any
 
-import numpy as np
-import pandas as pd
+from pydantic import Field
 
-Elementwise = Callable[[np.ndarray, np.ndarray], np.ndarray]
+from grokking.data.division import DIVISIONS, DivisionConfig, division_table
+from grokking.data.latin_square import LatinSquareConfig, latin_square_table
+from grokking.data.modular import RULES, ModularConfig, modular_table
+from grokking.data.permutations import PRODUCTS, PermutationConfig, permutation_table
+from grokking.data.table import Table
 
+OperationConfig = Annotated[
+    ModularConfig | DivisionConfig | PermutationConfig | LatinSquareConfig, Field(discriminator="name")
+]
 
-@dataclass(frozen=True)
-class Operation:
-    """A named operation: how people write it, and its equations for a modulus."""
-
-    formula: str
-    equations: Callable[[int], pd.DataFrame]
-
-
-def elementwise(rule: Elementwise) -> Callable[[int], pd.DataFrame]:
-    """All n² equations c = rule(a, b) mod n, ordered by a, then b."""
-
-    def equations(modulus: int) -> pd.DataFrame:
-        a, b = _all_pairs(modulus)
-        return pd.DataFrame({"a": a, "b": b, "c": rule(a, b) % modulus})
-
-    return equations
-
-
-def quotients(modulus: int) -> pd.DataFrame:
-    """All n(n-1) equations a / b = c with b ≠ 0, ordered by a, then b.
-
-    Answer and divisor are enumerated and the dividend computed, so c · b ≡ a holds by construction.
-    """
-    require_prime(modulus)
-    c, b = _all_pairs(modulus)
-    table = pd.DataFrame({"a": c * b % modulus, "b": b, "c": c})
-    return table[table["b"] > 0].sort_values(["a", "b"], ignore_index=True)
-
-
-def require_prime(modulus: int) -> None:
-    """Division has a unique answer only modulo a prime."""
-    factor = next((f for f in range(2, int(modulus**0.5) + 1) if modulus % f == 0), None)
-    if factor is not None:
-        raise ValueError(
-            f"division needs a prime modulus, but got {modulus} = {factor} * {modulus // factor}"
-        )
-
-
-def _all_pairs(modulus: int) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.divmod(np.arange(modulus**2), modulus)
-    return first, second
-
-
-OPERATIONS = {
-    "add": Operation("a + b", elementwise(np.add)),
-    "subtract": Operation("a - b", elementwise(np.subtract)),
-    "multiply": Operation("a · b", elementwise(np.multiply)),
-    "divide": Operation("a / b", quotients),
+OPERATIONS: dict[str, Callable[[Any], Table]] = {
+    **dict.fromkeys(RULES, modular_table),
+    **dict.fromkeys(DIVISIONS, division_table),
+    **dict.fromkeys(PRODUCTS, permutation_table),
+    "latin_square": latin_square_table,
 }

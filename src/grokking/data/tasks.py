@@ -1,6 +1,8 @@
 """A task: its equations, its labels and its splits, built from params.yaml and kept as files."""
 
 import json
+from dataclasses import asdict
+from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,21 +11,12 @@ import pandas as pd
 from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, Fraction, Seed, one_of, within
-from grokking.data.operations import OPERATIONS
-from grokking.data.splits import SPLITS, mirrored
-
-
-def exact_labels(answers: np.ndarray, seed: int) -> np.ndarray:
-    return answers
-
-
-def shuffled_labels(answers: np.ndarray, seed: int) -> np.ndarray:
-    """The answers permuted once over the whole table: nothing is left to learn but the table itself."""
-    return np.random.default_rng(seed).permutation(answers)
-
-
-LABELS = {"exact": exact_labels, "shuffled": shuffled_labels}
+from grokking.config import STRICT, ConfigError, Seed
+from grokking.data.identifiability import deficits
+from grokking.data.labels import LABELS, LabelsConfig
+from grokking.data.operations import OPERATIONS, OperationConfig
+from grokking.data.splits import SPLITS, SplitConfig, mirrored
+from grokking.data.table import Additive, Table
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -34,12 +27,9 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, config=STRICT)
 class TaskConfig:
-    operation: Annotated[str, one_of(OPERATIONS)]
-    modulus: Annotated[int, within(lambda n: n >= 2, "be a whole number of at least 2")]
-    labels: Annotated[str, one_of(LABELS)]
-    label_seed: Seed  # permutes the labels where `labels` is shuffled
-    split: Annotated[str, one_of(SPLITS)]
-    train_fraction: Fraction  # share of all equations that is trained on; the rest is validation
+    operation: OperationConfig
+    labels: LabelsConfig
+    split: SplitConfig
     split_seeds: Annotated[tuple[Seed, ...], AfterValidator(_distinct)]
 
 
@@ -51,12 +41,17 @@ class Sizes:
     classes: int
 
 
-@dataclass(frozen=True, config={"arbitrary_types_allowed": True})
+@plain_dataclass(frozen=True)
 class Task:
-    """The equations (columns a, b, c) and the training mask of each split seed (columns by seed)."""
+    """A table and the training mask of each split seed (columns by seed)."""
 
-    equations: pd.DataFrame
+    table: Table
     splits: pd.DataFrame
+
+    @property
+    def equations(self) -> pd.DataFrame:
+        """Columns a, b, c."""
+        return self.table.equations
 
     @property
     def sizes(self) -> Sizes:
@@ -66,45 +61,63 @@ class Task:
     def train_mask(self, split_seed: int) -> np.ndarray:
         return self.splits[str(split_seed)].to_numpy()
 
+    def mirrored_mask(self, split_seed: int) -> np.ndarray:
+        """Validation equations (a, b) whose mirror (b, a) is trained on."""
+        return mirrored(self.equations, self.train_mask(split_seed))
+
 
 def build(config: TaskConfig, where: str) -> Task:
-    """Build the equations, label them and split them.
-
-    Raises ConfigError where the operation does not exist for this modulus or a part would be empty.
-    """
-    try:
-        equations = OPERATIONS[config.operation].equations(config.modulus)
-    except ValueError as error:
-        raise ConfigError(f"`{where}.modulus`: {error}; write a prime, or another operation") from None
-    equations["c"] = LABELS[config.labels](equations["c"].to_numpy(), config.label_seed)
-    split = SPLITS[config.split]
-    masks = {str(seed): split(equations, config.train_fraction, seed) for seed in config.split_seeds}
+    """Build the equations, label them and split them; an empty part raises ConfigError."""
+    table = OPERATIONS[config.operation.name](config.operation)
+    table = LABELS[config.labels.name](table, config.labels)
+    split = SPLITS[config.split.name]
+    masks = {str(seed): split(table.equations, config.split, seed) for seed in config.split_seeds}
     _refuse_empty_parts(masks, config, where)
-    return Task(equations, pd.DataFrame(masks))
+    return Task(table, pd.DataFrame(masks))
 
 
 def _refuse_empty_parts(masks: dict[str, np.ndarray], config: TaskConfig, where: str) -> None:
-    for mask in masks.values():
+    for seed, mask in masks.items():
         if mask.all() or not mask.any():
             raise ConfigError(
-                f"`{where}.train_fraction` {config.train_fraction} of {len(mask)} equations leaves "
-                "no training or no validation equation; move it away from 0 or 1"
+                f"`{where}.split` {asdict(config.split)} leaves no training or no validation equation of "
+                f"{len(mask)} with split seed {seed}; change it, or take a larger table"
             )
 
 
 def describe(task: Task) -> dict[str, Any]:
-    """Counts that tell what a split asks of a network."""
-    masks = {seed: task.train_mask(int(seed)) for seed in task.splits.columns}
+    """What a network is asked: the operation, its sizes, and for each split seed what is trained on."""
+    additive = task.table.additive
     return {
+        "formula": task.table.formula,
+        "additive": None if additive is None else asdict(additive),
         "equations": len(task.equations),
         "tokens": task.sizes.tokens,
         "classes": task.sizes.classes,
-        "train": {seed: int(mask.sum()) for seed, mask in masks.items()},
-        "mirrored_validation_share": {
-            seed: round(float(mirrored(task.equations, mask).sum() / (~mask).sum()), 4)
-            for seed, mask in masks.items()
+        "splits": {
+            seed: _counts(task, int(seed)) | {"deficit": deficit} for seed, deficit in _deficits(task).items()
         },
     }
+
+
+def _counts(task: Task, split_seed: int) -> dict[str, Any]:
+    train, shared = task.train_mask(split_seed), task.mirrored_mask(split_seed)
+    return {
+        "train": int(train.sum()),
+        "validation": int((~train).sum()),
+        "train_share": round(float(train.mean()), 4),
+        "mirrored_validation_share": round(float(shared.sum() / (~train).sum()), 4),
+    }
+
+
+def _deficits(task: Task) -> dict[str, dict[str, int] | None]:
+    """By split seed, the labels that the training set leaves free; None for an operation without labels."""
+    additive, seeds = task.table.additive, task.splits.columns
+    if additive is None:
+        return dict.fromkeys(seeds)
+    train_SE = task.splits.to_numpy().T
+    untied, tied = (deficits(task.equations, additive, train_SE, tied).tolist() for tied in (False, True))
+    return {seed: {"untied": u, "tied": t} for seed, u, t in zip(seeds, untied, tied, strict=True)}
 
 
 def save(task: Task, folder: Path) -> None:
@@ -112,14 +125,23 @@ def save(task: Task, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     task.equations.to_parquet(folder / "equations.parquet", index=False)
     task.splits.to_parquet(folder / "splits.parquet", index=False)
-    (folder / "meta.json").write_text(json.dumps(describe(task), indent=2) + "\n")
+    meta = json.dumps(describe(task), indent=2, ensure_ascii=False)
+    (folder / "meta.json").write_text(meta + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> Task:
     """Read what `save` wrote; a missing folder is an error that names the stage to run."""
-    if not (folder / "splits.parquet").exists():
+    meta = read_meta(folder)
+    additive = None if meta["additive"] is None else Additive(**meta["additive"])
+    table = Table(meta["formula"], pd.read_parquet(folder / "equations.parquet"), additive)
+    return Task(table, pd.read_parquet(folder / "splits.parquet"))
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What `describe` told of the task when it was saved."""
+    if not (folder / "meta.json").exists():
         raise ConfigError(f"{folder} holds no split; run `dvc repro split@{folder.name}` first")
-    return Task(pd.read_parquet(folder / "equations.parquet"), pd.read_parquet(folder / "splits.parquet"))
+    return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
 
 
 def require_split(task: Task, split_seed: int, where: str) -> None:

@@ -1,0 +1,58 @@
+"""Products in the symmetric group S_n, whose elements are numbered in lexicographic order.
+
+Permutation x maps i to x[i], its one-line notation; in a product the right factor acts first,
+(xy)[i] = x[y[i]], and permutation 0 is the identity.
+"""
+
+# G permutations, E equations, n points
+
+import itertools
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic.dataclasses import dataclass
+
+from grokking.config import STRICT, within
+from grokking.data.table import Table, all_pairs
+
+
+@dataclass(frozen=True, config=STRICT)
+class PermutationConfig:
+    name: Literal["permutation_product", "permutation_conjugate", "permutation_sandwich"]
+    # of the symmetric group: it has degree! elements
+    degree: Annotated[int, within(lambda n: 2 <= n <= 5, "be a whole number from 2 to 5")]
+
+
+def compose(x_En: np.ndarray, y_En: np.ndarray) -> np.ndarray:
+    """The products xy, row by row."""
+    return np.take_along_axis(x_En, y_En, axis=1)
+
+
+def inverse(x_En: np.ndarray) -> np.ndarray:
+    return np.argsort(x_En, axis=1)
+
+
+Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+PRODUCTS: dict[str, tuple[str, Product]] = {
+    "permutation_product": ("a b", compose),
+    "permutation_conjugate": ("a b a⁻¹", lambda x, y: compose(compose(x, y), inverse(x))),
+    "permutation_sandwich": ("a b a", lambda x, y: compose(compose(x, y), x)),
+}
+
+
+def permutation_table(config: PermutationConfig) -> Table:
+    """All (n!)² equations of a product in S_n, ordered by a, then b; none has an additive form."""
+    formula, product = PRODUCTS[config.name]
+    elements_Gn = np.array(list(itertools.permutations(range(config.degree))))
+    a, b = all_pairs(len(elements_Gn))
+    c = _numbers(product(elements_Gn[a], elements_Gn[b]), elements_Gn)
+    return Table(f"{formula} in S_{config.degree}", pd.DataFrame({"a": a, "b": b, "c": c}), None)
+
+
+def _numbers(x_En: np.ndarray, elements_Gn: np.ndarray) -> np.ndarray:
+    """The number of each permutation; read as digits, permutations ascend in lexicographic order."""
+    digits = 10 ** np.arange(elements_Gn.shape[1])[::-1]
+    return np.searchsorted(elements_Gn @ digits, x_En @ digits)
