@@ -13,10 +13,10 @@ from grokking import figures
 from grokking.config import read_params
 from grokking.tracking import store, stream
 from grokking.tracking.publish import Trained, publish
-from pipelines.stage import FIGURES, PARAMS, RUNS, SPLITS, run
+from pipelines.stage import FIGURES, PARAMS, RUNS, SPLITS, TUNED, run
 
 MANIFEST = Path("mlruns/manifest.json")
-LOCK = Path("dvc.lock")
+LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
 
 
 def main() -> None:
@@ -34,10 +34,18 @@ def main() -> None:
 def trained_experiments() -> Iterator[Trained]:
     """Every experiment of params.yaml that has been trained, published presets included."""
     params = read_params(PARAMS)
+    for section, name, folder in _folders(params):
+        if (folder / "run.json").exists():
+            yield _trained(name, section, folder)
+
+
+def _folders(params: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, Path]]:
+    """Section, name and folder of whatever may have been trained."""
     for section, runs in RUNS.items():
-        for name in params[section]:
-            if (runs / name / "run.json").exists():
-                yield _trained(name, section, runs / name)
+        yield from ((section, name, runs / name) for name in params[section])
+    for name in params["optimizers"]:
+        yield "optimizers", f"{name}_tuning", TUNED / name / "tuning"
+        yield "optimizers", name, TUNED / name / "confirmed"
 
 
 def _trained(name: str, section: str, folder: Path) -> Trained:
@@ -50,14 +58,16 @@ def _trained(name: str, section: str, folder: Path) -> Trained:
 
 
 def split_digest(task: str) -> str:
-    """DVC's hash of a split from dvc.lock, so that MLflow and DVC name the same data alike."""
+    """DVC's hash of a split from a dvc.lock, so that MLflow and DVC name the same data alike."""
     outs = _locked_stages().get(f"split@{task}", {}).get("outs", [{"md5": "unknown"}])
     return str(outs[0]["md5"])
 
 
 @cache
 def _locked_stages() -> dict[str, Any]:
-    return YAML(typ="safe").load(LOCK.read_text())["stages"] if LOCK.exists() else {}
+    """The stages of every lock file there is."""
+    texts = [lock.read_text() for lock in LOCKS if lock.exists()]
+    return {name: stage for text in texts for name, stage in YAML(typ="safe").load(text)["stages"].items()}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from grokking.analysis.optimizers import Method, by_speed, optimizer_table
 from grokking.analysis.pages import study
 from grokking.analysis.records import record_table
 from grokking.config import read_params
-from pipelines.stage import PARAMS, REPORTS, RUNS, TUNED, run
+from grokking.data import tasks
+from pipelines.stage import PARAMS, REPORTS, RUNS, SPLITS, TUNED, run
 
 FOLDER = REPORTS / "extended"
 Params = dict[str, dict[str, Any]]
@@ -23,12 +24,17 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     write("records", params, record_table(trained(params, "records")))
     write("controls", params, control_table(trained(params, "controls")))
-    tasks = params["tasks"] | params["extended_tasks"]
-    write("operations", params, operation_table(trained(params, "operations"), tasks))
+    operations = trained(params, "operations")
+    formulas = {task: tasks.read_meta(SPLITS / task)["formula"] for task in map(task_of, operations.values())}
+    write("operations", params, operation_table(operations, formulas))
     methods = list(tuned(params))
     points = {method.name: (method.times, method.observed) for method in by_speed(methods)}
     figures.strips(points, "Steps to generalise, tuned methods on fresh seeds", FOLDER / "optimizers.png")
     write("optimizers", params, optimizer_table(methods), "optimizers.png")
+
+
+def task_of(replicas: pd.DataFrame) -> str:
+    return str(replicas["task"].iloc[0])
 
 
 def trained(params: Params, section: str) -> dict[str, pd.DataFrame]:

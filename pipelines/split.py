@@ -5,13 +5,16 @@ import sys
 from grokking.config import entry, load, read_params
 from grokking.data import tasks
 from grokking.data.identifiability import warning
-from pipelines.stage import PARAMS, SPLITS, named, run
+from pipelines.stage import PARAMS, SPLITS, TASK_SECTIONS, named, run
 
 
 def main() -> None:
-    name = named(__doc__).parse_args().name
-    where = f"tasks.{name}"
-    config = load(tasks.TaskConfig, entry(read_params(PARAMS), "tasks", name), where)
+    parser = named(__doc__)
+    parser.add_argument("--section", choices=TASK_SECTIONS, default="tasks", help="section of params.yaml")
+    arguments = parser.parse_args()
+    name, section = arguments.name, arguments.section
+    where = f"{section}.{name}"
+    config = load(tasks.TaskConfig, entry(read_params(PARAMS), section, name), where)
     tasks.save(tasks.build(config, where), SPLITS / name)
     if text := warning(tasks.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)

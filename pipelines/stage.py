@@ -8,6 +8,7 @@ from pathlib import Path
 from grokking.config import ConfigError
 
 PARAMS = Path("params.yaml")
+TASK_SECTIONS = ("tasks", "extended_tasks")
 SPLITS = Path("artifacts/splits")
 RUNS = {
     "experiments": Path("artifacts/runs"),

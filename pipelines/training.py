@@ -1,6 +1,7 @@
 """What the stages that train share: an experiment's task, and its replicas from start to files."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.data import tasks
+from grokking.data.identifiability import warning
 from grokking.data.tasks import Task
 from grokking.models import require_fit
 from grokking.progress import Progress
@@ -18,9 +20,7 @@ from grokking.training import history
 from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
 from grokking.training.workers import train_all
-from pipelines.stage import CHECKPOINTS, SPLITS
-
-TASK_SECTIONS = ("tasks", "extended_tasks")
+from pipelines.stage import CHECKPOINTS, SPLITS, TASK_SECTIONS
 
 
 def read_task(params: dict[str, dict[str, Any]], replicas: Sequence[Replica], where: str) -> Task:
@@ -33,9 +33,8 @@ def read_task(params: dict[str, dict[str, Any]], replicas: Sequence[Replica], wh
     for replica in replicas:
         tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
         require_fit(replica.config.model, task.sizes)
-    warning = tasks.warning(tasks.read_meta(SPLITS / name))
-    if warning:
-        print(f"{where}: {warning}")
+    if text := warning(tasks.read_meta(SPLITS / name)):
+        print(f"warning: {where}: {text}", file=sys.stderr)
     return task
 
 

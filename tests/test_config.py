@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples import experiment
+from examples import CLAMPS, FILTERS, OPTIMIZERS, experiment
 from ruamel.yaml import YAML
 
-from grokking.config import ConfigError, entry, load, read_params
+from grokking.config import SECTIONS, ConfigError, load, read_params
 from grokking.data import tasks
-from grokking.data.tasks import TaskConfig
+from grokking.data.tasks import Sizes, TaskConfig
+from grokking.models import require_fit
 from grokking.training.experiment import expand
 
+EMPTY: dict[str, dict] = {section: {} for section in SECTIONS}
 TASK = {
     "operation": {"name": "add", "modulus": 11},
     "labels": {"name": "exact"},
@@ -134,10 +136,26 @@ def test_empty_part_is_refused(modulus, split):
     [
         (
             {"optimizer": {"name": "adan"}},
-            "`e.optimizer` must be one of 'sgd', 'adam', 'adamw', but got 'adan'",
+            "`e.optimizer` must be one of 'sgd', 'nesterov', 'adam', 'adamw', 'muon', but got 'adan'",
         ),
         ({"optimizer": {"learning_rate": 0.1}}, "`e.optimizer` is missing or incomplete"),
-        ({"loss": "hinge"}, "`e.loss` must be one of cross_entropy, mean_squared_error, but got 'hinge'"),
+        (
+            {"loss": "hinge"},
+            "`e.loss` must be one of cross_entropy, mean_squared_error, stablemax_cross_entropy, but got",
+        ),
+        (
+            {"frozen": "middle"},
+            "`e.frozen` should be 'nothing', 'first_layer' or 'readout', but got 'middle'",
+        ),
+        (
+            {"gradient_filter": {"name": "grokfast"}},
+            "`e.gradient_filter` must be one of 'none', 'grokfast_ema', 'grokfast_ma', but got 'grokfast'",
+        ),
+        (
+            {"weight_clamp": {"name": "row_norm"}},
+            "`e.weight_clamp.max_norm` is missing",
+        ),
+        ({"gradient_projection": "on"}, "`e.gradient_projection` must be one of none, orthogonal, but got"),
         ({"budget": 0}, "`e.budget` must be a whole number of at least 1, but got 0"),
         ({"bugdet": 10}, "`e.bugdet` is unknown"),
         ({"batch": {"sampling": "full", "size": 3}}, "`e.batch.size` is unknown; known keys here: sampling"),
@@ -183,9 +201,38 @@ def test_grid_is_every_point_with_every_pair_of_seeds():
     assert [r.index for r in replicas] == list(range(8))
 
 
-def test_numpy_family_refuses_other_optimizers():
-    with pytest.raises(ConfigError, match="use family `one_hot_mlp` for any other"):
-        expand(experiment("numpy_mlp", "adamw"), "e")
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"optimizer": OPTIMIZERS["adamw"]}, "optimizer.name` sgd, but got adamw"),
+        ({"loss": "mean_squared_error"}, "loss` cross_entropy, but got mean_squared_error"),
+        ({"gradient_filter": FILTERS["grokfast_ema"]}, "gradient_filter.name` none, but got grokfast_ema"),
+        ({"gradient_projection": "orthogonal"}, "gradient_projection` none, but got orthogonal"),
+        ({"weight_clamp": CLAMPS["row_norm"]}, "weight_clamp.name` none, but got row_norm"),
+        ({"frozen": "readout"}, "frozen` nothing, but got readout"),
+        ({"matmul_precision": "bfloat16"}, "matmul_precision` full, but got bfloat16"),
+    ],
+)
+def test_numpy_family_refuses_what_it_has_no_code_for(change, key):
+    mapping = experiment("numpy_mlp", "sgd") | change
+    with pytest.raises(ConfigError, match=f"{re.escape(key)}; use family `one_hot_mlp` for any other"):
+        expand(mapping, "e")
+
+
+def test_muon_needs_a_matrix_between_hidden_layers():
+    mapping = experiment("one_hot_mlp", "muon")
+    mapping["model"]["hidden_widths"] = [24]
+    with pytest.raises(ConfigError, match=re.escape("`hidden_widths` [24] has none; add a hidden layer or")):
+        expand(mapping, "e")
+
+
+def test_a_tied_unembedding_needs_answers_that_are_tokens():
+    mapping = experiment("transformer")
+    mapping["model"]["tied_unembedding"] = True
+    model = expand(mapping, "e")[0].config.model
+    require_fit(model, Sizes(11, 11))
+    with pytest.raises(ConfigError, match="got 11 tokens and 7 answers; write false"):
+        require_fit(model, Sizes(11, 7))
 
 
 def test_heads_must_divide_the_width():
@@ -197,12 +244,15 @@ def test_heads_must_divide_the_width():
 
 def test_every_entry_of_params_yaml_loads():
     params = read_params(ROOT / "params.yaml")
-    for name, mapping in params["tasks"].items():
+    every_task = params["tasks"] | params["extended_tasks"]
+    for name, mapping in every_task.items():
         load(TaskConfig, mapping, f"tasks.{name}")
-    for section in ("experiments", "published"):
+    for section in ("experiments", "published", "records", "controls", "operations", "optimizers"):
         for name, mapping in params[section].items():
-            (task,) = {replica.config.task for replica in expand(mapping, f"{section}.{name}")}
-            assert set(mapping["replicas"]["split_seeds"]) <= set(entry(params, "tasks", task)["split_seeds"])
+            settings = {key: value for key, value in mapping.items() if key != "confirm"}
+            (task,) = {replica.config.task for replica in expand(settings, f"{section}.{name}")}
+            for plan in (mapping["replicas"], mapping.get("confirm", mapping["replicas"])):
+                assert set(plan["split_seeds"]) <= set(every_task[task]["split_seeds"])
 
 
 @pytest.mark.parametrize(
@@ -232,11 +282,15 @@ def test_every_entry_of_params_yaml_loads():
         ),
         ("split", {"tasks": [1]}, "`tasks` in params.yaml must be a mapping of names, but got [1]"),
         ("report", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro train@t` first"),
-        ("split", {"experimets": {}}, "must hold the sections tasks, experiments, published, studies"),
+        (
+            "split",
+            {"experimets": {}},
+            "must hold the sections tasks, experiments, extended_tasks, published,",
+        ),
     ],
 )
 def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, change, message, tmp_path):
-    sections = {"tasks": {"t": TASK}, "experiments": {}, "published": {}, "studies": {}} | change
+    sections = EMPTY | {"tasks": {"t": TASK}} | change
     with (tmp_path / "params.yaml").open("w") as file:
         YAML(typ="safe").dump(sections, file)
     command = [sys.executable, "-m", f"pipelines.{stage}", "t"]
@@ -252,7 +306,7 @@ def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, change, mes
 def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_path):
     task = TASK | {"split": {"name": "rows", "train_fraction": 0.7}}
     with (tmp_path / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump({"tasks": {"t": task}, "experiments": {}, "published": {}, "studies": {}}, file)
+        YAML(typ="safe").dump(EMPTY | {"tasks": {"t": task}}, file)
     command = [sys.executable, "-m", "pipelines.split", "t"]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}

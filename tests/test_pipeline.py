@@ -10,11 +10,12 @@ import pytest
 
 from grokking.analysis import pages
 
+STUDIES = ("records", "controls", "operations", "optimizers")
 ROOT = Path(__file__).parents[1]
 COPIED = [
     "src",
     "pipelines",
-    "published",
+    "extended",
     "dvc.yaml",
     ".dvcignore",
     ".dvc/config",
@@ -63,8 +64,8 @@ def clone(tmp_path_factory) -> Path:
 
 
 def changed(clone: Path) -> set[str]:
-    """Names of the stages DVC would run."""
-    return {name.rpartition(":")[2] for name in json.loads(run(clone, "dvc", "status", "--json"))}
+    """Names of the stages DVC would run in the default graph."""
+    return set(json.loads(run(clone, "dvc", "status", "--json", "dvc.yaml")))
 
 
 def test_a_second_repro_runs_nothing(clone):
@@ -116,3 +117,17 @@ def test_lost_mlruns_are_filled_again_without_training(clone):
     assert "wide_mlp_grid: published" in printed
     assert "pipelines.train" not in printed
     assert {file: file.stat().st_mtime_ns for file in histories} == histories
+
+
+def test_long_studies_run_by_name_and_are_published(clone):
+    """Records, controls, operations and a tuned optimizer, with tasks of their own."""
+    run(clone, "dvc", "repro", "extended/dvc.yaml")
+    pages_of = {name: (clone / f"reports/extended/{name}.md").read_text() for name in STUDIES}
+    assert "`quadratic_mlp`" in pages_of["records"]
+    assert "0." in pages_of["controls"].partition("`corrupted_labels`")[2].partition("\n")[0]
+    assert "xy" in pages_of["operations"]
+    assert "2 × 1" in pages_of["optimizers"]
+    assert (clone / "reports/extended/optimizers.png").stat().st_size > 5000
+    printed = run(clone, "python", "-m", "pipelines.publish")
+    for name in ("quadratic_mlp", "corrupted_labels", "product_adamw", "adamw_tuning", "adamw"):
+        assert f"{name}: published" in printed

@@ -1,19 +1,15 @@
 """Time to generalise for one network on many operations, a column per optimizer."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from grokking.analysis.results import median_and_range, summary
-from grokking.data.operations import formula
 
 
-def operation_table(tables: dict[str, pd.DataFrame], tasks: Mapping[str, Any]) -> pd.DataFrame:
-    """A row per task in the order of the experiments, a column per optimizer."""
+def operation_table(tables: dict[str, pd.DataFrame], formulas: dict[str, str]) -> pd.DataFrame:
+    """A row per task in the order of the experiments, a column per optimizer; `formulas` are by task."""
     cells = [
         {
-            "operation": formula(tasks[replicas["task"].iloc[0]]["operation"]["name"]),
+            "operation": formulas[replicas["task"].iloc[0]],
             "task": f"`{replicas['task'].iloc[0]}`",
             "optimizer": replicas["optimizer.name"].iloc[0],
             "cell": _cell(replicas),

@@ -48,7 +48,12 @@ def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[st
 def _experiment(table: pd.DataFrame) -> dict[str, Any]:
     points = grid_points(table)
     first = table.iloc[0]
-    return {"system": int(first["system"]), "role": first["role"], "task": first["task"]} | (
+    system = str(first["system"])
+    return {
+        "system": int(system) if system.isdecimal() else system,
+        "role": first["role"],
+        "task": first["task"],
+    } | (
         {"grid": {label: summary(part) for label, part in points.items()}}
         if len(points) > 1
         else summary(table)

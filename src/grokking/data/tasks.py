@@ -116,8 +116,12 @@ def _deficits(task: Task) -> dict[str, dict[str, int] | None]:
     if additive is None:
         return dict.fromkeys(seeds)
     train_SE = task.splits.to_numpy().T
-    untied, tied = (deficits(task.equations, additive, train_SE, tied).tolist() for tied in (False, True))
-    return {seed: {"untied": u, "tied": t} for seed, u, t in zip(seeds, untied, tied, strict=True)}
+    untied_S = deficits(task.equations, additive, train_SE, tied=False)
+    tied_S, free_S = np.zeros_like(untied_S), untied_S > 0  # tied labels are among the untied ones
+    if free_S.any():
+        tied_S[free_S] = deficits(task.equations, additive, train_SE[free_S], tied=True)
+    pairs = zip(seeds, untied_S.tolist(), tied_S.tolist(), strict=True)
+    return {seed: {"untied": untied, "tied": tied} for seed, untied, tied in pairs}
 
 
 def save(task: Task, folder: Path) -> None:

@@ -22,7 +22,10 @@ EVENTS = (
     "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run", "diverged",
     "final_train_accuracy", "final_validation_accuracy", "examples", "flops", "seconds",
 )  # fmt: skip
-IDENTITY = ("seed", "split_seed", "system", "role", "task", "loss", "precision", "loss_precision", "budget")
+IDENTITY = (
+    "seed", "split_seed", "system", "role", "task", "loss", "label_noise", "precision", "matmul_precision",
+    "loss_precision", "gradient_projection", "frozen", "budget",
+)  # fmt: skip
 
 Draw = Callable[[pd.DataFrame, pd.DataFrame, str, Path], None]  # history, replicas, title, file to write
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokking.data.splits import mirrored
 from grokking.data.tasks import Task
 from grokking.training.batches import batch_size
 from grokking.training.events import Watch
@@ -154,7 +153,7 @@ def _groups(replica: Replica, task: Task) -> dict[str, dict[str, np.ndarray]]:
     A validation pair whose mirror is trained on is easy for a network that treats its operands alike; what
     becomes of wrong labels tells memorisation from generalisation.
     """
-    mirrored_P = mirrored(task.equations, task.train_mask(replica.split_seed))
+    mirrored_P = task.mirrored_mask(replica.split_seed)
     wrong_P = answers(replica, task) != task.equations["c"].to_numpy()
     noise = {"corrupted": wrong_P, "clean": ~wrong_P} if wrong_P.any() else {}
     return {"train": noise, "validation": {"mirrored": mirrored_P, "unmirrored": ~mirrored_P}}

@@ -45,7 +45,7 @@ BY_HAND = {
 
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
-    system: Literal[0, 1, 2, 3, 4]  # the published system it belongs to
+    system: Literal[0, 1, 2, 3, 4, "none"]  # the published system it belongs to
     role: Literal["reproduction", "variant", "control"]  # a control must not generalise
     task: str
     model: ModelConfig

@@ -52,7 +52,7 @@ def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dic
         "observed": generalization is not None,
         "steps_run": steps_run,
         "diverged": not np.isfinite(table["train_loss"].iloc[-1]),
-        **{f"final_{name}": table[name].iloc[-1] for name in table if "_accuracy" in name},
+        **{f"final_{name}": table[name].iloc[-1] for name in map(str, table) if "_accuracy" in name},
         "examples": examples,
         "flops": examples * flops_per_example(replica, task),
         "seconds": next(e.seconds for e in evaluations if e.step == until),
