@@ -11,7 +11,7 @@ from grokking.training.experiment import Replica, expand
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SECTIONS = {
-    "transformer": "experiments",
+    "adamw_transformer": "records",
     "wide_mlp": "experiments",
     "shared_mlp_published_f30": "published",
     "embedding_mlp": "experiments",

@@ -49,7 +49,7 @@ STUDIES = {
         "Optimizers and accelerators",
         "One network and task. The grid of each method was trained on seeds of its own; the point where most "
         "replicas generalised, and soonest, was then trained on fresh seeds and fresh splits, which are the "
-        "figures. p is of the log-rank test against `adamw`.",
+        "figures. p is of the log-rank test against `adamw`; seconds are to generalisation, on one core.",
     ),
 }
 

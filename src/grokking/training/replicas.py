@@ -72,7 +72,7 @@ class TorchReplicas:
 
     def _step(self) -> None:
         self._accumulate_gradients()
-        self.rule.apply(self.gradients)
+        self.rule.apply(self.gradients.data, self.of_named, self.named)
 
     def _accumulate_gradients(self) -> None:
         """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""

@@ -2,7 +2,7 @@
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from grokking.training.optimizers import OPTIMIZERS
 
 RATES = ("learning_rate", "rest_learning_rate")  # what a schedule multiplies
 CLOCK = ("step", "rate_factor")
+
+Named = Mapping[str, Tensor]  # the tensors (R, ...) of all replicas by name
 
 
 class UpdateRule:
@@ -54,16 +56,16 @@ class UpdateRule:
             self.values[key].copy_(torch.tensor(numbers, dtype=torch.float64)[:, None], non_blocking=True)
 
     @torch.no_grad()
-    def apply(self, gradients: Flat) -> None:
-        """Update the parameters; gradients may be overwritten."""
+    def apply(self, gradient_Rn: Tensor, of_named: Named, named: Named) -> None:
+        """Update the parameters; the gradients, `of_named` as single tensors, may be overwritten."""
         rates = {
             name: self.values[name] * self.values["rate_factor"] for name in RATES if name in self.values
         }
-        values, named = self.values | rates, self.parameters.views()
-        self.filter.apply(gradients.data, self.state, values)
-        self.project(gradients.views().values(), named.values())
+        values = self.values | rates
+        self.filter.apply(gradient_Rn, self.state, values)
+        self.project(of_named.values(), named.values())
         frozen = [(named[name], named[name].clone()) for name in self.frozen]
-        self.optimizer.update(self.parameters.data, gradients.data, self.state, values, self.matrices)
+        self.optimizer.update(self.parameters.data, gradient_Rn, self.state, values, self.matrices)
         self.clamp(self.parameters.data, named.values(), values)
         for parameter, before in frozen:
             parameter.copy_(before)
