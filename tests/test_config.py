@@ -11,9 +11,19 @@ from ruamel.yaml import YAML
 
 from grokking.config import SECTIONS, ConfigError, load, read_params
 from grokking.data import tasks
+from grokking.data.labels import LABELS
+from grokking.data.operations import OPERATIONS
+from grokking.data.splits import SPLITS
 from grokking.data.tasks import Sizes, TaskConfig
-from grokking.models import require_fit
+from grokking.models import MULTIPLY_ADDS, require_fit
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
+from grokking.training.clamps import CLAMPS as WEIGHT_CLAMPS
 from grokking.training.experiment import expand
+from grokking.training.gradients import FILTERS as GRADIENT_FILTERS
+from grokking.training.gradients import PROJECTIONS
+from grokking.training.losses import LOSSES
+from grokking.training.optimizers import OPTIMIZERS as OPTIMIZER_RULES
+from grokking.training.schedules import SCHEDULES
 
 EMPTY: dict[str, dict] = {section: {} for section in SECTIONS}
 TASK = {
@@ -315,3 +325,25 @@ def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_pat
     assert done.stderr.startswith("warning: tasks.t: split seed 0: the training set does not determine")
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "artifacts/splits/t/meta.json").exists()
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        OPERATIONS,
+        LABELS,
+        SPLITS,
+        MULTIPLY_ADDS,
+        ACTIVATIONS,
+        INITIALISATIONS,
+        LOSSES,
+        OPTIMIZER_RULES,
+        GRADIENT_FILTERS,
+        PROJECTIONS,
+        WEIGHT_CLAMPS,
+        SCHEDULES,
+    ],
+)
+def test_every_choice_is_documented(choices):
+    page = (ROOT / "docs" / "choices.md").read_text()
+    assert [name for name in choices if f"`{name}`" not in page] == []
