@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-ORDER = ["config", "data", "models", "training", "analysis"]
+ORDER = ["config", "data", "models", "training", "diagnostics", "analysis"]
 LEAVES = {"tracking", "figures", "progress"}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
 DISPLAY_ONLY = {"train": {"tracking", "progress"}}

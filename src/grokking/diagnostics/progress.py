@@ -1,0 +1,77 @@
+"""Progress measures of Nanda et al. 2023 (arXiv 2301.05217): losses with part of the logits kept or removed.
+
+A network that has learned to add has logits that are functions of a + b at a few key frequencies. Restricted
+loss keeps only these and falls while the full validation loss still shows memorisation; excluded loss takes
+them out and rises on the training pairs as the network comes to rely on them. Tokens in the order
+of `cyclic`. Cost O(T² V) for each.
+"""
+
+# T tokens (n of them), S sums, V classes
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import log_softmax
+
+PARTS = ("train", "validation", "all")
+Losses = dict[str, float]  # by part
+
+
+def sum_component(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:
+    """The logits' projection on cos and sin of 2πk(a + b)/n for these k, or all from 1 on; (T, T, V).
+
+    In the paper's terms Σ_k (P_{c_k} + P_{s_k}) with c_k = (cos cos - sin sin)/√2 and s_k = (sin cos + cos
+    sin)/√2. They are functions of the sum, so averages over pairs of equal sum hold all of it.
+    """
+    n, a = len(logits_TTV), np.arange(len(logits_TTV))
+    mean_SV = np.stack([logits_TTV[a, (s - a) % n].mean(0) for s in range(n)])
+    coefficients = np.fft.rfft(mean_SV, axis=0)
+    kept = np.arange(1, len(coefficients)) if frequencies is None else np.asarray(frequencies)
+    coefficients[np.setdiff1d(np.arange(len(coefficients)), kept)] = 0
+    return np.fft.irfft(coefficients, n, axis=0)[np.add.outer(a, a) % n]
+
+
+def restricted_logits(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:
+    """The sum component of these frequencies and each class's mean over all pairs, (T, T, V)."""
+    return sum_component(logits_TTV, frequencies) + logits_TTV.mean((0, 1))
+
+
+def excluded_logits(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:
+    """All but the sum component of these frequencies, (T, T, V)."""
+    return logits_TTV - sum_component(logits_TTV, frequencies)
+
+
+def restricted_loss(
+    logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndarray, frequencies: Sequence[int] | None
+) -> Losses:
+    """Cross-entropy of the restricted logits, by part.
+
+    The paper's key frequencies are the final network's, so it is known only in hindsight; with None it keeps
+    every function of a + b and can be had while training. Blind to what is learned at other frequencies.
+    """
+    return part_losses(restricted_logits(logits_TTV, frequencies), answer_TT, train_TT)
+
+
+def excluded_loss(
+    logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndarray, frequencies: Sequence[int] | None
+) -> Losses:
+    """Cross-entropy of the logits without all of these frequencies, by part; the paper's is that on train.
+
+    A network that adds loses everything; one that only memorises, next to nothing.
+    """
+    return part_losses(excluded_logits(logits_TTV, frequencies), answer_TT, train_TT)
+
+
+def excluded_loss_by_frequency(
+    logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndarray, frequencies: Sequence[int]
+) -> dict[int, Losses]:
+    """Excluded loss of each frequency alone: how much the network would miss that one."""
+    return {int(k): excluded_loss(logits_TTV, answer_TT, train_TT, [int(k)]) for k in frequencies}
+
+
+def part_losses(logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndarray) -> Losses:
+    """Mean cross-entropy over the training pairs, the validation pairs, and all."""
+    log_probability_TTV = log_softmax(logits_TTV.astype(np.float64), axis=-1)
+    loss_TT = -np.take_along_axis(log_probability_TTV, answer_TT[..., None], axis=-1)[..., 0]
+    masks = (train_TT, ~train_TT, np.ones_like(train_TT))
+    return {part: float(loss_TT[mask].mean()) for part, mask in zip(PARTS, masks, strict=True)}
