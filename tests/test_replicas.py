@@ -185,6 +185,45 @@ def test_evaluation_equals_plain_means(tiny_task):
     assert measured["train_equations"] + measured["validation_equations"] == len(c)
 
 
+def test_accuracy_of_groups_is_that_of_their_equations(tiny_task):
+    """Mirrored and unmirrored validation pairs, corrupted and clean training ones, each counted by hand."""
+    (replica,) = expand(experiment("embedding_mlp", label_noise=0.25), "e")
+    stack, twin = TorchReplicas([replica], tiny_task, "cpu"), SequentialTrainer(replica, tiny_task)
+    stack.update(20)
+    for step in range(1, 21):
+        twin.update(step)
+    a, b, given = (twin.columns[name] for name in "abc")
+    correct = (LOGITS["embedding_mlp"](twin.model, a, b).argmax(1) == given).tolist()
+    (measured,) = evaluate(stack, [0], [Looker(replica, tiny_task)], [30], budget=30)
+
+    trained = {
+        (a, b) for a, b, train in zip(a.tolist(), b.tolist(), tiny_task.train_mask(0), strict=True) if train
+    }
+    right = tiny_task.equations["c"].tolist()
+    groups = {}
+    for x, y, label, answer, hit in zip(a.tolist(), b.tolist(), given.tolist(), right, correct, strict=True):
+        if (x, y) in trained:
+            name = "train_accuracy/" + ("clean" if label == answer else "corrupted")
+        else:
+            name = "validation_accuracy/" + ("mirrored" if (y, x) in trained else "unmirrored")
+        groups.setdefault(name, []).append(hit)
+    assert len(groups) == 4
+    assert 0 < np.mean(groups["train_accuracy/clean"]) < 1
+    for name, hits in groups.items():
+        assert measured[name] == pytest.approx(np.mean(hits)), name
+
+
+def test_groups_without_equations_are_left_out(tiny_task):
+    (replica,) = expand(experiment(), "e")
+    (measured,) = evaluate(
+        TorchReplicas([replica], tiny_task, "cpu"), [0], [Looker(replica, tiny_task)], [0], 30
+    )
+    assert {name for name in measured if "accuracy/" in name} == {
+        "validation_accuracy/mirrored",
+        "validation_accuracy/unmirrored",
+    }
+
+
 def test_label_noise_gives_wrong_answers_to_its_share_of_the_training_equations(tiny_task):
     noisy, exact = expand(experiment(seeds=(2,), grid={"label_noise": [0.25, 0.0]}), "e")
     given, right = answers(noisy, tiny_task), tiny_task.equations["c"].to_numpy()
