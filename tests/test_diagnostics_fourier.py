@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from conftest import make_task
 
-from grokking.data.operations import OPERATIONS
 from grokking.diagnostics import cyclic, fourier
 from grokking.diagnostics.analytic import cosine_mlp, random_mlp
 from grokking.diagnostics.network import all_pairs
@@ -167,7 +167,7 @@ def test_rotating_an_embedding_keeps_its_summed_spectrum_but_not_each_dimension(
 @pytest.mark.parametrize("operation", cyclic.ORDERS)
 def test_order_turns_every_operation_into_a_sum(operation):
     order = cyclic.order(operation, 13)
-    table = OPERATIONS[operation].equations(13).set_index(["a", "b"])["c"]
+    table = make_task(operation, 13).equations.set_index(["a", "b"])["c"]
     n = 13 if operation in ("add", "subtract") else 12
     assert len(order.a) == len(order.b) == len(set(order.c)) == n
     for i, j in zip(*all_pairs(n), strict=True):
@@ -190,7 +190,7 @@ def test_a_network_that_multiplies_looks_random_until_tokens_are_in_order(operat
     first_a, logits = np.zeros((97, 512)), np.zeros((97, 97, 97))
     first_a[order.a] = adder.first_a_TN
     logits[np.ix_(order.a, order.b, order.c)] = adder.logits(*all_pairs(96)).reshape(96, 96, 96)
-    equations = OPERATIONS[operation].equations(97).query("a > 0 and b > 0")
+    equations = make_task(operation, 97).equations.query("a > 0 and b > 0")
     assert (logits[equations["a"], equations["b"]].argmax(1) == equations["c"]).all()
 
     def concentration(table):

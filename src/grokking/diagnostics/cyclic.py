@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grokking.data.primes import is_prime
+
 
 @dataclass(frozen=True)
 class Order:
@@ -31,6 +33,15 @@ class Order:
     def logits(self, logits_TTV: np.ndarray) -> np.ndarray:
         """Logits of all pairs with pairs and classes in this order, (n, n, n)."""
         return self.grid(logits_TTV)[:, :, self.c]
+
+
+def find_order(operation: str, modulus: int | None) -> Order | None:
+    """The order where the operation is that of a cyclic group, which products mod a composite are not."""
+    if operation not in ORDERS or modulus is None:
+        return None
+    if operation in ("multiply", "divide") and not is_prime(modulus):
+        return None
+    return order(operation, modulus)
 
 
 def order(operation: str, modulus: int) -> Order:

@@ -133,16 +133,22 @@ def dependence_energy(logits_TTV: np.ndarray) -> dict[str, float]:
     of equal sum. It needs no choice of frequencies, unlike restricted loss; it does not say
     whether the function of a + b is the right one. Noise of a table without structure has 1/(n+1) there.
     """
-    energy_TT = spectrum_2d(logits_TTV)
-    n, k = len(energy_TT), np.arange(1, len(energy_TT))
-    shares = {
-        "a": energy_TT[k, 0].sum(),
-        "b": energy_TT[0, k].sum(),
-        "a+b": energy_TT[k, k].sum(),
-        "a-b": energy_TT[k, n - k][2 * k != n].sum(),
+    centred_TTV = double_centred(logits_TTV)
+    n, a = len(centred_TTV), np.arange(len(centred_TTV))
+    sums, differences = np.subtract.outer(a, a) % n, np.add.outer(a, a) % n
+    means = {
+        "a": centred_TTV.mean(1),
+        "b": centred_TTV.mean(0),
+        "a+b": centred_TTV[a, sums].mean(1),  # [a, s - a] averaged over a
+        "a-b": centred_TTV[differences, a].mean(1),  # [d + b, b] averaged over b
     }
-    total = energy_TT.sum()
-    shares = {name: float(energy / total) if total > 0 else np.nan for name, energy in shares.items()}
+    if n % 2 == 0:
+        means["a-b"] -= np.outer((-1.0) ** a, (-1.0) ** a @ means["a-b"] / n)
+    total = np.square(centred_TTV).sum()
+    shares = {
+        name: float(n * np.square(mean_TV).sum() / total) if total > 0 else np.nan
+        for name, mean_TV in means.items()
+    }
     return shares | {"other": 1 - sum(shares.values())}
 
 

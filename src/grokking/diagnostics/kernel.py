@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from grokking.diagnostics.network import ACTIVATIONS, TwoLayerMLP
 
@@ -105,6 +106,31 @@ def class_alignments(kernel: Kernel, answer_B: np.ndarray) -> dict[str, float]:
     }
     parts = zip(kernel, on_target.centred[:, 0], among.part_norms(), strict=True)
     return found | {name: _cosine(product, norm, itself.norm()) for name, product, norm in parts}
+
+
+def feature_alignments(
+    hidden_BN: np.ndarray, scatter_NN: np.ndarray, answer_B: np.ndarray
+) -> dict[str, float]:
+    """`whole` and `uncentred` of `class_alignments` for `feature_kernel`, from `spectrum.scatter`.
+
+    Exact in the activations' own type: what is multiplied was centred before, so no digits are lost.
+    """
+    mean_N, size_C = hidden_BN.mean(0, dtype=np.float64), np.bincount(answer_B)
+    raw_CN = class_sums(hidden_BN, answer_B)
+    centred_CN = raw_CN - np.outer(size_C, mean_N)
+    raw_NN = scatter_NN + len(hidden_BN) * np.outer(mean_N, mean_N)
+    squares, pairs = float(np.square(size_C).sum()), len(answer_B)
+    target_norm = (squares - 2 * float((size_C**3).sum()) / pairs + squares**2 / pairs**2) ** 0.5
+    return {
+        "whole": _cosine(np.square(centred_CN).sum(), float(np.linalg.norm(scatter_NN)), target_norm),
+        "uncentred": _cosine(np.square(raw_CN).sum(), float(np.linalg.norm(raw_NN)), squares**0.5),
+    }
+
+
+def class_sums(rows_BN: np.ndarray, answer_B: np.ndarray) -> np.ndarray:
+    """Sum of the rows of each class, (C, N) in float64."""
+    chosen = csr_array((np.ones(len(answer_B)), (answer_B, np.arange(len(answer_B)))))
+    return chosen @ rows_BN
 
 
 def uncentred_floor(answer_B: np.ndarray) -> float:

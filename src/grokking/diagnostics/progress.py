@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import log_softmax
 
+from grokking.diagnostics import fourier
+
 PARTS = ("train", "validation", "all")
 Losses = dict[str, float]  # by part
 
@@ -29,6 +31,24 @@ def sum_component(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> 
     kept = np.arange(1, len(coefficients)) if frequencies is None else np.asarray(frequencies)
     coefficients[np.setdiff1d(np.arange(len(coefficients)), kept)] = 0
     return np.fft.irfft(coefficients, n, axis=0)[np.add.outer(a, a) % n]
+
+
+def sum_power(logits_TTV: np.ndarray) -> np.ndarray:
+    """Energy of the sum component at the frequencies 1..n/2, (K,); R_sum is their share of all energy."""
+    n, a = len(logits_TTV), np.arange(len(logits_TTV))
+    mean_SV = logits_TTV[a, np.subtract.outer(a, a) % n].mean(1)
+    return n * fourier.power(mean_SV - mean_SV.mean(1, keepdims=True)).sum(1)
+
+
+def key_frequencies(power_K: np.ndarray, share: float) -> np.ndarray:
+    """The fewest frequencies that hold this share of the power, strongest first.
+
+    Nanda et al. let the neurons of the final network vote; its logits' own spectrum needs no neurons, so it
+    serves every family. There may be few or many: an MLP uses nearly all, a slowly trained transformer five.
+    """
+    strongest = fourier.key_frequencies(power_K, len(power_K))
+    held_K = np.cumsum(power_K[strongest - 1]) / power_K.sum()
+    return strongest[: 1 + int(np.searchsorted(held_K, share))]
 
 
 def restricted_logits(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:

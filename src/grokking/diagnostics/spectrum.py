@@ -24,9 +24,18 @@ def participation_ratio(hidden_BN: np.ndarray) -> float:
 
     Cost B N² multiply-adds. Tells one activation function from another more than a solution from noise.
     """
-    centred_BN = hidden_BN - hidden_BN.mean(0)
-    covariance_NN = centred_BN.T @ centred_BN
-    return float(np.trace(covariance_NN) ** 2 / np.square(covariance_NN).sum())
+    return scatter_ratio(scatter(hidden_BN))
+
+
+def scatter_ratio(scatter_NN: np.ndarray) -> float:
+    """The participation ratio from `scatter`."""
+    return float(np.trace(scatter_NN) ** 2 / np.square(scatter_NN).sum())
+
+
+def scatter(hidden_BN: np.ndarray) -> np.ndarray:
+    """Covariance of the activations times B, (N, N) in float64; multiplied in the activations' own type."""
+    centred_BN = hidden_BN - hidden_BN.mean(0, dtype=np.float64).astype(hidden_BN.dtype)
+    return (centred_BN.T @ centred_BN).astype(np.float64)
 
 
 def _exponential_entropy(weights: np.ndarray) -> float:

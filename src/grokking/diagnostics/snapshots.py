@@ -1,0 +1,112 @@
+"""Diagnostics of a trained experiment: its snapshots read, networks rebuilt, the suite run in processes."""
+
+# V classes
+
+import multiprocessing
+import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file
+
+from grokking.data.tasks import Task
+from grokking.diagnostics import fourier, geometry, suite
+from grokking.diagnostics.cyclic import Order
+from grokking.diagnostics.suite import Setting, Subject
+from grokking.diagnostics.view import View, view
+from grokking.training.experiment import Replica
+from grokking.training.labels import answers
+from grokking.training.workers import keep_freed_memory, processes, use_threads
+
+NAME = re.compile(r"replica_(\d+)_step_(\d+)\.safetensors")
+CIRCLES = 4  # strongest frequencies of an embedding that a portrait shows
+
+
+@dataclass(frozen=True)
+class Job:
+    """One replica and its snapshots by step."""
+
+    replica: Replica
+    task: Task
+    order: Order | None
+    files: dict[int, Path]
+
+    def setting(self) -> Setting:
+        mask_P = self.task.train_mask(self.replica.split_seed)
+        return Setting(self.task, mask_P, answers(self.replica, self.task), self.order)
+
+    def view(self, step: int) -> View:
+        return view(self.replica, self.task, load_file(self.files[step]))
+
+    def rows(self) -> list[dict[str, float]]:
+        """A row per snapshot. Key frequencies are the last network's, so they are known in hindsight only."""
+        steps, setting = sorted(self.files), self.setting()
+        keys = suite.key_frequencies(self.view(steps[-1]), setting)
+        return [
+            {"replica": self.replica.index, "step": step, "keys": np.nan if keys is None else len(keys)}
+            | suite.measure(Subject(self.view(step), setting, keys), len(steps) - 1 - number)
+            for number, step in enumerate(steps)
+        ]
+
+
+def jobs(folder: Path, replicas: Sequence[Replica], task: Task, order: Order | None) -> list[Job]:
+    """A job per replica of a trained experiment's folder."""
+    files: dict[int, dict[int, Path]] = {replica.index: {} for replica in replicas}
+    for file in (folder / "snapshots").iterdir():
+        if found := NAME.fullmatch(file.name):
+            files[int(found[1])][int(found[2])] = file
+    return [Job(replica, task, order, files[replica.index]) for replica in replicas]
+
+
+def table(todo: Sequence[Job]) -> pd.DataFrame:
+    """Every diagnostic of every snapshot: replica, step, `suite.NAMES`, norms; NaN: undefined or not due.
+
+    One process per core with one thread each: two threads beside a busy core took ten times as long. What a
+    replica's rows are does not depend on where they are computed.
+    """
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
+    with ProcessPoolExecutor(processes(len(todo)), context, _start_worker) as pool:
+        rows = [row for of_replica in pool.map(Job.rows, todo) for row in of_replica]
+    found = pd.DataFrame(rows)
+    norms = [name for name in found if str(name).startswith("norm/")]
+    return found.reindex(columns=["replica", "step", "keys", *suite.NAMES, *norms])
+
+
+def _start_worker() -> None:
+    use_threads(1)
+    keep_freed_memory()
+
+
+def portrait(job: Job) -> dict[str, np.ndarray]:
+    """One replica's frequencies before and after training, for a picture; empty without a cyclic order.
+
+    `embedding_power` (2, K) and `neuron_power` (2, K, N, for MLPs) of the first and last snapshot,
+    `logit_spectrum` (2, n, n), and the tokens' places in the planes of the last one's strongest `frequencies`
+    (F,), `plane` (2, F, n, 2).
+    """
+    if job.order is None:
+        return {}
+    setting, steps = job.setting(), sorted(job.files)
+    ends = [Subject(job.view(step), setting, None) for step in (steps[0], steps[-1])]
+    powers = [end.embedding_power_KD.sum(1) for end in ends]
+    frequencies = fourier.key_frequencies(powers[1], CIRCLES)
+    tables = [setting.tokens(end.view.embedding_a_TD) for end in ends]
+    plane_2Fn = np.array([[geometry.plane(table_TD, int(k)) for k in frequencies] for table_TD in tables])
+    arrays = {
+        "replica": np.array([job.replica.index]),
+        "steps": np.array([steps[0], steps[-1]]),
+        "embedding_power": np.stack(powers),
+        "logit_spectrum": np.stack([fourier.spectrum_2d(end.logits_nnV) for end in ends]),
+        "frequencies": frequencies,
+        "plane": np.stack([plane_2Fn.real, plane_2Fn.imag], axis=-1),
+    }
+    neurons = [end.view.neurons_TN for end in ends]
+    if neurons[0] is not None:
+        powers = [fourier.power(setting.tokens(of)) for of in neurons if of is not None]
+        arrays["neuron_power"] = np.stack(powers)
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
