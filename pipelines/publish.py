@@ -13,7 +13,7 @@ from grokking import figures
 from grokking.config import read_params
 from grokking.tracking import store, stream
 from grokking.tracking.publish import Trained, publish
-from pipelines.stage import FIGURES, PARAMS, RUNS, SPLITS, TUNED, run
+from pipelines.stage import DIAGNOSTICS, FIGURES, PARAMS, RUNS, SPLITS, TUNED, run
 
 MANIFEST = Path("mlruns/manifest.json")
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
@@ -54,7 +54,9 @@ def _trained(name: str, section: str, folder: Path) -> Trained:
     figure = FIGURES / f"{name}.png" if section == "experiments" else folder / "curves.png"
     if not figure.exists():
         figures.curves(pd.read_parquet(folder / "history.parquet"), replicas, name, figure)
-    return Trained(name, section, folder, store.Split(task, SPLITS / task, split_digest(task)), figure)
+    split = store.Split(task, SPLITS / task, split_digest(task))
+    diagnostics = DIAGNOSTICS / name if section == "experiments" else folder
+    return Trained(name, section, folder, split, figure, diagnostics / "diagnostics.parquet")
 
 
 def split_digest(task: str) -> str:

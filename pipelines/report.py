@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from safetensors.numpy import load_file
 
 from grokking import figures
-from grokking.analysis import pages, results
-from grokking.analysis.published import PUBLISHED
+from grokking.analysis import early_warning, pages, results
+from grokking.analysis.published import PUBLISHED, Published
 from grokking.config import ConfigError, read_params
-from pipelines.stage import FIGURES, PARAMS, REPORTS, RUNS, run
+from pipelines.stage import DIAGNOSTICS, FIGURES, PARAMS, REPORTS, RUNS, run
 
 README = Path("README.md")
 
@@ -27,12 +28,16 @@ def main() -> None:
     machine = json.loads((next(iter(folders.values())) / "run.json").read_text())["machine"]
 
     drawn = draw(tables, histories, params["tasks"])
+    diagnosed = {name: pd.read_parquet(DIAGNOSTICS / name / "diagnostics.parquet") for name in tables}
+    warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
+    learned = draw_diagnostics(tables, diagnosed, warning)
     summary = results.results(tables, machine)
     comparison = results.comparison(summary)
     table = pages.markdown(comparison)
     (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     (REPORTS / "table.md").write_text(table)
-    (REPORTS / "index.html").write_text(pages.html(summary, comparison, drawn))
+    (REPORTS / "index.html").write_text(pages.html(summary, comparison, learned, drawn))
+    (REPORTS / "diagnostics.md").write_text(pages.diagnostics(warning))
     README.write_text(pages.with_table(README.read_text(), table))
 
 
@@ -40,17 +45,42 @@ def draw(tables: Tables, histories: Tables, tasks: dict[str, dict]) -> list[str]
     """Write every figure; returns the names of those that belong on the page, in order."""
     for name, table in tables.items():
         figures.curves(histories[name], table, name, FIGURES / f"{name}.png")
-    by_replicas = sorted(
-        (p for p in PUBLISHED if p.experiment in tables), key=lambda p: len(tables[p.experiment])
-    )
-    shown = {p.system: p for p in by_replicas}  # of each system the experiment with most replicas
-    panels = [(p.title, histories[p.experiment], tables[p.experiment]) for _, p in sorted(shown.items())]
+    panels = [(p.title, histories[p.experiment], tables[p.experiment]) for p in main_experiments(tables)]
     figures.system_panels(panels, FIGURES / "systems.png")
     extra = [
         *_draw_grids(tables),
         *_draw_train_fraction(tables, tasks),
     ]
     return [*extra, *(f"{name}.png" for name in tables)]
+
+
+def main_experiments(tables: Tables) -> list[Published]:
+    """Of each system the published number answered with most replicas."""
+    by_replicas = sorted(
+        (p for p in PUBLISHED if p.experiment in tables), key=lambda p: len(tables[p.experiment])
+    )
+    shown = {p.system: p for p in by_replicas}
+    return [shown[system] for system in sorted(shown)]
+
+
+def draw_diagnostics(tables: Tables, diagnosed: Tables, warning: pd.DataFrame) -> list[str]:
+    """Figures on what each system's main experiment learned, and on what sees it coming; their names."""
+    names = []
+    if warning["auroc"].notna().any():
+        names.append("early_warning.png")
+        groups = {"system 2": early_warning.PUBLISHED_FIVE, "hindsight": early_warning.IN_HINDSIGHT}
+        figures.warnings(warning, groups, FIGURES / names[-1])
+    for name in [p.experiment for p in main_experiments(tables)]:
+        if tables[name]["model.family"].iloc[0] == "transformer":
+            names.append(f"{name}_progress.png")
+            figures.progress(diagnosed[name], tables[name], name, FIGURES / names[-1])
+        names.append(f"{name}_diagnostics.png")
+        figures.diagnostics(diagnosed[name], tables[name], name, FIGURES / names[-1])
+        portrait = load_file(DIAGNOSTICS / name / "portrait.safetensors")
+        if portrait:
+            names.append(f"{name}_portrait.png")
+            figures.portrait(portrait, name, FIGURES / names[-1])
+    return names
 
 
 def _draw_grids(tables: Tables) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from grokking.analysis import pages
@@ -88,19 +89,29 @@ def test_reports_are_written_and_shown_by_dvc(clone):
         assert f"figures/{name}.png" in page
 
 
+def test_every_snapshot_is_diagnosed(clone):
+    for folder in (clone / "artifacts/runs").iterdir():
+        table = pd.read_parquet(clone / "artifacts/diagnostics" / folder.name / "diagnostics.parquet")
+        assert len(table) == len(list((folder / "snapshots").iterdir()))
+        assert table["r_sum"].notna().all()
+    assert "| `r_sum`" in (clone / "reports/diagnostics.md").read_text()
+    for name in ("wide_mlp_diagnostics", "transformer_progress", "transformer_portrait"):
+        assert f"figures/{name}.png" in (clone / "reports/index.html").read_text()
+
+
 def test_an_experiments_key_reruns_its_own_stages_only(clone):
     original = (clone / "params.yaml").read_text()
     before, _, after = original.partition("learning_rate: 0.1")
     try:
         (clone / "params.yaml").write_text(f"{before}learning_rate: 0.2{after}")
-        assert changed(clone) == {"train@numpy_mlp_momentum", "report"}
+        assert changed(clone) == {"train@numpy_mlp_momentum", "diagnose@numpy_mlp_momentum", "report"}
         assert "experiments.numpy_mlp_momentum.optimizer.learning_rate" in run(clone, "dvc", "params", "diff")
     finally:
         (clone / "params.yaml").write_text(original)
 
 
 def test_a_colour_retrains_nothing(clone):
-    figures = clone / "src/grokking/figures.py"
+    figures = clone / "src/grokking/figures/style.py"
     original = figures.read_text()
     try:
         figures.write_text(original.replace("#4c72b0", "#4c72b1"))

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from conftest import make_task
 from examples import experiment
 
 from grokking import figures
+from grokking.diagnostics import cyclic, snapshots
 from grokking.tracking import identity, store, stream
 from grokking.tracking.publish import Trained, publish
 from grokking.training import history
@@ -55,7 +57,11 @@ def trained(replicas, tmp_path_factory) -> Trained:
     table = history.save(folder, replicas, evaluations, task)
     figures.curves(history.history_table(evaluations), table, "small", folder / "curves.png")
     split = store.Split("test", folder, "0" * 32 + ".dir")
-    return Trained("small", "experiments", folder, split, folder / "curves.png")
+    diagnosed = snapshots.jobs(folder, replicas, task, cyclic.find_order("add", 11))
+    snapshots.table(diagnosed).to_parquet(folder / "diagnostics.parquet", index=False)
+    return Trained(
+        "small", "experiments", folder, split, folder / "curves.png", folder / "diagnostics.parquet"
+    )
 
 
 def rows(root: Path) -> dict[str, int]:
@@ -74,7 +80,7 @@ def test_everything_is_there_for_every_run(client, trained):
     runs = {run.info.run_name: run for run in runs_of(client)}
     assert set(runs) == {"small", "small / replica 0 seed 0", "small / replica 1 seed 1"}
     parent = runs.pop("small")
-    table, curves = trained.table("replicas"), trained.table("history")
+    table, curves, diagnosed = (trained.table(name) for name in ("replicas", "history", "diagnostics"))
     for run in [parent, *runs.values()]:
         assert run.info.status == "FINISHED"
         assert run.data.params["optimizer.learning_rate"] == "0.01"
@@ -91,8 +97,12 @@ def test_everything_is_there_for_every_run(client, trained):
             zip(own["step"], own["validation_loss"], strict=True)
         )
         assert child.data.metrics["steps_run"] == table["steps_run"][replica]
+        points = client.get_metric_history(child.info.run_id, "diagnostics/r_sum")
+        own = diagnosed[diagnosed["replica"] == replica]
+        assert [(p.step, p.value) for p in points] == list(zip(own["step"], own["r_sum"], strict=True))
+        assert "diagnostics/ntk/whole" not in child.data.metrics  # it has two hidden layers
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"history.parquet", "replicas.parquet", "run.json"} <= names
+    assert {"history.parquet", "replicas.parquet", "run.json", "diagnostics.parquet"} <= names
 
 
 def test_publishing_twice_adds_nothing(client, trained, tmp_path):
@@ -103,6 +113,19 @@ def test_publishing_twice_adds_nothing(client, trained, tmp_path):
     client.delete_tag(parent.info.run_id, "published")  # as after a crash half-way: everything is sent again
     assert publish(client, trained, figures.curves)
     assert rows(tmp_path) == before
+
+
+def test_diagnostics_that_come_later_are_added_and_need_not_be_there(client, trained, tmp_path):
+    without = replace(trained, diagnostics=tmp_path / "none" / "diagnostics.parquet")
+    assert publish(client, without, figures.curves)
+    before = rows(tmp_path)
+    assert publish(client, trained, figures.curves)
+    after = rows(tmp_path)
+    assert after["metrics"] > before["metrics"]
+    assert {name: count for name, count in after.items() if "metrics" not in name} == {
+        name: count for name, count in before.items() if "metrics" not in name
+    }
+    assert not publish(client, trained, figures.curves)
 
 
 def test_streamed_evaluations_are_part_of_what_is_published(client, trained, replicas, tmp_path, monkeypatch):

@@ -39,6 +39,7 @@ class Trained:
     folder: Path
     split: store.Split
     figure: Path
+    diagnostics: Path  # parquet; long studies have none
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_parquet(self.folder / f"{name}.parquet")
@@ -49,9 +50,21 @@ class Trained:
     def content(self) -> str:
         """Hash of the files, which tells whether just this has been published already."""
         digest = hashlib.sha256()
-        for file in [*(self.folder / name for name in FILES), self.figure]:
+        for file in [*(self.folder / name for name in FILES), self.figure, *self.diagnosed()]:
             digest.update(file.read_bytes())
         return digest.hexdigest()
+
+    def diagnostics_of(self, replica: int) -> pd.DataFrame:
+        """Indexed by step, a column per metric as MLflow shows it; empty where there are none."""
+        for file in self.diagnosed():
+            table = pd.read_parquet(file)
+            own = table[table["replica"] == replica].drop(columns="replica").set_index("step")
+            return own.add_prefix("diagnostics/")
+        return pd.DataFrame()
+
+    def diagnosed(self) -> list[Path]:
+        """The file of diagnostics, where there is one."""
+        return [self.diagnostics] if self.diagnostics.exists() else []
 
 
 def publish(client: "MlflowClient", trained: Trained, draw: Draw) -> bool:
@@ -72,6 +85,7 @@ def publish(client: "MlflowClient", trained: Trained, draw: Draw) -> bool:
         name, child_tags = identity.child_name(trained.name, _row(own)), identity.child_tags(tags, index)
         child = store.ensure_run(client, experiment, name, child_tags, parent)
         _publish_replica(client, child, own, curves, trained.split)
+        store.log_points(client, child, _points(trained.diagnostics_of(index)))
         _log_figure(client, child, draw, curves, own, name)
     _publish_parent(client, parent, trained, replicas)
     client.set_tag(parent, "published", content)
@@ -113,8 +127,8 @@ def _publish_parent(client: "MlflowClient", run_id: str, trained: Trained, repli
     store.log_points(client, run_id, _points(_median_curves(trained.table("history"))))
     store.log_points(client, run_id, [(0, summary(replicas))])
     store.log_split(client, run_id, trained.split)
-    for file in FILES:
-        client.log_artifact(run_id, str(trained.folder / file))
+    for file in [*(trained.folder / name for name in FILES), *trained.diagnosed()]:
+        client.log_artifact(run_id, str(file))
     client.log_artifact(run_id, str(trained.figure), "figures")
     store.finish(client, run_id, float(replicas["seconds"].sum()))
 

@@ -1,0 +1,204 @@
+"""Which diagnostic sees generalisation coming, and how early: AUROC and lead time over snapshots.
+
+A snapshot at step t of a replica that generalises at T is positive if t < T <= 2t, negative if T > 2t or if
+the replica had not generalised by 2t, and left out after T, or if the replica was stopped before 2t.
+"""
+
+# S snapshots, R replicas
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+HORIZON = 2  # "soon" is within this many times the present step
+FALSE_POSITIVES = 0.05
+RESAMPLES = 1000
+COVERAGE = (2.5, 97.5)  # percentiles of the bootstrap
+RANDOM_SEED = 0
+
+# What is judged, and whether it should rise (1) or fall (-1) towards generalisation; decided beforehand
+DIRECTIONS: dict[str, int] = {
+    "step": 1,
+    "loss/train": -1, "loss/validation": -1, "accuracy/validation": 1, "margin/validation": 1,
+    "logit_rms": 1, "norm/total": -1,
+    "r_sum": 1, "sum_loss/validation": -1, "restricted_loss/validation": -1, "excluded_loss/train": 1,
+    "distance_irrelevance": -1, "energy/other": -1,
+    "neuron_ipr": 1, "neuron_gini": 1, "neuron_snr": 1, "embedding_snr": 1,
+    "circularity": 1, "phase_rqi": 1, "hidden_rqi": 1, "class_alignment": 1,
+    "rqi": 1, "effective_rank": -1, "participation_ratio": -1, "uncentred_alignment": 1, "mean_free_ratio": 1,
+}  # fmt: skip
+PUBLISHED_FIVE = (
+    "rqi", "effective_rank", "participation_ratio", "uncentred_alignment", "mean_free_ratio"
+)  # fmt: skip  # of system 2
+IN_HINDSIGHT = (
+    "restricted_loss/validation",
+    "excluded_loss/train",
+)  # they use the last network's frequencies
+
+
+def labelled(diagnostics: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Snapshots of every experiment with what came of them.
+
+    Adds to each row `run` (a number per replica), `group` (the system it belongs to), `soon` (1 positive,
+    0 negative, NaN left out), `memorised` (whether that was behind) and `generalization_step` (NaN: never).
+    """
+    tables, known = [], 0
+    for name, table in diagnostics.items():
+        outcome = replicas[name].set_index("replica").loc[table["replica"]]
+        columns = {
+            "run": known + table["replica"].to_numpy(),
+            "group": outcome["system"].astype(str).to_numpy(),
+            "soon": soon(table["step"], outcome["generalization_step"], outcome["steps_run"]),
+            "memorised": table["step"].to_numpy() >= outcome["memorization_step"].to_numpy(float),
+            "generalization_step": outcome["generalization_step"].to_numpy(float),
+        }
+        tables.append(table.assign(**columns))
+        known += len(replicas[name])
+    return pd.concat(tables, ignore_index=True)
+
+
+def soon(step_S: ArrayLike, generalization_S: ArrayLike, steps_run_S: ArrayLike) -> np.ndarray:
+    """1 where generalisation comes within twice the step, 0 where it does not, NaN where nobody can tell."""
+    step_S, event_S, run_S = (np.asarray(x, dtype=float) for x in (step_S, generalization_S, steps_run_S))
+    label_S = np.where(event_S <= HORIZON * step_S, 1.0, 0.0)
+    left_out_S = (step_S >= event_S) | (np.isnan(event_S) & (run_S < HORIZON * step_S))
+    return np.where(left_out_S, np.nan, label_S)
+
+
+def auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive's score is above a negative's, ties counting half; NaN without either."""
+    return _Wins.of(score, positive, np.zeros(len(score), dtype=int), 1).auroc(np.ones(1))
+
+
+@dataclass(frozen=True)
+class _Wins:
+    """For each pair of replicas, how often a positive of one beats a negative of the other, of how many."""
+
+    won_RR: np.ndarray
+    pairs_RR: np.ndarray
+
+    @classmethod
+    def of(cls, score_S: np.ndarray, positive_S: np.ndarray, run_S: np.ndarray, runs: int) -> "_Wins":
+        positive_S = np.asarray(positive_S, dtype=bool)
+        one, other = score_S[positive_S][:, None], score_S[~positive_S][None]
+        won = (one > other) + 0.5 * (one == other)
+        of_one, of_other = (np.eye(runs)[run_S[mask]] for mask in (positive_S, ~positive_S))
+        return cls(of_one.T @ won @ of_other, np.outer(of_one.sum(0), of_other.sum(0)))
+
+    def between(self, chosen_RR: np.ndarray) -> "_Wins":
+        """Those between some pairs of replicas only."""
+        return _Wins(self.won_RR * chosen_RR, self.pairs_RR * chosen_RR)
+
+    def auroc(self, weight_R: np.ndarray) -> float:
+        """With each replica counted so often."""
+        pairs = weight_R @ self.pairs_RR @ weight_R
+        return float(weight_R @ self.won_RR @ weight_R / pairs) if pairs > 0 else np.nan
+
+
+def threshold(score_S: np.ndarray) -> float:
+    """The least threshold that at most 5 % of these scores, of replicas that never generalised, exceed."""
+    allowed = int(FALSE_POSITIVES * len(score_S))
+    return float(np.sort(score_S)[len(score_S) - allowed - 1])
+
+
+def lead(step_S: np.ndarray, score_S: np.ndarray, above: float, generalization: float) -> float:
+    """How many times the step of the alarm generalisation came at; 1 if there was no alarm.
+
+    The alarm is the first snapshot from which on all before generalisation are above the threshold.
+    """
+    before = step_S < generalization
+    quiet = np.flatnonzero(before & ~(score_S > above))
+    first = int(quiet[-1]) + 1 if len(quiet) else 0
+    return float(generalization / step_S[first]) if first < before.sum() else 1.0
+
+
+def judge(snapshots: pd.DataFrame, name: str) -> dict[str, float]:
+    """One diagnostic: AUROC after memorisation, the same from step 0, and lead at 5 % false positives.
+
+    Compared are snapshots of one group, networks of one kind; `auroc_pooled` compares all with all. Intervals
+    are percentiles over bootstrap samples of replicas.
+    """
+    known = snapshots[np.isfinite(snapshots[name])]
+    known = known.assign(score=DIRECTIONS[name] * known[name])
+    runs = 1 + int(snapshots["run"].max())
+    group_R = snapshots.groupby("run")["group"].first().reindex(range(runs)).to_numpy()
+    same_RR = np.equal.outer(group_R, group_R)
+    weights = np.random.default_rng(RANDOM_SEED).multinomial(runs, np.full(runs, 1 / runs), size=RESAMPLES)
+    everything = np.ones_like(same_RR)
+    at_risk = known.dropna(subset=["soon"])
+    memorised = at_risk[at_risk["memorised"]]
+    kinds = {
+        "auroc": (memorised, same_RR),
+        "auroc_all": (at_risk, same_RR),
+        "auroc_pooled": (memorised, everything),
+    }
+    row: dict[str, float] = {"positives": memorised["soon"].sum(), "snapshots": len(memorised)}
+    for kind, (chosen, pairs_RR) in kinds.items():
+        score_S, soon_S, run_S = (chosen[column].to_numpy() for column in ("score", "soon", "run"))
+        wins = _Wins.of(score_S, soon_S, run_S, runs).between(pairs_RR)
+        row |= _interval(kind, wins.auroc(np.ones(runs)), [wins.auroc(weight) for weight in weights])
+    return row | _lead(known[known["memorised"]], weights)
+
+
+def _lead(known: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
+    """Median lead over the replicas of groups with controls, the share warned, and the interval."""
+    groups = [_Group.of(own) for _, own in known.groupby("group")]
+    groups = [group for group in groups if len(group.never) and len(group.events)]
+
+    def resampled(weight_R: np.ndarray) -> np.ndarray:
+        return np.concatenate([group.leads(weight_R) for group in groups]) if groups else np.empty(0)
+
+    found = resampled(np.ones(weights.shape[1], dtype=int))
+    drawn = [resampled(weight_R) for weight_R in weights]
+    medians = [float(np.median(leads)) for leads in drawn if len(leads)]
+    share = float((found > 1).mean()) if len(found) else np.nan
+    return _interval("lead", float(np.median(found)) if len(found) else np.nan, medians) | {
+        "warned": share, "warnable": len(found)
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Replicas of one kind of network: steps and scores of each, and when it generalised."""
+
+    steps: dict[int, np.ndarray]
+    scores: dict[int, np.ndarray]
+    events: dict[int, float]  # of those that generalised
+    never: tuple[int, ...]  # the others
+
+    @classmethod
+    def of(cls, known: pd.DataFrame) -> "_Group":
+        runs = known["run"].unique().tolist()
+        own = {run: known[known["run"] == run].sort_values("step") for run in runs}
+        events = {run: of_run["generalization_step"].iloc[0] for run, of_run in own.items()}
+        return cls(
+            {run: of_run["step"].to_numpy() for run, of_run in own.items()},
+            {run: of_run["score"].to_numpy() for run, of_run in own.items()},
+            {run: float(event) for run, event in events.items() if event == event},
+            tuple(run for run, event in events.items() if event != event),
+        )
+
+    def leads(self, weight_R: np.ndarray) -> np.ndarray:
+        """Leads with each replica counted so often; none where no control was drawn."""
+        controls = [np.tile(self.scores[run], weight_R[run]) for run in self.never if weight_R[run]]
+        if not controls:
+            return np.empty(0)
+        above = threshold(np.concatenate(controls))
+        drawn = [run for run in self.events if weight_R[run]]
+        found = [lead(self.steps[run], self.scores[run], above, self.events[run]) for run in drawn]
+        return np.repeat(found, weight_R[drawn])
+
+
+def _interval(kind: str, value: float, resampled: list[float]) -> dict[str, float]:
+    finite = [x for x in resampled if np.isfinite(x)]
+    low, high = np.percentile(finite, COVERAGE) if finite else (np.nan, np.nan)
+    return {kind: value, f"{kind}_low": float(low), f"{kind}_high": float(high)}
+
+
+def warning_table(snapshots: pd.DataFrame) -> pd.DataFrame:
+    """A row per diagnostic that is there, best first."""
+    judged = {name: judge(snapshots, name) for name in DIRECTIONS if name in snapshots}
+    return pd.DataFrame(judged).T.sort_values("auroc", ascending=False).rename_axis("diagnostic")

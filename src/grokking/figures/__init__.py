@@ -1,0 +1,18 @@
+"""Every figure of the reports; the only part that imports matplotlib."""
+
+from grokking.figures.comparisons import grid, strips, train_fraction
+from grokking.figures.diagnostics import diagnostics, progress, warnings
+from grokking.figures.portraits import portrait
+from grokking.figures.runs import curves, system_panels
+
+__all__ = [
+    "curves",
+    "diagnostics",
+    "grid",
+    "portrait",
+    "progress",
+    "strips",
+    "system_panels",
+    "train_fraction",
+    "warnings",
+]

@@ -1,0 +1,70 @@
+"""Times to generalisation against each other: over training fractions, methods, grids."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+
+from grokking.figures.style import TRAIN, VALIDATION, save
+
+
+def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) -> None:
+    """Time to generalisation against the training fraction, ours and the published one."""
+    figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
+    axes.plot(
+        published["train_fraction"], published["step"], "s--", color="grey", label="published, 1 seed each"
+    )
+    done = points[points["observed"]]
+    axes.plot(
+        done["train_fraction"], done["step"], "o", color=VALIDATION, alpha=0.7, label="this study, per seed"
+    )
+    censored = points[~points["observed"]]
+    if len(censored):
+        axes.plot(
+            censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget"
+        )
+    axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
+    axes.set_title("System 4: shared embedding MLP, a+b mod 97", fontsize=10)
+    axes.legend()
+    save(figure, file)
+
+
+def strips(points: dict[str, tuple[np.ndarray, np.ndarray]], title: str, file: Path) -> None:
+    """Steps of every replica, a line per name: times, and whether the event was observed."""
+    figure, axes = plt.subplots(figsize=(7, 0.32 * len(points) + 1.2), layout="constrained")
+    for line, (times, observed) in enumerate(points.values()):
+        axes.plot(times[observed], np.full(observed.sum(), line), "o", color=VALIDATION, alpha=0.6, ms=5)
+        axes.plot(times[~observed], np.full((~observed).sum(), line), ">", color=TRAIN, alpha=0.6, ms=6)
+        axes.plot(np.median(times), line, "|", color="black", ms=14)
+    axes.set_yticks(range(len(points)), points)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="steps to 99 % validation accuracy (bar: median; triangle: not by then)")
+    axes.set_title(title, fontsize=10)
+    save(figure, file)
+
+
+def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
+    """Time to generalisation over a grid of two hyperparameters; empty cells did not generalise.
+
+    `table` has one hyperparameter as index, the other as columns, and median steps or NaN as values.
+    """
+    figure, axes = plt.subplots(
+        figsize=(1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6), layout="constrained"
+    )
+    axes.imshow(table.to_numpy(float), cmap="Blues", norm=LogNorm(budget / 10, 10 * budget), aspect="auto")
+    axes.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
+    axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])
+    axes.set(xlabel=str(table.columns.name), ylabel=str(table.index.name))
+    axes.grid(False)
+    for (row, column), value in _cells(table):
+        text = f"{value:,.0f}" if value == value else f"> {budget:,}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8)
+    axes.set_title(f"{title}: median steps to generalise", fontsize=10)
+    save(figure, file)
+
+
+def _cells(table: pd.DataFrame) -> Sequence[tuple[tuple[int, ...], float]]:
+    return [(index, float(value)) for index, value in np.ndenumerate(table.to_numpy(float))]
