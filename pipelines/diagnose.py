@@ -23,11 +23,12 @@ def main() -> None:
     order = cyclic.find_order(operation.name, getattr(operation, "modulus", None))
     jobs = snapshots.jobs(folder, replicas, task, order)
 
+    observed = pd.read_parquet(folder / "replicas.parquet", columns=["observed"])["observed"].astype(bool)
+    table, portrait = snapshots.diagnose(jobs, int(observed.argmax()))  # the first that generalised
     out = DIAGNOSTICS / name
     out.mkdir(parents=True, exist_ok=True)
-    snapshots.table(jobs).to_parquet(out / "diagnostics.parquet", index=False)
-    observed = pd.read_parquet(folder / "replicas.parquet", columns=["observed"])["observed"].astype(bool)
-    save_file(snapshots.portrait(jobs[int(observed.argmax())]), out / "portrait.safetensors")
+    table.to_parquet(out / "diagnostics.parquet", index=False)
+    save_file(portrait, out / "portrait.safetensors")
 
 
 if __name__ == "__main__":

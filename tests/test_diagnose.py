@@ -105,7 +105,7 @@ def test_another_networks_snapshot_is_refused():
 
 def test_table_has_what_direct_computation_gives(folder):
     at, replicas, task = folder
-    table = snapshots.table(snapshots.jobs(at, replicas, task, ORDER))
+    table, _ = snapshots.diagnose(snapshots.jobs(at, replicas, task, ORDER), portrayed=0)
     steps = sorted(table.loc[table["replica"] == 1, "step"])
     last = table[(table["replica"] == 1) & (table["step"] == steps[-1])].iloc[0]
     job = snapshots.jobs(at, replicas, task, ORDER)[1]
@@ -124,7 +124,7 @@ def test_table_has_what_direct_computation_gives(folder):
 
 def test_what_is_dear_is_computed_at_every_fourth_or_eighth_from_the_last(folder):
     at, replicas, task = folder
-    table = snapshots.table(snapshots.jobs(at, replicas, task, ORDER))
+    table, _ = snapshots.diagnose(snapshots.jobs(at, replicas, task, ORDER), portrayed=0)
     own = table[table["replica"] == 0].sort_values("step", ascending=False).reset_index(drop=True)
     assert own.index[own["rqi"].notna()].tolist() == list(range(0, len(own), 4))
     assert own.index[own["ntk/whole"].notna()].tolist() == list(range(0, len(own), 8))
@@ -133,11 +133,14 @@ def test_what_is_dear_is_computed_at_every_fourth_or_eighth_from_the_last(folder
 
 def test_number_of_processes_changes_nothing(folder, monkeypatch):
     at, replicas, task = folder
-    tables = []
+    tables, portraits = [], []
     for count in ("1", "2"):
         monkeypatch.setenv("GROKKING_PROCESSES", count)
-        tables.append(snapshots.table(snapshots.jobs(at, replicas, task, ORDER)))
+        table, portrait = snapshots.diagnose(snapshots.jobs(at, replicas, task, ORDER), portrayed=1)
+        tables.append(table)
+        portraits.append(portrait)
     pd.testing.assert_frame_equal(*tables, check_exact=True)
+    np.testing.assert_equal(*portraits)
 
 
 def test_a_table_without_cyclic_order_has_what_needs_none():

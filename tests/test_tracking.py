@@ -58,7 +58,8 @@ def trained(replicas, tmp_path_factory) -> Trained:
     figures.curves(history.history_table(evaluations), table, "small", folder / "curves.png")
     split = store.Split("test", folder, "0" * 32 + ".dir")
     diagnosed = snapshots.jobs(folder, replicas, task, cyclic.find_order("add", 11))
-    snapshots.table(diagnosed).to_parquet(folder / "diagnostics.parquet", index=False)
+    of_snapshots = snapshots.table([row for job in diagnosed for row in job.rows()])
+    of_snapshots.to_parquet(folder / "diagnostics.parquet", index=False)
     return Trained(
         "small", "experiments", folder, split, folder / "curves.png", folder / "diagnostics.parquet"
     )

@@ -59,16 +59,14 @@ def phase_quality(embedding_TD: np.ndarray, frequencies: Sequence[int], power_K:
 
 
 def _phase_agreement(z_T: np.ndarray) -> float:
-    n = len(z_T)
-    z_T = z_T / np.abs(z_T)
-    agreed, possible = 0, 0
-    for total in range(n):
-        a = np.arange(n)
-        a = a[a <= (total - a) % n]  # each pair once
-        product = z_T[a] * z_T[(total - a) % n]
-        gaps = pdist(np.stack([product.real, product.imag], axis=1))
-        agreed, possible = agreed + int((gaps < PHASE_GAP).sum()), possible + len(gaps)
-    return agreed / possible
+    n, token = len(z_T), np.arange(len(z_T))
+    other_ST = np.subtract.outer(token, token) % n  # of each sum, what each token must be added to
+    angle_T = np.angle(z_T)
+    once_ST = np.where(token <= other_ST, angle_T + angle_T[other_ST], np.nan)  # each pair once
+    once_SA = np.sort(once_ST, axis=1)[:, : n // 2 + 1]  # the rest is empty
+    one, two = np.triu_indices(once_SA.shape[1], 1)
+    cosine_SQ = np.cos(once_SA[:, one] - once_SA[:, two])
+    return float((2 - 2 * cosine_SQ < PHASE_GAP**2).sum() / np.isfinite(cosine_SQ).sum())
 
 
 def hidden_quality(hidden_BN: np.ndarray, answer_B: np.ndarray) -> float:
@@ -81,8 +79,16 @@ def hidden_quality(hidden_BN: np.ndarray, answer_B: np.ndarray) -> float:
     centred_BN = hidden_BN - hidden_BN.mean(0)
     pairs = len(hidden_BN)
     mean_gap = 2 * np.square(centred_BN).sum() / (pairs - 1)
-    gaps = np.concatenate([pdist(centred_BN[answer_B == c], "sqeuclidean") for c in np.unique(answer_B)])
+    gaps = np.concatenate([_squared_gaps(centred_BN[answer_B == c]) for c in np.unique(answer_B)])
     return float((gaps < HIDDEN_GAP * mean_gap).mean())
+
+
+def _squared_gaps(rows_BN: np.ndarray) -> np.ndarray:
+    """Squared distances of every two rows, from their products."""
+    product_BB = rows_BN @ rows_BN.T
+    square_B = product_BB.diagonal()
+    one, two = np.triu_indices(len(rows_BN), 1)
+    return square_B[one] + square_B[two] - 2 * product_BB[one, two]
 
 
 def circularity(embedding_TD: np.ndarray, components: int) -> float:

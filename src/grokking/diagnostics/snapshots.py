@@ -63,15 +63,21 @@ def jobs(folder: Path, replicas: Sequence[Replica], task: Task, order: Order | N
     return [Job(replica, task, order, files[replica.index]) for replica in replicas]
 
 
-def table(todo: Sequence[Job]) -> pd.DataFrame:
-    """Every diagnostic of every snapshot: replica, step, `suite.NAMES`, norms; NaN: undefined or not due.
+def diagnose(todo: Sequence[Job], portrayed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """The table of these jobs and the portrait of one of them.
 
     One process per core with one thread each: two threads beside a busy core took ten times as long. What a
     replica's rows are does not depend on where they are computed.
     """
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
     with ProcessPoolExecutor(processes(len(todo)), context, _start_worker) as pool:
+        portrait_of_one = pool.submit(portrait, todo[portrayed])
         rows = [row for of_replica in pool.map(Job.rows, todo) for row in of_replica]
+        return table(rows), portrait_of_one.result()
+
+
+def table(rows: Sequence[dict[str, float]]) -> pd.DataFrame:
+    """Every diagnostic of every snapshot: replica, step, `suite.NAMES`, norms; NaN: undefined or not due."""
     found = pd.DataFrame(rows)
     norms = [name for name in found if str(name).startswith("norm/")]
     return found.reindex(columns=["replica", "step", "keys", *suite.NAMES, *norms])
