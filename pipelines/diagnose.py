@@ -7,7 +7,8 @@ from grokking.config import ConfigError, entry, load, read_params
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic, snapshots
 from grokking.training.experiment import expand
-from pipelines.stage import DIAGNOSTICS, PARAMS, RUNS, named, run
+from pipelines.diagnosed import DIAGNOSTICS, PORTRAIT, TABLE
+from pipelines.stage import PARAMS, RUNS, named, run
 from pipelines.training import read_task
 
 
@@ -27,8 +28,8 @@ def main() -> None:
     table, portrait = snapshots.diagnose(jobs, int(observed.argmax()))  # the first that generalised
     out = DIAGNOSTICS / name
     out.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(out / "diagnostics.parquet", index=False)
-    save_file(portrait, out / "portrait.safetensors")
+    table.to_parquet(out / TABLE, index=False)
+    save_file(portrait, out / PORTRAIT)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from grokking import figures
 from grokking.config import read_params
 from grokking.tracking import store, stream
 from grokking.tracking.publish import Trained, publish
-from pipelines.stage import DIAGNOSTICS, FIGURES, PARAMS, RUNS, SPLITS, TUNED, run
+from pipelines.diagnosed import DIAGNOSTICS, TABLE
+from pipelines.stage import FIGURES, PARAMS, RUNS, SPLITS, TUNED, run
 
 MANIFEST = Path("mlruns/manifest.json")
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
@@ -56,7 +57,7 @@ def _trained(name: str, section: str, folder: Path) -> Trained:
         figures.curves(pd.read_parquet(folder / "history.parquet"), replicas, name, figure)
     split = store.Split(task, SPLITS / task, split_digest(task))
     diagnostics = DIAGNOSTICS / name if section == "experiments" else folder
-    return Trained(name, section, folder, split, figure, diagnostics / "diagnostics.parquet")
+    return Trained(name, section, folder, split, figure, diagnostics / TABLE)
 
 
 def split_digest(task: str) -> str:

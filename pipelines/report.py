@@ -10,7 +10,8 @@ from grokking import figures
 from grokking.analysis import early_warning, pages, results
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.config import ConfigError, read_params
-from pipelines.stage import DIAGNOSTICS, FIGURES, PARAMS, REPORTS, RUNS, run
+from pipelines.diagnosed import DIAGNOSTICS, PORTRAIT, TABLE
+from pipelines.stage import FIGURES, PARAMS, REPORTS, RUNS, run
 
 README = Path("README.md")
 
@@ -28,7 +29,7 @@ def main() -> None:
     machine = json.loads((next(iter(folders.values())) / "run.json").read_text())["machine"]
 
     drawn = draw(tables, histories, params["tasks"])
-    diagnosed = {name: pd.read_parquet(DIAGNOSTICS / name / "diagnostics.parquet") for name in tables}
+    diagnosed = {name: pd.read_parquet(DIAGNOSTICS / name / TABLE) for name in tables}
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     learned = draw_diagnostics(tables, diagnosed, warning)
     summary = results.results(tables, machine)
@@ -76,7 +77,7 @@ def draw_diagnostics(tables: Tables, diagnosed: Tables, warning: pd.DataFrame) -
             figures.progress(diagnosed[name], tables[name], name, FIGURES / names[-1])
         names.append(f"{name}_diagnostics.png")
         figures.diagnostics(diagnosed[name], tables[name], name, FIGURES / names[-1])
-        portrait = load_file(DIAGNOSTICS / name / "portrait.safetensors")
+        portrait = load_file(DIAGNOSTICS / name / PORTRAIT)
         if portrait:
             names.append(f"{name}_portrait.png")
             figures.portrait(portrait, name, FIGURES / names[-1])
