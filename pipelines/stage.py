@@ -20,6 +20,7 @@ RUNS = {
 TUNED = Path("artifacts/optimizers")  # of each entry of `optimizers`, in the folders tuning and confirmed
 CHECKPOINTS = Path(".checkpoints")  # of runs under way; not an output, which DVC would delete at each start
 REPORTS = Path("reports")
+README = Path("README.md")
 FIGURES = REPORTS / "figures"
 
 
