@@ -1,19 +1,21 @@
 """Stage `report_extended`: tables and figures of the long studies, as far as they were run."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from grokking import figures
+from grokking.analysis import pages
 from grokking.analysis.controls import control_table
 from grokking.analysis.operations import operation_table
 from grokking.analysis.optimizers import Method, by_speed, optimizer_table
-from grokking.analysis.pages import study
 from grokking.analysis.records import record_table
+from grokking.analysis.results import summary
 from grokking.config import read_params
 from grokking.data import tasks
-from pipelines.stage import PARAMS, REPORTS, RUNS, SPLITS, TUNED, run
+from pipelines.stage import PARAMS, README, REPORTS, RUNS, SPLITS, TUNED, run
 
 FOLDER = REPORTS / "extended"
 Params = dict[str, dict[str, Any]]
@@ -22,15 +24,19 @@ Params = dict[str, dict[str, Any]]
 def main() -> None:
     params = read_params(PARAMS)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write("records", params, record_table(trained(params, "records")))
-    write("controls", params, control_table(trained(params, "controls")))
-    operations = trained(params, "operations")
+    records, controls, operations = (trained(params, s) for s in ("records", "controls", "operations"))
     formulas = {task: tasks.read_meta(SPLITS / task)["formula"] for task in map(task_of, operations.values())}
-    write("operations", params, operation_table(operations, formulas))
     methods = list(tuned(params))
+    table = record_table(records)
+    README.write_text(pages.with_table(README.read_text(), pages.plain(table), pages.RECORDS))
+    write("records", params, table)
+    write("controls", params, control_table(controls))
+    write("operations", params, operation_table(operations, formulas))
+    write("optimizers", params, optimizer_table(methods), "optimizers.png")
     points = {method.name: (method.times, method.observed) for method in by_speed(methods)}
     figures.strips(points, "Steps to generalise, tuned methods on fresh seeds", FOLDER / "optimizers.png")
-    write("optimizers", params, optimizer_table(methods), "optimizers.png")
+    confirmed = {method.name: method.confirmed for method in methods}
+    write_results(records=records, controls=controls, operations=operations, optimizers=confirmed)
 
 
 def task_of(replicas: pd.DataFrame) -> str:
@@ -53,7 +59,13 @@ def tuned(params: Params) -> Iterable[Method]:
 
 def write(section: str, params: Params, table: pd.DataFrame, figure: str = "") -> None:
     """One page of a section, with its parameters."""
-    (FOLDER / f"{section}.md").write_text(study(section, table, params[section], figure))
+    (FOLDER / f"{section}.md").write_text(pages.study(section, table, params[section], figure))
+
+
+def write_results(**sections: dict[str, pd.DataFrame]) -> None:
+    """The summaries of all replicas as one file of numbers."""
+    found = {section: {n: summary(t) for n, t in tables.items()} for section, tables in sections.items()}
+    (FOLDER / "results.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def test_comparison_of_a_system_that_did_not_generalise():
 
 
 def test_table_between_markers_is_replaced_and_read_back():
-    page = f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n"
+    page = f"before\n{pages.RESULTS[0]}\nold\n{pages.RESULTS[1]}\nafter\n"
     once = pages.with_table(page, "| a |\n")
     assert pages.between_markers(once) == "| a |\n"
     assert pages.with_table(once, "| a |\n") == once

@@ -45,7 +45,7 @@ def clone(tmp_path_factory) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "tests" / "tiny.yaml", folder / "params.yaml")
-    (folder / "README.md").write_text(f"# Tiny\n{pages.BEGIN}\n{pages.END}\n")
+    (folder / "README.md").write_text(f"# Tiny\n{pages.RESULTS[0]}\n{pages.RESULTS[1]}\n")
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "--all")

@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from grokking.analysis import pages, results
+from grokking.config import read_params
 
 ROOT = Path(__file__).parents[1]
 REPORTED = json.loads((ROOT / "reports" / "results.json").read_text())
@@ -20,6 +22,16 @@ TARGETS = {
     "transformer": 1_500,
     "shared_mlp_f30": 3_000,
 }
+
+
+EXTENDED = json.loads((ROOT / "reports" / "extended" / "results.json").read_text())
+# experiment, replicas at least, steps at most on each
+RECORD_TARGETS = [
+    ("quadratic_mlp", 5, 60),
+    ("orthogonal_mlp", 3, 300),
+    ("muon_transformer", 3, 150),
+    ("adamw_transformer", 3, 800),
+]
 
 
 def test_readme_shows_the_reported_table():
@@ -68,3 +80,40 @@ def test_every_figure_of_the_page_is_committed():
     for experiment in EXPERIMENTS:
         assert (ROOT / "reports" / "figures" / f"{experiment}.png").exists()
         assert f"figures/{experiment}.png" in page
+
+
+def test_long_studies_were_made_with_the_committed_params():
+    """They take an hour, so an edit of the code leaves them as they are; one of their parameters does not."""
+    params = read_params(ROOT / "params.yaml")
+    locked = YAML(typ="safe").load((ROOT / "extended" / "dvc.lock").read_text())["stages"]
+    for section in ("records", "controls", "operations", "optimizers"):
+        for name, mapping in params[section].items():
+            (used,) = locked[f"{section}@{name}"]["params"].values()
+            assert used[f"{section}.{name}"] == mapping, f"run `dvc repro extended/dvc.yaml:{section}@{name}`"
+
+
+def test_readme_shows_the_records():
+    shown = pages.between_markers((ROOT / "README.md").read_text(), pages.RECORDS)
+    assert shown.startswith("| recipe")
+    assert shown in (ROOT / "reports" / "extended" / "records.md").read_text()
+
+
+@pytest.mark.parametrize(("record", "n", "steps"), RECORD_TARGETS)
+def test_records_are_repeated(record, n, steps):
+    ours = EXTENDED["records"][record]
+    assert ours["n"] >= n
+    assert ours["generalized"] == ours["n"]
+    assert ours["last_step"] <= steps
+
+
+def test_every_operation_is_answered_with_both_optimizers():
+    """Steps where it generalised, else censored at the budget; addition is learned by both."""
+    operations = EXTENDED["operations"]
+    assert len(operations) == 24
+    for optimizer in ("adamw", "muon"):
+        assert operations[f"addition_{optimizer}"]["generalized"] == operations[f"addition_{optimizer}"]["n"]
+
+
+def test_optimizers_are_compared_on_at_least_five_fresh_seeds():
+    assert all(method["n"] >= 5 for method in EXTENDED["optimizers"].values())
+    assert EXTENDED["optimizers"]["adamw"]["median_step"] < EXTENDED["optimizers"]["adamw_untuned"]["budget"]
