@@ -108,3 +108,20 @@ def test_a_memory_alone_loses_little_when_excluded_and_knows_nothing_when_restri
     assert progress.excluded_loss(logits, random_labels, train, None)["train"] < full + 0.2
     restricted = progress.restricted_loss(logits, answer, train, None)
     assert restricted["validation"] == pytest.approx(np.log(31), rel=0.05)
+
+
+@pytest.mark.parametrize("n", [11, 12])
+def test_power_of_the_sum_component_is_its_energy_frequency_by_frequency(n):
+    logits = normal(n, n, n)
+    found = progress.sum_power(logits)
+    for k in range(1, n // 2 + 1):
+        part = progress.sum_component(logits, [k])
+        part = part - part.mean(-1, keepdims=True)
+        assert found[k - 1] == pytest.approx(np.square(part).sum())
+
+
+def test_key_frequencies_are_the_fewest_that_hold_the_share():
+    power = np.array([1.0, 6.0, 0.5, 2.5])
+    assert progress.key_frequencies(power, 0.5).tolist() == [2]
+    assert progress.key_frequencies(power, 0.61).tolist() == [2, 4]
+    assert progress.key_frequencies(power, 0.99).tolist() == [2, 4, 1, 3]

@@ -136,7 +136,7 @@ def test_long_studies_run_by_name_and_are_published(clone):
     pages_of = {name: (clone / f"reports/extended/{name}.md").read_text() for name in STUDIES}
     assert "`quadratic_mlp`" in pages_of["records"]
     assert "0." in pages_of["controls"].partition("`corrupted_labels`")[2].partition("\n")[0]
-    assert "xy" in pages_of["operations"]
+    assert "a b in S_3" in pages_of["operations"]
     assert "2 × 1" in pages_of["optimizers"]
     assert (clone / "reports/extended/optimizers.png").stat().st_size > 5000
     printed = run(clone, "python", "-m", "pipelines.publish")
