@@ -34,6 +34,12 @@ def test_best_point_counts_who_generalised_then_how_soon(steps_of, best):
     assert best_point(grid_rows(steps_of), [RATE]) == {RATE: best}
 
 
+def test_best_point_of_a_grid_without_success_came_nearest():
+    table = grid_rows({0.1: [None, None], 0.2: [None, None], 0.4: [None, None]})
+    table["final_validation_accuracy"] = [0.1, 0.2, 0.1, 0.9, 0.3, 0.4]
+    assert best_point(table, [RATE]) == {RATE: 0.2}
+
+
 def test_best_point_names_every_axis_and_edges_are_told():
     table = grid_rows({0.1: [400, 500], 0.2: [300, 310]}).assign(**{"optimizer.weight_decay": 1.0})
     point = best_point(table, [RATE, "optimizer.weight_decay"])
