@@ -76,9 +76,6 @@ def study(
     flat = pd.DataFrame({name: _flat(mapping) for name, mapping in entries.items()}).T
     same = [key for key in flat if flat[key].map(str).nunique() == 1 and flat[key].notna().all()]
     own = flat.drop(columns=same).map(lambda value: "" if value is None or value != value else value)
-    budgets = ", ".join(
-        f"{budget:,}" for budget in sorted({mapping["budget"] for mapping in entries.values()})
-    )
     return (
         _templates()
         .get_template("study.md.jinja")
@@ -87,7 +84,6 @@ def study(
             text=text,
             table=plain(table),
             section=section,
-            budget=budgets,
             figure=figure,
             shared={key: flat[key].iloc[0] for key in same},
             own_keys=list(own),
