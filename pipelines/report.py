@@ -1,7 +1,6 @@
 """Stage `report`: results.json, figures, the HTML page and the README's table, from trained experiments."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 from safetensors.numpy import load_file
@@ -11,9 +10,7 @@ from grokking.analysis import early_warning, pages, results
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.config import ConfigError, read_params
 from pipelines.diagnosed import DIAGNOSTICS, PORTRAIT, TABLE
-from pipelines.stage import FIGURES, PARAMS, REPORTS, RUNS, run
-
-README = Path("README.md")
+from pipelines.stage import FIGURES, PARAMS, README, REPORTS, RUNS, run
 
 Tables = dict[str, pd.DataFrame]
 

@@ -285,11 +285,6 @@ def test_every_entry_of_params_yaml_loads():
             "`tasks.gone` is not in params.yaml; known: t",
         ),
         ("train", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro split@t` first"),
-        (
-            "split",
-            {"studies": {"fast": {}}},
-            "no stage reads `studies` yet, but params.yaml names fast; empty it",
-        ),
         ("split", {"tasks": [1]}, "`tasks` in params.yaml must be a mapping of names, but got [1]"),
         ("report", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro train@t` first"),
         (

@@ -12,12 +12,13 @@ from examples import experiment
 from torch.testing import assert_close
 
 from grokking.config import ConfigError
+from grokking.data.monitor import monitored
 from grokking.training import events, history, workers
 from grokking.training.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
 from grokking.training.events import Watch, evaluation_steps, first_crossing, sustained_crossing
 from grokking.training.experiment import expand
 from grokking.training.fingerprint import fingerprint
-from grokking.training.loop import train
+from grokking.training.loop import Reading, train
 from grokking.training.losses import stablemax_cross_entropy
 from grokking.training.optimizers import OPTIMIZERS, orthogonalised
 from grokking.training.schedules import ScheduleConfig, factor
@@ -272,3 +273,28 @@ def test_fingerprint_tells_configurations_and_data_apart(tiny_task):
     assert own == fingerprint(expand(experiment(), "e"), make_task())
     assert own != fingerprint(others, tiny_task)
     assert own != fingerprint(replicas, make_task("subtract"))
+
+
+def test_judge_stops_a_replica_and_its_place_is_taken(tiny_task, device):
+    replicas = expand(experiment(seeds=(0, 1, 2)), "test")
+
+    def second_stops(reading: Reading) -> bool:
+        assert set(reading.parameters()) >= {"first.weight"}
+        return reading.replica.index == 1 and reading.step >= 4
+
+    evaluations = list(train(replicas, tiny_task, device, slots=2, judge=second_stops))
+    last = {e.replica: e.step for e in evaluations if e.finished}
+    assert last == {0: 30, 1: 4, 2: 30}
+
+
+def test_monitor_is_a_tenth_of_the_equations_that_no_replica_trains_on(tiny_task):
+    task = monitored(tiny_task)
+    for seed in (0, 1, 2):
+        mask = task.validation_mask(seed)
+        assert mask.sum() == round(0.1 * len(task.equations))
+        assert not (mask & task.train_mask(seed)).any()
+        np.testing.assert_array_equal(mask, monitored(tiny_task).validation_mask(seed))
+    assert (task.validation_mask(0) != task.validation_mask(1)).any()
+    replica = expand(experiment(budget=1), "test")[0]
+    *_, last = train([replica], task, "cpu")
+    assert last.metrics["validation_equations"] == round(0.1 * len(task.equations))

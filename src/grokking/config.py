@@ -13,7 +13,7 @@ from ruamel.yaml import YAML, YAMLError
 
 SECTIONS = (
     "tasks", "experiments", "extended_tasks", "published", "records", "controls", "operations",
-    "optimizers", "studies",
+    "optimizers", "studies", "extended_studies",
 )  # fmt: skip
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -39,10 +39,6 @@ def read_params(path: Path) -> dict[str, dict[str, Any]]:
     for section, entries in params.items():
         if not isinstance(entries or {}, dict):
             raise ConfigError(f"`{section}` in {path} must be a mapping of names, but got {entries!r}")
-    if params["studies"]:
-        raise ConfigError(
-            f"no stage reads `studies` yet, but {path} names {', '.join(params['studies'])}; empty it"
-        )
     return {section: entries or {} for section, entries in params.items()}
 
 

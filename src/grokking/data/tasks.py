@@ -61,8 +61,12 @@ class Task:
     def train_mask(self, split_seed: int) -> np.ndarray:
         return self.splits[str(split_seed)].to_numpy()
 
+    def validation_mask(self, split_seed: int) -> np.ndarray:
+        """The equations that generalisation is judged by: all that are not trained on."""
+        return ~self.train_mask(split_seed)
+
     def mirrored_mask(self, split_seed: int) -> np.ndarray:
-        """Validation equations (a, b) whose mirror (b, a) is trained on."""
+        """Equations (a, b) not trained on whose mirror (b, a) is."""
         return mirrored(self.equations, self.train_mask(split_seed))
 
 

@@ -64,7 +64,8 @@ class Looker:
 
     def __init__(self, replica: Replica, task: Task) -> None:
         mask = task.train_mask(replica.split_seed)
-        self.whole = {"train": np.flatnonzero(mask), "validation": np.flatnonzero(~mask)}
+        judged = task.validation_mask(replica.split_seed)
+        self.whole = {"train": np.flatnonzero(mask), "validation": np.flatnonzero(judged)}
         half_a_batch = batch_size(replica.config.batch, len(self.whole["train"])) // 2
         size = min(max(SMALLEST_LOOK, half_a_batch), LARGEST_LOOK)
         random = np.random.default_rng(stream(replica.split_seed, LOOKS))

@@ -46,7 +46,7 @@ BY_HAND = {
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
     system: Literal[0, 1, 2, 3, 4, "none"]  # the published system it belongs to
-    role: Literal["reproduction", "variant", "control"]  # a control must not generalise
+    role: Literal["reproduction", "variant", "control"]  # control: shows what generalisation depends on
     task: str
     model: ModelConfig
     loss: Annotated[str, one_of(LOSSES)]

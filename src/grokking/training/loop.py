@@ -3,12 +3,14 @@
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from grokking.data.tasks import Task
@@ -40,10 +42,29 @@ class Evaluation:
 
     replica: int
     step: int
-    seconds: float  # of training so far
+    seconds: float  # of updates so far, those of all replicas of the stack; evaluations do not count
     metrics: dict[str, float]
     parameters: dict[str, np.ndarray] | None
     finished: bool  # the replica's last evaluation
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a judge is told of a replica at an evaluation."""
+
+    replica: Replica
+    step: int
+    seconds: float
+    metrics: dict[str, float]
+    parameters: Callable[[], dict[str, np.ndarray]]  # copies them, so only where they are needed
+
+
+Judge = Callable[[Reading], bool]  # whether the replica should stop here
+
+
+def never(reading: Reading) -> bool:
+    """Let every replica train to the end."""
+    return False
 
 
 def learner(replicas: list[Replica], task: Task, device: str) -> Learner:
@@ -58,15 +79,16 @@ def train(
     device: str,
     slots: int | None = None,
     checkpoint: Checkpoint | None = None,
+    judge: Judge = never,
 ) -> Iterator[Evaluation]:
     """Train replicas that fit one stack; yields every evaluation as it is made, or was made before.
 
-    A replica leaves when its generalisation is sustained, when it diverged, and at the end of its budget.
-    At most `slots` train at once; the next of `replicas` takes a free place, so they may be chosen while
-    others are on their way. With a checkpoint, training goes on where it was interrupted.
+    A replica leaves when its generalisation is sustained, when it diverged, when the judge says so, and at
+    the end of its budget. At most `slots` train at once; the next of `replicas` takes a free place, so they
+    may be chosen while others are on their way. With a checkpoint, training goes on where it was interrupted.
     """
     past = checkpoint.load() if checkpoint else None
-    session = Session(replicas, task, device, slots, past)
+    session = Session(replicas, task, device, slots, past, judge)
     yield from session.evaluations
     while session.runs:
         yield from session.advance()
@@ -86,11 +108,11 @@ class Run:
         grid = evaluation_steps(replica.config.budget)
         self.to_evaluate = grid[bisect_right(grid, step) :]
 
-    def evaluation(self, step: int, seconds: float, metrics: dict[str, float]) -> Evaluation:
+    def evaluation(self, step: int, seconds: float, metrics: dict[str, float], stop: bool) -> Evaluation:
         """Take the evaluation that was due; parameters are added by who has them."""
         self.to_evaluate = self.to_evaluate[1:]
         settled = self.looker.watches["validation"].settled
-        finished = settled or not self.to_evaluate or not math.isfinite(metrics["train_loss"])
+        finished = stop or settled or not self.to_evaluate or not math.isfinite(metrics["train_loss"])
         return Evaluation(self.replica.index, step, seconds, metrics, None, finished)
 
 
@@ -104,13 +126,14 @@ class Session:
         device: str,
         slots: int | None,
         past: State | None,
+        judge: Judge = never,
     ) -> None:
-        self.task, self.device = task, device
+        self.task, self.device, self.judge = task, device, judge
         self.waiting = iter(replicas)
         self.evaluations: list[Evaluation] = []
         self.runs: list[Run] = []
         self.finished: list[int] = []  # places whose replica made its last evaluation
-        self.earlier_seconds, self.started = 0.0, time.perf_counter()
+        self.seconds = 0.0
         if past is None:
             self._begin([Run(replica, task) for replica in islice(self.waiting, slots)])
         else:
@@ -127,7 +150,7 @@ class Session:
         """Train to the next evaluation that is due, and make it."""
         runs, stack = self.runs, self.stack
         to_go = [run.to_evaluate[0] - step for run, step in zip(runs, stack.steps, strict=True)]
-        stack.update(min(to_go))
+        self.seconds += _timed(stack, min(to_go), self.device)
         due = [position for position, updates in enumerate(to_go) if updates == min(to_go)]
         made = self._evaluate(due)
         self.evaluations += made
@@ -138,10 +161,11 @@ class Session:
         runs, steps = [self.runs[position] for position in due], [self.stack.steps[p] for p in due]
         budget = runs[0].replica.config.budget
         metrics = evaluate(self.stack, due, [run.looker for run in runs], steps, budget)
-        seconds = self.earlier_seconds + time.perf_counter() - self.started
         made = []
         for position, run, step, found in zip(due, runs, steps, metrics, strict=True):
-            new = run.evaluation(step, seconds, found)
+            parameters = partial(self.stack.snapshot, position)
+            stop = self.judge(Reading(run.replica, step, self.seconds, found, parameters))
+            new = run.evaluation(step, self.seconds, found, stop)
             kept = new.finished or step in run.snapshots
             made.append(replace(new, parameters=self.stack.snapshot(position) if kept else None))
         return made
@@ -195,7 +219,16 @@ class Session:
             self.stack.steps = [saved["step"] for saved in past.rest["runs"]]
             for name, tensor in self.stack.tensors().items():
                 tensor.copy_(past.tensors[name])
-        self.earlier_seconds = self.evaluations[-1].seconds if self.evaluations else 0.0
+        self.seconds = self.evaluations[-1].seconds if self.evaluations else 0.0
+
+
+def _timed(stack: Learner, updates: int, device: str) -> float:
+    """Make so many updates; their seconds, on a GPU until it has made them."""
+    started = time.perf_counter()
+    stack.update(updates)
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
 
 
 def _require_same_stack(newcomer: Replica, other: Replica, task: Task) -> None:
