@@ -17,6 +17,10 @@ RUNS = {
     "controls": Path("artifacts/controls"),
     "operations": Path("artifacts/operations"),
 }
+STUDY_SECTIONS = ("studies", "extended_studies")
+STUDIES = Path("studies")  # Optuna's own storage of each study; not an output, so that a search can go on
+SEARCHES = Path("artifacts/search")
+CONFIRMED = Path("artifacts/confirm")  # of each study, a folder per arm
 TUNED = Path("artifacts/optimizers")  # of each entry of `optimizers`, in the folders tuning and confirmed
 CHECKPOINTS = Path(".checkpoints")  # of runs under way; not an output, which DVC would delete at each start
 REPORTS = Path("reports")

@@ -125,6 +125,9 @@ def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[str], Any]:
             kind = next(member for member in typing.get_args(kind) if key in _tags(member))
             continue
         path.append(str(key))
+        if typing.get_origin(kind) is dict:
+            kind = typing.get_args(kind)[1]
+            continue
         members = typing.get_args(kind) if isinstance(key, int) else ()
         kind = members[0] if members else _hints(kind).get(str(key))
     return path, kind

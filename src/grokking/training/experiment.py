@@ -152,25 +152,26 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     shared = {key: value for key, value in mapping.items() if key != "replicas"}
     plan = load(Plan, mapping.get("replicas"), f"{where}.replicas")
     points = itertools.product(*plan.grid.values())
-    configs = [load(ExperimentConfig, _with(shared, plan.grid, point), where) for point in points]
+    values = [dict(zip(plan.grid, point, strict=True)) for point in points]
+    configs = [load(ExperimentConfig, with_values(shared, at, "grid"), where) for at in values]
     drawn = list(itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True)))
     return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
 
 
-def _with(shared: dict[str, Any], keys: Mapping[str, Any], point: tuple[Any, ...]) -> dict[str, Any]:
-    """The experiment with the grid's keys set to one point's values."""
-    mapping = copy.deepcopy(shared)
-    for dotted, value in zip(keys, point, strict=True):
+def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:
+    """A copy of the experiment with these dotted keys set; `named_by` is where a mistake would be."""
+    changed = copy.deepcopy(dict(mapping))
+    for dotted, value in values.items():
         *path, last = dotted.split(".")
-        section = mapping
+        section = changed
         for key in path:
             section = section.setdefault(key, {})
             if not isinstance(section, dict):
                 raise ConfigError(
-                    f"`grid` names `{dotted}`, but `{key}` holds the value {section!r}, not keys"
+                    f"`{named_by}` names `{dotted}`, but `{key}` holds the value {section!r}, not keys"
                 )
-        section[last] = value
-    return mapping
+        section[last] = copy.deepcopy(value)
+    return changed
 
 
 def _cell(value: Any) -> Any:

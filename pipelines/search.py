@@ -1,0 +1,100 @@
+"""Stage `search`: an Optuna study of one entry of `studies`; killed and started again, it goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from grokking.config import ConfigError, entry, load, read_params
+from grokking.data.monitor import monitored
+from grokking.data.tasks import Task, TaskConfig
+from grokking.diagnostics import cyclic
+from grokking.diagnostics.cyclic import Order
+from grokking.search import study, table
+from grokking.search.config import StudyPlan, random_arm, read_study
+from grokking.search.driver import Search
+from grokking.search.lanes import lanes
+from grokking.search.progress import Display
+from grokking.search.study import Enough, Trials
+from grokking.training.experiment import Replica
+from grokking.training.fingerprint import fingerprint
+from pipelines.stage import PARAMS, SEARCHES, STUDIES, STUDY_SECTIONS, TASK_SECTIONS, named, run
+from pipelines.training import read_task
+
+Params = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    parser = named(__doc__)
+    parser.add_argument("--section", choices=STUDY_SECTIONS, default="studies", help="section of params.yaml")
+    parser.add_argument("--storage", help="any Optuna storage URL; without it a file under studies/")
+    arguments = parser.parse_args()
+    name, section = arguments.name, arguments.section
+
+    params = read_params(PARAMS)
+    plan = read_study(entry(params, section, name), name, f"{section}.{name}")
+    replicas = plan.replicas({}, plan.config.search)
+    task = monitored(read_task(params, replicas, plan.where))
+    order = order_of(params, replicas[0])
+
+    arms = {"search": searched(plan, task, order, arguments.storage, study.so_many(plan.config.trials))}
+    if plan.config.random_baseline:
+        compute = study.so_much(float(table.trial_table(arms["search"], plan)["flops"].sum()))
+        arms["random"] = searched(random_arm(plan), task, order, arguments.storage, compute)
+    write(arms, plan, SEARCHES / name)
+
+
+def order_of(params: Params, replica: Replica) -> Order | None:
+    """The cyclic order of the replica's task, where its operation has one."""
+    name = replica.config.task
+    section = next(section for section in TASK_SECTIONS if name in params[section])
+    operation = load(TaskConfig, params[section][name], f"{section}.{name}").operation
+    return cyclic.find_order(operation.name, getattr(operation, "modulus", None))
+
+
+def searched(plan: StudyPlan, task: Task, order: Order | None, storage: str | None, enough: Enough) -> Trials:
+    """The study with all its trials ended, by this process or by others."""
+    core = fingerprint(plan.replicas({}, plan.config.search), task)
+    trials = study.opened(plan, study.study_key(plan, core), storage, STUDIES, enough)
+    with lanes(task, order) as lanes_here, Display(plan) as display:
+        while True:
+            Search(plan, trials, lanes_here, display.show).run()
+            if not trials.running():
+                return trials
+            display.wait_for_others(trials)
+
+
+def write(arms: dict[str, Trials], plan: StudyPlan, folder: Path) -> None:
+    """trials.parquet, replicas.parquet and curves.parquet of all arms, and best.yaml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {arm: table.trial_table(trials, plan) for arm, trials in arms.items()}
+    tables = {
+        "trials": found,
+        "replicas": {arm: table.replica_table(trials) for arm, trials in arms.items()},
+        "curves": {arm: table.curve_table(trials) for arm, trials in arms.items()},
+    }
+    for name, by_arm in tables.items():
+        joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
+        joined.to_parquet(folder / f"{name}.parquet", index=False)
+    best = chosen(found, plan)
+    with (folder / "best.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump({arm: table.chosen(arms[of], number, plan) for arm, (of, number) in best.items()}, file)
+
+
+def chosen(found: dict[str, pd.DataFrame], plan: StudyPlan) -> dict[str, tuple[str, int]]:
+    """Which trials are to be confirmed, as study and number."""
+    ranking = table.best_trials(found["search"])
+    if not ranking:
+        raise ConfigError(
+            f"no trial of `{plan.where}` generalised with all its seeds; raise `trials` or the budget, "
+            "or widen `space`, and run the search again"
+        )
+    best = {arm: ("search", number) for arm, number in zip(("winner", "runner_up"), ranking, strict=False)}
+    if "random" in found and (of_random := table.best_trials(found["random"])):
+        best["random_best"] = ("random", of_random[0])
+    return best
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+"""A study as written in params.yaml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
+from grokking.search.objective import OBJECTIVES
+from grokking.search.space import Space, at, corners
+from grokking.training.experiment import Replica, expand
+
+
+@dataclass(frozen=True, config=STRICT)
+class Seeds:
+    seeds: tuple[Seed, ...]
+    split_seeds: tuple[Seed, ...]  # paired with `seeds`, one each
+
+
+@dataclass(frozen=True, config=STRICT)
+class PrunerConfig:
+    name: Literal["progress", "none"]  # none: only the budget ends a trial
+    racing: Positive  # a replica that costs so many times the best is stopped, and no more seeds are added
+    unpruned: NonNegativeInt  # so many first trials are never stopped: the rules learn from them
+    exempt_every: PositiveInt  # every so many-th trial is never stopped: it tells how often rules are wrong
+
+
+@dataclass(frozen=True, config=STRICT)
+class SamplerConfig:
+    name: Literal["tpe", "random", "qmc"]
+    seed: Seed
+    startup_trials: PositiveInt  # drawn at random before TPE begins; other samplers ignore it
+
+
+@dataclass(frozen=True, config=STRICT)
+class StudyConfig:
+    experiment: dict[str, Any]  # an experiment without `replicas`: what the space does not touch
+    space: Space  # dotted key of the experiment -> the values it may take
+    first: tuple[dict[str, Any], ...]  # points to try first, by names of the space; what is left out is drawn
+    published: dict[str, Any]  # dotted keys that make the experiment the published one; empty: there is none
+    objective: Annotated[str, one_of(OBJECTIVES)]
+    trials: PositiveInt
+    search: Seeds  # a trial's replicas; the first decides whether there are more
+    confirm: Seeds  # fresh ones, opened once
+    sampler: SamplerConfig
+    pruner: PrunerConfig
+    random_baseline: bool  # also a random search of the same compute, its best to be confirmed beside
+
+
+@plain_dataclass(frozen=True)
+class StudyPlan:
+    """A study and its name."""
+
+    name: str
+    where: str  # in params.yaml, for messages
+    config: StudyConfig
+
+    def replicas(self, values: Mapping[str, Any], seeds: Seeds) -> list[Replica]:
+        """The replicas of a point of the space, one for each seed."""
+        mapping = at(self.config.experiment, values, f"{self.where}.space")
+        return expand(mapping | {"replicas": plan_of(seeds)}, f"{self.where}.experiment")
+
+    def published(self, seeds: Seeds) -> list[Replica]:
+        """The replicas of the published configuration."""
+        return self.replicas(self.config.published, seeds)
+
+    @property
+    def budget(self) -> int:
+        return int(self.config.experiment["budget"])
+
+
+def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
+    """The study as params.yaml has it; ConfigError for anything that could not be trained.
+
+    Every branch and choice and both ends of every range are tried on the experiment before anything runs.
+    """
+    plan = StudyPlan(name, where, load(StudyConfig, mapping, where))
+    config = plan.config
+    for values in [*corners(config.space), config.published]:
+        plan.replicas(values, config.search)
+    known = parameter_names(config.space)
+    for point in config.first:
+        if unknown := [key for key in point if key not in known]:
+            raise ConfigError(
+                f"`{where}.first` names {unknown[0]}, which is not searched; "
+                f"known: {', '.join(sorted(known))}"
+            )
+    if config.pruner.racing < 1:
+        raise ConfigError(f"`{where}.pruner.racing` must be at least 1, but got {config.pruner.racing}")
+    _require_fresh(config, where)
+    return plan
+
+
+def plan_of(seeds: Seeds) -> dict[str, Any]:
+    """Seeds as an experiment's `replicas`."""
+    return {"seeds": list(seeds.seeds), "split_seeds": list(seeds.split_seeds), "grid": {}}
+
+
+def parameter_names(space: Space) -> set[str]:
+    """Names under which Optuna knows the hyperparameters."""
+    names = set(space)
+    for key, dimension in space.items():
+        for branch, inner in getattr(dimension, "branches", {}).items():
+            names |= {f"{key}.{branch}.{name}" for name in inner.space}
+    return names
+
+
+def _require_fresh(config: StudyConfig, where: str) -> None:
+    for kind in ("seeds", "split_seeds"):
+        used = set(getattr(config.search, kind)) & set(getattr(config.confirm, kind))
+        if used:
+            raise ConfigError(
+                f"`{where}.confirm.{kind}` must be fresh, but {sorted(used)[0]} is searched with; "
+                "choose others"
+            )
+
+
+def random_arm(plan: StudyPlan) -> StudyPlan:
+    """Plain random search in the same space: nothing known in advance, no rule but the budget."""
+    own_seed = plan.config.sampler.seed + 1  # else it would draw TPE's first trials again
+    sampler = replace(plan.config.sampler, name="random", seed=own_seed)
+    pruner = replace(plan.config.pruner, name="none")
+    return replace(
+        plan,
+        name=f"{plan.name}-random",
+        config=replace(plan.config, sampler=sampler, pruner=pruner, first=()),
+    )

@@ -1,0 +1,192 @@
+"""The Optuna study behind a search: opened, resumed, asked and told; every trial exactly once.
+
+A trial belongs to the process that asked for it, named in its attributes. The trial of a process that is
+gone is taken over as it is: same number, same parameters, the seeds that were finished kept.
+"""
+
+import hashlib
+import json
+import math
+import socket
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import psutil
+from filelock import FileLock
+from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from grokking.config import ConfigError
+from grokking.search.config import SamplerConfig, StudyPlan
+from grokking.search.follower import Outcome
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+OWNER, OUTCOME, REASON = "owner", "outcome", "reason"
+
+
+class Trials:
+    """The trials of one study, shared with any other process that opened it."""
+
+    def __init__(self, study: Study, lock: FileLock, enough: "Enough") -> None:
+        self.study, self.lock, self.enough = study, lock, enough
+
+    def ask(self) -> Trial | None:
+        """A dead process's trial, the next one, or None where there are as many as there should be."""
+        with self.lock:
+            trial = self._orphan() or self._new()
+            if trial is not None:
+                trial.set_user_attr(OWNER, _own())
+            return trial
+
+    def ended(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=ENDED)
+
+    def running(self) -> int:
+        """Trials that some process is at, or left unfinished."""
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def _orphan(self) -> Trial | None:
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            owner = trial.user_attrs.get(OWNER)
+            if owner is None or (owner["host"] == socket.gethostname() and not _alive(owner)):
+                return Trial(self.study, trial._trial_id)
+        return None
+
+    def _new(self) -> Trial | None:
+        begun = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+        return None if self.enough(begun) else self.study.ask()
+
+
+Enough = Callable[[list[FrozenTrial]], bool]  # of the trials that have begun
+
+
+def so_many(trials: int) -> Enough:
+    """A study of so many trials."""
+    return lambda begun: len(begun) >= trials
+
+
+def so_much(flops: float) -> Enough:
+    """A study that has cost so much training."""
+    return lambda begun: sum(o.flops for trial in begun for o in outcomes(trial.user_attrs)) >= flops
+
+
+def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough: Enough) -> Trials:
+    """The study's trials, created where there are none; `storage` is a URL, or None for a file in `folder`.
+
+    `key` is of all that decides the outcome of a trial: a study under another key is another study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{plan.name}.lock")
+    with lock:
+        study = optuna.create_study(
+            storage=_storage(plan.name, storage, folder),
+            study_name=f"{plan.name}-{key[:12]}",
+            sampler=sampler(plan.config.sampler),
+            load_if_exists=True,
+        )
+        if not study.get_trials(deepcopy=False):
+            for point in plan.config.first:
+                study.enqueue_trial(point, skip_if_exists=True)
+    return Trials(study, lock, enough)
+
+
+def _storage(name: str, url: str | None, folder: Path) -> BaseStorage | str:
+    if url is None:
+        return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+    try:
+        return optuna.storages.get_storage(url)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise ConfigError(f"`--storage` {url} cannot be opened: {first}") from None
+
+
+def study_key(plan: StudyPlan, core: str) -> str:
+    """Hash of the study's configuration, but for the number of trials, and of what trains it (`core`)."""
+    config = {name: value for name, value in asdict(plan.config).items() if name not in ("trials", "confirm")}
+    return hashlib.sha256((json.dumps(config, sort_keys=True, default=str) + core).encode()).hexdigest()
+
+
+def sampler(config: SamplerConfig) -> BaseSampler:
+    """The sampler of the study."""
+    if config.name == "qmc":  # its place in the sequence is kept in the storage
+        return QMCSampler(seed=config.seed, scramble=True, warn_independent_sampling=False)
+    return Reseeded(config)
+
+
+class Reseeded(BaseSampler):
+    """A sampler seeded anew for each trial by its number: what a trial is asked does not depend on how often
+    the search was interrupted, and processes that share a study do not draw the same points."""
+
+    def __init__(self, config: SamplerConfig) -> None:
+        self.config = config
+        self.inner = self._seeded(0)
+
+    def _seeded(self, number: int) -> BaseSampler:
+        seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
+        if self.config.name == "random":
+            return RandomSampler(seed=seed)
+        return TPESampler(
+            seed=seed, n_startup_trials=self.config.startup_trials, multivariate=True, group=True
+        )
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self.inner = self._seeded(trial.number)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+        return self.inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
+        return self.inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+
+
+def keep_outcome(trial: Trial, outcome: Outcome) -> None:
+    """Write one seed's outcome to the trial, so that it need not be trained again."""
+    trial.set_user_attr(f"{OUTCOME}/{outcome.seed_number}", asdict(outcome))
+
+
+def outcomes(attributes: dict[str, Any]) -> list[Outcome]:
+    """A trial's outcomes so far, by seed."""
+    kept = [Outcome(**value) for key, value in attributes.items() if key.startswith(f"{OUTCOME}/")]
+    return sorted(kept, key=lambda outcome: outcome.seed_number)
+
+
+def tell(study: Study, trial: Trial, value: float, reason: str, gap: float, pruned: bool) -> None:
+    """End a trial. `gap` is above 0 where the trial did not generalise, the more the further it was."""
+    trial.set_user_attr(REASON, reason)
+    if "gap" not in trial.constraints:
+        trial.set_constraint("gap", gap)
+    if pruned:
+        trial.report(value, 0)  # Optuna's own value of a pruned trial; the step is the same for all
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, value)
+
+
+def _own() -> dict[str, Any]:
+    """This process, as others can look for it."""
+    process = psutil.Process()
+    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    try:
+        return math.isclose(psutil.Process(owner["pid"]).create_time(), owner["started"], abs_tol=1.0)
+    except psutil.NoSuchProcess:
+        return False
