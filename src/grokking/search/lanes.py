@@ -38,7 +38,7 @@ def lanes(task: Task, order: Order | None) -> Iterator[Lanes]:
     if workers.device() != "cpu":
         yield StackLanes(task, order, workers.device(), GPU_SLOTS)
         return
-    cores = workers.processes(sys.maxsize)
+    cores = workers.processes(None)
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
     pool = ProcessPoolExecutor(cores, context, _start_worker, (task, order))
     try:
@@ -91,7 +91,9 @@ class StackLanes:
                     return [self.followers.pop(evaluation.replica).outcome()]
             shape = max(self.waiting, key=lambda key: len(self.waiting[key]))
             newcomers = _Newcomers(self.waiting[shape])
-            self.stack = train(newcomers, self.task, self.device, self.slots, judge=self._judge)
+            self.stack = train(
+                newcomers, self.task, self.device, self.slots, judge=self._judge, snapshots=False
+            )
 
     def _judge(self, reading: Reading) -> bool:
         return self.followers[reading.replica.index](reading)
@@ -124,7 +126,7 @@ def _start_worker(task: Task, order: Order | None) -> None:
 def _train(job: Job) -> Outcome:
     task, order = _worker["task"]
     follower = Follower(job, task, order)
-    for _ in train([job.replica], task, "cpu", judge=follower):
+    for _ in train([job.replica], task, "cpu", judge=follower, snapshots=False):
         _end_without_driver()
     return follower.outcome()
 

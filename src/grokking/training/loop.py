@@ -80,15 +80,17 @@ def train(
     slots: int | None = None,
     checkpoint: Checkpoint | None = None,
     judge: Judge = never,
+    snapshots: bool = True,
 ) -> Iterator[Evaluation]:
     """Train replicas that fit one stack; yields every evaluation as it is made, or was made before.
 
     A replica leaves when its generalisation is sustained, when it diverged, when the judge says so, and at
     the end of its budget. At most `slots` train at once; the next of `replicas` takes a free place, so they
     may be chosen while others are on their way. With a checkpoint, training goes on where it was interrupted.
+    Parameters come with some evaluations where `snapshots` are wanted.
     """
     past = checkpoint.load() if checkpoint else None
-    session = Session(replicas, task, device, slots, past, judge)
+    session = Session(replicas, task, device, slots, past, judge, snapshots)
     yield from session.evaluations
     while session.runs:
         yield from session.advance()
@@ -127,8 +129,9 @@ class Session:
         slots: int | None,
         past: State | None,
         judge: Judge = never,
+        snapshots: bool = True,
     ) -> None:
-        self.task, self.device, self.judge = task, device, judge
+        self.task, self.device, self.judge, self.snapshots = task, device, judge, snapshots
         self.waiting = iter(replicas)
         self.evaluations: list[Evaluation] = []
         self.runs: list[Run] = []
@@ -166,7 +169,7 @@ class Session:
             parameters = partial(self.stack.snapshot, position)
             stop = self.judge(Reading(run.replica, step, self.seconds, found, parameters))
             new = run.evaluation(step, self.seconds, found, stop)
-            kept = new.finished or step in run.snapshots
+            kept = self.snapshots and (new.finished or step in run.snapshots)
             made.append(replace(new, parameters=self.stack.snapshot(position) if kept else None))
         return made
 

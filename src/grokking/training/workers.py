@@ -43,18 +43,20 @@ def device() -> str:
     return chosen
 
 
-def processes(replicas: int) -> int:
+def processes(replicas: int | None) -> int:
     """GROKKING_PROCESSES, or a number that leaves no core idle while the last replicas train.
 
     Three replicas on two cores take a process each and share the cores: two processes took 5/4 of their
-    time, half of it with one core idle. Four replicas take two processes: more only share the cache.
+    time, half of it with one core idle. Four replicas take two processes: more only share the cache. A stream
+    of replicas without an end (None) takes one per core.
     """
     cores = _cores()
-    even = next((count for count in range(cores, 2 * cores) if replicas % count == 0), cores)
+    divides = (count for count in range(cores, 2 * cores) if replicas is not None and replicas % count == 0)
+    even = next(divides, cores)
     chosen = os.environ.get("GROKKING_PROCESSES", str(even))
     if not chosen.isdecimal() or int(chosen) < 1:
         raise ConfigError(f"GROKKING_PROCESSES must be a whole number of at least 1, but got {chosen!r}")
-    return min(int(chosen), replicas)
+    return int(chosen) if replicas is None else min(int(chosen), replicas)
 
 
 def _cores() -> int:
