@@ -187,7 +187,7 @@ def test_reports_of_two_benchmarks_keep_apart():
 def test_command_prints_a_row_per_search(studied, capsys, monkeypatch):
     before = page.PAGE.read_text()
     measured = [Measured(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
-    monkeypatch.setattr(search, "measure", lambda studied: measured)
+    monkeypatch.setattr(search, "measure", lambda studied, threads: measured)
     search.main(["--trials", "2", "--no-write"])
     printed = capsys.readouterr().out
     assert printed.startswith("## Searches\n\n| search")
