@@ -1,4 +1,4 @@
-"""Measurements of the engine: what it costs, and what a plain loop costs that does the same.
+"""Measurements of the engine and of a search: what they cost, and what a plain loop costs that does the same.
 
 The package under src is imported from beside this file, as the stages do.
 """

@@ -24,7 +24,7 @@ def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
     rows = {
         "processor": facts["processor"],
         "cores": str(cores()),
-        "load": _load(),
+        "load": load(),
         "torch": f"{facts['torch']}, BLAS: {_torch_blas()}",
         "NumPy's BLAS": ", ".join(f"{blas['internal_api']} {blas['version']}" for blas in _loaded_blas()),
         "GPU": facts["gpu"] or NO_GPU,
@@ -39,7 +39,7 @@ def cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def _load() -> str:
+def load() -> str:
     """How busy others keep the machine; nothing has been measured yet."""
     return f"{os.getloadavg()[0]:.1f} processes at work in the minute before"
 

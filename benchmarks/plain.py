@@ -130,7 +130,7 @@ class TorchLoop:
 
     def __init__(self, case: Case, device: str) -> None:
         self.config = case.replica.config
-        self.model = MODELS[self.config.model.family](self.config.model, case.task.sizes).to(device)
+        self.model = self.network(case).to(device)
         adam = cast(AdamConfig, self.config.optimizer)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -143,6 +143,9 @@ class TorchLoop:
         self.inputs = self.model.encode(a_P, b_P)
         self.batches = batches(self.config.batch, len(a_P), device)
         self.step = 0
+
+    def network(self, case: Case) -> Any:
+        return MODELS[self.config.model.family](self.config.model, case.task.sizes)
 
     def update(self, count: int) -> None:
         for index_B in islice(self.batches, count):
