@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from examples import MODELS, OPTIMIZERS, experiment
+from examples import BATCHES, MODELS, OPTIMIZERS, experiment
 from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 from ruamel.yaml import YAML
@@ -28,7 +28,7 @@ ADAMW = {
 EVERY_KIND = {
     "model.init_scale": {"kind": "log", "low": 0.1, "high": 10.0},
     "model.output_scale": {"kind": "linear", "low": -1.0, "high": 3.0},
-    "batch": {"kind": "choice", "values": [{"sampling": "full"}, {"sampling": "with_replacement", "size": 9}]},
+    "batch": {"kind": "choice", "values": [{"sampling": "full"}, BATCHES["with_replacement"]]},
     "model.hidden_widths": {"kind": "choice", "values": [[16, 8], [8, 8], [4, 4]]},
     "model.activation": {"kind": "choice", "values": ["relu", "gelu"]},
     "model.bias": {"kind": "choice", "values": [True, False]},
