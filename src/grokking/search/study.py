@@ -7,6 +7,7 @@ gone is taken over as it is: same number, same parameters, the seeds that were f
 import hashlib
 import json
 import math
+import os
 import socket
 import warnings
 from collections.abc import Callable
@@ -20,7 +21,7 @@ import psutil
 from filelock import FileLock
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -102,12 +103,37 @@ def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough:
 
 def _storage(name: str, url: str | None, folder: Path) -> BaseStorage | str:
     if url is None:
-        return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+        return _journal(folder / f"{name}.journal")
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(f"`--storage` {url} cannot be opened: {first}") from None
+
+
+def _journal(file: Path) -> JournalStorage:
+    """A file of one line per change; what a process killed while it wrote has left of a line is cut off."""
+    lock = _JournalLock(FileLock(file.with_suffix(".writing")))
+    backend = JournalFileBackend(str(file), lock)
+    with lock.lock:
+        written = file.read_bytes()
+        if not written.endswith(b"\n"):
+            os.truncate(file, written.rfind(b"\n") + 1)
+    return JournalStorage(backend)
+
+
+class _JournalLock(JournalFileOpenLock):
+    """A lock that ends with its process. Optuna's own outlives it, and under a relative path for ever."""
+
+    def __init__(self, lock: FileLock) -> None:
+        self.lock = lock
+
+    def acquire(self) -> bool:
+        self.lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self.lock.release()
 
 
 def study_key(plan: StudyPlan, core: str) -> str:
