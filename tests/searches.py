@@ -5,8 +5,12 @@ from typing import Any
 
 from conftest import make_task
 from examples import experiment
+from ruamel.yaml import YAML
 
+from grokking.config import SECTIONS, load
+from grokking.data import tasks
 from grokking.data.monitor import Monitored, monitored
+from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.driver import Search
@@ -97,3 +101,24 @@ def search(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trial
 def decisive(outcome: Outcome) -> dict[str, Any]:
     """What may not depend on where or how fast a job ran."""
     return {name: value for name, value in vars(outcome).items() if name != "seconds"}
+
+
+def stage_folder(folder: Path, **changes: Any) -> Path:
+    """A folder with params.yaml and splits in which the stages of the study `tiny` can run."""
+    task = {
+        "operation": {"name": "add", "modulus": 11},
+        "labels": {"name": "exact"},
+        "split": {"name": "random", "train_fraction": 0.8},
+        "split_seeds": [0, 1, 2],
+    }
+    sections = {key: {} for key in SECTIONS} | {
+        "tasks": {"test": task},
+        "studies": {"tiny": study_mapping(**changes)},
+    }
+    folder.mkdir(exist_ok=True)
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(sections, file)
+    tasks.save(
+        tasks.build(load(TaskConfig, task, "tasks.test"), "tasks.test"), folder / "artifacts/splits/test"
+    )
+    return folder

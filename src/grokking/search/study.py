@@ -212,7 +212,10 @@ def _own() -> dict[str, Any]:
 
 
 def _alive(owner: dict[str, Any]) -> bool:
+    """Whether it still runs; a zombie does not, and may never be looked after."""
     try:
-        return math.isclose(psutil.Process(owner["pid"]).create_time(), owner["started"], abs_tol=1.0)
+        process = psutil.Process(owner["pid"])
+        same = math.isclose(process.create_time(), owner["started"], abs_tol=1.0)
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
