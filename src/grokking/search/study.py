@@ -95,7 +95,7 @@ def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough:
             sampler=sampler(plan.config.sampler),
             load_if_exists=True,
         )
-        if not study.get_trials(deepcopy=False):
+        if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
             for point in plan.config.first:
                 study.enqueue_trial(point, skip_if_exists=True)
     return Trials(study, lock, enough)
