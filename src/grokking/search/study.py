@@ -10,6 +10,7 @@ import math
 import os
 import socket
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -157,8 +158,8 @@ class Reseeded(BaseSampler):
         self.config = config
         self.inner = self._seeded(0)
 
-    def _seeded(self, number: int) -> BaseSampler:
-        seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
+    def _seeded(self, *numbers: int) -> BaseSampler:
+        seed = int(np.random.SeedSequence([self.config.seed, *numbers]).generate_state(1)[0])
         if self.config.name == "random":
             return RandomSampler(seed=seed)
         return TPESampler(
@@ -179,7 +180,9 @@ class Reseeded(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+        # by its name: the parameters before it may have been drawn by a process that is gone
+        own = self._seeded(trial.number, zlib.crc32(param_name.encode()))
+        return own.sample_independent(study, trial, param_name, param_distribution)
 
 
 def keep_outcome(trial: Trial, outcome: Outcome) -> None:
