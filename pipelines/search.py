@@ -35,7 +35,8 @@ def main() -> None:
     params = read_params(PARAMS)
     plan = read_study(entry(params, section, name), name, f"{section}.{name}")
     replicas = plan.replicas({}, plan.config.search)
-    task = monitored(read_task(params, replicas, plan.where))
+    confirmed = plan.replicas({}, plan.config.confirm)  # that their splits exist must be known before hours
+    task = monitored(read_task(params, [*replicas, *confirmed], plan.where))
     order = order_of(params, replicas[0])
 
     arms = {"search": searched(plan, task, order, arguments.storage, study.so_many(plan.config.trials))}

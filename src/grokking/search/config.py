@@ -1,8 +1,9 @@
 """A study as written in params.yaml."""
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from dataclasses import dataclass as plain_dataclass
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
@@ -17,6 +18,13 @@ from grokking.training.experiment import Replica, expand
 class Seeds:
     seeds: tuple[Seed, ...]
     split_seeds: tuple[Seed, ...]  # paired with `seeds`, one each
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(self.seeds) != len(self.split_seeds):
+            raise ValueError(
+                f"needs as many `split_seeds` as `seeds`, at least one, but got {len(self.split_seeds)} "
+                f"and {len(self.seeds)}"
+            )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -74,19 +82,14 @@ class StudyPlan:
 def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     """The study as params.yaml has it; ConfigError for anything that could not be trained.
 
-    Every branch and choice and both ends of every range are tried on the experiment before anything runs.
+    Every branch and choice and both ends of every range, any two of them together, are tried on the
+    experiment before anything runs.
     """
     plan = StudyPlan(name, where, load(StudyConfig, mapping, where))
     config = plan.config
     for values in [*corners(config.space), config.published]:
         plan.replicas(values, config.search)
-    known = parameter_names(config.space)
-    for point in config.first:
-        if unknown := [key for key in point if key not in known]:
-            raise ConfigError(
-                f"`{where}.first` names {unknown[0]}, which is not searched; "
-                f"known: {', '.join(sorted(known))}"
-            )
+    _require_first(config, where)
     if config.pruner.racing < 1:
         raise ConfigError(f"`{where}.pruner.racing` must be at least 1, but got {config.pruner.racing}")
     _require_fresh(config, where)
@@ -100,11 +103,31 @@ def plan_of(seeds: Seeds) -> dict[str, Any]:
 
 def parameter_names(space: Space) -> set[str]:
     """Names under which Optuna knows the hyperparameters."""
-    names = set(space)
+    return set(_parameters(space))
+
+
+def _parameters(space: Space) -> dict[str, Any]:
+    """The dimension of each hyperparameter, by the name under which Optuna knows it."""
+    found: dict[str, Any] = dict(space)
     for key, dimension in space.items():
         for branch, inner in getattr(dimension, "branches", {}).items():
-            names |= {f"{key}.{branch}.{name}" for name in inner.space}
-    return names
+            found |= {f"{key}.{branch}.{name}": searched for name, searched in inner.space.items()}
+    return found
+
+
+def _require_first(config: StudyConfig, where: str) -> None:
+    """What Optuna would only find when it is the point's turn."""
+    known = _parameters(config.space)
+    for key, value in itertools.chain.from_iterable(point.items() for point in config.first):
+        if key not in known:
+            raise ConfigError(
+                f"`{where}.first` names {key}, which is not searched; known: {', '.join(sorted(known))}"
+            )
+        if not known[key].holds(value):
+            raise ConfigError(
+                f"`{where}.first` gives {key} {value!r}, but `space` has {asdict(known[key])}; a list or a "
+                "mapping among `values` is written as JSON in quotes"
+            )
 
 
 def _require_fresh(config: StudyConfig, where: str) -> None:

@@ -37,8 +37,12 @@ OBJECTIVES: dict[str, Callable[[int, Price, float], float]] = {
 
 
 def badness(monitor_loss: float, peak_loss: float, r_sum: float | None) -> float:
-    """How far a replica still was, in [0, 1]: its loss against its peak, and 1 - R_sum where there is one."""
-    of_loss = min(max(monitor_loss / peak_loss, 0.0), 1.0) if peak_loss > 0 else 1.0
+    """How far a replica still was, in [0, 1]: its loss against its peak, and 1 - R_sum where there is one.
+
+    A loss that overflowed is as far away as there is.
+    """
+    share = monitor_loss / peak_loss if peak_loss > 0 else 1.0
+    of_loss = min(max(share, 0.0), 1.0) if math.isfinite(monitor_loss) else 1.0
     parts = [of_loss] if r_sum is None or math.isnan(r_sum) else [of_loss, 1 - r_sum]
     return sum(parts) / len(parts)
 

@@ -1,5 +1,6 @@
 """The space of a study: for each hyperparameter the values it may take, as written in params.yaml."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Protocol
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT
+from grokking.config import STRICT, ConfigError
 from grokking.training.experiment import with_values
 
 
@@ -31,6 +32,10 @@ class FloatDimension:
     def suggest(self, trial: Suggests, name: str) -> float:
         return trial.suggest_float(name, self.low, self.high, log=self.kind == "log")
 
+    def holds(self, value: Any) -> bool:
+        """Whether a trial may have this value, as Optuna keeps it."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
     def corners(self) -> tuple[Any, ...]:
         """The extreme values."""
         return self.low, self.high
@@ -48,6 +53,9 @@ class IntegerDimension:
     def suggest(self, trial: Suggests, name: str) -> int:
         return trial.suggest_int(name, self.low, self.high, log=self.kind == "log_integer")
 
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
     def corners(self) -> tuple[Any, ...]:
         return self.low, self.high
 
@@ -63,11 +71,17 @@ class ChoiceDimension:
 
     def suggest(self, trial: Suggests, name: str) -> Any:
         """Lists and mappings are kept by Optuna as JSON."""
-        written = [_written(value) for value in self.values]
+        written = self._written()
         return self.values[written.index(trial.suggest_categorical(name, written))]
+
+    def holds(self, value: Any) -> bool:
+        return value in self._written()
 
     def corners(self) -> tuple[Any, ...]:
         return self.values
+
+    def _written(self) -> list[Any]:
+        return [json.dumps(v) if isinstance(v, list | dict | tuple) else v for v in self.values]
 
 
 Dimension = Annotated[FloatDimension | IntegerDimension | ChoiceDimension, Field(discriminator="kind")]
@@ -85,6 +99,9 @@ class Branch:
 class BranchDimension:
     kind: Literal["branch"]
     branches: dict[str, Branch]  # which of them is chosen is a hyperparameter too
+
+    def holds(self, value: Any) -> bool:
+        return value in self.branches
 
 
 Space = dict[
@@ -121,23 +138,34 @@ def at(experiment: Mapping[str, Any], values: Mapping[str, Any], where: str) -> 
     mapping = with_values(experiment, values, where)
     for rate, (learning_rate, weight_decay) in DECAY_RATES.items():
         section, name = rate.split(".")
-        if name in mapping[section]:
-            decay = mapping[section].pop(name) / mapping[section][learning_rate.split(".")[1]]
+        if name in (mapping.get(section) or {}):
+            decay = mapping[section].pop(name) / _learning_rate(mapping, learning_rate, rate, where)
             mapping = with_values(mapping, {weight_decay: decay}, where)
     return mapping
 
 
+def _learning_rate(mapping: Mapping[str, Any], key: str, rate: str, where: str) -> float:
+    section, name = key.split(".")
+    found = mapping[section].get(name)
+    if not isinstance(found, int | float) or found <= 0:
+        raise ConfigError(f"`{where}` names `{rate}`, which needs `{key}` above 0, but got {found!r}")
+    return found
+
+
 def corners(space: Space) -> Iterator[dict[str, Any]]:
-    """Points at which every branch, every choice and both ends of every range occur."""
-    deepest = max((len(_extremes(dimension)) for dimension in space.values()), default=0)
-    for number in range(deepest):
-        values: dict[str, Any] = {}
-        for key, dimension in space.items():
-            extremes = _extremes(dimension)
-            values |= {
-                f"{key}{inner}": value for inner, value in extremes[min(number, len(extremes) - 1)].items()
-            }
-        yield values
+    """Points at which all branches, choices and ends of ranges occur, any two of them together.
+
+    What cannot be trained is of two keys that do not fit each other, such as a model and an optimizer.
+    """
+    extremes = {key: _extremes(dimension) for key, dimension in space.items()}
+    places = {(key, number) for key, found in extremes.items() for number in range(len(found))}
+    for one, other in itertools.combinations_with_replacement(sorted(places), 2):
+        chosen = dict.fromkeys(space, 0) | dict([one, other])
+        yield {
+            f"{key}{inner}": value
+            for key, number in chosen.items()
+            for inner, value in extremes[key][number].items()
+        }
 
 
 def _extremes(dimension: Any) -> list[dict[str, Any]]:
@@ -154,10 +182,6 @@ def _extremes(dimension: Any) -> list[dict[str, Any]]:
             }
             found.append({"": branch.fixed} | below)
     return found
-
-
-def _written(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict | tuple) else value
 
 
 def _require_order(kind: str, low: float, high: float) -> None:

@@ -7,8 +7,10 @@ gone is taken over as it is: same number, same parameters, the seeds that were f
 import hashlib
 import json
 import math
+import os
 import socket
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +22,7 @@ import psutil
 from filelock import FileLock
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -94,7 +96,7 @@ def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough:
             sampler=sampler(plan.config.sampler),
             load_if_exists=True,
         )
-        if not study.get_trials(deepcopy=False):
+        if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
             for point in plan.config.first:
                 study.enqueue_trial(point, skip_if_exists=True)
     return Trials(study, lock, enough)
@@ -102,12 +104,37 @@ def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough:
 
 def _storage(name: str, url: str | None, folder: Path) -> BaseStorage | str:
     if url is None:
-        return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+        return _journal(folder / f"{name}.journal")
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(f"`--storage` {url} cannot be opened: {first}") from None
+
+
+def _journal(file: Path) -> JournalStorage:
+    """A file of one line per change; what a process killed while it wrote has left of a line is cut off."""
+    lock = _JournalLock(FileLock(file.with_suffix(".writing")))
+    backend = JournalFileBackend(str(file), lock)
+    with lock.lock:
+        written = file.read_bytes()
+        if not written.endswith(b"\n"):
+            os.truncate(file, written.rfind(b"\n") + 1)
+    return JournalStorage(backend)
+
+
+class _JournalLock(JournalFileOpenLock):
+    """A lock that ends with its process. Optuna's own outlives it, and under a relative path for ever."""
+
+    def __init__(self, lock: FileLock) -> None:
+        self.lock = lock
+
+    def acquire(self) -> bool:
+        self.lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self.lock.release()
 
 
 def study_key(plan: StudyPlan, core: str) -> str:
@@ -131,8 +158,8 @@ class Reseeded(BaseSampler):
         self.config = config
         self.inner = self._seeded(0)
 
-    def _seeded(self, number: int) -> BaseSampler:
-        seed = int(np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0])
+    def _seeded(self, *numbers: int) -> BaseSampler:
+        seed = int(np.random.SeedSequence([self.config.seed, *numbers]).generate_state(1)[0])
         if self.config.name == "random":
             return RandomSampler(seed=seed)
         return TPESampler(
@@ -153,7 +180,9 @@ class Reseeded(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+        # by its name: the parameters before it may have been drawn by a process that is gone
+        own = self._seeded(trial.number, zlib.crc32(param_name.encode()))
+        return own.sample_independent(study, trial, param_name, param_distribution)
 
 
 def keep_outcome(trial: Trial, outcome: Outcome) -> None:
@@ -186,7 +215,10 @@ def _own() -> dict[str, Any]:
 
 
 def _alive(owner: dict[str, Any]) -> bool:
+    """Whether it still runs; a zombie does not, and may never be looked after."""
     try:
-        return math.isclose(psutil.Process(owner["pid"]).create_time(), owner["started"], abs_tol=1.0)
+        process = psutil.Process(owner["pid"])
+        same = math.isclose(process.create_time(), owner["started"], abs_tol=1.0)
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

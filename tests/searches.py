@@ -1,0 +1,124 @@
+"""A small study of a quadratic network that learns a + b mod 11 in some tens of steps."""
+
+from pathlib import Path
+from typing import Any
+
+from conftest import make_task
+from examples import experiment
+from ruamel.yaml import YAML
+
+from grokking.config import SECTIONS, load
+from grokking.data import tasks
+from grokking.data.monitor import Monitored, monitored
+from grokking.data.tasks import TaskConfig
+from grokking.diagnostics import cyclic
+from grokking.search.config import StudyPlan, read_study
+from grokking.search.driver import Search
+from grokking.search.follower import Job, Outcome
+from grokking.search.lanes import lanes
+from grokking.search.pruning import Circumstances
+from grokking.search.study import Enough, Trials, opened, so_many
+from grokking.training.experiment import Replica
+
+ORDER = cyclic.find_order("add", 11)
+SPACE = {
+    "model.init_scale": {"kind": "log", "low": 0.05, "high": 0.2},
+    "optimizer.learning_rate": {"kind": "log", "low": 0.02, "high": 0.06},
+    "optimizer.decay_rate": {"kind": "log", "low": 0.03, "high": 0.2},
+}
+
+
+def network(**changes: Any) -> dict[str, Any]:
+    """The experiment of a study, without replicas."""
+    mapping = experiment(
+        loss="mean_squared_error",
+        precision="float32",
+        loss_precision="float32",
+        schedule={"name": "constant", "warmup_steps": 0},
+        budget=60,
+    )
+    mapping["model"] |= {
+        "hidden_widths": [32], "activation": "square", "alpha": 0.0, "bias": False,
+        "initialisation": "standard_normal", "init_scale": 0.1, "output_scale": 1.0,
+    }  # fmt: skip
+    mapping["optimizer"] |= {"learning_rate": 0.03, "weight_decay": 3.0}
+    del mapping["replicas"]
+    return mapping | changes
+
+
+def study_mapping(**changes: Any) -> dict[str, Any]:
+    """An entry of `studies`; `changes` replace top-level keys."""
+    return {
+        "experiment": network(),
+        "space": SPACE,
+        "first": [],
+        "published": {},
+        "objective": "steps",
+        "trials": 6,
+        "search": {"seeds": [0, 1], "split_seeds": [0, 1]},
+        "confirm": {"seeds": [5], "split_seeds": [2]},
+        "sampler": {"name": "tpe", "seed": 0, "startup_trials": 3},
+        "pruner": {"name": "progress", "racing": 1.5, "unpruned": 2, "exempt_every": 5},
+        "random_baseline": False,
+    } | changes
+
+
+def plan_of(**changes: Any) -> StudyPlan:
+    return read_study(study_mapping(**changes), "tiny", "studies.tiny")
+
+
+def search_task() -> Monitored:
+    return monitored(make_task(train_fraction=0.8))
+
+
+def circumstances(**changes: Any) -> Circumstances:
+    """Those of a first trial: nothing is known of others."""
+    return Circumstances(
+        **{
+            "budget": 1000, "limit": float("inf"), "decay_rate": 1e-3, "decay_driven": True,
+            "memorization_step": None, "generalization_norm": None, "slack": float("inf"),
+        }
+        | changes
+    )  # fmt: skip
+
+
+def job_of(replica: Replica, exempt: bool = True, objective: str = "steps", **known: Any) -> Job:
+    return Job(replica.index, 0, replica, objective, circumstances(**known), exempt)
+
+
+def open_study(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trials:
+    return opened(plan, "key", None, folder, enough or so_many(plan.config.trials))
+
+
+def search(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trials:
+    """Run the study to its end, or as long as there is not `enough`."""
+    trials = open_study(plan, folder, enough)
+    with lanes(search_task(), ORDER) as here:
+        Search(plan, trials, here, lambda search: None).run()
+    return trials
+
+
+def decisive(outcome: Outcome) -> dict[str, Any]:
+    """What may not depend on where or how fast a job ran."""
+    return {name: value for name, value in vars(outcome).items() if name != "seconds"}
+
+
+def stage_folder(folder: Path, **changes: Any) -> Path:
+    """A folder with params.yaml and splits in which the stages of the study `tiny` can run."""
+    task = {
+        "operation": {"name": "add", "modulus": 11},
+        "labels": {"name": "exact"},
+        "split": {"name": "random", "train_fraction": 0.8},
+        "split_seeds": [0, 1, 2],
+    }
+    sections = {key: {} for key in SECTIONS} | {
+        "tasks": {"test": task},
+        "studies": {"tiny": study_mapping(**changes)},
+    }
+    folder.mkdir(exist_ok=True)
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(sections, file)
+    tasks.save(
+        tasks.build(load(TaskConfig, task, "tasks.test"), "tasks.test"), folder / "artifacts/splits/test"
+    )
+    return folder

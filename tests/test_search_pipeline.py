@@ -1,0 +1,244 @@
+"""The stages search and confirm from params.yaml to files, and a search whose trials are in PostgreSQL."""
+
+import glob
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from searches import network, stage_folder
+
+from grokking.search import lanes
+from pipelines import confirm, search
+from pipelines.stage import run
+
+FORK = multiprocessing.get_context("fork")
+STUDY = {
+    "experiment": network(budget=90),
+    "trials": 5,
+    "published": {"optimizer.learning_rate": 0.03, "optimizer.weight_decay": 2.0},
+    "random_baseline": True,
+}
+
+
+def run_stage(stage, folder, *arguments):
+    """A stage in this folder, as `run` ends it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [stage.__name__, "tiny", *arguments])
+        patch.setenv("GROKKING_DEVICE", "cpu")
+        patch.setenv("GROKKING_PROCESSES", "1")
+        run(stage.main)
+
+
+def read(folder, name):
+    return pd.read_parquet(folder / f"artifacts/search/tiny/{name}.parquet")
+
+
+def bits(folder):
+    """Every file under artifacts/search, and when it was written."""
+    files = [file for file in (folder / "artifacts/search").rglob("*") if file.is_file()]
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Path:
+    """A study that was searched and confirmed."""
+    folder = stage_folder(tmp_path_factory.mktemp("done"), **STUDY)
+    run_stage(search, folder)
+    run_stage(confirm, folder)
+    return folder
+
+
+def test_a_search_writes_its_tables(done):
+    trials, replicas, curves = (read(done, name) for name in ("trials", "replicas", "curves"))
+    of_search = trials[trials["arm"] == "search"]
+    assert list(of_search["trial"]) == list(range(5))
+    assert set(trials["arm"]) == {"search", "random"}
+    assert set(trials["state"]) <= {"COMPLETE", "PRUNED"}
+    assert trials["value"].notna().all()
+    assert (trials["confirmable"] == (trials["generalized"] == 2)).all()
+    assert (trials["confirmable"] <= (trials["cost"] == 10 ** trials["value"])).all()
+    keys = ["arm", "trial", "seed_number"]
+    assert replicas.groupby(keys[:2]).size().sum() == trials["seeds"].sum() == len(replicas)
+    assert replicas["seconds"].sum() == pytest.approx(trials["seconds"].sum())
+    last = curves.groupby(keys)["step"].max().reset_index()
+    assert (last["step"].to_numpy() == replicas.sort_values(keys)["steps_run"].to_numpy()).all()
+    for _, trial in of_search.iterrows():
+        assert 0.02 <= trial["params/optimizer.learning_rate"] <= 0.06
+
+
+def test_best_is_what_the_tables_say(done):
+    trials = read(done, "trials")
+    best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
+    for arm, of, rank in (("winner", "search", 0), ("runner_up", "search", 1), ("random_best", "random", 0)):
+        ranking = trials[trials["confirmable"] & (trials["arm"] == of)].sort_values(["value", "trial"])
+        row = ranking.iloc[rank]
+        assert best[arm]["trial"] == row["trial"]
+        assert best[arm]["searched_cost"] == pytest.approx(row["cost"])
+        for key, value in best[arm]["values"].items():
+            assert value == row[f"params/{key}"]
+    assert set(best) == {"winner", "runner_up", "random_best"}
+
+
+def test_the_random_arm_costs_as_much_as_the_search_within_one_trial(done):
+    trials = read(done, "trials")
+    flops = {arm: part.sort_values("trial")["flops"] for arm, part in trials.groupby("arm")}
+    assert flops["random"].sum() >= flops["search"].sum()
+    assert flops["random"].iloc[:-1].sum() < flops["search"].sum()
+    reasons = set(trials[trials["arm"] == "random"]["reason"])
+    assert reasons <= {"generalised", "budget", "diverged"}  # no rule stopped anything
+    learning_rates = trials["params/optimizer.learning_rate"]
+    assert learning_rates.is_unique  # nor are the first trials those of the search
+
+
+def test_confirm_trains_each_arm_on_fresh_seeds_and_all_validation(done):
+    folder = done / "artifacts/confirm/tiny"
+    assert {path.name for path in folder.iterdir()} == {"winner", "runner_up", "random_best", "published"}
+    best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
+    for arm in folder.iterdir():
+        assert not (arm / "snapshots").exists() or not list((arm / "snapshots").iterdir())
+        (row,) = pd.read_parquet(arm / "replicas.parquet").to_dict("records")
+        assert (row["seed"], row["split_seed"]) == (5, 2)
+        wanted = best[arm.name]["values"] if arm.name in best else STUDY["published"]
+        assert row["optimizer.learning_rate"] == wanted["optimizer.learning_rate"]
+        decay = row["optimizer.learning_rate"] * row["optimizer.weight_decay"]
+        assert decay == pytest.approx(wanted.get("optimizer.decay_rate", 0.06))
+        accuracy = pd.read_parquet(arm / "history.parquet")["validation_accuracy"]
+        wrong = (1 - accuracy) * 24  # 97 of 121 equations are trained on; a monitor part would have 12
+        assert wrong.to_numpy() == pytest.approx(wrong.round().to_numpy(), abs=1e-6)
+        assert (wrong.round() % 2 == 1).any()
+
+
+def test_a_finished_search_trains_nothing_and_writes_the_same(done, monkeypatch):
+    before = bits(done)
+
+    def submit(self, job):
+        raise AssertionError(f"trains {job}")
+
+    monkeypatch.setattr(lanes.ProcessLanes, "submit", submit)
+    run_stage(search, done)
+    assert bits(done) == before
+
+
+def test_more_trials_go_on_from_those_there_are(done, tmp_path):
+    """`trials` is no part of what a study is."""
+    folder = shutil.copytree(done, tmp_path / "more")
+    stage_folder(folder, **STUDY | {"trials": 6})
+    run_stage(search, folder)
+    before, after = (read(at, "trials").query("arm == 'search'") for at in (done, folder))
+    assert list(after["trial"]) == list(range(6))
+    assert after.iloc[:5].equals(before)
+
+
+def test_where_nothing_generalised_the_search_ends_with_one_line(tmp_path, capsys):
+    folder = stage_folder(tmp_path / "short", experiment=network(budget=4), trials=1)
+    with pytest.raises(SystemExit) as ended:
+        run_stage(search, folder)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"error: no trial of `studies.tiny` generalised with all its seeds; raise .*\n", told)
+    assert len(read(folder, "trials")) == 1
+    assert not (folder / "artifacts/search/tiny/best.yaml").exists()
+
+
+def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_stage(confirm, stage_folder(tmp_path / "empty"))
+    told = capsys.readouterr().err
+    assert (
+        told == "error: artifacts/search/tiny/best.yaml does not exist; run `dvc repro search@tiny` first\n"
+    )
+
+
+def test_splits_of_the_confirmation_are_needed_before_the_search(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_stage(search, stage_folder(tmp_path / "f", confirm={"seeds": [5], "split_seeds": [7]}))
+    assert "names 7, but the task is split with seeds 0, 1, 2" in capsys.readouterr().err
+    assert not (tmp_path / "f" / "studies").exists()
+
+
+def test_a_storage_that_cannot_be_opened_is_told_in_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_stage(search, stage_folder(tmp_path / "f"), "--storage", "sqlite:////nowhere/study.db")
+    told = capsys.readouterr().err
+    assert told.startswith("error: `--storage` sqlite:////nowhere/study.db cannot be opened: ")
+    assert told.count("\n") == 1
+
+
+# PostgreSQL
+
+
+def server_binary(name: str) -> str | None:
+    """A program of PostgreSQL's server: where Debian puts it, or on the path."""
+    return next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))[::-1]), shutil.which(name))
+
+
+@pytest.fixture
+def postgres():
+    """A private server on a socket in a folder of its own; its URL. It refuses to run as root."""
+    initdb, pg_ctl = server_binary("initdb"), server_binary("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        pytest.skip("needs initdb and pg_ctl of PostgreSQL, which are not installed (postgresql-15)")
+    pytest.importorskip("psycopg2", reason="needs psycopg2-binary, which is not installed")
+    user = "nobody" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # sockets have short paths
+    if user:
+        shutil.chown(folder, user)
+
+    def call(*command: str) -> None:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C"}
+        with (folder / "told").open("w+") as told:  # not a pipe, which the server would keep open
+            done = subprocess.run(command, cwd=folder, user=user, env=environment, stdout=told, stderr=told)
+            told.seek(0)
+            assert done.returncode == 0, told.read()
+
+    data = str(folder / "data")
+    try:
+        call(initdb, "-D", data, "-U", "tester", "--auth=trust", "--no-sync", "--encoding=UTF8")
+        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+        call(pg_ctl, "start", "-w", "-D", data, "-l", str(folder / "log"), "-o", options)
+        try:
+            yield f"postgresql+psycopg2://tester@/postgres?host={folder}"
+        finally:
+            call(pg_ctl, "stop", "-m", "immediate", "-D", data)
+    finally:
+        shutil.rmtree(folder)
+
+
+def in_own_process(stage, folder, *arguments, killed_after=None):
+    """So that its connections end with it."""
+    process = FORK.Process(target=run_stage, args=(stage, folder, *arguments))
+    process.start()
+    process.join(killed_after)
+    process.kill()
+    process.join()
+    assert process.exitcode == (0 if killed_after is None else -signal.SIGKILL)
+
+
+def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
+    """Two trials, then four with a kill among them; the same as those of a search in a file."""
+    known = {"experiment": network(budget=90), "random_baseline": False}
+    folder, in_file = tmp_path / "server", tmp_path / "file"
+    stage_folder(folder, **known, trials=2)
+    in_own_process(search, folder, "--storage", postgres)
+    first = read(folder, "trials")
+    assert list(first["trial"]) == [0, 1]
+
+    stage_folder(folder, **known, trials=4)
+    in_own_process(search, folder, "--storage", postgres, killed_after=0.7)
+    in_own_process(search, folder, "--storage", postgres)
+    second = read(folder, "trials")
+    assert second.iloc[:2].equals(first)
+    assert not list((folder / "studies").glob("*.journal"))
+    in_own_process(search, stage_folder(in_file, **known, trials=4))
+    expected = read(in_file, "trials").drop(columns="seconds")
+    assert second[expected.columns].equals(expected)

@@ -1,0 +1,288 @@
+"""The rules that stop a replica, on curves made by hand, and the follower that applies them, on real ones."""
+
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from conftest import make_task
+from searches import ORDER, circumstances, decisive, job_of, network, plan_of, search_task
+
+from grokking.data.monitor import monitored
+from grokking.search.follower import BUDGET, DIVERGED, GENERALISED, HOLD_SHARE, HOLD_STEPS, Follower
+from grokking.search.objective import lost, reached
+from grokking.search.pruning import (
+    FEWEST,
+    RULES,
+    SPARING_RULES,
+    Sign,
+    collapsed,
+    forecast,
+    frozen,
+    lately,
+    progressing,
+    raced,
+    slack,
+    slow_decay,
+    stagnant,
+    underfit,
+    verdict,
+)
+from grokking.training.events import first_crossing
+from grokking.training.loop import train
+
+STEPS = (10, 20, 40, 80, 160, 200, 240, 280)
+FLAT = {
+    "train_loss": 1e-3, "train_accuracy": 1.0, "monitor_loss": 8.0, "weight_norm": 10.0, "logit_rms": 1.0,
+    "r_sum": 0.05, "ipr": 0.05, "zero_gradient": 0.0,
+}  # fmt: skip
+
+
+def signs(**columns) -> list[Sign]:
+    """Eight checks of a network that has memorised and then stands still, but for these columns."""
+    rows = [{"step": step, "cost": float(step)} | FLAT for step in STEPS]
+    for name, values in columns.items():
+        values = values if isinstance(values, list) else [values] * len(rows)
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    return [Sign(**row) for row in rows]
+
+
+FALLING = [8.0, 9.0, 9.0, 8.0, 6.0, 4.0, 3.0, 2.0]
+RISING = [0.05, 0.05, 0.05, 0.05, 0.05, 0.1, 0.2, 0.3]
+FORGOT = [0.5, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.3]
+LEARNS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+LOSSES = [4.0, 3.9, 3.8, 3.6, 3.2, 3.0, 2.8, 2.6]
+DECAYING = {"weight_norm": 50.0}
+SLOW = {"generalization_norm": 5.0, "decay_rate": 1e-4}
+CASES = [
+    # rule, signs, circumstances, whether it fires
+    (collapsed, {"train_accuracy": FORGOT, "train_loss": 4.0}, {}, True),
+    (collapsed, {"train_accuracy": FORGOT, "train_loss": LOSSES}, {}, False),  # it learns anew
+    (collapsed, {}, {}, False),
+    (collapsed, {"train_accuracy": 0.2, "train_loss": 4.0}, {}, False),  # never knew anything
+    (collapsed, {"logit_rms": [1.0, *[1e-7] * 7], "train_loss": 4.0}, {}, True),
+    (collapsed, {"logit_rms": [1.0, *[1e-5] * 7], "train_loss": 4.0}, {}, False),  # has been recovered from
+    (collapsed, {"logit_rms": 1e-9, "train_loss": 4.0}, {}, False),  # a tiny initialisation
+    (underfit, {"train_accuracy": 0.5, "train_loss": 4.0}, {"memorization_step": 50.0}, True),
+    (underfit, {"train_accuracy": 0.5, "train_loss": 4.0}, {"memorization_step": 60.0}, False),
+    (underfit, {"train_accuracy": 0.5, "train_loss": 4.0}, {}, False),  # nothing to compare with
+    (underfit, {"train_accuracy": LEARNS, "train_loss": LOSSES}, {"memorization_step": 50.0}, False),
+    (underfit, {}, {"memorization_step": 50.0}, False),  # memorised
+    (frozen, {"zero_gradient": 0.96}, {"decay_rate": 1e-3}, True),
+    (frozen, {"zero_gradient": 0.96}, {"decay_rate": 1e-2}, False),  # decay brings gradients back
+    (frozen, {"zero_gradient": 0.94}, {"decay_rate": 0.0}, False),
+    (slow_decay, DECAYING, SLOW, True),
+    (slow_decay, DECAYING, SLOW | {"decay_rate": 1e-3}, False),
+    (slow_decay, DECAYING, SLOW | {"decay_driven": False}, False),
+    (slow_decay, DECAYING, SLOW | {"generalization_norm": None}, False),
+    (slow_decay, DECAYING | {"train_accuracy": 0.5}, SLOW, False),  # its norm still has to grow
+    (slow_decay, {"weight_norm": 4.0}, SLOW | {"decay_rate": 0.0}, False),  # the norm is there already
+    (stagnant, {}, {}, True),
+    (stagnant, {"train_accuracy": [0.5, 0.5, 1.0, *[1.0] * 5]}, {}, False),  # ten times 40 is to come
+    (stagnant, {"train_accuracy": 0.5}, {}, False),
+    (raced, {}, {"limit": 279.0}, True),
+    (raced, {}, {"limit": 281.0}, False),
+    (raced, {"monitor_loss": FALLING}, {"limit": 281.0, "slack": 1.0}, True),  # zero at step 360
+    (raced, {"monitor_loss": FALLING}, {"limit": 281.0, "slack": 2.0}, False),
+    (raced, {"monitor_loss": FALLING}, {"limit": 281.0}, False),  # forecasts are not to be used yet
+    (raced, {"monitor_loss": FALLING}, {"limit": 400.0, "slack": 1.0}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "seen", "known", "fires"), CASES)
+def test_rule(rule, seen, known, fires):
+    assert rule(signs(**seen), circumstances(**known)) is fires
+
+
+def test_every_rule_has_cases_of_both_kinds():
+    rules = [*RULES.values(), *SPARING_RULES.values()]
+    assert {(rule, fires) for rule, *_, fires in CASES} == {
+        (r, fires) for r in rules for fires in (True, False)
+    }
+
+
+@pytest.mark.parametrize(("rule", "seen", "known", "fires"), [case for case in CASES if case[-1]])
+@pytest.mark.parametrize("progress", [{"monitor_loss": FALLING}, {"r_sum": RISING}, {"ipr": RISING}])
+def test_progress_overrules_all_but_collapse_and_racing(rule, seen, known, fires, progress):
+    found = verdict(signs(**progress | seen), circumstances(**known))
+    assert found == (rule.__name__ if rule in RULES.values() else None)
+
+
+@pytest.mark.parametrize(("rule", "seen", "known", "fires"), [case for case in CASES if case[-1]])
+def test_verdict_names_a_rule_that_fires_but_never_before_enough_checks(rule, seen, known, fires):
+    at, whole = circumstances(**known), signs(**seen)
+    named = verdict(whole, at)
+    assert named is not None
+    assert (RULES | SPARING_RULES)[named](whole, at)
+    for few in range(1, FEWEST):
+        assert verdict(whole[-few:], at) is None
+
+
+def test_no_rule_can_see_validation_accuracy():
+    """It is flat until the transition; a rule is a function of signs, and they do not hold it."""
+    names = {field.name for field in fields(Sign)}
+    assert not [name for name in names if "validation" in name]
+    assert [name for name in names if "accuracy" in name] == ["train_accuracy"]
+
+
+def test_progressing():
+    assert not progressing(signs())
+    assert progressing(signs(monitor_loss=FALLING))
+    assert progressing(signs(r_sum=RISING))
+    assert progressing(signs(ipr=RISING))
+    assert not progressing(signs(monitor_loss=sorted(FALLING)))  # it climbs to its peak
+    assert not progressing(signs(monitor_loss=[8.0, 4.0, *[3.0] * 6]))  # fell long ago
+    assert not progressing(signs(r_sum=math.nan, ipr=math.nan))
+
+
+def test_a_curve_that_is_flat_for_long_and_then_falls_is_never_stopped():
+    """As of grokking: memorised at 51, the monitor loss at its peak until 560, generalised at 1000.
+
+    Only structure grows while the loss is flat: R_sum by 2 % in each check.
+    """
+    at = circumstances(memorization_step=60.0, generalization_norm=9.0, limit=1200.0, decay_rate=2e-3)
+    steps = [10, 13, 17, 23, 30, 39, 51, 67, 87, 113, 147, 192, 249, 324, 422, 548, 713, 927, 1000]
+    seen: list[Sign] = []
+    for number, step in enumerate(steps):
+        fallen = 1 - max(0.0, (step - 560) / 440)
+        now = replace(
+            signs()[-1], step=step, cost=float(step), train_accuracy=1.0 if step > 40 else 0.5,
+            train_loss=3 * 0.7**number, monitor_loss=8.0 * fallen + 0.2, r_sum=0.02 * number,
+        )  # fmt: skip
+        seen.append(now)
+        assert verdict(seen, at) is None, step
+    still = [replace(sign, r_sum=0.05) for sign in seen[:-3]]
+    assert verdict(still, at) == "stagnant"  # without structure it would have been
+
+
+def test_lately_is_the_last_share_of_the_steps_or_three_checks():
+    assert [sign.step for sign in lately(signs())] == [200, 240, 280]
+    assert [sign.step for sign in lately(signs()[:5])] == [40, 80, 160]
+    assert len(lately(signs()[:2])) == 2
+
+
+def test_forecast_is_where_the_loss_would_be_zero():
+    straight = signs(monitor_loss=[9.0, 9.0, 9.0, 8.0, 6.0, 5.0, 4.0, 3.0])  # 1 in 40 steps
+    assert forecast(straight) == pytest.approx(280 + 3 * 40)
+    assert forecast(signs()) == 0.0
+    assert (
+        forecast(signs(r_sum=RISING, monitor_loss=sorted(FALLING))) == 0.0
+    )  # structure, but a loss that grows
+
+
+def test_slack_is_the_worst_of_many_errors_and_infinite_of_few():
+    assert slack([1.5, 3.0] * 5) == 3.0
+    assert slack([1.5, 3.0] * 4) == math.inf
+    assert slack([]) == math.inf
+
+
+# The follower, on networks in training
+
+GOOD = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
+SLUGGISH = {"model.init_scale": 0.1, "optimizer.learning_rate": 1e-4, "optimizer.decay_rate": 1e-3}
+
+
+def replica_of(point, budget=60):
+    plan = plan_of(experiment=network(budget=budget))
+    return plan.replicas(point, plan.config.search)[0]
+
+
+def followed(replica, task=None, **known):
+    task = task or search_task()
+    follower = Follower(job_of(replica, **known), task, ORDER)
+    steps = [e.step for e in train([replica], task, "cpu", judge=follower)]
+    return follower, follower.outcome(), steps
+
+
+def test_the_crossing_is_that_of_the_recorded_curve():
+    _, found, steps = followed(replica_of(GOOD, budget=200))
+    recorded = list(train([replica_of(GOOD, budget=200)], search_task(), "cpu"))
+    accuracy = [e.metrics["validation_accuracy"] for e in recorded]
+    crossed = first_crossing(np.array([e.step for e in recorded]), np.array(accuracy))
+    assert found.reason == GENERALISED
+    assert found.step == crossed
+    assert found.value == reached(crossed)
+    assert (found.gap, found.cost) == (0.0, crossed)
+    assert found.generalization_norm == next(e.metrics["weight_norm"] for e in recorded if e.step == crossed)
+    assert found.memorization_step == next(e.step for e in recorded if e.metrics["train_accuracy"] >= 0.99)
+    held = max(HOLD_SHARE * crossed, crossed + HOLD_STEPS)
+    assert steps[-1] == found.steps_run == next(e.step for e in recorded if e.step >= held)
+    assert found.curves["step"] == steps
+    assert found.curves["validation_accuracy"] == pytest.approx(accuracy[: len(steps)], rel=1e-4)
+
+
+def test_a_crossing_that_does_not_hold_is_none(monkeypatch):
+    """The same readings, but for one in the middle of the time a crossing must hold."""
+    replica, task = replica_of(GOOD, budget=200), search_task()
+    _, whole, _ = followed(replica, task)
+    follower = Follower(job_of(replica), task, ORDER)
+
+    def with_a_relapse(reading):
+        if reading.step == whole.step + 20:
+            reading = replace(reading, metrics=reading.metrics | {"validation_accuracy": 0.9})
+        return follower(reading)
+
+    for _ in train([replica], task, "cpu", judge=with_a_relapse):
+        pass
+    assert follower.outcome().step == whole.step + 21
+
+
+def test_who_does_not_arrive_is_graded_by_how_far_it_was():
+    (_, found, steps), (_, better, _) = followed(replica_of(SLUGGISH)), followed(replica_of(GOOD, budget=30))
+    assert found.reason == better.reason == BUDGET
+    assert steps[-1] == found.steps_run == 60
+    assert (found.cost, found.step, found.generalization_norm) == (None, None, None)
+    assert reached(60) < found.value < lost(60)
+    assert found.gap == pytest.approx(found.value - reached(60))
+    assert 0 < better.gap < found.gap
+
+
+def test_a_rule_stops_a_replica_and_its_value_is_that_of_the_whole_budget():
+    """Graded as if it had trained to the end: a rule that stops early makes nothing look better."""
+    _, found, steps = followed(replica_of(SLUGGISH, budget=400), exempt=False, limit=30.0)
+    assert found.reason == found.stopped_by == "raced"
+    assert steps[-1] == found.steps_run == found.stop_step == 31
+    assert found.limit == 30.0
+    assert reached(400) < found.value < lost(400)
+
+
+def test_an_exempt_replica_goes_on_and_the_rule_is_noted():
+    follower, found, steps = followed(replica_of(SLUGGISH), exempt=True, limit=30.0)
+    assert found.reason == BUDGET
+    assert (found.stopped_by, found.stop_step) == ("raced", 31)
+    assert steps[-1] == 60
+    _, free, _ = followed(replica_of(SLUGGISH))
+    assert found.curves == free.curves
+    assert found.value == pytest.approx(free.value, rel=1e-3)  # R_sum is that of the last check
+    assert len(follower.signs) > FEWEST
+
+
+def test_who_generalises_before_the_limit_is_not_raced_while_it_holds():
+    _, found, _ = followed(replica_of(GOOD, budget=200), exempt=False, limit=60.0)
+    assert found.reason == GENERALISED
+    assert found.stopped_by is None
+    assert found.steps_run > 60
+
+
+def test_a_replica_that_diverges_is_lost_and_its_value_finite():
+    wild = {"model.init_scale": 0.2, "optimizer.learning_rate": 1e6, "optimizer.decay_rate": 1e-3}
+    _, found, steps = followed(replica_of(wild), exempt=False)
+    assert found.reason == DIVERGED
+    assert steps[-1] < 60
+    assert found.value == pytest.approx(lost(60))
+    assert found.gap == pytest.approx(found.value - reached(60))
+    assert all(math.isfinite(v) for v in vars(found).values() if isinstance(v, float))
+
+
+def test_validation_is_the_monitor_part_only():
+    """What is judged is a tenth of the equations; the rest of the validation set changes nothing."""
+    task = search_task()
+    open_part = task.train_mask(0) | task.validation_mask(0)
+    assert int(task.validation_mask(0).sum()) == 12
+    table = task.equations.copy()
+    table.loc[~open_part, "c"] = (table.loc[~open_part, "c"] + 1) % 11
+    changed = replace(task, table=replace(task.table, equations=table))
+    (_, found, _), (_, same, _) = followed(replica_of(GOOD)), followed(replica_of(GOOD), changed)
+    assert decisive(found) == decisive(same)
+    assert monitored(make_task()).validation_mask(0).sum() == 12

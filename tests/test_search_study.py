@@ -1,0 +1,420 @@
+"""A study gives the same trials however often it is killed, and each of them once however many search."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import optuna
+import pandas as pd
+import psutil
+import pytest
+from searches import (
+    ORDER,
+    decisive,
+    job_of,
+    network,
+    open_study,
+    plan_of,
+    search,
+    search_task,
+    stage_folder,
+)
+
+from grokking.search import lanes, study
+from grokking.search.config import StudyPlan, random_arm
+from grokking.search.driver import Search
+from grokking.search.follower import Outcome
+from grokking.search.lanes import StackLanes
+from grokking.search.space import suggest
+from grokking.search.study import OWNER, keep_outcome, outcomes, so_many, study_key
+from pipelines import search as stage
+
+KILLS = 5
+FORK = multiprocessing.get_context("fork")
+needs_groups = pytest.mark.skipif(
+    not hasattr(os, "killpg"), reason="needs process groups, which this system lacks"
+)
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """Trials in a fixed order, one after the other."""
+    monkeypatch.setenv("GROKKING_DEVICE", "cpu")
+    monkeypatch.setenv("GROKKING_PROCESSES", "1")
+
+
+def table(trials):
+    """What a study found, in the order in which trials ended, without seconds."""
+    return [
+        (t.number, t.state.name, t.value, t.params, [decisive(o) for o in outcomes(t.user_attrs)])
+        for t in trials.ended()
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The study in one go."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GROKKING_DEVICE", "cpu")
+        patch.setenv("GROKKING_PROCESSES", "1")
+        return table(search(plan_of(), tmp_path_factory.mktemp("whole")))
+
+
+def test_the_same_seed_gives_the_same_trials(whole, tmp_path):
+    assert table(search(plan_of(), tmp_path)) == whole
+    assert [number for number, *_ in whole] == list(range(6))
+    assert len({params["optimizer.learning_rate"] for *_, params, _ in whole}) == 6
+    assert any(state == "COMPLETE" for _, state, *_ in whole)
+
+
+def test_another_seed_gives_other_trials(whole, tmp_path):
+    plan = plan_of(sampler={"name": "tpe", "seed": 1, "startup_trials": 3}, trials=1)
+    assert table(search(plan, tmp_path))[0][3] != whole[0][3]
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_a_search_that_was_ended_and_begun_again_asks_for_the_same(first, whole, tmp_path):
+    """Once among the trials drawn at random, once among those that TPE chose."""
+    assert len(table(search(plan_of(), tmp_path, so_many(first)))) == first
+    assert table(search(plan_of(), tmp_path)) == whole
+
+
+@pytest.mark.parametrize(("before", "known"), [(0, 2), (4, 1)])
+def test_a_trial_that_was_lost_between_two_parameters_gets_the_others(before, known, whole, tmp_path):
+    search(plan_of(), tmp_path, so_many(before))
+    plan = plan_of()
+    trial = open_study(plan, tmp_path).ask()
+    suggest(trial, dict(list(plan.config.space.items())[:known]))
+    trial.set_user_attr(OWNER, dead())
+    assert table(search(plan, tmp_path)) == whole
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_other_samplers_go_on_as_well(sampler, tmp_path):
+    plan = plan_of(sampler={"name": sampler, "seed": 0, "startup_trials": 3}, trials=2)
+    at_once = table(search(plan, tmp_path / "at_once"))
+    search(plan, tmp_path / "later", so_many(1))
+    assert table(search(plan, tmp_path / "later")) == at_once
+
+
+def test_parameters_of_one_trial_are_drawn_apart(tmp_path):
+    """Not one number for all of them, whatever their ranges."""
+    trials = open_study(plan_of(trials=20), tmp_path)
+    points = [suggest(trials.ask(), {"a": _unit(), "b": _unit()}) for _ in range(20)]
+    assert abs(_correlation([p["a"] for p in points], [p["b"] for p in points])) < 0.6
+
+
+def _unit():
+    return replace(plan_of().config.space["model.init_scale"], kind="linear", low=0.0, high=1.0)
+
+
+def _correlation(one, other):
+    return np.corrcoef(one, other)[0, 1]
+
+
+def test_points_to_try_first_come_first_also_after_a_kill(tmp_path, monkeypatch):
+    """The process dies after it has written the first of three."""
+    rates = [0.03, 0.04, 0.05]
+    plan = plan_of(first=[{"optimizer.learning_rate": rate} for rate in rates], trials=4)
+    enqueue = optuna.Study.enqueue_trial
+
+    def enqueue_one(self, *arguments, **keywords):
+        enqueue(self, *arguments, **keywords)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "enqueue_trial", enqueue_one)
+        with pytest.raises(KeyboardInterrupt):
+            open_study(plan, tmp_path)
+    for _ in range(2):
+        trials = open_study(plan, tmp_path)
+    found = [suggest(trials.ask(), plan.config.space)["optimizer.learning_rate"] for _ in range(4)]
+    assert found[:3] == rates
+    assert found[3] not in rates
+    assert trials.ask() is None
+
+
+def test_a_study_of_another_key_is_another_study(tmp_path):
+    plan = plan_of()
+    keys = {
+        study_key(plan, "core"),
+        study_key(plan, "other core"),
+        study_key(plan_of(objective="flops"), "core"),
+        study_key(plan_of(experiment=network(budget=50)), "core"),
+        study_key(random_arm(plan), "core"),
+    }
+    assert len(keys) == 5
+    more = plan_of(trials=9, confirm={"seeds": [7], "split_seeds": [2]})
+    assert study_key(more, "core") == study_key(plan, "core")  # goes on where it was
+
+
+# Trials that change hands
+
+
+def dead():
+    """The owner that a process which is gone has left in its trials."""
+    process = FORK.Process(target=time.sleep, args=(0.2,))
+    process.start()
+    owner = owned_by(process.pid)
+    process.join()
+    return owner
+
+
+def owned_by(pid):
+    return study._own() | {"pid": pid, "started": psutil.Process(pid).create_time()}
+
+
+def test_seeds_that_were_finished_are_not_trained_again(whole, tmp_path, monkeypatch):
+    """The first seed's outcome is as it was, seconds and all; only the second is submitted."""
+    plan = plan_of(trials=1)
+    trial = open_study(plan, tmp_path).ask()
+    suggest(trial, plan.config.space)
+    known = Outcome(**whole[0][4][0], seconds=1234.5)
+    assert known.cost is not None  # so that the second seed is wanted
+    keep_outcome(trial, known)
+    trial.set_user_attr(OWNER, dead())
+
+    submitted, submit = [], lanes.ProcessLanes.submit
+
+    def spy(self, job):
+        submitted.append((job.trial, job.seed_number))
+        submit(self, job)
+
+    monkeypatch.setattr(lanes.ProcessLanes, "submit", spy)
+    trials = search(plan, tmp_path)
+    assert submitted == [(0, 1)]
+    assert table(trials) == whole[:1]
+    assert outcomes(trials.ended()[0].user_attrs)[0].seconds == 1234.5
+
+
+def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path):
+    """A zombie is gone too: nobody may ever look at what became of it."""
+    trials = open_study(plan_of(trials=9), tmp_path)
+    asked = [trials.ask() for _ in range(4)]
+    living = FORK.Process(target=time.sleep, args=(60,))
+    living.start()
+    zombie = subprocess.Popen([sys.executable, "-c", ""])
+    owners = [
+        owned_by(living.pid),
+        owned_by(zombie.pid),
+        study._own() | {"host": "elsewhere", "pid": 1},
+        dead(),
+    ]
+    for trial, owner in zip(asked, owners, strict=True):
+        trial.set_user_attr(OWNER, owner)
+    while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    try:
+        assert [trials.ask().number for _ in range(3)] == [1, 3, 4]
+        assert trials.study.trials[1].user_attrs[OWNER]["pid"] == os.getpid()
+    finally:
+        living.kill()
+        living.join()
+        zombie.wait()
+
+
+def test_a_pid_that_was_given_again_is_not_the_owner(tmp_path):
+    trials = open_study(plan_of(), tmp_path)
+    trials.ask().set_user_attr(OWNER, study._own() | {"started": time.time() - 10**6})
+    assert trials.ask().number == 0
+
+
+@pytest.mark.parametrize("torn", [0, 7])
+def test_a_process_killed_while_it_writes_locks_nobody_out(torn, tmp_path, monkeypatch):
+    """Killed with the journal's lock in its hands and, in one case, a line of the journal half written."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path.relative_to(tmp_path) / "studies"
+    writer = FORK.Process(target=_die_writing, args=(folder, torn))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == -signal.SIGKILL
+
+    reader = FORK.Process(target=_go_on_after, args=(folder, tmp_path / "found"))
+    reader.start()
+    reader.join(20)
+    hangs = reader.is_alive()
+    reader.kill()
+    reader.join()
+    assert not hangs
+    assert json.loads((tmp_path / "found").read_text()) == {"before": 1, "after": 2} | (
+        {} if torn else {"during": "killed"}
+    )
+
+
+def _die_writing(folder, torn):
+    trial = open_study(plan_of(), folder).ask()
+    trial.set_user_attr("before", 1)
+
+    def die(descriptor):
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - torn)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    os.fsync = die
+    trial.set_user_attr("during", "killed")
+
+
+def _go_on_after(folder, result):
+    trials = open_study(plan_of(), folder)
+    optuna.trial.Trial(trials.study, 0).set_user_attr("after", 2)
+    again = open_study(plan_of(), folder)
+    kept = again.study.trials[0].user_attrs
+    result.write_text(json.dumps({name: value for name, value in kept.items() if name != OWNER}))
+
+
+# Lanes
+
+
+def jobs_of_two_shapes():
+    """Seven replicas, five of one shape; some generalise, one is raced, one diverges."""
+    plan = plan_of(experiment=network(budget=90))
+    points = [
+        {"optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1},
+        {"optimizer.learning_rate": 0.05, "optimizer.decay_rate": 0.1},
+        {"optimizer.learning_rate": 1e-4, "optimizer.decay_rate": 0.1},
+        {"optimizer.learning_rate": 1e6, "optimizer.decay_rate": 0.1},
+        {"optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.05},
+        {"optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1, "model.hidden_widths": [16]},
+        {"optimizer.learning_rate": 0.04, "optimizer.decay_rate": 0.1, "model.hidden_widths": [16]},
+    ]
+    replicas = [plan.replicas(point, plan.config.search)[0] for point in points]
+    known = {"exempt": False, "limit": 70.0}
+    return [job_of(replace(replica, index=i), **known) for i, replica in enumerate(replicas)]
+
+
+def outcomes_on(lanes_here, jobs):
+    """All outcomes by trial; a place that is free is filled at once."""
+    waiting, found, most = list(jobs), [], 0
+    while len(found) < len(jobs):
+        while waiting and lanes_here.free > 0:
+            lanes_here.submit(waiting.pop(0))
+        most = max(most, len(jobs) - len(waiting) - len(found))
+        found += lanes_here.wait()
+    return sorted(found, key=lambda outcome: outcome.trial), most
+
+
+def test_a_stack_gives_the_outcomes_of_processes():
+    """More jobs than places, of two shapes: the same bits, but for seconds."""
+    jobs = jobs_of_two_shapes()
+    with lanes.lanes(search_task(), ORDER) as processes:
+        expected, most = outcomes_on(processes, jobs)
+    assert most == 1
+    stacked, most = outcomes_on(StackLanes(search_task(), ORDER, "cpu", 3), jobs)
+    assert most == 3
+    assert [outcome.trial for outcome in stacked] == list(range(7))
+    for one, other in zip(stacked, expected, strict=True):
+        assert decisive(one) == decisive(other)
+    assert {"generalised", "raced", "diverged"} <= {outcome.reason for outcome in expected}
+
+
+def test_a_search_on_a_stack_ends_every_trial(tmp_path):
+    """Many trials at once: other circumstances, so other ends, but each trial has one."""
+    plan = plan_of(trials=7)
+    trials = open_study(plan, tmp_path)
+    Search(plan, trials, StackLanes(search_task(), ORDER, "cpu", 4), lambda search: None).run()
+    assert sorted(t.number for t in trials.ended()) == list(range(7))
+    assert trials.running() == 0
+
+
+# Several processes, and SIGKILL
+
+
+def _search_and_tell(plan: StudyPlan, folder, start, result):
+    """In a process of its own: search, and write which trials were asked for."""
+    asked, ask = [], study.Trials.ask
+
+    def spy(self):
+        trial = ask(self)
+        if trial is not None:
+            asked.append(trial.number)
+        return trial
+
+    study.Trials.ask = spy
+    start.wait()
+    search(plan, folder)
+    result.write_text(json.dumps(asked))
+
+
+def test_two_searches_share_a_study(tmp_path):
+    """Started together on nothing; every trial is begun once, by one of them."""
+    plan, start = plan_of(trials=8), FORK.Barrier(2)
+    results = [tmp_path / "one", tmp_path / "other"]
+    pair = [FORK.Process(target=_search_and_tell, args=(plan, tmp_path, start, r)) for r in results]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join()
+    asked = [json.loads(result.read_text()) for result in results]
+    assert sorted(asked[0] + asked[1]) == list(range(8))
+    assert min(map(len, asked)) > 0
+    trials = open_study(plan, tmp_path)
+    assert sorted(t.number for t in trials.ended()) == list(range(8))
+    assert len(trials.study.trials) == 8
+    owners = {t.number: t.user_attrs[OWNER]["pid"] for t in trials.ended()}
+    assert [{owners[number] for number in numbers} for numbers in asked] == [{p.pid} for p in pair]
+
+
+def run_stage(folder, *arguments):
+    """`python -m pipelines.search tiny` without the seconds that imports take."""
+    os.chdir(folder)
+    sys.argv = ["search", "tiny", *arguments]
+    stage.main()
+
+
+def _in_own_group(folder):
+    os.setsid()
+    run_stage(folder)
+    (folder / "ended").touch()
+
+
+def without_seconds(folder):
+    """The tables a search wrote, but for what depends on the machine."""
+    tables = {
+        name: pd.read_parquet(folder / f"artifacts/search/tiny/{name}.parquet")
+        for name in ("trials", "replicas", "curves")
+    }
+    return {name: found.drop(columns="seconds", errors="ignore") for name, found in tables.items()}
+
+
+@needs_groups
+def test_killed_at_five_moments_a_search_ends_with_the_same_tables(tmp_path):
+    """SIGKILL to driver and worker at random moments, started again each time."""
+    moments = random.Random(0)
+    stage_folder(tmp_path / "whole", trials=8)
+    stage_folder(tmp_path / "killed", trials=8)
+    started = time.monotonic()
+    process = FORK.Process(target=run_stage, args=(tmp_path / "whole",))
+    process.start()
+    process.join()
+    seconds = time.monotonic() - started
+
+    kills = 0
+    while not (tmp_path / "killed" / "ended").exists():
+        process = FORK.Process(target=_in_own_group, args=(tmp_path / "killed",))
+        process.start()
+        # all waits together are less than half of the run, lest a machine that speeds up ends it too soon
+        process.join(moments.uniform(0, 0.8 * seconds / KILLS) if kills < KILLS else None)
+        if process.is_alive():
+            _kill_group(process)
+            kills += 1
+        process.join()
+    assert kills == KILLS
+    whole, killed = without_seconds(tmp_path / "whole"), without_seconds(tmp_path / "killed")
+    assert list(killed["trials"]["trial"]) == list(range(8))
+    assert set(killed["trials"]["state"]) <= {"COMPLETE", "PRUNED"}
+    for name in whole:
+        assert killed[name].equals(whole[name]), name
+
+
+def _kill_group(process):
+    """Driver and workers, also where the driver has not yet come to head a group of its own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
