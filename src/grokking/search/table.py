@@ -1,8 +1,10 @@
 """A study as tables: its trials, their curves, and the best of them."""
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from optuna.trial import FixedTrial, FrozenTrial
 
@@ -33,7 +35,7 @@ def _row(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
         "state": trial.state.name,
         "reason": trial.user_attrs[REASON],
         "value": trial.value,  # log10 of the cost, graded where it was not reached
-        "cost": 10**trial.value if trial.value is not None and len(costs) == len(of_trial) else None,
+        "cost": float(np.median(costs)) if costs and len(costs) == len(of_trial) else None,
         "seeds": len(of_trial),
         "generalized": len(costs),
         "confirmable": all_generalised(of_trial, len(plan.config.search.seeds)),
@@ -80,9 +82,9 @@ def best_trials(table: pd.DataFrame) -> list[int]:
 def chosen(trials: Trials, number: int, plan: StudyPlan) -> dict[str, Any]:
     """A trial for best.yaml: its number, its cost in the search, and what it sets of the experiment."""
     trial = next(trial for trial in trials.ended() if trial.number == number)
-    assert trial.value is not None
+    costs = [outcome.cost for outcome in outcomes(trial.user_attrs)]
     return {
         "trial": number,
-        "searched_cost": 10**trial.value,
-        "values": suggest(FixedTrial(trial.params), plan.config.space),
+        "searched_cost": float(np.median(costs)),
+        "values": copy.deepcopy(suggest(FixedTrial(trial.params), plan.config.space)),
     }
