@@ -82,7 +82,7 @@ def best_trials(table: pd.DataFrame) -> list[int]:
 def chosen(trials: Trials, number: int, plan: StudyPlan) -> dict[str, Any]:
     """A trial for best.yaml: its number, its cost in the search, and what it sets of the experiment."""
     trial = next(trial for trial in trials.ended() if trial.number == number)
-    costs = [outcome.cost for outcome in outcomes(trial.user_attrs)]
+    costs = [outcome.cost for outcome in outcomes(trial.user_attrs) if outcome.cost is not None]
     return {
         "trial": number,
         "searched_cost": float(np.median(costs)),
