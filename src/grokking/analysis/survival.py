@@ -34,6 +34,16 @@ def median_interval(times: np.ndarray, observed: np.ndarray) -> tuple[float | No
     return _half(band.low), _half(band.high)
 
 
+def reached(times: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share that has had the event by each time, as the corners of a step function from 0 on."""
+    end = float(times.max())
+    if not observed.any():
+        return np.array([0.0, end]), np.zeros(2)
+    survival = _survival(times, observed)
+    shares = 1 - survival.probabilities
+    return np.array([0.0, *survival.quantiles, end]), np.array([0.0, *shares, shares[-1]])
+
+
 def logrank_p(
     times: np.ndarray, observed: np.ndarray, other_times: np.ndarray, other_observed: np.ndarray
 ) -> float:
