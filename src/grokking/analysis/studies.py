@@ -23,7 +23,7 @@ ARMS = {
 }
 # Each objective's column in replicas.parquet of a trained run, and what it would be at the end of the budget
 COLUMNS = {"steps": "generalization_step", "examples": "examples", "flops": "flops", "seconds": "seconds"}
-FORMATS = {"steps": "{:,.0f}", "examples": "{:,.0f}", "flops": "{:.3g}", "seconds": "{:.3g}"}
+PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))  # of FLOP
 UNITS = {"steps": "steps", "examples": "examples", "flops": "FLOP", "seconds": "seconds"}
 RECORD = {"quick": "quadratic_mlp"}  # studies of a published record in place of a system's number
 Row = dict[str, str]
@@ -115,12 +115,12 @@ def _arm(study: Study, arm: str) -> Row:
     }
     if study.objective != "steps":
         row["steps (95 %)"] = with_interval(replicas, "steps")
-    return row | {
+    row |= {
         "memorised at step": number(found["median_memorization_step"], "steps"),
         "ratio": "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}",
-        "GFLOP": with_interval(replicas.assign(flops=replicas["flops"] / 1e9), "flops", interval=False),
-        "seconds": with_interval(replicas, "seconds", interval=False),
     }
+    others = [objective for objective in ("flops", "seconds") if objective != study.objective]
+    return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
 
 
 def what_it_is(study: Study, arm: str) -> str:
@@ -141,7 +141,13 @@ def with_interval(replicas: pd.DataFrame, objective: str, interval: bool = True)
 
 
 def number(value: float | None, objective: str) -> str:
-    return "—" if value is None else FORMATS[objective].format(value)
+    """A cost in three digits, with a prefix where it is large; steps and examples in full."""
+    if value is None:
+        return "—"
+    if objective in ("steps", "examples"):
+        return f"{value:,.0f}"
+    prefix, size = next((found for found in PREFIXES if value >= found[1]), ("", 1.0))
+    return f"{value / size:.3g}{prefix}"
 
 
 def p_against_winner(study: Study, arm: str) -> float | None:
@@ -149,7 +155,7 @@ def p_against_winner(study: Study, arm: str) -> float | None:
     if arm == "winner":
         return None
     ours, theirs = (times(study.confirmed[name], study.objective) for name in (arm, "winner"))
-    return logrank_p(*ours, *theirs) if ours[1].any() or theirs[1].any() else None
+    return logrank_p(*ours, *theirs)
 
 
 def p_text(p: float | None) -> str:
@@ -201,7 +207,7 @@ def _compute(part: str, trials: int, replicas: int, flops: pd.Series, seconds: p
         "part": part,
         "trials": str(trials),
         "replicas": str(replicas),
-        "TFLOP": f"{flops.sum() / 1e12:.3g}",
+        "FLOP": number(float(flops.sum()), "flops"),
         "seconds of training": "—" if seconds is None else f"{seconds.sum():,.0f}",
     }
 

@@ -47,9 +47,14 @@ def reached(times: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.nda
 def logrank_p(
     times: np.ndarray, observed: np.ndarray, other_times: np.ndarray, other_observed: np.ndarray
 ) -> float:
-    """Two-sided p-value of the log-rank test that two groups have the same time to the event."""
+    """Two-sided p-value of the log-rank test that two groups have the same time to the event.
+
+    1 where the test has no variance: nobody has had the event, or everybody at the same time.
+    """
     groups = (_censored(times, observed), _censored(other_times, other_observed))
-    return float(logrank(*groups).pvalue)
+    with np.errstate(invalid="ignore"):
+        p = float(logrank(*groups).pvalue)
+    return 1.0 if np.isnan(p) else p
 
 
 def _censored(times: np.ndarray, observed: np.ndarray) -> CensoredData:
