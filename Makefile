@@ -6,7 +6,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test publish ui lint clean
+STUDY ?= quick
+
+.PHONY: repro test publish ui dashboard lint clean
 
 repro: $(VENV)/installed
 	dvc repro
@@ -22,6 +24,10 @@ publish: $(VENV)/installed
 
 ui: $(VENV)/installed
 	python -m pipelines.ui
+
+dashboard: $(VENV)/installed
+	@test -f studies/$(STUDY).journal || { echo "studies/$(STUDY).journal does not exist; run 'dvc repro search@$(STUDY)' first, or name another with STUDY="; exit 1; }
+	optuna-dashboard studies/$(STUDY).journal
 
 $(VENV)/installed: requirements.lock
 	@echo "Installing requirements.lock into $(VENV) (about 2 GB, a few minutes) ..."

@@ -9,10 +9,10 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-ORDER = ["config", "data", "models", "training", "diagnostics", "analysis"]
+ORDER = ["config", "data", "models", "training", "diagnostics", "analysis", "search"]
 LEAVES = {"tracking", "figures", "progress"}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
-DISPLAY_ONLY = {stage: {"tracking", "progress"} for stage in ("train", "diagnose")}
+DISPLAY_ONLY = {stage: {"tracking", "progress"} for stage in ("train", "diagnose", "search", "confirm")}
 
 MODULES = sorted(SOURCE.glob("grokking/**/*.py"))
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -114,6 +114,13 @@ def test_stage_has_the_name_of_its_script_and_whole_sections_as_params(stage):
 def test_mlruns_is_no_output_but_for_the_manifest():
     outs = [str(out) for s in STAGES.values() for out in s.get("do", s).get("outs", [])]
     assert [out for out in outs if "mlruns" in out] == ["{'mlruns/manifest.json': {'cache': False}}"]
+
+
+def test_every_study_of_the_default_graph_is_published():
+    """`publish` names them one by one, since the folder that holds them is the long studies' too."""
+    for study in YAML(typ="safe").load((ROOT / "params.yaml").read_text())["studies"]:
+        needed = {f"artifacts/search/{study}", f"artifacts/confirm/{study}", f"reports/search/{study}"}
+        assert needed <= set(STAGES["publish"]["deps"])
 
 
 def test_the_default_graph_needs_nothing_of_the_long_studies():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,6 +90,16 @@ def test_reports_are_written_and_shown_by_dvc(clone):
         assert f"figures/{name}.png" in page
 
 
+def test_a_study_is_searched_confirmed_and_reported(clone):
+    numbers = json.loads((clone / "reports/search/quick.json").read_text())
+    assert numbers["arms"]["winner"]["generalized"] == 1
+    assert set(numbers["arms"]) == {"winner", "runner_up", "random_best", "published"}
+    page = (clone / "reports/search/quick.md").read_text()
+    for figure in re.findall(r"\((quick/\w+\.png)\)", page):
+        assert (clone / "reports/search" / figure).stat().st_size > 5000
+    assert "quick.json" in run(clone, "dvc", "metrics", "show")
+
+
 def test_every_snapshot_is_diagnosed(clone):
     for folder in (clone / "artifacts/runs").iterdir():
         table = pd.read_parquet(clone / "artifacts/diagnostics" / folder.name / "diagnostics.parquet")
@@ -115,7 +126,7 @@ def test_a_colour_retrains_nothing(clone):
     original = figures.read_text()
     try:
         figures.write_text(original.replace("#4c72b0", "#4c72b1"))
-        assert changed(clone) == {"report", "publish"}
+        assert changed(clone) == {"report", "report_search@quick", "publish"}
     finally:
         figures.write_text(original)
 
@@ -139,6 +150,11 @@ def test_long_studies_run_by_name_and_are_published(clone):
     assert "a b in S_3" in pages_of["operations"]
     assert "2 × 1" in pages_of["optimizers"]
     assert (clone / "reports/extended/optimizers.png").stat().st_size > 5000
+    assert "weight_clamp.row_norm.max_norm" in (clone / "reports/search/branches.md").read_text()
+    assert "(quick.md)" in (clone / "reports/search/README.md").read_text()
     printed = run(clone, "python", "-m", "pipelines.publish")
-    for name in ("quadratic_mlp", "corrupted_labels", "product_adamw", "adamw_tuning", "adamw"):
+    for name in (
+        "quadratic_mlp", "corrupted_labels", "product_adamw", "adamw_tuning", "adamw", "branches_winner",
+        "study branches",
+    ):  # fmt: skip
         assert f"{name}: published" in printed

@@ -73,11 +73,11 @@ def study(
 ) -> str:
     """A long study as a markdown page: its table, and the parameters of all its entries."""
     title, text = STUDIES[section]
-    flat = pd.DataFrame({name: _flat(mapping) for name, mapping in entries.items()}).T
-    same = [key for key in flat if flat[key].map(str).nunique() == 1 and flat[key].notna().all()]
-    own = flat.drop(columns=same).map(lambda value: "" if value is None or value != value else value)
+    wide = pd.DataFrame({name: flat(mapping) for name, mapping in entries.items()}).T
+    same = [key for key in wide if wide[key].map(str).nunique() == 1 and wide[key].notna().all()]
+    own = wide.drop(columns=same).map(lambda value: "" if value is None or value != value else value)
     return (
-        _templates()
+        templates()
         .get_template("study.md.jinja")
         .render(
             title=title,
@@ -85,25 +85,25 @@ def study(
             table=plain(table),
             section=section,
             figure=figure,
-            shared={key: flat[key].iloc[0] for key in same},
+            shared={key: wide[key].iloc[0] for key in same},
             own_keys=list(own),
             entries={name: list(row) for name, row in own.iterrows()},
         )
     )
 
 
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings with dotted keys; a grid stays one value."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in mapping.items():
         if isinstance(value, Mapping) and key != "grid":
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = dict(value) if isinstance(value, Mapping) else value
-    return flat
+            found[f"{prefix}{key}"] = dict(value) if isinstance(value, Mapping) else value
+    return found
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(enabled_extensions=("html.jinja",)),
@@ -126,7 +126,7 @@ def diagnostics(warning: pd.DataFrame) -> str:
     table["warned"] = ["—" if share != share else f"{share:.0%}" for share in warning["warned"]]
     table["snapshots"] = warning["snapshots"].astype(int).tolist()
     return (
-        _templates()
+        templates()
         .get_template("diagnostics.md.jinja")
         .render(
             table=plain(table),
@@ -148,9 +148,9 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 def html(results: dict[str, Any], comparison: pd.DataFrame, learned: list[str], figures: list[str]) -> str:
     """The whole report as one page that refers to the figures beside it; `learned` are of diagnostics."""
-    templates = _templates()
-    templates.filters["steps"] = lambda value: "—" if value is None else f"{value:,.10g}"
-    return templates.get_template("report.html.jinja").render(
+    environment = templates()
+    environment.filters["steps"] = lambda value: "—" if value is None else f"{value:,.10g}"
+    return environment.get_template("report.html.jinja").render(
         comparison=comparison.to_dict("records"),
         rows=_rows(results),
         learned=learned,

@@ -34,12 +34,27 @@ def median_interval(times: np.ndarray, observed: np.ndarray) -> tuple[float | No
     return _half(band.low), _half(band.high)
 
 
+def reached(times: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share that has had the event by each time, as the corners of a step function from 0 on."""
+    end = float(times.max())
+    if not observed.any():
+        return np.array([0.0, end]), np.zeros(2)
+    survival = _survival(times, observed)
+    shares = 1 - survival.probabilities
+    return np.array([0.0, *survival.quantiles, end]), np.array([0.0, *shares, shares[-1]])
+
+
 def logrank_p(
     times: np.ndarray, observed: np.ndarray, other_times: np.ndarray, other_observed: np.ndarray
 ) -> float:
-    """Two-sided p-value of the log-rank test that two groups have the same time to the event."""
+    """Two-sided p-value of the log-rank test that two groups have the same time to the event.
+
+    1 where the test has no variance: nobody has had the event, or everybody at the same time.
+    """
     groups = (_censored(times, observed), _censored(other_times, other_observed))
-    return float(logrank(*groups).pvalue)
+    with np.errstate(invalid="ignore"):
+        p = float(logrank(*groups).pvalue)
+    return 1.0 if np.isnan(p) else p
 
 
 def _censored(times: np.ndarray, observed: np.ndarray) -> CensoredData:

@@ -4,15 +4,21 @@ from grokking.figures.comparisons import grid, strips, train_fraction
 from grokking.figures.diagnostics import diagnostics, progress, warnings
 from grokking.figures.portraits import portrait
 from grokking.figures.runs import curves, system_panels
+from grokking.figures.search import importances, parallel, slices, survival, trial_history
 
 __all__ = [
     "curves",
     "diagnostics",
     "grid",
+    "importances",
+    "parallel",
     "portrait",
     "progress",
+    "slices",
     "strips",
+    "survival",
     "system_panels",
     "train_fraction",
+    "trial_history",
     "warnings",
 ]

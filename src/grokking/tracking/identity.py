@@ -19,7 +19,7 @@ def parent_tags(name: str, section: str, fingerprint: str, row: Mapping[str, Any
         "stage": "train",
         "host": socket.gethostname(),
         "fingerprint": fingerprint,
-        **_git_tags(),
+        **git_tags(),
     }
 
 
@@ -32,7 +32,7 @@ def child_name(name: str, row: Mapping[str, Any]) -> str:
     return f"{name} / replica {row['replica']} seed {row['seed']}"
 
 
-def _git_tags() -> dict[str, str]:
+def git_tags() -> dict[str, str]:
     """Commit of the checkout and whether it had uncommitted changes; empty outside git."""
     try:
         commit = _git("rev-parse", "HEAD")

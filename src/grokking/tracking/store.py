@@ -15,6 +15,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
 
 METRICS_PER_REQUEST = 1000  # MLflow's limits for one batch
 PARAMS_PER_REQUEST = 100
@@ -89,8 +90,26 @@ def ensure_run(
     found = client.search_runs([experiment], f"tags.fingerprint = '{tags['fingerprint']}'", max_results=1)
     if found:
         return found[0].info.run_id
+    return create_run(client, experiment, name, tags, parent).info.run_id
+
+
+def create_run(
+    client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
+) -> "Run":
     own = {"mlflow.user": getpass.getuser()} | ({"mlflow.parentRunId": parent} if parent else {})
-    return client.create_run(experiment, run_name=name, tags={**tags, **own}).info.run_id
+    return client.create_run(experiment, run_name=name, tags={**tags, **own})
+
+
+def children(client: "MlflowClient", experiment: str, parent: str) -> dict[str, "Run"]:
+    """The runs below a run, by their fingerprint."""
+    found: dict[str, Run] = {}
+    token = None
+    while True:
+        page = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'", page_token=token)
+        found |= {run.data.tags["fingerprint"]: run for run in page}
+        token = page.token
+        if not token:
+            return found
 
 
 def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> None:
@@ -107,17 +126,31 @@ def log_points(client: "MlflowClient", run_id: str, points: Points) -> None:
 
     Values that are not finite are left out: MLflow would store infinity as 1.8e308 and ruin the axis.
     """
+    metrics = _metrics(points, client.get_run(run_id).info.start_time)
+    for first in range(0, len(metrics), METRICS_PER_REQUEST):
+        client.log_batch(run_id, metrics=metrics[first : first + METRICS_PER_REQUEST])
+
+
+def _metrics(points: Points, start: int) -> list["Metric"]:
     from mlflow.entities import Metric
 
-    start = client.get_run(run_id).info.start_time
-    metrics = [
+    return [
         Metric(key, float(value), start + step, step)
         for step, values in points
         for key, value in values.items()
         if present(value) and math.isfinite(value)
     ]
-    for first in range(0, len(metrics), METRICS_PER_REQUEST):
-        client.log_batch(run_id, metrics=metrics[first : first + METRICS_PER_REQUEST])
+
+
+def log_all(client: "MlflowClient", run: "Run", params: Mapping[str, Any], points: Points) -> None:
+    """Log in one request what MLflow's limits for one admit; the same again changes nothing."""
+    from mlflow.entities import Param
+
+    client.log_batch(
+        run.info.run_id,
+        metrics=_metrics(points, run.info.start_time),
+        params=[Param(key, str(value)) for key, value in params.items() if present(value)],
+    )
 
 
 def present(value: Any) -> bool:

@@ -1,0 +1,50 @@
+"""Stage `report_search`: the page, figures and numbers of one study."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from grokking import figures
+from grokking.analysis import studies, study_pages
+from grokking.analysis.studies import Study
+from grokking.config import ConfigError, entry, read_params
+from grokking.search import config, importance
+from pipelines import searched
+from pipelines.searched import SEARCH_REPORTS
+from pipelines.stage import CONFIRMED, PARAMS, STUDY_SECTIONS, named, run
+
+
+def main() -> None:
+    parser = named(__doc__)
+    parser.add_argument("--section", choices=STUDY_SECTIONS, default="studies", help="section of params.yaml")
+    arguments = parser.parse_args()
+    name, section = arguments.name, arguments.section
+
+    params = read_params(PARAMS)
+    plan = config.read_study(entry(params, section, name), name, f"{section}.{name}")
+    study = searched.read_study(params, section, name)
+    if study is None:
+        raise ConfigError(f"study `{name}` was not confirmed; run `dvc repro confirm@{name}` first")
+
+    draw(study, importance.importances(study.trials, plan.config.space), SEARCH_REPORTS / name)
+    (SEARCH_REPORTS / f"{name}.md").write_text(study_pages.page(study, searched.machine(study)))
+    (SEARCH_REPORTS / f"{name}.json").write_text(json.dumps(studies.results(study), indent=2) + "\n")
+
+
+def draw(study: Study, importances: pd.DataFrame, folder: Path) -> None:
+    """The figures of the page, and the curves of each confirmed arm."""
+    budget = study.config["experiment"]["budget"] if study.objective == "steps" else None
+    figures.trial_history(study.trials, study.unit, budget, folder / "history.png")
+    figures.parallel(study.trials, study.axes, study.unit, folder / "parallel.png")
+    figures.slices(study.trials, study.axes, study.unit, folder / "slices.png")
+    figures.importances(importances, folder / "importances.png")
+    arms = {arm: studies.times(replicas, study.objective) for arm, replicas in study.confirmed.items()}
+    figures.survival(arms, study.unit, folder / "survival.png")
+    for arm, replicas in study.confirmed.items():
+        history = pd.read_parquet(CONFIRMED / study.name / arm / "history.parquet")
+        figures.curves(history, replicas, f"{study.name}_{arm}", folder / f"{arm}.png")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+"""Stage `report_studies`: the page of all studies, as far as they were run, and the long ones as numbers."""
+
+import json
+
+from grokking.analysis import studies, study_pages
+from grokking.config import read_params
+from pipelines import searched
+from pipelines.searched import SEARCH_REPORTS
+from pipelines.stage import PARAMS, STUDY_SECTIONS, run
+
+
+def main() -> None:
+    params = read_params(PARAMS)
+    every = [
+        searched.read_study(params, section, name) for section in STUDY_SECTIONS for name in params[section]
+    ]
+    found = [study for study in every if study is not None]
+    numbers = {study.name: studies.results(study) for study in found if study.section == "extended_studies"}
+    SEARCH_REPORTS.mkdir(parents=True, exist_ok=True)
+    (SEARCH_REPORTS / "README.md").write_text(study_pages.overview(found))
+    (SEARCH_REPORTS / "extended.json").write_text(json.dumps(numbers, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

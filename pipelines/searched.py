@@ -1,0 +1,21 @@
+"""Where the reports of studies are, and the studies as they were run; apart from `stage`, see `diagnosed`."""
+
+import json
+from typing import Any
+
+from grokking.analysis import studies
+from grokking.analysis.studies import Study
+from pipelines.stage import CONFIRMED, REPORTS, SEARCHES
+
+SEARCH_REPORTS = REPORTS / "search"
+
+
+def read_study(params: dict[str, dict[str, Any]], section: str, name: str) -> Study | None:
+    """A study with its trials and confirmed arms; None where it was not run."""
+    return studies.read(name, section, params, SEARCHES / name, CONFIRMED / name)
+
+
+def machine(study: Study) -> dict[str, Any]:
+    """What the winner was confirmed on."""
+    run = json.loads((CONFIRMED / study.name / "winner" / "run.json").read_text())
+    return dict(run["machine"])

@@ -1,0 +1,280 @@
+"""A hyperparameter study as tables: what it found, what that was worth on fresh seeds, what it cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+from grokking.analysis.published import PUBLISHED
+from grokking.analysis.records import RECORDS
+from grokking.analysis.results import summary
+from grokking.analysis.search_axes import Axis, axes
+from grokking.analysis.survival import logrank_p, median, median_interval
+
+ARMS = {
+    "winner": "best trial of the search",
+    "runner_up": "second best trial of the search",
+    "random_best": "best of {random} random trials, together of the same compute",
+    "published": "the published configuration",
+}
+# Each objective's column in replicas.parquet of a trained run, and what it would be at the end of the budget
+COLUMNS = {"steps": "generalization_step", "examples": "examples", "flops": "flops", "seconds": "seconds"}
+PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))  # of FLOP
+UNITS = {"steps": "steps", "examples": "examples", "flops": "FLOP", "seconds": "seconds"}
+RECORD = {"quick": "quadratic_mlp"}  # studies of a published record in place of a system's number
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was run and confirmed, as its files have it."""
+
+    name: str
+    section: str  # of params.yaml
+    config: Mapping[str, Any]  # its entry there
+    task: Mapping[str, Any]  # the entry of its task
+    trials: pd.DataFrame
+    replicas: pd.DataFrame
+    best: Mapping[str, Any]
+    confirmed: Mapping[str, pd.DataFrame]  # of each arm, replicas on fresh seeds
+
+    @property
+    def objective(self) -> str:
+        return str(self.config["objective"])
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self.objective]
+
+    @property
+    def axes(self) -> list[Axis]:
+        return axes(self.config["space"])
+
+    @property
+    def chosen(self) -> dict[str, dict[str, Any]]:
+        """The row in the table of trials of each arm that was chosen by a search."""
+        table = {arm: self.trials[self.trials["arm"] == searched_by(arm)] for arm in self.best}
+        numbers = {arm: self.best[arm]["trial"] for arm in self.best}
+        return {arm: table[arm].set_index("trial").loc[numbers[arm]].to_dict() for arm in self.best}
+
+
+def read(
+    name: str, section: str, params: Mapping[str, Any], searched: Path, confirmed: Path
+) -> "Study | None":
+    """The study as far as it was run; None where it was not both searched and confirmed."""
+    if not (searched / "best.yaml").exists() or not any(confirmed.glob("*/run.json")):
+        return None
+    config = params[section][name]
+    tables = {arm: confirmed / arm / "replicas.parquet" for arm in ARMS}
+    return Study(
+        name,
+        section,
+        config,
+        (params["tasks"] | params["extended_tasks"])[config["experiment"]["task"]],
+        pd.read_parquet(searched / "trials.parquet"),
+        pd.read_parquet(searched / "replicas.parquet"),
+        YAML(typ="safe").load((searched / "best.yaml").read_text(encoding="utf-8")),
+        {arm: pd.read_parquet(file) for arm, file in tables.items() if file.exists()},
+    )
+
+
+def searched_by(arm: str) -> str:
+    """The search that chose a confirmed arm."""
+    return "random" if arm == "random_best" else "search"
+
+
+def times(replicas: pd.DataFrame, objective: str) -> tuple[np.ndarray, np.ndarray]:
+    """Cost of each replica to generalisation in units of the objective, and whether it got there.
+
+    One that did not has the cost of the whole budget, at the rate of the steps that it ran.
+    """
+    observed = replicas["observed"].to_numpy(bool)
+    run = replicas["steps_run"] if objective == "steps" else replicas[objective]
+    whole = run * replicas["budget"] / replicas["steps_run"]
+    return replicas[COLUMNS[objective]].where(observed, whole).to_numpy(float), observed
+
+
+def arm_table(study: Study) -> pd.DataFrame:
+    """A row per confirmed arm; p of the log-rank test against the winner."""
+    return pd.DataFrame([_arm(study, arm) for arm in study.confirmed])
+
+
+def _arm(study: Study, arm: str) -> Row:
+    replicas = study.confirmed[arm]
+    found = summary(replicas)
+    row = {
+        "arm": arm.replace("_", " "),
+        "what it is": what_it_is(study, arm),
+        "generalised": f"{found['generalized']} of {found['n']}",
+        f"median {study.unit} (95 %)": with_interval(replicas, study.objective),
+        "log-rank p": p_text(p_against_winner(study, arm)),
+    }
+    if study.objective != "steps":
+        row["steps (95 %)"] = with_interval(replicas, "steps")
+    row |= {
+        "memorised at step": number(found["median_memorization_step"], "steps"),
+        "ratio": "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}",
+    }
+    others = [objective for objective in ("flops", "seconds") if objective != study.objective]
+    return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
+
+
+def what_it_is(study: Study, arm: str) -> str:
+    """An arm in words, with the trial it was."""
+    random = int((study.trials["arm"] == "random").sum())
+    text = ARMS[arm].format(random=random)
+    return f"{text}: number {study.best[arm]['trial']}" if arm in study.best else text
+
+
+def with_interval(replicas: pd.DataFrame, objective: str, interval: bool = True) -> str:
+    """Kaplan-Meier median of the cost with its 95 % interval; > the whole budget where it was not reached."""
+    cost, observed = times(replicas, objective)
+    middle = median(cost, observed)
+    if middle is None:
+        return f"> {number(float(np.median(cost[~observed])), objective)}"
+    low, high = (number(end, objective) for end in median_interval(cost, observed))
+    return f"{number(middle, objective)} ({low}–{high})" if interval else number(middle, objective)
+
+
+def number(value: float | None, objective: str) -> str:
+    """A cost in three digits, with a prefix where it is large; steps and examples in full."""
+    if value is None:
+        return "—"
+    if objective in ("steps", "examples"):
+        return f"{value:,.0f}"
+    prefix, size = next((found for found in PREFIXES if value >= found[1]), ("", 1.0))
+    return f"{value / size:.3g}{prefix}"
+
+
+def p_against_winner(study: Study, arm: str) -> float | None:
+    """Two-sided log-rank p-value in units of the objective; None for the winner itself."""
+    if arm == "winner":
+        return None
+    ours, theirs = (times(study.confirmed[name], study.objective) for name in (arm, "winner"))
+    return logrank_p(*ours, *theirs)
+
+
+def p_text(p: float | None) -> str:
+    if p is None:
+        return "—"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def regression_table(study: Study) -> pd.DataFrame:
+    """What the search promised of each arm it chose beside what fresh seeds gave.
+
+    The best of many trials is partly the luckiest: the ratio tells how much of it was luck.
+    """
+    return pd.DataFrame([_regression(study, arm) for arm in study.best if arm in study.confirmed])
+
+
+def _regression(study: Study, arm: str) -> Row:
+    promised = float(study.best[arm]["searched_cost"])
+    confirmed = median(*times(study.confirmed[arm], study.objective))
+    seeds = len(study.config["search"]["seeds"])
+    return {
+        "arm": arm.replace("_", " "),
+        f"searched: median {study.unit} of {seeds}": number(promised, study.objective),
+        f"confirmed: median of {len(study.confirmed[arm])}": number(confirmed, study.objective),
+        "ratio": "—" if confirmed is None else f"{confirmed / promised:.2f}",
+    }
+
+
+def count_table(study: Study) -> pd.DataFrame:
+    """How many trials of each search ended in each way; `raced` and the like are the pruner's rules."""
+    counts = study.trials.groupby(["state", "reason", "arm"]).size().unstack("arm", fill_value=0)
+    ordered = counts.reindex(columns=[arm for arm in ("search", "random") if arm in counts])
+    return ordered.sort_values(["state", "search"], ascending=[True, False]).astype(str).reset_index()
+
+
+def compute_table(study: Study) -> pd.DataFrame:
+    """Trials, replicas, training and time of each search and of the confirmation."""
+    rows = []
+    for arm, trials in study.trials.groupby("arm", sort=False):
+        seeds = study.replicas["arm"] == arm
+        rows.append(_compute(f"{arm}", len(trials), int(seeds.sum()), trials["flops"], trials["seconds"]))
+    fresh = pd.concat(study.confirmed.values())
+    whole = fresh["flops"] * fresh["steps_run"] / fresh["generalization_step"].fillna(fresh["steps_run"])
+    return pd.DataFrame([*rows, _compute("confirmation", len(study.confirmed), len(fresh), whole, None)])
+
+
+def _compute(part: str, trials: int, replicas: int, flops: pd.Series, seconds: pd.Series | None) -> Row:
+    return {
+        "part": part,
+        "trials": str(trials),
+        "replicas": str(replicas),
+        "FLOP": number(float(flops.sum()), "flops"),
+        "seconds of training": "—" if seconds is None else f"{seconds.sum():,.0f}",
+    }
+
+
+def published_number(study: Study) -> tuple[str, str] | None:
+    """What was published for the study's system and training fraction, or as a record, and where."""
+    experiment, fraction = study.config["experiment"], study.task["split"].get("train_fraction", 0)
+    for found in PUBLISHED:
+        if str(found.system) == str(experiment["system"]) and found.setting.endswith(f"f={fraction:.2f}"):
+            return found.text, found.source
+    record = next((r for r in RECORDS if r.experiment == RECORD.get(study.name)), None)
+    return None if record is None else (record.steps, record.source)
+
+
+def overview_table(studies: list[Study]) -> pd.DataFrame:
+    """A row per study."""
+    return pd.DataFrame([_overview(study) for study in studies])
+
+
+def _overview(study: Study) -> Row:
+    published, medians = published_number(study), dict.fromkeys(ARMS, "—") | medians_of(study)
+    p = p_text(p_against_winner(study, "random_best")) if "random_best" in study.confirmed else "—"
+    return {
+        "study": f"[{study.name}]({study.name}.md)",
+        "task": f"`{study.config['experiment']['task']}`",
+        "objective": study.unit,
+        "published steps": f"[{published[0]}]({published[1]})" if published else "—",
+        "published, our run": medians["published"],
+        "winner": medians["winner"],
+        "times faster": _times_faster(study),
+        "random best": medians["random_best"],
+        "winner against random: p": p,
+        "trials": str(int((study.trials["arm"] == "search").sum())),
+    }
+
+
+def medians_of(study: Study) -> dict[str, str]:
+    """Each arm's median with its interval."""
+    return {arm: with_interval(replicas, study.objective) for arm, replicas in study.confirmed.items()}
+
+
+def _times_faster(study: Study) -> str:
+    """The winner against our run of the published configuration, a bound where that did not generalise."""
+    if "published" not in study.confirmed:
+        return "—"
+    (cost, observed), winner = times(study.confirmed["published"], study.objective), confirmed_median(study)
+    if winner is None:
+        return "—"
+    middle = median(cost, observed)
+    bound = float(np.median(cost)) if middle is None else middle
+    return f"{'> ' if middle is None else ''}{bound / winner:,.1f}"
+
+
+def confirmed_median(study: Study, arm: str = "winner") -> float | None:
+    return median(*times(study.confirmed[arm], study.objective))
+
+
+def results(study: Study) -> dict[str, Any]:
+    """The study as numbers, for DVC metrics; seconds are left out unless they are the objective."""
+    arms = {}
+    for arm, replicas in study.confirmed.items():
+        cost, observed = times(replicas, study.objective)
+        low, high = median_interval(cost, observed)
+        arms[arm] = {
+            "n": len(cost), "generalized": int(observed.sum()), "median": median(cost, observed),
+            "low": low, "high": high, "median_steps": summary(replicas)["median_step"],
+            "p_against_winner": p_against_winner(study, arm),
+        }  # fmt: skip
+    trials = study.trials["arm"].value_counts()
+    return {"objective": study.objective, "trials": {str(k): int(v) for k, v in trials.items()}, "arms": arms}

@@ -1,0 +1,340 @@
+"""What is made of a study: tables with known answers, importances, figures, pages, runs in MLflow."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from test_analysis import replica_rows
+from test_tracking import client, migrated, rows  # noqa: F401  (fixtures)
+
+from grokking import figures
+from grokking.analysis import studies, study_pages
+from grokking.analysis.search_axes import axes, shown, space_table
+from grokking.analysis.studies import Study
+from grokking.analysis.survival import logrank_p, reached
+from grokking.config import load
+from grokking.search.importance import importances
+from grokking.search.space import Space
+from grokking.tracking import store
+from grokking.tracking import studies as study_runs
+from grokking.tracking.studies import KIND, Searched
+
+SPACE = {
+    "optimizer.learning_rate": {"kind": "log", "low": 0.001, "high": 0.1},
+    "optimizer.beta1": {"kind": "linear", "low": 0.5, "high": 0.9},
+    "batch": {
+        "kind": "choice",
+        "values": [{"sampling": "full"}, {"sampling": "with_replacement", "size": 8}],
+    },
+    "weight_clamp": {
+        "kind": "branch",
+        "branches": {
+            "none": {"fixed": {"name": "none"}, "space": {}},
+            "row_norm": {
+                "fixed": {"name": "row_norm"},
+                "space": {"max_norm": {"kind": "log", "low": 1.0, "high": 9.0}},
+            },
+        },
+    },
+}
+CONFIG = {
+    "experiment": {"system": 4, "task": "t", "model": {"family": "table_mlp"}, "budget": 1000},
+    "space": SPACE,
+    "first": [],
+    "published": {},
+    "objective": "steps",
+    "trials": 4,
+    "search": {"seeds": [0, 1, 2], "split_seeds": [0, 1, 2]},
+    "confirm": {"seeds": [10, 11, 12], "split_seeds": [10, 11, 12]},
+    "sampler": {"name": "tpe", "seed": 0, "startup_trials": 2},
+    "pruner": {"name": "progress", "racing": 1.5},
+}
+TASK = {"split": {"name": "random", "train_fraction": 0.3}}
+MACHINE = {"processor": "a processor", "torch": "1", "gpu": None}
+
+
+def trial(number, cost, arm="search", state="COMPLETE", reason="generalised", rate=0.01, clamp="none"):
+    done = reason == "generalised"
+    return {
+        "trial": number, "arm": arm, "state": state, "reason": reason, "value": float(np.log10(cost)),
+        "cost": float(cost) if done else None, "seeds": 3 if done else 1, "generalized": 3 if done else 0,
+        "confirmable": done, "exempt": False, "flops": 1e12, "seconds": 2.0,
+        "params/optimizer.learning_rate": rate, "params/optimizer.beta1": 0.9,
+        "params/batch": '{"sampling": "full"}', "params/weight_clamp": clamp,
+        "params/weight_clamp.row_norm.max_norm": 3.0 if clamp == "row_norm" else None,
+    }  # fmt: skip
+
+
+def trial_rows(*more) -> pd.DataFrame:
+    return pd.DataFrame([
+        trial(0, 200),
+        trial(1, 1300, reason="budget"),
+        trial(2, 100, clamp="row_norm", rate=0.02),
+        trial(3, 1500, state="PRUNED", reason="raced"),
+        *more,
+        trial(0, 150, arm="random"),
+    ])  # fmt: skip
+
+
+def study(objective="steps", **confirmed) -> Study:
+    trials = trial_rows()
+    arms = {"winner": [110, 120, 130], "runner_up": [210, 220, None], "random_best": [150, 160, 170]}
+    arms |= {"published": [400, None, None]}
+    best = {
+        "winner": {"trial": 2, "searched_cost": 100.0},
+        "runner_up": {"trial": 0, "searched_cost": 200.0},
+        "random_best": {"trial": 0, "searched_cost": 150.0},
+    }
+    return Study(
+        "small",
+        "studies",
+        CONFIG | {"objective": objective},
+        TASK,
+        trials,
+        replicas=trials.loc[trials.index.repeat(trials["seeds"]), ["trial", "arm"]].reset_index(drop=True),
+        best=best,
+        confirmed={arm: replica_rows(steps) for arm, steps in (arms | confirmed).items()},
+    )
+
+
+def test_confirmed_arms_with_medians_intervals_and_p_by_hand():
+    table = studies.arm_table(study()).set_index("arm")
+    assert list(table.index) == ["winner", "runner up", "random best", "published"]
+    assert table.loc["winner", "median steps (95 %)"].startswith("120 (")
+    assert table.loc["runner up", "generalised"] == "2 of 3"
+    assert table.loc["published", "median steps (95 %)"] == "> 1,000"
+    assert table.loc["winner", "log-rank p"] == "—"
+    everybody = np.ones(3, bool)
+    p = logrank_p(np.array([150.0, 160, 170]), everybody, np.array([110.0, 120, 130]), everybody)
+    assert table.loc["random best", "log-rank p"] == f"{p:.3f}"
+    assert table.loc["winner", "memorised at step"] == "20"
+    assert table.loc["winner", "ratio"] == "6.0"
+    assert "number 2" in table.loc["winner", "what it is"]
+    assert "best of 1 random trials" in table.loc["random best", "what it is"]
+
+
+def test_costs_of_a_replica_that_stopped_early_are_those_of_its_whole_budget():
+    replicas = replica_rows([100, None]).assign(flops=[500.0, 80.0], steps_run=[600, 200])
+    for objective, expected in (("steps", [100, 1000]), ("flops", [500, 400])):
+        cost, observed = studies.times(replicas, objective)
+        assert (list(cost), list(observed)) == (expected, [True, False])
+
+
+@pytest.mark.parametrize(
+    ("objective", "value", "text"),
+    [
+        ("steps", 12345, "12,345"),
+        ("flops", 2.2e11, "220G"),
+        ("seconds", 0.1234, "0.123"),
+        ("steps", None, "—"),
+    ],
+)
+def test_costs_as_text(objective, value, text):
+    assert studies.number(value, objective) == text
+
+
+def test_regression_is_confirmed_over_searched():
+    table = studies.regression_table(study()).set_index("arm")
+    assert table.loc["winner", "ratio"] == "1.20"
+    assert table.loc["runner up", "ratio"] == "1.10"
+    assert "published" not in table.index
+
+
+def test_trials_are_counted_and_their_compute_summed():
+    counts = studies.count_table(study()).set_index(["state", "reason"])
+    assert counts.loc[("COMPLETE", "generalised")].to_dict() == {"search": "2", "random": "1"}
+    assert counts.loc[("PRUNED", "raced"), "search"] == "1"
+    compute = studies.compute_table(study()).set_index("part")
+    assert compute.loc["search"].to_dict() == {
+        "trials": "4", "replicas": "8", "FLOP": "4T", "seconds of training": "8"
+    }  # fmt: skip
+    assert compute.loc["confirmation", "replicas"] == "12"
+
+
+def test_overview_has_the_published_number_of_the_systems_fraction():
+    row = studies.overview_table([study()]).iloc[0]
+    assert "637,000" in row["published steps"]
+    assert row["times faster"] == "> 8.3"  # the published configuration did not generalise in 1000 steps
+    lacking = study()
+    lacking = replace(lacking, confirmed={"winner": lacking.confirmed["winner"]})
+    row = studies.overview_table([lacking]).iloc[0]
+    assert (row["times faster"], row["random best"]) == ("—", "—")
+
+
+def test_results_are_numbers_for_every_arm():
+    found = studies.results(study())
+    assert found["trials"] == {"search": 4, "random": 1}
+    assert found["arms"]["winner"]["median"] == 120
+    assert found["arms"]["published"]["median"] is None
+    assert found["arms"]["winner"]["p_against_winner"] is None
+
+
+def test_share_reached_is_a_step_function_from_zero():
+    x, y = reached(np.array([10.0, 20, 99]), np.array([True, True, False]))
+    assert (x[0], y[0], x[-1]) == (0, 0, 99)
+    assert y[-1] == pytest.approx(2 / 3)
+    assert list(reached(np.array([5.0, 5]), np.zeros(2, bool))[1]) == [0, 0]
+
+
+def test_arms_that_all_generalise_at_one_time_do_not_differ():
+    same = studies.results(study(winner=[50, 50, 50], runner_up=[50, 50, 50]))
+    assert same["arms"]["runner_up"]["p_against_winner"] == 1
+    none = studies.results(study(winner=[None, None], runner_up=[None, None]))
+    assert none["arms"]["runner_up"]["p_against_winner"] == 1
+
+
+def test_axes_place_values_between_the_ends_of_their_range():
+    found = {axis.name: axis for axis in axes(SPACE)}
+    assert found["optimizer.learning_rate"].place(0.01) == pytest.approx(0.5)
+    assert found["optimizer.beta1"].place(0.6) == pytest.approx(0.25)
+    assert found["weight_clamp"].place("row_norm") == 1
+    assert found["batch"].place('{"sampling": "full"}') == 0
+    assert found["optimizer.learning_rate"].at_edge(0.0011)
+    assert not found["weight_clamp"].at_edge("row_norm")
+    assert "weight_clamp.row_norm.max_norm" in found
+    assert shown('{"sampling": "with_replacement", "size": 8}') == "with_replacement, size: 8"
+
+
+def test_space_table_marks_values_at_the_edge():
+    table = space_table(study().axes, study().chosen).set_index("parameter")
+    assert table.loc["`optimizer.beta1`", "winner"] == "0.9 *"
+    assert table.loc["`optimizer.learning_rate`", "winner"] == "0.02"
+    assert table.loc["`weight_clamp.row_norm.max_norm`", "winner"] == "3"
+    assert table.loc["`weight_clamp.row_norm.max_norm`", "random best"] == "—"
+
+
+def planted(number=60) -> pd.DataFrame:
+    """Trials whose value only the learning rate decides; a third of them were stopped."""
+    random = np.random.default_rng(0)
+    table = []
+    for index in range(number):
+        rate = 10 ** random.uniform(-3, -1)
+        cost = 100 * 10 ** abs(np.log10(rate / 0.03))
+        clamp = str(random.choice(["none", "row_norm"]))
+        row = trial(index, cost, rate=rate, clamp=clamp, state="PRUNED" if cost > 300 else "COMPLETE")
+        row["params/batch"] = str(random.choice(axes(SPACE)[2].choices))
+        table.append(row | {"params/optimizer.beta1": random.uniform(0.5, 0.9)})
+    return pd.DataFrame(table)
+
+
+def test_importances_find_what_was_planted_also_among_stopped_trials(tmp_path):
+    trials = planted()
+    trials.to_parquet(tmp_path / "trials.parquet")  # as they are read
+    shares = importances(pd.read_parquet(tmp_path / "trials.parquet"), load_space())
+    assert shares.index[0] == "optimizer.learning_rate"
+    assert shares["fanova"].idxmax() == "optimizer.learning_rate"
+    assert shares["fanova"].max() > 0.8
+    assert shares["ped_anova"].sum() == pytest.approx(1)
+    assert np.isnan(shares.loc["weight_clamp.row_norm.max_norm", "fanova"])
+    pd.testing.assert_frame_equal(shares, importances(trials, load_space()))
+
+
+def test_a_logarithmic_range_counts_by_its_logarithm():
+    """On a linear scale, the lower half of a range of two decades would be a tenth of it."""
+    trials = planted()
+    low = trials["params/optimizer.learning_rate"] < 0.01
+    trials["value"] = np.where(low, 2.0, 3.0) + 0.3 * trials["params/optimizer.beta1"]
+    assert importances(trials, load_space()).loc["optimizer.learning_rate", "fanova"] > 0.9
+
+
+def load_space() -> Space:
+    return load(Space, SPACE, "space")
+
+
+def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
+    page = study_pages.page(study(), MACHINE)
+    assert "takes 120 (110–130) steps on 3 fresh seeds" in page
+    assert "[637,000](" in page
+    assert "| budget | 1,000 steps a replica |" in page
+    assert "99% accuracy" in page
+    assert "a processor" in page
+    assert "| `sampler.startup_trials` | 2 |" in page
+    for name in ("survival", "parallel", "slices", "importances", "history"):
+        assert f"(small/{name}.png)" in page
+    overview = study_pages.overview([study(), study("flops")])
+    assert overview.count("[small](small.md)") == 2
+    assert "None was run" in study_pages.overview([])
+
+
+def test_figures_are_drawn_of_branches_choices_and_censored_arms(tmp_path):
+    found = study()
+    figures.trial_history(found.trials, "steps", 1000, tmp_path / "history.png")
+    figures.slices(found.trials, found.axes, "steps", tmp_path / "slices.png")
+    figures.parallel(found.trials, found.axes, "steps", tmp_path / "parallel.png")
+    figures.importances(importances(planted(), load_space()), tmp_path / "importances.png")
+    arms = {arm: studies.times(replicas, "steps") for arm, replicas in found.confirmed.items()}
+    figures.survival(arms, "steps", tmp_path / "survival.png")
+    assert [file.stat().st_size > 5000 for file in sorted(tmp_path.glob("*.png"))] == [True] * 5
+
+
+def test_a_study_is_read_from_its_files_and_none_where_it_was_not_run(tmp_path):
+    params = {"studies": {"small": CONFIG}, "tasks": {"t": TASK}, "extended_tasks": {}}
+    searched, confirmed = written(study(), tmp_path / "search"), tmp_path / "confirm"
+    assert studies.read("small", "studies", params, searched, confirmed) is None
+    (confirmed / "winner").mkdir(parents=True)
+    study().confirmed["winner"].to_parquet(confirmed / "winner" / "replicas.parquet")
+    (confirmed / "winner" / "run.json").write_text("{}")
+    found = studies.read("small", "studies", params, searched, confirmed)
+    assert (list(found.confirmed), found.chosen["winner"]["value"]) == (["winner"], 2.0)
+
+
+def written(of: Study, folder):
+    """The files of the stage `search`, and a figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    of.trials.to_parquet(folder / "trials.parquet")
+    of.replicas.to_parquet(folder / "replicas.parquet")
+    curves = [
+        {"step": step, "validation_accuracy": step / 300, "validation_loss": 1 / (step + 1)}
+        | {"trial": row["trial"], "arm": row["arm"], "seed_number": seed}
+        for row in of.trials.to_dict("records")
+        for seed in range(row["seeds"])
+        for step in range(250)
+    ]
+    pd.DataFrame(curves).to_parquet(folder / "curves.parquet")
+    with (folder / "best.yaml").open("w") as file:
+        YAML().dump(of.best, file)
+    (folder / "history.png").write_bytes(b"a figure")
+    return folder
+
+
+def of_search(client) -> dict:  # noqa: F811
+    runs = client.search_runs([store.experiment_id(client, KIND)])
+    return {run.info.run_name: run for run in runs}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):  # noqa: F811
+    folder = written(study(), tmp_path / "search")
+    searched = Searched(study(), "k" * 64, folder, folder)
+    assert study_runs.publish(client, searched)
+    runs = of_search(client)
+    assert len(runs) == 5  # the random search's trials are in the files only
+    parent, best, stopped = (runs[name] for name in ("small", "small / trial 2", "small / trial 3"))
+    assert parent.data.metrics["confirmed/winner"] == 120
+    assert "confirmed/published" not in parent.data.metrics
+    assert parent.data.metrics["value"] == 2
+    assert parent.data.tags["storage_study"] == "small-" + "k" * 12
+    assert {f.path for f in client.list_artifacts(parent.info.run_id)} >= {"trials.parquet", "best.yaml"}
+    assert client.list_artifacts(parent.info.run_id, "figures")
+    assert best.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert best.data.params["weight_clamp.row_norm.max_norm"] == "3.0"
+    assert "weight_clamp.row_norm.max_norm" not in stopped.data.params
+    assert (stopped.data.tags["state"], stopped.info.status) == ("PRUNED", "FINISHED")
+    assert "cost" not in stopped.data.metrics
+    curve = client.get_metric_history(best.info.run_id, "validation_accuracy")
+    assert (curve[0].step, curve[-1].step) == (0, 249)
+    assert len(curve) <= 101
+
+    before = rows(tmp_path)
+    assert not study_runs.publish(client, searched)
+    client.delete_tag(parent.info.run_id, "published")  # as after a crash half-way
+    assert study_runs.publish(client, searched)
+    assert rows(tmp_path) == before
+
+    grown = replace(study(), trials=trial_rows(trial(4, 1200, reason="budget")))
+    assert study_runs.publish(client, replace(searched, study=grown, folder=written(grown, folder)))
+    after = of_search(client)
+    assert set(after) - set(runs) == {"small / trial 4"}
+    assert all(after[name].info.run_id == run.info.run_id for name, run in runs.items())
