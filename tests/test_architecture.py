@@ -9,10 +9,10 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-ORDER = ["config", "data", "models", "training", "diagnostics", "analysis"]
+ORDER = ["config", "data", "models", "training", "diagnostics", "analysis", "search"]
 LEAVES = {"tracking", "figures", "progress"}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
-DISPLAY_ONLY = {stage: {"tracking", "progress"} for stage in ("train", "diagnose")}
+DISPLAY_ONLY = {stage: {"tracking", "progress"} for stage in ("train", "diagnose", "search", "confirm")}
 
 MODULES = sorted(SOURCE.glob("grokking/**/*.py"))
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
