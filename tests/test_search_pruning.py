@@ -6,9 +6,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from conftest import make_task
+from examples import MODELS, experiment
 from searches import ORDER, circumstances, decisive, job_of, network, plan_of, search_task
 
 from grokking.data.monitor import monitored
+from grokking.diagnostics import cyclic
 from grokking.search.follower import BUDGET, DIVERGED, GENERALISED, HOLD_SHARE, HOLD_STEPS, Follower
 from grokking.search.objective import lost, reached
 from grokking.search.pruning import (
@@ -29,6 +31,7 @@ from grokking.search.pruning import (
     verdict,
 )
 from grokking.training.events import first_crossing
+from grokking.training.experiment import expand
 from grokking.training.loop import train
 
 STEPS = (10, 20, 40, 80, 160, 200, 240, 280)
@@ -286,3 +289,20 @@ def test_validation_is_the_monitor_part_only():
     (_, found, _), (_, same, _) = followed(replica_of(GOOD)), followed(replica_of(GOOD), changed)
     assert decisive(found) == decisive(same)
     assert monitored(make_task()).validation_mask(0).sum() == 12
+
+
+@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize("operation", ["add", "permutation_product"])
+def test_every_family_is_followed_on_every_kind_of_table(family, operation):
+    """Structure is looked at where the table has a cyclic order; elsewhere its signs are NaN."""
+    optimizer = "sgd" if family == "numpy_mlp" else "adamw"
+    (replica,) = expand(experiment(family, optimizer, precision="float32"), "e")
+    task = monitored(make_task(operation))
+    follower = Follower(job_of(replica), task, cyclic.find_order(operation, 11))
+    for _ in train([replica], task, "cpu", judge=follower):
+        pass
+    found = follower.outcome()
+    assert (found.reason, found.steps_run) == (BUDGET, 30)
+    assert reached(30) < found.value < lost(30)
+    assert len(follower.signs) >= FEWEST
+    assert all(math.isnan(sign.r_sum) != (operation == "add") for sign in follower.signs)

@@ -383,8 +383,14 @@ def without_seconds(folder):
 
 
 @needs_groups
-def test_killed_at_five_moments_a_search_ends_with_the_same_tables(tmp_path):
-    """SIGKILL to driver and worker at random moments, started again each time."""
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_killed_at_five_moments_a_search_ends_with_the_same_tables(workers, tmp_path, monkeypatch):
+    """SIGKILL to driver and workers at random moments, started again each time.
+
+    With two workers the order in which replicas end, and with it what later trials learn, is left to chance;
+    that there is each trial once is not.
+    """
+    monkeypatch.setenv("GROKKING_PROCESSES", workers)
     moments = random.Random(0)
     stage_folder(tmp_path / "whole", trials=8)
     stage_folder(tmp_path / "killed", trials=8)
@@ -408,7 +414,8 @@ def test_killed_at_five_moments_a_search_ends_with_the_same_tables(tmp_path):
     whole, killed = without_seconds(tmp_path / "whole"), without_seconds(tmp_path / "killed")
     assert list(killed["trials"]["trial"]) == list(range(8))
     assert set(killed["trials"]["state"]) <= {"COMPLETE", "PRUNED"}
-    for name in whole:
+    assert not killed["replicas"].duplicated(["trial", "seed_number"]).any()
+    for name in whole if workers == "1" else ():
         assert killed[name].equals(whole[name]), name
 
 
