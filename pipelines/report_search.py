@@ -9,7 +9,7 @@ from grokking import figures
 from grokking.analysis import studies, study_pages
 from grokking.analysis.studies import Study
 from grokking.config import ConfigError, entry, read_params
-from grokking.search import config, importance
+from grokking.search import calibration, config, importance
 from pipelines import searched
 from pipelines.searched import SEARCH_REPORTS
 from pipelines.stage import CONFIRMED, PARAMS, STUDY_SECTIONS, named, run
@@ -28,7 +28,9 @@ def main() -> None:
         raise ConfigError(f"study `{name}` was not confirmed; run `dvc repro confirm@{name}` first")
 
     draw(study, importance.importances(study.trials, plan.config.space), SEARCH_REPORTS / name)
-    (SEARCH_REPORTS / f"{name}.md").write_text(study_pages.page(study, searched.machine(study)))
+    rules = calibration.comparison([searched.tables(study)])
+    page = study_pages.page(study, searched.machine(study), rules)
+    (SEARCH_REPORTS / f"{name}.md").write_text(page)
     (SEARCH_REPORTS / f"{name}.json").write_text(json.dumps(studies.results(study), indent=2) + "\n")
 
 

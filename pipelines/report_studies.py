@@ -3,7 +3,8 @@
 import json
 
 from grokking.analysis import studies, study_pages
-from grokking.config import read_params
+from grokking.config import ConfigError, read_params
+from grokking.search import calibration
 from pipelines import searched
 from pipelines.searched import SEARCH_REPORTS
 from pipelines.stage import PARAMS, STUDY_SECTIONS, run
@@ -15,9 +16,13 @@ def main() -> None:
         searched.read_study(params, section, name) for section in STUDY_SECTIONS for name in params[section]
     ]
     found = [study for study in every if study is not None]
+    if not found:
+        raise ConfigError("no study was confirmed yet; run `dvc repro confirm@quick` first")
     numbers = {study.name: studies.results(study) for study in found if study.section == "extended_studies"}
     SEARCH_REPORTS.mkdir(parents=True, exist_ok=True)
-    (SEARCH_REPORTS / "README.md").write_text(study_pages.overview(found))
+    tables = [searched.tables(study) for study in found]
+    page = study_pages.overview(found, calibration.comparison(tables), calibration.by_rule(tables))
+    (SEARCH_REPORTS / "README.md").write_text(page)
     (SEARCH_REPORTS / "extended.json").write_text(json.dumps(numbers, indent=2) + "\n")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from grokking.analysis import studies
 from grokking.analysis.studies import Study
+from grokking.search.calibration import SearchTables
 from pipelines.stage import CONFIRMED, REPORTS, SEARCHES
 
 SEARCH_REPORTS = REPORTS / "search"
@@ -13,6 +14,11 @@ SEARCH_REPORTS = REPORTS / "search"
 def read_study(params: dict[str, dict[str, Any]], section: str, name: str) -> Study | None:
     """A study with its trials and confirmed arms; None where it was not run."""
     return studies.read(name, section, params, SEARCHES / name, CONFIRMED / name)
+
+
+def tables(study: Study) -> SearchTables:
+    """The search's own tables, for what its rules were worth."""
+    return SearchTables.read(SEARCHES / study.name, int(study.config["experiment"]["budget"]))
 
 
 def machine(study: Study) -> dict[str, Any]:

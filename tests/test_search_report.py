@@ -52,6 +52,19 @@ CONFIG = {
     "pruner": {"name": "progress", "racing": 1.5},
 }
 TASK = {"split": {"name": "random", "train_fraction": 0.3}}
+RULES = pd.DataFrame(
+    {
+        "pruner": ["rules", "median/accuracy"],
+        "replicas": [20, 20],
+        "stopped": [10, 0],
+        "wrong": [1, 0],
+        "rate": [0.1, np.nan],
+        "low": [0.02, np.nan],
+        "high": [0.4, np.nan],
+        "good": [5, 5],
+        "saved": [0.5, 0.0],
+    }
+)
 MACHINE = {"processor": "a processor", "torch": "1", "gpu": None}
 
 
@@ -244,18 +257,19 @@ def load_space() -> Space:
 
 
 def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
-    page = study_pages.page(study(), MACHINE)
+    page = study_pages.page(study(), MACHINE, RULES)
     assert "takes 120 (110–130) steps on 3 fresh seeds" in page
     assert "[637,000](" in page
     assert "| budget | 1,000 steps a replica |" in page
     assert "99% accuracy" in page
     assert "a processor" in page
     assert "| `sampler.startup_trials` | 2 |" in page
+    assert "10.0% (2.0%–40.0%)" in page
+    assert "1 of 5" in page
     for name in ("survival", "parallel", "slices", "importances", "history"):
         assert f"(small/{name}.png)" in page
-    overview = study_pages.overview([study(), study("flops")])
+    overview = study_pages.overview([study(), study("flops")], RULES, RULES.assign(rule="raced"))
     assert overview.count("[small](small.md)") == 2
-    assert "None was run" in study_pages.overview([])
 
 
 def test_figures_are_drawn_of_branches_choices_and_censored_arms(tmp_path):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from grokking.analysis import studies
 from grokking.analysis.pages import flat, plain, templates
 from grokking.analysis.search_axes import space_table
@@ -10,9 +12,19 @@ from grokking.analysis.studies import Study
 from grokking.data.monitor import MONITOR_SHARE
 from grokking.training.events import ACCURACY_THRESHOLD
 
+PRUNER_NAMES = {
+    "rules": "rules of this study",
+    "median/accuracy": "MedianPruner on validation accuracy",
+    "hyperband/accuracy": "HyperbandPruner on validation accuracy",
+    "hyperband/loss": "HyperbandPruner on validation loss",
+}
 
-def page(study: Study, machine: Mapping[str, Any]) -> str:
-    """The page of one study; its figures lie in a folder of its name beside it."""
+
+def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
+    """The page of one study; its figures lie in a folder of its name beside it.
+
+    `rules` says how often rules that stop replicas were wrong, as in `pruner_table`.
+    """
     return (
         templates()
         .get_template("search.md.jinja")
@@ -29,6 +41,7 @@ def page(study: Study, machine: Mapping[str, Any]) -> str:
             space=plain(space_table(study.axes, study.chosen)),
             counts=plain(studies.count_table(study)),
             compute=plain(studies.compute_table(study)),
+            rules=plain(pruner_table(rules)),
             parameters=flat(study.config),
         )
     )
@@ -47,7 +60,40 @@ def headline(study: Study) -> str:
     return ", ".join(parts) + "." + told
 
 
-def overview(found: list[Study]) -> str:
-    """The page of all studies that were run."""
-    table = plain(studies.overview_table(found)) if found else "None was run yet.\n"
-    return templates().get_template("searches.md.jinja").render(table=table)
+def overview(found: list[Study], rules: pd.DataFrame, by_rule: pd.DataFrame) -> str:
+    """The page of all studies that were run; `rules` and `by_rule` are of their replicas together."""
+    table = plain(studies.overview_table(found))
+    template = templates().get_template("searches.md.jinja")
+    return template.render(table=table, rules=plain(pruner_table(rules)), by_rule=plain(rule_table(by_rule)))
+
+
+def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:
+    """Columns pruner, replicas, stopped, wrong, rate, low, high, good, good_stopped, saved as text."""
+    return _counts(rules).assign(pruner=rules["pruner"].map(PRUNER_NAMES)).set_index("pruner").reset_index()
+
+
+def rule_table(by_rule: pd.DataFrame) -> pd.DataFrame:
+    """The same by single rule."""
+    shown = ["stopped", "wrong", "wrong among the stopped (95 %)", "FLOP saved"]
+    return _counts(by_rule)[shown].assign(rule="`" + by_rule["rule"] + "`").set_index("rule").reset_index()
+
+
+def _counts(rules: pd.DataFrame) -> pd.DataFrame:
+    intervals = [_share(*row) for row in zip(rules["rate"], rules["low"], rules["high"], strict=True)]
+    return pd.DataFrame(
+        {
+            "replicas": rules["replicas"].astype(str),
+            "stopped": rules["stopped"].astype(str),
+            "wrong": rules["wrong"].astype(str),
+            "wrong among the stopped (95 %)": intervals,
+            "of the good ones stopped": [
+                f"{wrong} of {good}" for wrong, good in zip(rules["wrong"], rules["good"], strict=True)
+            ],
+            "FLOP saved": [f"{saved:.0%}" for saved in rules["saved"]],
+        },
+        dtype=str,
+    )
+
+
+def _share(rate: float, low: float, high: float) -> str:
+    return "—" if rate != rate else f"{rate:.1%} ({low:.1%}–{high:.1%})"
