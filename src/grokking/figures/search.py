@@ -22,6 +22,7 @@ COLOURS = {"search": VALIDATION, "random": TRAIN}
 ARMS = {"winner": VALIDATION, "runner_up": OTHERS[0], "random_best": TRAIN, "published": OTHERS[2]}
 MARKERS = {"all its seeds generalised": "o", "not all by the budget": "^", "stopped by a rule": "x"}
 COLUMNS = 4  # panels in a row
+MANY = 8  # axes beside each other, from which on their names are set smaller
 TOP = 0.2  # of the trials: those drawn in colour in parallel coordinates
 LONG, BREAK = 26, 8  # letters from which a title is set smaller, a choice in several lines
 ENGINEERING = EngFormatter(sep="")
@@ -136,7 +137,8 @@ def _parallel_axes(panel: Axes, axes: Sequence[Axis]) -> None:
                 label, (x, place), (3, 0), textcoords="offset points", fontsize=7, va="center",
                 bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75}, zorder=3,
             )  # fmt: skip
-    panel.set_xticks(range(len(axes)), [axis.name.replace(".", ".\n") for axis in axes], fontsize=8)
+    names = [axis.name.replace(".", ".\n") for axis in axes]
+    panel.set_xticks(range(len(axes)), names, fontsize=8 if len(axes) <= MANY else 7)
     panel.set(yticks=[], ylim=(-0.06, 1.06), xlim=(-0.1, len(axes) - 0.55))
     panel.grid(False)
     panel.spines[["left", "bottom"]].set_visible(False)
