@@ -2,12 +2,12 @@
 
 import json
 
-from grokking.analysis import studies, study_pages
+from grokking.analysis import pages, studies, study_pages
 from grokking.config import ConfigError, read_params
 from grokking.search import calibration
 from pipelines import searched
 from pipelines.searched import SEARCH_REPORTS
-from pipelines.stage import PARAMS, STUDY_SECTIONS, run
+from pipelines.stage import PARAMS, README, STUDY_SECTIONS, run
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     SEARCH_REPORTS.mkdir(parents=True, exist_ok=True)
     tables = [searched.tables(study) for study in found]
     page = study_pages.overview(found, calibration.comparison(tables), calibration.by_rule(tables))
+    README.write_text(pages.with_table(README.read_text(), study_pages.readme_table(found), pages.SEARCHES))
     (SEARCH_REPORTS / "README.md").write_text(page)
     (SEARCH_REPORTS / "extended.json").write_text(json.dumps(numbers, indent=2) + "\n")
 

@@ -32,6 +32,17 @@ RECORD_TARGETS = [
     ("muon_transformer", 3, 150),
     ("adamw_transformer", 3, 800),
 ]
+SEARCHED = json.loads((ROOT / "reports" / "search" / "extended.json").read_text())
+# study: median of ten fresh seeds at most, in units of its objective
+SEARCH_TARGETS = {
+    "speedrun": 50,
+    "speedrun_seconds": 0.3,
+    "system_0": 5_000,
+    "system_1": 150,
+    "system_2": 200,
+    "system_3": 150,
+    "system_4": 600,
+}
 
 
 def test_readme_shows_the_reported_table():
@@ -90,6 +101,12 @@ def test_long_studies_were_made_with_the_committed_params():
         for name, mapping in params[section].items():
             (used,) = locked[f"{section}@{name}"]["params"].values()
             assert used[f"{section}.{name}"] == mapping, f"run `dvc repro extended/dvc.yaml:{section}@{name}`"
+    for name, mapping in params["extended_studies"].items():
+        for stage in ("search", "confirm"):
+            (used,) = locked[f"{stage}@{name}"]["params"].values()
+            assert used[f"extended_studies.{name}"] == mapping, (
+                f"run `dvc repro extended/dvc.yaml:{stage}@{name}`"
+            )
 
 
 def test_readme_shows_the_records():
@@ -117,3 +134,27 @@ def test_every_operation_is_answered_with_both_optimizers():
 def test_optimizers_are_compared_on_at_least_five_fresh_seeds():
     assert all(method["n"] >= 5 for method in EXTENDED["optimizers"].values())
     assert EXTENDED["optimizers"]["adamw"]["median_step"] < EXTENDED["optimizers"]["adamw_untuned"]["budget"]
+
+
+@pytest.mark.parametrize(("study", "target"), SEARCH_TARGETS.items())
+def test_searches_found_what_they_should(study, target):
+    winner = SEARCHED[study]["arms"]["winner"]
+    assert winner["n"] >= 10
+    assert winner["median"] <= target
+
+
+def test_the_search_beats_random_search_of_the_same_compute():
+    arms = SEARCHED["speedrun"]["arms"]
+    assert arms["winner"]["generalized"] == arms["winner"]["n"] == 10
+    assert arms["winner"]["median"] < arms["random_best"]["median"]
+    assert arms["random_best"]["p_against_winner"] < 0.05
+
+
+def test_readme_and_pages_show_every_study():
+    shown = pages.between_markers((ROOT / "README.md").read_text(), pages.SEARCHES)
+    for study in SEARCHED:
+        assert f"[{study}](reports/search/{study}.md)" in shown
+        page = (ROOT / "reports" / "search" / f"{study}.md").read_text()
+        for figure in ("history", "parallel", "slices", "importances", "survival"):
+            assert (ROOT / "reports" / "search" / study / f"{figure}.png").exists()
+            assert f"({study}/{figure}.png)" in page

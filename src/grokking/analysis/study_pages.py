@@ -67,6 +67,14 @@ def overview(found: list[Study], rules: pd.DataFrame, by_rule: pd.DataFrame) -> 
     return template.render(table=table, rules=plain(pruner_table(rules)), by_rule=plain(rule_table(by_rule)))
 
 
+def readme_table(found: list[Study]) -> str:
+    """The studies in a few columns, linked from the repository's root."""
+    table = studies.overview_table(found).rename(columns={"published, our run": "published recipe, our run"})
+    links = table["study"].str.replace("](", "](reports/search/", regex=False)
+    shown = ["study", "published steps", "published recipe, our run", "winner", "random best", "trials"]
+    return plain(table.assign(study=links)[shown])
+
+
 def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:
     """Columns pruner, replicas, stopped, wrong, rate, low, high, good, good_stopped, saved as text."""
     return _counts(rules).assign(pruner=rules["pruner"].map(PRUNER_NAMES)).set_index("pruner").reset_index()
