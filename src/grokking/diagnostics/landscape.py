@@ -113,7 +113,7 @@ def _chain(
         losses.append(value.item())
         drift = inverse_temperature * _flat(torch.autograd.grad(value, parameters))
         drift = drift + langevin.localisation * (at - there)
-        noise = torch.randn(at.shape, dtype=torch.float64, generator=generator).to(at)
+        noise = torch.randn(at.shape, dtype=at.dtype, generator=generator).to(at.device)
         at = at - langevin.step_size / 2 * drift + langevin.step_size**0.5 * noise
     if not np.isfinite(losses).all():
         raise ValueError(f"the chain diverged; take a `step_size` below {langevin.step_size}")
