@@ -49,11 +49,10 @@ def pair_power(table_TTN: np.ndarray) -> np.ndarray:
     is at its frequency; what depends on b alone is left out. Cost 2 T³ N multiply-adds.
     """
     n, basis = len(table_TTN), real_basis(len(table_TTN)).astype(table_TTN.dtype)
-    row_frequency, powers = row_frequencies(n), []
-    for along_TX in (table_TTN.reshape(n, -1), table_TTN.swapaxes(0, 1).reshape(n, -1)):
-        energy_TN = np.square(basis @ along_TX).reshape(table_TTN.shape).sum(1)
-        powers.append(np.stack([energy_TN[row_frequency == k].sum(0) for k in range(1, n // 2 + 1)]))
-    return np.hstack(powers)
+    along_a_TTN = (basis @ table_TTN.reshape(n, -1)).reshape(table_TTN.shape)
+    energy_TN = np.hstack([np.square(along_a_TTN).sum(1), np.square(basis @ table_TTN).sum(0)])
+    row_frequency = row_frequencies(n)
+    return np.stack([energy_TN[row_frequency == k].sum(0) for k in range(1, n // 2 + 1)])
 
 
 def inverse_participation_ratio(power_KN: np.ndarray) -> np.ndarray:

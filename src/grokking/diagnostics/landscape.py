@@ -28,9 +28,8 @@ def top_eigenvalue(loss: Loss, parameters: Sequence[Tensor], iterations: int, se
     ).to(gradient)
 
     def product(vector: Tensor) -> Tensor:
-        return _flat(
-            torch.autograd.grad(gradient, parameters, vector, retain_graph=True, materialize_grads=True)
-        )
+        along = gradient @ vector  # a number: given a vector, autograd first imports sympy, for half a second
+        return _flat(torch.autograd.grad(along, parameters, retain_graph=True, materialize_grads=True))
 
     largest = _power_iteration(product, start, iterations)
     if largest >= 0:
