@@ -1,15 +1,22 @@
 """Diagnostics of trained replicas: the networks are the trained ones, whoever computes them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import make_task
 from examples import MODELS, experiment
+from reference import LOGITS
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from grokking.diagnostics import cyclic, fourier, kernel, snapshots, spectrum, suite
+from grokking.diagnostics import cyclic, fourier, geometry, kernel, landscape, snapshots, spectrum, suite
+from grokking.diagnostics.plain import plain, rebuild
 from grokking.diagnostics.suite import Setting, Subject
-from grokking.diagnostics.view import rebuild, view
+from grokking.diagnostics.view import view
+from grokking.models import numpy_mlp
 from grokking.training import history
 from grokking.training.experiment import expand
 from grokking.training.labels import answers
@@ -168,11 +175,171 @@ def test_no_name_is_without_a_diagnostic():
     """Every column of the table is computed for some family, and nothing that is computed has no column."""
     two_layer = MODELS["one_hot_mlp"] | {"hidden_widths": [24]}
     found = set()
-    for changes in ({}, {"model": two_layer}):
+    for changes in ({"family": "embedding_mlp"}, {"model": two_layer}):
         replica, task, evaluations = trained(**changes)
-        setting, seen = setting_of(replica, task), view(replica, task, evaluations[-1].parameters)
+        parameters = evaluations[-1].parameters
+        setting, seen = setting_of(replica, task), view(replica, task, parameters)
         found |= set(suite.measure(Subject(seen, setting, suite.key_frequencies(seen, setting)), 0))
+        found |= set(suite.measure_single(plain(replica, task, parameters), setting))
     assert {name for name in found if not name.startswith("norm/")} == set(suite.NAMES)
+
+
+def test_single_measurements_are_of_the_portrayed_replica_at_the_last_snapshot_and_the_eighth_before(folder):
+    at, replicas, task = folder
+    jobs = snapshots.jobs(at, replicas, task, ORDER)
+    table, _ = snapshots.diagnose(jobs, portrayed=1)
+    measured = table[table["top_eigenvalue"].notna()].sort_values("step")
+    steps = sorted(jobs[1].files)
+    assert measured["replica"].unique().tolist() == [1]
+    assert measured["step"].tolist() == [steps[-9], steps[-1]]
+    assert measured[["learning_coefficient", "learning_coefficient_error"]].notna().all(axis=None)
+    expected = suite.measure_single(
+        plain(replicas[1], task, jobs[1].view(steps[-1]).parameters), jobs[1].setting()
+    )
+    assert measured["top_eigenvalue"].iloc[-1] == pytest.approx(expected["top_eigenvalue"], rel=1e-6)
+
+
+TINY = {
+    "one_hot_mlp": {"hidden_widths": [4, 3]},
+    "embedding_mlp": {"embedding_width": 3, "hidden_widths": [4, 3]},
+    "transformer": {"width": 4, "heads": 2},
+    "numpy_mlp": {"hidden_widths": [4, 3]},
+}
+
+
+def tiny(family):
+    """A trained network with few parameters: replica, task, parameters."""
+    replica, task, evaluations = trained(family, make_task(modulus=5), model=MODELS[family] | TINY[family])
+    return replica, task, evaluations[-1].parameters
+
+
+@pytest.mark.parametrize("family", [family for family in MODELS if family != "numpy_mlp"])
+def test_curvature_is_that_of_the_reference_networks_dense_hessian(family):
+    replica, task, parameters = tiny(family)
+    a, b, c = (torch.tensor(task.equations[column].to_numpy()) for column in "abc")
+    network, module = plain(replica, task, parameters), rebuild(replica, task, parameters)
+    names, shapes = list(parameters), [array.shape for array in parameters.values()]
+
+    class Reference(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = module
+
+        def forward(self):
+            return LOGITS[family](self.inner, a, b)
+
+    def loss(flat):
+        pieces = flat.split([int(np.prod(shape)) for shape in shapes])
+        named = {f"inner.{name}": p.view(shape) for name, p, shape in zip(names, pieces, shapes, strict=True)}
+        logits = functional_call(Reference(), named, ())
+        return torch.nn.functional.cross_entropy(logits, c)
+
+    flat = torch.cat([torch.tensor(parameters[name]).flatten() for name in names])
+    with sdpa_kernel(SDPBackend.MATH):  # the others cannot be differentiated twice
+        expected = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat, vectorize=True))[
+            -1
+        ].item()
+    found = landscape.top_eigenvalue(lambda: network.mean_loss(a, b, c), network.parameters, 500, 0)
+    assert network.mean_loss(a, b, c).item() == pytest.approx(loss(flat).item(), rel=1e-12)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_curvature_of_the_network_by_hand_is_that_of_differences_of_its_own_gradient():
+    replica, task, parameters = tiny("numpy_mlp")
+    a, b, c = task.equations[["a", "b", "c"]].to_numpy().T
+    flat = np.concatenate([array.ravel() for array in parameters.values()])
+
+    def gradient(at):
+        pieces = np.split(at, np.cumsum([array.size for array in parameters.values()])[:-1])
+        own = {
+            name: piece.reshape(parameters[name].shape)
+            for name, piece in zip(parameters, pieces, strict=True)
+        }
+        passed = numpy_mlp.forward(own, a, b)
+        slope = numpy_mlp.cross_entropy_gradient(passed.logits_BV, c)
+        found = numpy_mlp.backward(own, passed, slope, a, b)
+        return np.concatenate([found[name].ravel() for name in parameters])
+
+    shifts = 1e-6 * np.eye(len(flat))
+    dense = np.stack([(gradient(flat + shift) - gradient(flat - shift)) / 2e-6 for shift in shifts])
+    expected = np.linalg.eigvalsh((dense + dense.T) / 2)[-1]
+    network = plain(replica, task, parameters)
+    a_B, b_B, c_B = (torch.tensor(column) for column in (a, b, c))
+    found = landscape.top_eigenvalue(lambda: network.mean_loss(a_B, b_B, c_B), network.parameters, 500, 0)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_plain_networks_have_the_logits_of_the_packages_own(family):
+    replica, task, evaluations = trained(family)
+    a, b = torch.tensor(task.equations[["a", "b"]].to_numpy()).T
+    logits = plain(replica, task, evaluations[-1].parameters).logits(a, b).detach().numpy()
+    if family == "numpy_mlp":
+        expected = numpy_mlp.forward(evaluations[-1].parameters, a.numpy(), b.numpy()).logits_BV
+    else:
+        expected = rebuild(replica, task, evaluations[-1].parameters)(a, b).detach().numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["embedding_mlp", "transformer"])
+def test_gradients_of_operands_are_differences_of_the_logit(family):
+    """Each row of the tables moved by itself, in the reference network."""
+    replica, task, parameters = tiny(family)
+    a, b, c = torch.tensor([0, 3]), torch.tensor([1, 4]), torch.tensor([2, 2])
+    of_a, of_b = plain(replica, task, parameters).operand_gradients(a, b, c)
+    table = "token" if family == "transformer" else "embedding_a"
+    for token, pair, found in ((0, 0, of_a[0]), (3, 1, of_a[1]), (1, 0, of_b[0]), (4, 1, of_b[1])):
+        for dimension in range(len(found)):
+            either_way = []
+            for shift in (1e-6, -1e-6):
+                moved = parameters | {table: parameters[table].copy()}
+                moved[table][token, dimension] += shift
+                logits = LOGITS[family](rebuild(replica, task, moved), a, b)
+                either_way.append(logits[pair, c[pair]].item())
+            slope = (either_way[0] - either_way[1]) / 2e-6
+            assert found[dimension] == pytest.approx(slope, rel=1e-4, abs=1e-7)
+
+
+def test_gradients_of_operands_need_tokens_that_differ():
+    replica, task, parameters = tiny("embedding_mlp")
+    network = plain(replica, task, parameters)
+    with pytest.raises(ValueError, match="tokens that differ from each other"):
+        network.operand_gradients(torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([0, 0]))
+
+
+def test_symmetricity_is_the_mean_over_triples_and_only_where_operands_are_embedded_apart():
+    replica, task, parameters = tiny("embedding_mlp")
+    setting, network = setting_of(replica, task, None), plain(replica, task, parameters)
+    gradients = [
+        network.operand_gradients(*(torch.tensor([number]) for number in (a, b, c)))
+        for a in range(5)
+        for b in range(5)
+        for c in range(5)
+        if a != b
+    ]
+    of_a, of_b = (np.concatenate(of) for of in zip(*gradients, strict=True))
+    every_triple = geometry.gradient_symmetricity(of_a, of_b)
+    found = suite.symmetricity(network, setting)["gradient_symmetricity"]
+    assert found == pytest.approx(every_triple, abs=0.2)
+    added = MODELS["embedding_mlp"] | {"combine": "sum"}
+    replica, task, evaluations = trained(model=added)
+    assert suite.symmetricity(plain(replica, task, evaluations[-1].parameters), setting) == {}
+
+
+def test_neurons_of_a_transformer_are_those_of_its_last_mlp_at_equals():
+    """And a wave in the sum, to which neither operand adds anything by itself, is one frequency."""
+    replica, task, evaluations = trained("transformer")
+    seen = view(replica, task, evaluations[-1].parameters)
+    module = rebuild(replica, task, evaluations[-1].parameters)
+    a, b = torch.tensor(task.equations[["a", "b"]].to_numpy()).T
+    block, inputs = module.blocks[-1], []
+    block.down.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    module(a, b)
+    np.testing.assert_allclose(np.maximum(seen.neurons_PN, 0), inputs[-1].detach(), atol=1e-12)
+    angle = 2 * np.pi * 3 * np.add.outer(np.arange(11), np.arange(11)).ravel() / 11
+    waves = replace(seen, neurons_PN=np.cos(angle[:, None] + np.arange(4)))
+    found = suite.concentration(Subject(waves, setting_of(replica, task), None))
+    assert found["neuron_ipr"] == pytest.approx(1)
 
 
 def test_products_mod_a_composite_have_no_cyclic_order():

@@ -201,3 +201,11 @@ def test_a_network_that_multiplies_looks_random_until_tokens_are_in_order(operat
     assert concentration(first_a[order.a]) == pytest.approx(1)
     assert fourier.sum_energy(logits) < 0.05
     assert fourier.sum_energy(order.logits(logits)) > 0.75
+
+
+@pytest.mark.parametrize("n", [11, 12])
+def test_power_of_functions_of_both_operands_is_that_of_each_column_summed(n):
+    table = np.random.default_rng(0).standard_normal((n, n, 3))
+    along_a = sum(fourier.power(table[:, b]) for b in range(n))
+    along_b = sum(fourier.power(table[a]) for a in range(n))
+    np.testing.assert_allclose(fourier.pair_power(table), np.hstack([along_a, along_b]), rtol=1e-10)

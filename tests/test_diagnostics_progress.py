@@ -55,10 +55,18 @@ def test_all_frequencies_are_all_functions_of_the_sum(n):
     np.testing.assert_allclose(every, expected, atol=1e-12)
 
 
-def test_kept_and_excluded_parts_add_up_but_for_the_mean_that_both_keep():
+@pytest.mark.parametrize("frequencies", [[3], None])
+def test_restricted_loss_is_that_of_the_sum_component_and_each_classs_mean(frequencies):
+    logits, answer, train = normal(11, 11, 11), answers(11) // 2, train_mask(11)
+    kept = progress.sum_component(logits, frequencies) + logits.mean((0, 1))
+    found = progress.restricted_loss(logits, answer, train, frequencies)
+    assert found == pytest.approx(progress.part_losses(kept, answer, train), rel=1e-12)
+
+
+def test_what_is_excluded_and_the_sum_component_add_up():
     logits = normal(11, 11, 11)
-    both = progress.restricted_logits(logits, [3]) + progress.excluded_logits(logits, [3])
-    np.testing.assert_allclose(both, logits + logits.mean((0, 1)), atol=1e-12)
+    both = progress.sum_component(logits, [3]) + progress.excluded_logits(logits, [3])
+    np.testing.assert_allclose(both, logits, atol=1e-12)
 
 
 def test_part_losses_are_cross_entropies():

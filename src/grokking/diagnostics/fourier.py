@@ -42,6 +42,19 @@ def power(table_TN: np.ndarray) -> np.ndarray:
     return power_KN
 
 
+def pair_power(table_TTN: np.ndarray) -> np.ndarray:
+    """`power` along either operand of functions of both: (T, T, N) -> (K, 2N), operand a beside b.
+
+    Along a it is that of each b's column by itself, summed over b, so a wave in a + b, in a - b or in a alone
+    is at its frequency; what depends on b alone is left out. Cost 2 T³ N multiply-adds.
+    """
+    n, basis = len(table_TTN), real_basis(len(table_TTN)).astype(table_TTN.dtype)
+    along_a_TTN = (basis @ table_TTN.reshape(n, -1)).reshape(table_TTN.shape)
+    energy_TN = np.hstack([np.square(along_a_TTN).sum(1), np.square(basis @ table_TTN).sum(0)])
+    row_frequency = row_frequencies(n)
+    return np.stack([energy_TN[row_frequency == k].sum(0) for k in range(1, n // 2 + 1)])
+
+
 def inverse_participation_ratio(power_KN: np.ndarray) -> np.ndarray:
     """Σ_k (P_k / Σ P)² of each column, (K, N) -> (N,): 1 for one frequency, 1/K for all alike.
 

@@ -8,7 +8,6 @@ Tokens in the order of `cyclic`.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
 PARALLELOGRAM = 0.01  # mean squared gap, in units of each dimension's variance, below which one is closed
 PHASE_GAP = 0.1  # distance on the unit circle below which two phases agree
@@ -29,7 +28,7 @@ def parallelogram_quality(embedding_TD: np.ndarray) -> float:
     closed, possible = 0, 0
     for total in range(2 * len(scaled_TD) - 1):
         i = np.arange(max(0, total - len(scaled_TD) + 1), total // 2 + 1)
-        gaps = pdist(scaled_TD[i] + scaled_TD[total - i], "sqeuclidean") / scaled_TD.shape[1]
+        gaps = _squared_gaps(scaled_TD[i] + scaled_TD[total - i]) / scaled_TD.shape[1]
         closed, possible = closed + int((gaps < PARALLELOGRAM).sum()), possible + len(gaps)
     return closed / possible
 

@@ -28,9 +28,8 @@ def top_eigenvalue(loss: Loss, parameters: Sequence[Tensor], iterations: int, se
     ).to(gradient)
 
     def product(vector: Tensor) -> Tensor:
-        return _flat(
-            torch.autograd.grad(gradient, parameters, vector, retain_graph=True, materialize_grads=True)
-        )
+        along = gradient @ vector  # a number: given a vector, autograd first imports sympy, for half a second
+        return _flat(torch.autograd.grad(along, parameters, retain_graph=True, materialize_grads=True))
 
     largest = _power_iteration(product, start, iterations)
     if largest >= 0:
@@ -113,7 +112,7 @@ def _chain(
         losses.append(value.item())
         drift = inverse_temperature * _flat(torch.autograd.grad(value, parameters))
         drift = drift + langevin.localisation * (at - there)
-        noise = torch.randn(at.shape, dtype=torch.float64, generator=generator).to(at)
+        noise = torch.randn(at.shape, dtype=at.dtype, generator=generator).to(at.device)
         at = at - langevin.step_size / 2 * drift + langevin.step_size**0.5 * noise
     if not np.isfinite(losses).all():
         raise ValueError(f"the chain diverged; take a `step_size` below {langevin.step_size}")

@@ -3,7 +3,7 @@
 A network that has learned to add has logits that are functions of a + b at a few key frequencies. Restricted
 loss keeps only these and falls while the full validation loss still shows memorisation; excluded loss takes
 them out and rises on the training pairs as the network comes to rely on them. Tokens in the order
-of `cyclic`. Cost O(T² V) for each.
+of `cyclic`. Cost O(T² V) for each, of which restricted loss takes exponentials of T V numbers only.
 """
 
 # T tokens (n of them), S sums, V classes
@@ -25,19 +25,29 @@ def sum_component(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> 
     In the paper's terms Σ_k (P_{c_k} + P_{s_k}) with c_k = (cos cos - sin sin)/√2 and s_k = (sin cos + cos
     sin)/√2. They are functions of the sum, so averages over pairs of equal sum hold all of it.
     """
+    a = np.arange(len(logits_TTV))
+    return _by_sum(logits_TTV, frequencies)[np.add.outer(a, a) % len(a)]
+
+
+def _by_sum(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:
+    """The sum component as a function of the sum, (S, V)."""
+    coefficients_KV = np.fft.rfft(_sum_means(logits_TTV), axis=0)
+    every = np.arange(len(coefficients_KV))
+    kept = every[1:] if frequencies is None else np.asarray(frequencies)
+    coefficients_KV[np.setdiff1d(every, kept)] = 0
+    return np.fft.irfft(coefficients_KV, len(logits_TTV), axis=0)
+
+
+def _sum_means(logits_TTV: np.ndarray) -> np.ndarray:
+    """Averages over pairs of equal sum, (S, V)."""
     n, a = len(logits_TTV), np.arange(len(logits_TTV))
-    mean_SV = np.stack([logits_TTV[a, (s - a) % n].mean(0) for s in range(n)])
-    coefficients = np.fft.rfft(mean_SV, axis=0)
-    kept = np.arange(1, len(coefficients)) if frequencies is None else np.asarray(frequencies)
-    coefficients[np.setdiff1d(np.arange(len(coefficients)), kept)] = 0
-    return np.fft.irfft(coefficients, n, axis=0)[np.add.outer(a, a) % n]
+    return np.stack([logits_TTV[a, (s - a) % n].mean(0) for s in range(n)])
 
 
 def sum_power(logits_TTV: np.ndarray) -> np.ndarray:
     """Energy of the sum component at the frequencies 1..n/2, (K,); R_sum is their share of all energy."""
-    n, a = len(logits_TTV), np.arange(len(logits_TTV))
-    mean_SV = logits_TTV[a, np.subtract.outer(a, a) % n].mean(1)
-    return n * fourier.power(mean_SV - mean_SV.mean(1, keepdims=True)).sum(1)
+    mean_SV = _sum_means(logits_TTV)
+    return len(mean_SV) * fourier.power(mean_SV - mean_SV.mean(1, keepdims=True)).sum(1)
 
 
 def key_frequencies(power_K: np.ndarray, share: float) -> np.ndarray:
@@ -51,11 +61,6 @@ def key_frequencies(power_K: np.ndarray, share: float) -> np.ndarray:
     return strongest[: 1 + int(np.searchsorted(held_K, share))]
 
 
-def restricted_logits(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:
-    """The sum component of these frequencies and each class's mean over all pairs, (T, T, V)."""
-    return sum_component(logits_TTV, frequencies) + logits_TTV.mean((0, 1))
-
-
 def excluded_logits(logits_TTV: np.ndarray, frequencies: Sequence[int] | None) -> np.ndarray:
     """All but the sum component of these frequencies, (T, T, V)."""
     return logits_TTV - sum_component(logits_TTV, frequencies)
@@ -66,10 +71,14 @@ def restricted_loss(
 ) -> Losses:
     """Cross-entropy of the restricted logits, by part.
 
-    The paper's key frequencies are the final network's, so it is known only in hindsight; with None it keeps
-    every function of a + b and can be had while training. Blind to what is learned at other frequencies.
+    Kept are the sum component and each class's mean over all pairs: one row of logits per sum. The paper's
+    key frequencies are the final network's, so it is known only in hindsight; with None it keeps every
+    function of a + b and can be had while training. Blind to what is learned at other frequencies.
     """
-    return part_losses(restricted_logits(logits_TTV, frequencies), answer_TT, train_TT)
+    restricted_SV = _by_sum(logits_TTV, frequencies) + logits_TTV.mean((0, 1))
+    log_probability_SV = log_softmax(restricted_SV.astype(np.float64), axis=-1)
+    a = np.arange(len(logits_TTV))
+    return _by_part(-log_probability_SV[np.add.outer(a, a) % len(a), answer_TT], train_TT)
 
 
 def excluded_loss(
@@ -93,5 +102,9 @@ def part_losses(logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndar
     """Mean cross-entropy over the training pairs, the validation pairs, and all."""
     log_probability_TTV = log_softmax(logits_TTV.astype(np.float64), axis=-1)
     loss_TT = -np.take_along_axis(log_probability_TTV, answer_TT[..., None], axis=-1)[..., 0]
+    return _by_part(loss_TT, train_TT)
+
+
+def _by_part(loss_TT: np.ndarray, train_TT: np.ndarray) -> Losses:
     masks = (train_TT, ~train_TT, np.ones_like(train_TT))
     return {part: float(loss_TT[mask].mean()) for part, mask in zip(PARTS, masks, strict=True)}

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from grokking.data.tasks import Task
 from grokking.diagnostics import fourier, geometry, suite
 from grokking.diagnostics.cyclic import Order
+from grokking.diagnostics.plain import plain
 from grokking.diagnostics.suite import Setting, Subject
 from grokking.diagnostics.view import View, view
 from grokking.training.experiment import Replica
@@ -46,12 +47,23 @@ class Job:
     def rows(self) -> list[dict[str, float]]:
         """A row per snapshot. Key frequencies are the last network's, so they are known in hindsight only."""
         steps, setting = sorted(self.files), self.setting()
-        keys = suite.key_frequencies(self.view(steps[-1]), setting)
-        return [
-            {"replica": self.replica.index, "step": step, "keys": np.nan if keys is None else len(keys)}
-            | suite.measure(Subject(self.view(step), setting, keys), len(steps) - 1 - number)
-            for number, step in enumerate(steps)
-        ]
+        last = self.view(steps[-1])
+        keys = suite.key_frequencies(last, setting)
+        rows = []
+        for before_last, step in enumerate(reversed(steps)):
+            subject = Subject(self.view(step) if before_last else last, setting, keys)
+            row = {"replica": self.replica.index, "step": step, "keys": np.nan if keys is None else len(keys)}
+            rows.append(row | suite.measure(subject, before_last))
+        return rows[::-1]
+
+    def single_steps(self) -> list[int]:
+        last_first = sorted(self.files, reverse=True)
+        return [last_first[before] for before in suite.SINGLE if before < len(last_first)]
+
+    def single(self, step: int) -> dict[str, float]:
+        """What is measured at a few snapshots of one replica only."""
+        network = plain(self.replica, self.task, load_file(self.files[step]))
+        return suite.measure_single(network, self.setting())
 
 
 def jobs(folder: Path, replicas: Sequence[Replica], task: Task, order: Order | None) -> list[Job]:
@@ -64,16 +76,22 @@ def jobs(folder: Path, replicas: Sequence[Replica], task: Task, order: Order | N
 
 
 def diagnose(todo: Sequence[Job], portrayed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """The table of these jobs and the portrait of one of them.
+    """The table of these jobs; one of them is portrayed and, at some snapshots, measured further.
 
     One process per core with one thread each: two threads beside a busy core took ten times as long. What a
     replica's rows are does not depend on where they are computed.
     """
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
+    chosen = todo[portrayed]
     with ProcessPoolExecutor(processes(len(todo)), context, _start_worker) as pool:
-        portrait_of_one = pool.submit(portrait, todo[portrayed])
-        rows = [row for of_replica in pool.map(Job.rows, todo) for row in of_replica]
-        return table(rows), portrait_of_one.result()
+        all_rows = [pool.submit(job.rows) for job in todo]
+        own = chosen.replica.index
+        singles = {(own, step): pool.submit(chosen.single, step) for step in chosen.single_steps()}
+        portrait_of_one = pool.submit(portrait, chosen)
+        rows = [row for of_replica in all_rows for row in of_replica.result()]
+        found = {where: single.result() for where, single in singles.items()}
+        complete = [row | found.get((int(row["replica"]), int(row["step"])), {}) for row in rows]
+        return table(complete), portrait_of_one.result()
 
 
 def table(rows: Sequence[dict[str, float]]) -> pd.DataFrame:
@@ -91,7 +109,7 @@ def _start_worker() -> None:
 def portrait(job: Job) -> dict[str, np.ndarray]:
     """One replica's frequencies before and after training, for a picture; empty without a cyclic order.
 
-    `embedding_power` (2, K) and `neuron_power` (2, K, N, for MLPs) of the first and last snapshot,
+    `embedding_power` (2, K) and `neuron_power` (2, K, N) of the first and last snapshot,
     `logit_spectrum` (2, n, n), and the tokens' places in the planes of the last one's strongest `frequencies`
     (F,), `plane` (2, F, n, 2).
     """
@@ -107,12 +125,9 @@ def portrait(job: Job) -> dict[str, np.ndarray]:
         "replica": np.array([job.replica.index]),
         "steps": np.array([steps[0], steps[-1]]),
         "embedding_power": np.stack(powers),
+        "neuron_power": np.stack([end.neuron_power_KN for end in ends]),
         "logit_spectrum": np.stack([fourier.spectrum_2d(end.logits_nnV) for end in ends]),
         "frequencies": frequencies,
         "plane": np.stack([plane_2Fn.real, plane_2Fn.imag], axis=-1),
     }
-    neurons = [end.view.neurons_TN for end in ends]
-    if neurons[0] is not None:
-        powers = [fourier.power(setting.tokens(of)) for of in neurons if of is not None]
-        arrays["neuron_power"] = np.stack(powers)
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

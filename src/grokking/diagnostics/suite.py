@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from grokking.data.tasks import Task
-from grokking.diagnostics import fourier, geometry, kernel, progress, spectrum, stability
+from grokking.diagnostics import fourier, geometry, kernel, landscape, progress, spectrum, stability
 from grokking.diagnostics.cyclic import Order
+from grokking.diagnostics.landscape import Langevin
+from grokking.diagnostics.plain import Plain
 from grokking.diagnostics.view import View
 
 KEY_SHARE = (
@@ -19,6 +22,13 @@ KEY_SHARE = (
 PHASE_FREQUENCIES = 5  # strongest ones of the embedding, whose phases are compared
 COMPONENTS = 4  # of the embedding in circularity, as in Zhong et al.
 STRONGEST = 5  # frequencies of an embedding that count as signal, about what a transformer uses
+SINGLE = (0, 8)  # snapshots before the portrayed replica's last at which `measure_single` is due
+SEED = 0  # of what it draws
+EQUATIONS = 512  # of those trained on, whose mean loss is examined
+POWER_ITERATIONS = 10  # within a tenth of what 40 give
+TRIPLE_ROUNDS = 20  # each with half as many triples as there are tokens
+# The pull alone relaxes losses in 1 / (ε γ) = 2.5 steps, so that short chains forget where they began
+LANGEVIN = Langevin(step_size=4e-4, localisation=1000.0, steps=10, burn_in=10, chains=2)
 
 Values = dict[str, float]
 
@@ -63,6 +73,14 @@ class Subject:
     def embedding_power_KD(self) -> np.ndarray:
         return fourier.power(self.setting.tokens(self.view.embedding_a_TD))
 
+    @cached_property
+    def neuron_power_KN(self) -> np.ndarray:
+        """Of each neuron along either operand: of what tokens add to it, or of all that it is."""
+        if self.view.neurons_TN is not None:
+            return fourier.power(self.setting.tokens(self.view.neurons_TN))
+        assert self.view.neurons_PN is not None
+        return fourier.pair_power(self.view.neurons_PN[self.setting.pair_nn])
+
 
 def key_frequencies(view: View, setting: Setting) -> list[int] | None:
     """The key frequencies of a final network; None without a cyclic order."""
@@ -87,13 +105,11 @@ def progress_losses(on: Subject) -> Values:
         return {}
     pair_nn, keys = on.setting.pair_nn, on.key_frequencies
     answer_nn, train_nn = on.setting.answer_P[pair_nn], on.setting.train_P[pair_nn]
-    kept = {"sum_loss": progress.restricted_logits(on.logits_nnV, None)}
-    kept["restricted_loss"] = progress.restricted_logits(on.logits_nnV, keys)
-    kept["excluded_loss"] = progress.excluded_logits(on.logits_nnV, keys)
+    pairs = on.logits_nnV, answer_nn, train_nn
     return {
-        name: value
-        for kind, logits_nnV in kept.items()
-        for name, value in _named(kind, progress.part_losses(logits_nnV, answer_nn, train_nn)).items()
+        **_named("sum_loss", progress.restricted_loss(*pairs, None)),
+        **_named("restricted_loss", progress.restricted_loss(*pairs, keys)),
+        **_named("excluded_loss", progress.excluded_loss(*pairs, keys)),
     }
 
 
@@ -121,7 +137,7 @@ def stabilities(on: Subject) -> Values:
 
 
 def concentration(on: Subject) -> Values:
-    """Frequencies of first-layer neurons one by one, and of the embedding as a whole."""
+    """Frequencies of neurons one by one, and of the embedding as a whole."""
     if on.setting.order is None:
         return {}
     power_KD = on.embedding_power_KD
@@ -129,9 +145,7 @@ def concentration(on: Subject) -> Values:
         "embedding_snr": float(fourier.signal_to_noise(power_KD.sum(1, keepdims=True), STRONGEST)[0]),
         "mean_free_ratio": fourier.mean_free_ratio(on.setting.tokens(on.view.embedding_a_TD)),
     }
-    if on.view.neurons_TN is None:
-        return found
-    neurons_KN = fourier.power(on.setting.tokens(on.view.neurons_TN))
+    neurons_KN = on.neuron_power_KN
     return found | {
         "neuron_ipr": float(fourier.inverse_participation_ratio(neurons_KN).mean()),
         "neuron_gini": float(fourier.gini(neurons_KN).mean()),
@@ -189,6 +203,40 @@ def _named(kind: str, values: Values) -> Values:
     return {f"{kind}/{name}": value for name, value in values.items()}
 
 
+def surroundings(network: Plain, setting: Setting) -> Values:
+    """The loss around a network, of a fixed sample of its training equations: curvature and flatness."""
+    sample = np.random.default_rng(SEED).permutation(np.flatnonzero(setting.train_P))[:EQUATIONS]
+    a_B, b_B = torch.tensor(setting.task.equations[["a", "b"]].to_numpy()[sample]).T.contiguous()
+    answer_B = torch.tensor(setting.answer_P[sample])
+    around = (lambda: network.mean_loss(a_B, b_B, answer_B)), network.parameters
+    flatness = landscape.local_learning_coefficient(*around, len(sample), LANGEVIN, SEED)
+    return {
+        "top_eigenvalue": landscape.top_eigenvalue(*around, POWER_ITERATIONS, SEED),
+        "learning_coefficient": flatness.mean,
+        "learning_coefficient_error": flatness.standard_error,
+    }
+
+
+def symmetricity(network: Plain, setting: Setting) -> Values:
+    """Gradient symmetricity over random triples of two different operands and any class."""
+    if network.embeddings is None:
+        return {}
+    random, classes = np.random.default_rng(SEED), setting.task.sizes.classes
+    tokens = np.intersect1d(setting.task.equations["a"], setting.task.equations["b"])  # no 0 as divisor
+    gradients = []
+    for _ in range(TRIPLE_ROUNDS):
+        a_B, b_B = random.permutation(tokens)[: len(tokens) // 2 * 2].reshape(2, -1)
+        triples = (a_B, b_B, random.integers(classes, size=len(a_B)))
+        gradients.append(network.operand_gradients(*(torch.tensor(column) for column in triples)))
+    of_a, of_b = (np.concatenate(of) for of in zip(*gradients, strict=True))
+    return {"gradient_symmetricity": geometry.gradient_symmetricity(of_a, of_b)}
+
+
+def measure_single(network: Plain, setting: Setting) -> Values:
+    """What takes many gradients, for single snapshots."""
+    return surroundings(network, setting) | symmetricity(network, setting)
+
+
 # The rule: what is cheap at every snapshot, the rest at every fourth or eighth, counted back from the last.
 # Milliseconds are of the widest network, 512 neurons, on one core.
 SUITE: dict[Callable[[Subject], Values], int] = {
@@ -210,6 +258,7 @@ NAMES = (
     "embedding_snr", "mean_free_ratio", "neuron_ipr", "neuron_gini", "neuron_snr",
     "participation_ratio", "class_alignment", "uncentred_alignment", "effective_rank",
     "energy_effective_rank", "rqi", "hidden_rqi", "circularity", "phase_rqi",
+    "top_eigenvalue", "learning_coefficient", "learning_coefficient_error", "gradient_symmetricity",
     *(f"ntk/{part}" for part in
       ("whole", "uncentred", "first_a", "first_b", "first_bias", "readout", "readout_bias")),
 )  # fmt: skip  # and norm/<parameter>, norm/total

@@ -1,11 +1,8 @@
-"""A trained replica as arrays: what it does on every pair of its task, from the parameters of a snapshot.
-
-Networks are the package's own. Buffers, such as scales, are no parameters: they come from the configuration.
-"""
+"""A trained replica as arrays: what it does on every pair of its task, from the parameters of a snapshot."""
 
 # P equations of the task, T tokens, D embedding width, N hidden width, V classes
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -16,14 +13,12 @@ from torch import Tensor, nn
 from grokking.data.tasks import Task
 from grokking.diagnostics import kernel
 from grokking.diagnostics.network import TwoLayerMLP
-from grokking.models import FAMILIES, layers, numpy_mlp
-from grokking.models.layers import Dense
+from grokking.diagnostics.plain import Parameters, hidden, readout, rebuild
+from grokking.models import numpy_mlp
 from grokking.models.one_hot_mlp import OneHotMLP, OneHotMLPConfig
 from grokking.models.table_mlp import TableMLP
 from grokking.training.experiment import Replica
-from grokking.training.replicas import FACTORS
 
-Parameters = Mapping[str, np.ndarray]
 SLICE = 2048  # pairs in one pass: what fits into cache is faster
 
 
@@ -37,6 +32,7 @@ class View:
     embedding_a_TD: np.ndarray
     embedding_b_TD: np.ndarray  # the same array where the operands share a table
     neurons_TN: np.ndarray | None  # what tokens add to the first pre-activations, operand a beside b; MLPs
+    neurons_PN: np.ndarray | None  # pre-activations of the last MLP at "=", which sees both; transformers
     two_layer: TwoLayerMLP | None  # the network as formulas have it, where it is one hidden layer on one-hots
     output_scale: float
 
@@ -62,24 +58,6 @@ def view(replica: Replica, task: Task, parameters: Parameters) -> View:
     return VIEWS[replica.config.model.family](replica, task, parameters)
 
 
-def rebuild(replica: Replica, task: Task, parameters: Parameters) -> nn.Module:
-    """The replica's module with these parameters; ValueError where they are those of another network."""
-    config = replica.config
-    module = FAMILIES[config.model.family](config.model, task.sizes).to(getattr(torch, config.precision))
-    own = dict(module.named_parameters())
-    if {name: p.shape for name, p in own.items()} != {name: p.shape for name, p in parameters.items()}:
-        raise ValueError(
-            f"a {config.model.family} of this configuration has the parameters {', '.join(own)}, but the "
-            f"snapshot holds {', '.join(parameters)} or other shapes; train it again"
-        )
-    for name, parameter in own.items():
-        parameter.data = torch.tensor(parameters[name])
-    for layer in module.modules():
-        if isinstance(layer, Dense):
-            layer.factors = FACTORS[config.matmul_precision]
-    return module
-
-
 def _of_mlp(replica: Replica, task: Task, parameters: Parameters) -> View:
     module = cast(TableMLP, rebuild(replica, task, parameters))
     operands = [name for name in ("embedding_a", "embedding_b") if name in parameters]
@@ -88,8 +66,8 @@ def _of_mlp(replica: Replica, task: Task, parameters: Parameters) -> View:
         embeddings = np.split(parameters["first.weight"], 2)
     with torch.no_grad():
         (table,) = module.tables()
-        logits_PV = _on_all_pairs(task, lambda a, b: module.logits((table,), a, b))
-        features_PN = _on_all_pairs(task, lambda a, b: _hidden(module, table, a, b))
+        features_PN = _on_all_pairs(task, lambda a, b: hidden(module, table, a, b))
+        logits_PV = readout(module, torch.from_numpy(features_PN)).numpy()
     return View(
         parameters,
         logits_PV,
@@ -97,19 +75,10 @@ def _of_mlp(replica: Replica, task: Task, parameters: Parameters) -> View:
         embeddings[0],
         embeddings[-1],
         np.hstack(np.split(table.numpy(), 2)),
+        None,
         _two_layer(replica, parameters, module),
         float(module.output_scale),
     )
-
-
-def _hidden(module: TableMLP, table: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Activations of the last hidden layer."""
-    hidden = module.activation.apply(table[a] + table[len(table) // 2 + b])
-    for layer in list(module.layers)[:-1]:
-        dense = cast(Dense, layer)
-        before = layers.affine(hidden, dense.weight, dense.bias, dense.factors)
-        hidden = module.activation.apply(before)
-    return hidden
 
 
 def _two_layer(replica: Replica, parameters: Parameters, module: TableMLP) -> TwoLayerMLP | None:
@@ -133,16 +102,29 @@ def _two_layer(replica: Replica, parameters: Parameters, module: TableMLP) -> Tw
 
 def _of_transformer(replica: Replica, task: Task, parameters: Parameters) -> View:
     module = cast(Any, rebuild(replica, task, parameters))
-    features: list[Tensor] = []
-    module.last_norm.register_forward_hook(lambda _module, _inputs, output: features.append(output))
+    features, neurons = _recorded(module.last_norm), _recorded(module.blocks[-1].up)
     with torch.no_grad():
         tables = module.tables()
         logits_PV = _on_all_pairs(task, lambda a, b: module.logits(tables, a, b))
     token_TD = parameters["token"][: task.sizes.tokens]
-    features_PN = torch.cat(features).numpy()
     return View(
-        parameters, logits_PV, features_PN, token_TD, token_TD, None, None, float(module.output_scale)
+        parameters,
+        logits_PV,
+        torch.cat(features).numpy(),
+        token_TD,
+        token_TD,
+        None,
+        torch.cat(neurons).numpy(),
+        None,
+        float(module.output_scale),
     )
+
+
+def _recorded(module: nn.Module) -> list[Tensor]:
+    """A list to which each call of the module will add its output."""
+    outputs: list[Tensor] = []
+    module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    return outputs
 
 
 def _of_numpy_mlp(replica: Replica, task: Task, parameters: Parameters) -> View:
@@ -151,7 +133,7 @@ def _of_numpy_mlp(replica: Replica, task: Task, parameters: Parameters) -> View:
     first_a_TN, first_b_TN = np.split(parameters["layer_0.weight"], 2)
     neurons_TN = np.hstack([first_a_TN, first_b_TN])
     return View(
-        parameters, passed.logits_BV, passed.hidden[-1], first_a_TN, first_b_TN, neurons_TN, None, 1.0
+        parameters, passed.logits_BV, passed.hidden[-1], first_a_TN, first_b_TN, neurons_TN, None, None, 1.0
     )
 
 
