@@ -21,14 +21,9 @@ def portrait(arrays: Mapping[str, np.ndarray], title: str, file: Path) -> None:
     first, last = (f"step {step:,}" for step in arrays["steps"])
     top = iter(panels[0])
     _embedding(next(top), arrays["embedding_power"], (first, last))
-    if "neuron_power" in arrays:
-        for power_KN, when in zip(arrays["neuron_power"], (first, last), strict=True):
-            _neurons(next(top), power_KN, f"neurons, {when}")
-    else:
-        _spectrum(next(top), arrays["logit_spectrum"][0], f"logits, {first}")
+    for power_KN, when in zip(arrays["neuron_power"], (first, last), strict=True):
+        _neurons(next(top), power_KN, f"neurons, {when}")
     _spectrum(next(top), arrays["logit_spectrum"][1], f"logits, {last}")
-    for axes in top:
-        axes.set_axis_off()
     planes = zip(arrays["frequencies"], *arrays["plane"], strict=True)
     for axes, (frequency, before_n2, after_n2) in zip(panels[1], planes, strict=False):
         _plane(axes, before_n2, after_n2, int(frequency))

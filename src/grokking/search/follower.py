@@ -11,7 +11,7 @@ import numpy as np
 from grokking.data.tasks import Task
 from grokking.diagnostics import fourier, stability
 from grokking.diagnostics.cyclic import Order
-from grokking.diagnostics.suite import Setting
+from grokking.diagnostics.suite import Setting, Subject
 from grokking.diagnostics.view import view
 from grokking.search import objective
 from grokking.search.objective import OBJECTIVES, price
@@ -172,10 +172,9 @@ class Follower:
         zero_gradient = collapse["zero_gradient"] if softmax else 0.0
         found = {"zero_gradient": zero_gradient, "r_sum": math.nan, "ipr": math.nan}
         if self.order is not None:
-            found["r_sum"] = fourier.sum_energy(shown.logits_PV[setting.pair_nn])
-            if shown.neurons_TN is not None:
-                power_KN = fourier.power(setting.tokens(shown.neurons_TN))
-                found["ipr"] = float(fourier.inverse_participation_ratio(power_KN).mean())
+            subject = Subject(shown, setting, None)
+            found["r_sum"] = fourier.sum_energy(subject.logits_nnV)
+            found["ipr"] = float(fourier.inverse_participation_ratio(subject.neuron_power_KN).mean())
         return found
 
     def _cost(self, reading: Reading) -> float:

@@ -34,7 +34,7 @@ class Sign:
     weight_norm: float
     logit_rms: float
     r_sum: float  # NaN without a cyclic order
-    ipr: float  # of first-layer neurons; NaN where there are none
+    ipr: float  # of neurons; NaN without a cyclic order
     zero_gradient: float  # share of training equations whose gradient is exactly 0
 
 
