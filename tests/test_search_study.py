@@ -374,6 +374,7 @@ def _ask_all(plan, folder, start, result):
     start.wait()
     while (trial := trials.ask()) is not None:
         asked.append(trial.number)
+    start.wait()  # the trials of a process that has ended are anybody's
     result.write_text(json.dumps(asked))
 
 
