@@ -360,6 +360,37 @@ def test_two_searches_share_a_study(tmp_path):
     assert [{owners[number] for number in numbers} for numbers in asked] == [{p.pid} for p in pair]
 
 
+def _ask_all(plan, folder, start, result):
+    """Ask until there are no more, with time for the other process between looking and asking."""
+    trials, asked, ask = open_study(plan, folder), [], optuna.Study.ask
+
+    def slow(self):
+        time.sleep(0.02)
+        trial = ask(self)
+        time.sleep(0.02)
+        return trial
+
+    optuna.Study.ask = slow
+    start.wait()
+    while (trial := trials.ask()) is not None:
+        asked.append(trial.number)
+    start.wait()  # the trials of a process that has ended are anybody's
+    result.write_text(json.dumps(asked))
+
+
+def test_two_processes_that_ask_at_once_ask_for_no_more_than_there_should_be(tmp_path):
+    plan, start = plan_of(trials=8), FORK.Barrier(2)
+    results = [tmp_path / "one", tmp_path / "other"]
+    pair = [FORK.Process(target=_ask_all, args=(plan, tmp_path, start, r)) for r in results]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join()
+    asked = [number for result in results for number in json.loads(result.read_text())]
+    assert sorted(asked) == list(range(8))
+    assert len(open_study(plan, tmp_path).study.trials) == 8
+
+
 def run_stage(folder, *arguments):
     """`python -m pipelines.search tiny` without the seconds that imports take."""
     os.chdir(folder)
