@@ -33,7 +33,7 @@ from grokking.search.config import StudyPlan, read_study
 from grokking.search.driver import Search, best_value
 from grokking.search.lanes import lanes
 from grokking.search.space import suggest
-from grokking.search.study import opened, so_many
+from grokking.search.study import Storage, opened, so_many
 from grokking.search.table import replica_table
 from grokking.training import history, workers
 
@@ -126,7 +126,7 @@ def ours(name: str, studied: Studied, processes: int) -> Measured:
     plan, started = replace(studied.plan, config=config), time.perf_counter()
     environment = patch.dict(os.environ, {"GROKKING_PROCESSES": str(processes)})
     with environment, tempfile.TemporaryDirectory() as folder, lanes(studied.task, studied.order) as here:
-        trials = opened(plan, "benchmark", None, Path(folder), so_many(len(studied.points)))
+        trials = opened(plan, "benchmark", Storage(Path(folder)), so_many(len(studied.points)))
         Search(plan, trials, here, lambda search: None).run()
         seconds = time.perf_counter() - started
         best = best_value(trials, len(plan.config.search.seeds))

@@ -16,7 +16,7 @@ from grokking.search.config import StudyPlan, random_arm, read_study
 from grokking.search.driver import Search
 from grokking.search.lanes import lanes
 from grokking.search.progress import Display
-from grokking.search.study import Enough, Trials
+from grokking.search.study import Enough, Storage, Trials
 from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
 from pipelines.stage import PARAMS, SEARCHES, STUDIES, STUDY_SECTIONS, TASK_SECTIONS, named, run
@@ -29,6 +29,7 @@ def main() -> None:
     parser = named(__doc__)
     parser.add_argument("--section", choices=STUDY_SECTIONS, default="studies", help="section of params.yaml")
     parser.add_argument("--storage", help="any Optuna storage URL; without it a file under studies/")
+    parser.add_argument("--take-over", action="store_true", help="also trials begun on other hosts")
     arguments = parser.parse_args()
     name, section = arguments.name, arguments.section
 
@@ -39,10 +40,12 @@ def main() -> None:
     task = monitored(read_task(params, [*replicas, *confirmed], plan.where))
     order = order_of(params, replicas[0])
 
-    arms = {"search": searched(plan, task, order, arguments.storage, study.so_many(plan.config.trials))}
+    storage = Storage(STUDIES, arguments.storage, arguments.take_over)
+
+    arms = {"search": searched(plan, task, order, storage, study.so_many(plan.config.trials))}
     if plan.config.random_baseline:
         compute = study.so_much(float(table.trial_table(arms["search"], plan)["flops"].sum()))
-        arms["random"] = searched(random_arm(plan), task, order, arguments.storage, compute)
+        arms["random"] = searched(random_arm(plan), task, order, storage, compute)
     write(arms, plan, SEARCHES / name)
 
 
@@ -54,10 +57,10 @@ def order_of(params: Params, replica: Replica) -> Order | None:
     return cyclic.find_order(operation.name, getattr(operation, "modulus", None))
 
 
-def searched(plan: StudyPlan, task: Task, order: Order | None, storage: str | None, enough: Enough) -> Trials:
+def searched(plan: StudyPlan, task: Task, order: Order | None, storage: Storage, enough: Enough) -> Trials:
     """The study with all its trials ended, by this process or by others."""
     core = fingerprint(plan.replicas({}, plan.config.search), task)
-    trials = study.opened(plan, study.study_key(plan, core), storage, STUDIES, enough)
+    trials = study.opened(plan, study.study_key(plan, core), storage, enough)
     with lanes(task, order) as lanes_here, Display(plan) as display:
         while True:
             Search(plan, trials, lanes_here, display.show).run()

@@ -17,7 +17,7 @@ from grokking.search.driver import Search
 from grokking.search.follower import Job, Outcome
 from grokking.search.lanes import lanes
 from grokking.search.pruning import Circumstances
-from grokking.search.study import Enough, Trials, opened, so_many
+from grokking.search.study import Enough, Storage, Trials, opened, so_many
 from grokking.training.experiment import Replica
 
 ORDER = cyclic.find_order("add", 11)
@@ -87,7 +87,7 @@ def job_of(replica: Replica, exempt: bool = True, objective: str = "steps", **kn
 
 
 def open_study(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trials:
-    return opened(plan, "key", None, folder, enough or so_many(plan.config.trials))
+    return opened(plan, "key", Storage(folder), enough or so_many(plan.config.trials))
 
 
 def search(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trials:

@@ -214,6 +214,8 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path):
     try:
         assert [trials.ask().number for _ in range(3)] == [1, 3, 4]
         assert trials.study.trials[1].user_attrs[OWNER]["pid"] == os.getpid()
+        trials.take_over = True
+        assert [trials.ask().number for _ in range(2)] == [2, 5]
     finally:
         living.kill()
         living.join()
@@ -319,7 +321,7 @@ def test_a_search_on_a_stack_ends_every_trial(tmp_path):
     trials = open_study(plan, tmp_path)
     Search(plan, trials, StackLanes(search_task(), ORDER, "cpu", 4), lambda search: None).run()
     assert sorted(t.number for t in trials.ended()) == list(range(7))
-    assert trials.running() == 0
+    assert trials.running() == []
 
 
 # Several processes, and SIGKILL

@@ -12,7 +12,7 @@ import socket
 import warnings
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ OWNER, OUTCOME, REASON = "owner", "outcome", "reason"
 class Trials:
     """The trials of one study, shared with any other process that opened it."""
 
-    def __init__(self, study: Study, lock: FileLock, enough: "Enough") -> None:
-        self.study, self.lock, self.enough = study, lock, enough
+    def __init__(self, study: Study, lock: FileLock, enough: "Enough", take_over: bool = False) -> None:
+        self.study, self.lock, self.enough, self.take_over = study, lock, enough, take_over
 
     def ask(self) -> Trial | None:
         """A dead process's trial, the next one, or None where there are as many as there should be."""
@@ -51,16 +51,20 @@ class Trials:
     def ended(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=ENDED)
 
-    def running(self) -> int:
+    def running(self) -> list[FrozenTrial]:
         """Trials that some process is at, or left unfinished."""
-        return len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _orphan(self) -> Trial | None:
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in self.running():
             owner = trial.user_attrs.get(OWNER)
-            if owner is None or (owner["host"] == socket.gethostname() and not _alive(owner)):
+            if owner is None or self._is_gone(owner):
                 return Trial(self.study, trial._trial_id)
         return None
+
+    def _is_gone(self, owner: dict[str, Any]) -> bool:
+        """Whether a process is gone; of another host's nothing is known but what the user says."""
+        return not _alive(owner) if owner["host"] == socket.gethostname() else self.take_over
 
     def _new(self) -> Trial | None:
         begun = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
@@ -80,18 +84,27 @@ def so_much(flops: float) -> Enough:
     return lambda begun: sum(o.flops for trial in begun for o in outcomes(trial.user_attrs)) >= flops
 
 
-def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough: Enough) -> Trials:
-    """The study's trials, created where there are none; `storage` is a URL, or None for a file in `folder`.
+@dataclass(frozen=True)
+class Storage:
+    """Where studies are kept."""
+
+    folder: Path  # of journals and locks
+    url: str | None = None  # any Optuna storage; None: a file in the folder
+    take_over: bool = False  # also what other hosts have begun: for when none of them is at work
+
+
+def opened(plan: StudyPlan, key: str, storage: Storage, enough: Enough) -> Trials:
+    """The study's trials, created where there are none.
 
     `key` is of all that decides the outcome of a trial: a study under another key is another study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{plan.name}.lock")
+    storage.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(storage.folder / f"{plan.name}.lock")
     with lock:
         study = optuna.create_study(
-            storage=_storage(plan.name, storage, folder),
+            storage=_storage(plan.name, storage),
             study_name=f"{plan.name}-{key[:12]}",
             sampler=sampler(plan.config.sampler),
             load_if_exists=True,
@@ -99,12 +112,13 @@ def opened(plan: StudyPlan, key: str, storage: str | None, folder: Path, enough:
         if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
             for point in plan.config.first:
                 study.enqueue_trial(point, skip_if_exists=True)
-    return Trials(study, lock, enough)
+    return Trials(study, lock, enough, storage.take_over)
 
 
-def _storage(name: str, url: str | None, folder: Path) -> BaseStorage | str:
+def _storage(name: str, storage: Storage) -> BaseStorage:
+    url = storage.url
     if url is None:
-        return _journal(folder / f"{name}.journal")
+        return _journal(storage.folder / f"{name}.journal")
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:
