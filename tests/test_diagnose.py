@@ -129,12 +129,12 @@ def test_table_has_what_direct_computation_gives(folder):
     assert last["effective_rank"] == pytest.approx(spectrum.effective_rank(seen.parameters["first.weight"]))
 
 
-def test_what_is_dear_is_computed_at_every_fourth_or_eighth_from_the_last(folder):
+def test_what_is_dear_is_computed_at_every_fourth_or_twelfth_from_the_last(folder):
     at, replicas, task = folder
     table, _ = snapshots.diagnose(snapshots.jobs(at, replicas, task, ORDER), portrayed=0)
     own = table[table["replica"] == 0].sort_values("step", ascending=False).reset_index(drop=True)
     assert own.index[own["rqi"].notna()].tolist() == list(range(0, len(own), 4))
-    assert own.index[own["ntk/whole"].notna()].tolist() == list(range(0, len(own), 8))
+    assert own.index[own["ntk/whole"].notna()].tolist() == list(range(0, len(own), 12))
     assert own["r_sum"].notna().all()
 
 
