@@ -271,6 +271,7 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
         assert f"(small/{name}.png)" in page
     overview = study_pages.overview([study(), study("flops")], RULES, RULES.assign(rule="raced"))
     assert overview.count("[small](small.md)") == 2
+    assert "No rule applied" in study_pages.overview([study()], RULES, pd.DataFrame())
     assert study_pages.readme_table([study()]).count("[small](reports/search/small.md)") == 1
 
 

@@ -64,7 +64,8 @@ def overview(found: list[Study], rules: pd.DataFrame, by_rule: pd.DataFrame) -> 
     """The page of all studies that were run; `rules` and `by_rule` are of their replicas together."""
     table = plain(studies.overview_table(found))
     template = templates().get_template("searches.md.jinja")
-    return template.render(table=table, rules=plain(pruner_table(rules)), by_rule=plain(rule_table(by_rule)))
+    singly = plain(rule_table(by_rule)) if len(by_rule) else "No rule applied to any of them.\n"
+    return template.render(table=table, rules=plain(pruner_table(rules)), by_rule=singly)
 
 
 def readme_table(found: list[Study]) -> str:
