@@ -62,6 +62,7 @@ CASES = [
     # rule, signs, circumstances, whether it fires
     (collapsed, {"train_accuracy": FORGOT, "train_loss": 4.0}, {}, True),
     (collapsed, {"train_accuracy": FORGOT, "train_loss": LOSSES}, {}, False),  # it learns anew
+    (collapsed, {"train_accuracy": [*[0.9] * 6, 0.3, 0.3], "train_loss": 4.0}, {}, False),  # for a moment
     (collapsed, {}, {}, False),
     (collapsed, {"train_accuracy": 0.2, "train_loss": 4.0}, {}, False),  # never knew anything
     (collapsed, {"logit_rms": [1.0, *[1e-7] * 7], "train_loss": 4.0}, {}, True),
@@ -306,3 +307,9 @@ def test_every_family_is_followed_on_every_kind_of_table(family, operation):
     assert reached(30) < found.value < lost(30)
     assert len(follower.signs) >= FEWEST
     assert all(math.isnan(sign.r_sum) != (operation == "add") for sign in follower.signs)
+
+
+def test_no_forecast_from_a_loss_that_has_only_left_its_peak():
+    peak = [4.0] * 5
+    assert forecast(signs(monitor_loss=[*peak, 3.95, 3.9, 3.8])) == 0.0
+    assert forecast(signs(monitor_loss=[*peak, 3.9, 3.7, 3.5])) > 280

@@ -14,11 +14,13 @@ from grokking.training.events import ACCURACY_THRESHOLD
 WINDOW = 0.3  # of the steps so far: what counts as lately
 RISE = 0.01  # of R_sum or IPR within the window that counts as rising; both are exact, without sampling noise
 FALL = 0.01  # relative, of a loss within the window that counts as falling
+CLEARLY_PAST = 0.1  # relative, below its peak: from there on the fall of the monitor loss is a forecast
 FORECASTS = 10  # replicas that must have generalised before forecasts are believed within their worst error
 CLOCK_SLACK = 3.0  # for errors of the decay clock of 18 to 35 %, and decay slower than its rate
 UNDERFIT_AFTER = 5.0  # times the median memorisation step
 FEWEST = 4  # checks before any rule applies
 STAGNANT_AFTER = 10.0  # times the replica's own memorisation step
+FORGOTTEN = 3  # checks in a row with less than half of the best training accuracy; large rates forget for one
 DEAD_LOGITS = 1e-6  # root mean square of centred logits; networks have recovered from 1e-4
 
 
@@ -57,7 +59,7 @@ Signs = Sequence[Sign]
 def collapsed(signs: Signs, at: Circumstances) -> bool:
     """The network has lost what it knew, or its logits have died away."""
     last, best = signs[-1], max(sign.train_accuracy for sign in signs)
-    forgotten = best >= 0.5 and last.train_accuracy < 0.5 * best
+    forgotten = best >= 0.5 and all(sign.train_accuracy < 0.5 * best for sign in signs[-FORGOTTEN:])
     dead = last.logit_rms < DEAD_LOGITS and last.logit_rms < signs[0].logit_rms
     return (forgotten or dead) and not _falling(lately(signs), "train_loss")
 
@@ -137,13 +139,14 @@ def lately(signs: Signs) -> Signs:
 
 
 def forecast(signs: Signs) -> float:
-    """The step at which the monitor loss would be 0 if it fell on as lately; 0 where it does not fall.
+    """The step at which the monitor loss would be 0 if it fell on as lately; 0 where it has hardly begun to.
 
     The loss falls faster and faster, so this is too late, early on many times too late: `slack`.
     """
-    first, last = lately(signs)[0], signs[-1]
+    first, last, peak = lately(signs)[0], signs[-1], max(sign.monitor_loss for sign in signs)
     slope = (first.monitor_loss - last.monitor_loss) / max(last.step - first.step, 1)
-    return last.step + last.monitor_loss / slope if progressing(signs) and slope > 0 else 0.0
+    falls = slope > 0 and last.monitor_loss < (1 - CLEARLY_PAST) * peak
+    return last.step + last.monitor_loss / slope if falls else 0.0
 
 
 def _falling(window: Signs, name: str) -> bool:
