@@ -21,10 +21,13 @@ def main() -> None:
     numbers = {study.name: studies.results(study) for study in found if study.section == "extended_studies"}
     SEARCH_REPORTS.mkdir(parents=True, exist_ok=True)
     tables = [searched.tables(study) for study in found]
-    page = study_pages.overview(found, calibration.comparison(tables), calibration.by_rule(tables))
+    rules = calibration.comparison(tables)
+    page = study_pages.overview(found, rules, calibration.by_rule(tables))
     README.write_text(pages.with_table(README.read_text(), study_pages.readme_table(found), pages.SEARCHES))
     (SEARCH_REPORTS / "README.md").write_text(page)
-    (SEARCH_REPORTS / "extended.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null
+    written = json.dumps({"studies": numbers, "pruners": of_rules}, indent=2)
+    (SEARCH_REPORTS / "extended.json").write_text(written + "\n")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ RECORD_TARGETS = [
     ("muon_transformer", 3, 150),
     ("adamw_transformer", 3, 800),
 ]
-SEARCHED = json.loads((ROOT / "reports" / "search" / "extended.json").read_text())
+SEARCHES = json.loads((ROOT / "reports" / "search" / "extended.json").read_text())
+SEARCHED = SEARCHES["studies"]
 # study: median of ten fresh seeds at most, in units of its objective
 SEARCH_TARGETS = {
     "speedrun": 50,
@@ -158,3 +159,13 @@ def test_readme_and_pages_show_every_study():
         for figure in ("history", "parallel", "slices", "importances", "survival"):
             assert (ROOT / "reports" / "search" / study / f"{figure}.png").exists()
             assert f"({study}/{figure}.png)" in page
+
+
+def test_rules_save_a_third_of_the_compute_and_are_seldom_wrong():
+    """On replicas that no rule may stop, all studies together; `high` ends the 95 % interval of the rate."""
+    rules = SEARCHES["pruners"]["rules"]
+    assert rules["saved"] >= 1 / 3
+    assert rules["high"] < 0.10
+    assert all(
+        rules["rate"] < other["rate"] for name, other in SEARCHES["pruners"].items() if name != "rules"
+    )
