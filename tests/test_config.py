@@ -17,6 +17,8 @@ from grokking.data.splits import SPLITS
 from grokking.data.tasks import Sizes, TaskConfig
 from grokking.models import MULTIPLY_ADDS, require_fit
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
+from grokking.search.objective import OBJECTIVES
+from grokking.search.pruning import RULES, SPARING_RULES
 from grokking.training.clamps import CLAMPS as WEIGHT_CLAMPS
 from grokking.training.experiment import expand
 from grokking.training.gradients import FILTERS as GRADIENT_FILTERS
@@ -337,8 +339,14 @@ def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_pat
         PROJECTIONS,
         WEIGHT_CLAMPS,
         SCHEDULES,
+        OBJECTIVES,
     ],
 )
 def test_every_choice_is_documented(choices):
     page = (ROOT / "docs" / "choices.md").read_text()
     assert [name for name in choices if f"`{name}`" not in page] == []
+
+
+def test_every_rule_that_stops_a_replica_is_documented():
+    page = (ROOT / "docs" / "search.md").read_text()
+    assert [name for name in RULES | SPARING_RULES if f"`{name}`" not in page] == []
