@@ -66,6 +66,27 @@ def test_what_is_blind(table):
             assert of(table, diagnostic)[activation].max() < 0.02
 
 
+@pytest.mark.parametrize("activation", calibration.ACTIVATIONS)
+def test_with_trivial_quadruples_rqi_is_about_a_hundredth_on_both_sides(activation):
+    """Of the quadruples with a + b = c + d modulo 97 one in 97 has a = c, and hardly another closes."""
+    for make in (analytic.cosine_mlp, analytic.random_mlp):
+        network = make(97, 512, activation, np.random.default_rng(0))
+        assert quality_of_all_quadruples(network.first_a_TN) == pytest.approx(0.01, abs=0.001)
+
+
+def quality_of_all_quadruples(embedding):
+    """Share of the quadruples with a + b = c + d (mod n) that close, a = c among them, the swap a = d not."""
+    n, scaled = len(embedding), (embedding - embedding.mean(0)) / embedding.std(0, ddof=1)
+    a, closed, possible = np.arange(n), 0, 0
+    for total in range(n):
+        sums = scaled + scaled[(total - a) % n]
+        square = np.square(sums).sum(1)
+        gaps = (square[:, None] + square - 2 * sums @ sums.T) / scaled.shape[1]
+        swapped = (np.add.outer(a, a) % n == total) & np.not_equal.outer(a, a)
+        closed, possible = closed + (gaps[~swapped] < 0.01).sum(), possible + (~swapped).sum()
+    return closed / possible
+
+
 def test_participation_ratio_orders_activations_not_networks(table):
     found = of(table, "participation ratio")
     assert found["square"].iloc[0] == pytest.approx(195, abs=2)

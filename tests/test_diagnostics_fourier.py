@@ -108,6 +108,7 @@ def test_energies_by_dependence_are_those_of_projections(n):
         shared = np.outer(alternating, alternating).ravel() / n
         expected["a-b"] -= np.square(shared @ centred).sum() / np.square(centred).sum()
     assert sum(found.values()) == pytest.approx(1, abs=1e-12)
+    assert fourier.sum_energy(logits) == found["a+b"]
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-10)
     assert found["other"] > 0.1
 

@@ -1,8 +1,11 @@
 """Optimizers in lockstep with torch.optim, schedules, batches, events, and the loop's stopping."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from grokking.training.optimizers import OPTIMIZERS, orthogonalised
 from grokking.training.schedules import ScheduleConfig, factor
 from grokking.training.workers import stacks, train_all
 
+ROOT = Path(__file__).parents[1]
 ADAM = {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
 PAIRS = [
     ("sgd", {"momentum": 0.0}, lambda p, c: torch.optim.SGD(p, **c)),
@@ -138,7 +142,34 @@ def test_evaluation_grid_is_dense_then_within_two_percent():
         assert steps[0] == 0
         assert steps[-1] == budget
         assert all(later - step <= max(1, 0.02 * step) for step, later in pairwise(steps))
+    assert evaluation_steps(1234)[:102] == [*range(101), 102]
     assert len(evaluation_steps(10**8)) <= 1000  # what MLflow's charts can take, without thinning out
+
+
+def test_a_coarser_grid_ends_with_the_budget_too(tiny_task):
+    steps = evaluation_steps(300, share=20)
+    assert steps[:42] == [*range(41), 42]
+    assert all(later - step <= max(1, 0.05 * step) for step, later in pairwise(steps))
+    assert steps[-1] == 300
+    (replica,) = expand(experiment("one_hot_mlp", budget=12), "e")
+    made = train([replica], tiny_task, "cpu", grid=lambda budget: [0, 5, budget])
+    assert [evaluation.step for evaluation in made] == [0, 5, 12]
+
+
+def test_training_does_not_import_what_it_does_not_need():
+    """torch imports sympy for gradients of anything but scalars, half a second in every worker."""
+    script = """
+import sys
+sys.path[:0] = ["tests", "src"]
+from conftest import make_task
+from examples import experiment
+from grokking.training.experiment import expand
+from grokking.training.loop import train
+for family in ("one_hot_mlp", "transformer"):
+    list(train(expand(experiment(family, budget=2), "e"), make_task(), "cpu"))
+assert "sympy" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 def test_events_by_hand():

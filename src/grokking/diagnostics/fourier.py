@@ -148,26 +148,34 @@ def dependence_energy(logits_TTV: np.ndarray) -> dict[str, float]:
     """
     centred_TTV = double_centred(logits_TTV)
     n, a = len(centred_TTV), np.arange(len(centred_TTV))
-    sums, differences = np.subtract.outer(a, a) % n, np.add.outer(a, a) % n
     means = {
         "a": centred_TTV.mean(1),
         "b": centred_TTV.mean(0),
-        "a+b": centred_TTV[a, sums].mean(1),  # [a, s - a] averaged over a
-        "a-b": centred_TTV[differences, a].mean(1),  # [d + b, b] averaged over b
+        "a+b": _mean_over_sums(centred_TTV),
+        "a-b": centred_TTV[np.add.outer(a, a) % n, a].mean(1),  # [d + b, b] averaged over b
     }
     if n % 2 == 0:
         means["a-b"] -= np.outer((-1.0) ** a, (-1.0) ** a @ means["a-b"] / n)
-    total = np.square(centred_TTV).sum()
-    shares = {
-        name: float(n * np.square(mean_TV).sum() / total) if total > 0 else np.nan
-        for name, mean_TV in means.items()
-    }
+    shares = {name: _share(mean_TV, centred_TTV) for name, mean_TV in means.items()}
     return shares | {"other": 1 - sum(shares.values())}
 
 
 def sum_energy(logits_TTV: np.ndarray) -> float:
-    """R_sum: the share of a + b in `dependence_energy`."""
-    return dependence_energy(logits_TTV)["a+b"]
+    """R_sum: the share of a + b in `dependence_energy`, without the others."""
+    centred_TTV = double_centred(logits_TTV)
+    return _share(_mean_over_sums(centred_TTV), centred_TTV)
+
+
+def _mean_over_sums(table_TTV: np.ndarray) -> np.ndarray:
+    """The average over the pairs of each sum: [a, s - a] averaged over a."""
+    a = np.arange(len(table_TTV))
+    return table_TTV[a, np.subtract.outer(a, a) % len(a)].mean(1)
+
+
+def _share(mean_TV: np.ndarray, table_TTV: np.ndarray) -> float:
+    """Share of a table's energy in averages over n entries each; nan of a table of zeros."""
+    total = np.square(table_TTV).sum()
+    return float(len(mean_TV) * np.square(mean_TV).sum() / total) if total > 0 else np.nan
 
 
 def _shares(power_KN: np.ndarray) -> np.ndarray:

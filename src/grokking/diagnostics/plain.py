@@ -57,7 +57,7 @@ class Plain:
 
 def plain(replica: Replica, task: Task, parameters: Parameters) -> Plain:
     """The replica with these parameters, and its loss, of which weight decay is no part."""
-    loss = (LOSSES | {"cross_entropy": _cross_entropy})[replica.config.loss]
+    loss = (LOSSES | TWICE_DIFFERENTIABLE)[replica.config.loss]
     if replica.config.model.family == "numpy_mlp":
         leaves = {name: torch.tensor(array, requires_grad=True) for name, array in parameters.items()}
         return Plain(list(leaves.values()), lambda a, b: _numpy_mlp(leaves, a, b), loss, None)
@@ -121,3 +121,10 @@ def _numpy_mlp(parameters: Mapping[str, Tensor], a_B: Tensor, b_B: Tensor) -> Te
 
 def _cross_entropy(logits_BV: Tensor, answer_B: Tensor, dtype: torch.dtype) -> Tensor:
     return functional.cross_entropy(logits_BV.to(dtype), answer_B, reduction="none")
+
+
+def _mean_squared_error(logits_BV: Tensor, answer_B: Tensor, dtype: torch.dtype) -> Tensor:
+    return (logits_BV.to(dtype) - functional.one_hot(answer_B, logits_BV.shape[1])).square().mean(1)
+
+
+TWICE_DIFFERENTIABLE = {"cross_entropy": _cross_entropy, "mean_squared_error": _mean_squared_error}

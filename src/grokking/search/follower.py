@@ -166,11 +166,10 @@ class Follower:
     def _structure(self, reading: Reading) -> dict[str, float]:
         """R_sum, IPR and the share of equations without a gradient, from a pass over all equations."""
         shown, setting = view(self.job.replica, self.task, reading.parameters()), self.setting
-        train_P = setting.train_P
-        collapse = stability.collapse(shown.logits_PV[train_P], setting.answer_P[train_P])
-        softmax = self.job.replica.config.loss == "cross_entropy"
-        zero_gradient = collapse["zero_gradient"] if softmax else 0.0
-        found = {"zero_gradient": zero_gradient, "r_sum": math.nan, "ipr": math.nan}
+        found = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
+        if self.job.replica.config.loss == "cross_entropy":
+            trained = shown.logits_PV[setting.train_P], setting.answer_P[setting.train_P]
+            found["zero_gradient"] = stability.collapse(*trained)["zero_gradient"]
         if self.order is not None:
             subject = Subject(shown, setting, None)
             found["r_sum"] = fourier.sum_energy(subject.logits_nnV)

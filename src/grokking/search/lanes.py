@@ -11,16 +11,20 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
 from grokking.search.follower import Follower, Job, Outcome
 from grokking.training import workers
+from grokking.training.events import evaluation_steps
 from grokking.training.experiment import Replica
 from grokking.training.loop import Evaluation, Reading, train
 
 GPU_SLOTS = 64  # replicas in one stack
+# A search evaluates every step to 40, then 5 % apart: fine enough to rank, and a third of an update each
+GRID = partial(evaluation_steps, share=20)
 
 
 class Lanes(Protocol):
@@ -92,7 +96,7 @@ class StackLanes:
             shape = max(self.waiting, key=lambda key: len(self.waiting[key]))
             newcomers = _Newcomers(self.waiting[shape])
             self.stack = train(
-                newcomers, self.task, self.device, self.slots, judge=self._judge, snapshots=False
+                newcomers, self.task, self.device, self.slots, judge=self._judge, grid=GRID, snapshots=False
             )
 
     def _judge(self, reading: Reading) -> bool:
@@ -126,7 +130,7 @@ def _start_worker(task: Task, order: Order | None) -> None:
 def _train(job: Job) -> Outcome:
     task, order = _worker["task"]
     follower = Follower(job, task, order)
-    for _ in train([job.replica], task, "cpu", judge=follower, snapshots=False):
+    for _ in train([job.replica], task, "cpu", judge=follower, grid=GRID, snapshots=False):
         _end_without_driver()
     return follower.outcome()
 

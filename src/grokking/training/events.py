@@ -62,11 +62,14 @@ class Watch:
         return not self.settled and accuracy >= UNDECIDED_ABOVE and not accepted
 
 
-def evaluation_steps(budget: int) -> list[int]:
-    """Steps at which to evaluate: each one to 100, then never more than 2 % of the step apart."""
+def evaluation_steps(budget: int, share: int = 50) -> list[int]:
+    """Steps at which to evaluate: never more than a `share`-th of the step apart, 2 % by default.
+
+    To 2 · share, with which the gaps begin to be longer than a step, that is each one.
+    """
     steps = [0]
     while steps[-1] < budget:
-        steps.append(min(budget, steps[-1] + max(1, steps[-1] // 50)))
+        steps.append(min(budget, steps[-1] + max(1, steps[-1] // share)))
     return steps
 
 

@@ -60,6 +60,7 @@ class Reading:
 
 
 Judge = Callable[[Reading], bool]  # whether the replica should stop here
+Grid = Callable[[int], list[int]]  # the steps at which to evaluate within a budget, from 0 to it
 
 
 def never(reading: Reading) -> bool:
@@ -80,6 +81,7 @@ def train(
     slots: int | None = None,
     checkpoint: Checkpoint | None = None,
     judge: Judge = never,
+    grid: Grid = evaluation_steps,
     snapshots: bool = True,
 ) -> Iterator[Evaluation]:
     """Train replicas that fit one stack; yields every evaluation as it is made, or was made before.
@@ -87,10 +89,10 @@ def train(
     A replica leaves when its generalisation is sustained, when it diverged, when the judge says so, and at
     the end of its budget. At most `slots` train at once; the next of `replicas` takes a free place, so they
     may be chosen while others are on their way. With a checkpoint, training goes on where it was interrupted.
-    Parameters come with some evaluations where `snapshots` are wanted.
+    Parameters come with some evaluations of the default grid where `snapshots` are wanted.
     """
     past = checkpoint.load() if checkpoint else None
-    session = Session(replicas, task, device, slots, past, judge, snapshots)
+    session = Session(replicas, task, device, slots, past, judge, grid, snapshots)
     yield from session.evaluations
     while session.runs:
         yield from session.advance()
@@ -102,13 +104,13 @@ def train(
 class Run:
     """A replica in training: when it is evaluated, and what its watches have seen."""
 
-    def __init__(self, replica: Replica, task: Task, step: int = -1) -> None:
+    def __init__(self, replica: Replica, task: Task, grid: Grid, step: int = -1) -> None:
         """Evaluations at steps after `step` are still to be made."""
         self.replica = replica
         self.looker = Looker(replica, task)
         self.snapshots = snapshot_steps(replica.config.budget)
-        grid = evaluation_steps(replica.config.budget)
-        self.to_evaluate = grid[bisect_right(grid, step) :]
+        steps = grid(replica.config.budget)
+        self.to_evaluate = steps[bisect_right(steps, step) :]
 
     def evaluation(self, step: int, seconds: float, metrics: dict[str, float], stop: bool) -> Evaluation:
         """Take the evaluation that was due; parameters are added by who has them."""
@@ -129,16 +131,18 @@ class Session:
         slots: int | None,
         past: State | None,
         judge: Judge = never,
+        grid: Grid = evaluation_steps,
         snapshots: bool = True,
     ) -> None:
         self.task, self.device, self.judge, self.snapshots = task, device, judge, snapshots
+        self.grid = grid
         self.waiting = iter(replicas)
         self.evaluations: list[Evaluation] = []
         self.runs: list[Run] = []
         self.finished: list[int] = []  # places whose replica made its last evaluation
         self.seconds = 0.0
         if past is None:
-            self._begin([Run(replica, task) for replica in islice(self.waiting, slots)])
+            self._begin([Run(replica, task, grid) for replica in islice(self.waiting, slots)])
         else:
             self._go_on(past)
 
@@ -183,7 +187,7 @@ class Session:
             else:
                 _require_same_stack(replica, self.runs[position].replica, self.task)
                 self.stack.put(position, replica)
-                self.runs[position] = Run(replica, self.task)
+                self.runs[position] = Run(replica, self.task, self.grid)
         if closed:
             open_places = [position for position in range(len(self.runs)) if position not in closed]
             self.runs = [self.runs[position] for position in open_places]
@@ -212,7 +216,7 @@ class Session:
         by_index = {replica.index: replica for replica in self.waiting}
         runs = []
         for saved in past.rest["runs"]:
-            run = Run(by_index[saved["replica"]], self.task, saved["step"])
+            run = Run(by_index[saved["replica"]], self.task, self.grid, saved["step"])
             run.looker.restore(saved["watches"])
             runs.append(run)
         begun = {run.replica.index for run in runs} | {e.replica for e in self.evaluations}

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import one_hot
 
 
 def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
@@ -47,7 +46,27 @@ class _CrossEntropy(Function):
 
 def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean over the classes of (logits - one-hot answer)², in `dtype`: (..., V), (...) -> (...)."""
-    return (logits.to(dtype) - one_hot(answer, logits.shape[-1])).square().mean(-1)
+    return cast(Tensor, _MeanSquaredError.apply(logits, answer, dtype))
+
+
+class _MeanSquaredError(Function):
+    """The gradient is the difference that the forward pass has made; no one-hot answers are written out."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+        answer = answer.unsqueeze(-1)
+        difference = logits.to(dtype, copy=True)
+        difference.scatter_add_(-1, answer, difference.new_full((), -1.0).expand_as(answer))
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(difference.to(logits.dtype))
+        return difference.square().mean(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (difference,), (of_loss,) = ctx.saved_tensors, gradients
+        factor = of_loss * (2 / difference.shape[-1])
+        return difference * factor.unsqueeze(-1).to(difference.dtype), None, None
 
 
 def stablemax_cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:

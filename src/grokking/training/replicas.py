@@ -87,7 +87,8 @@ class TorchReplicas:
             loss_RS = LOSSES[self.config.loss](logits_RSV, answer_RS, self.loss_dtype)
             mean_loss = loss_RS.sum() / self.index_RB.shape[1]
             _add_gradients([mean_loss], [*parameters, *leaves], [*gradients, *of_leaves])
-        _add_gradients(tables, [*parameters], [*gradients], of_leaves)
+        products = [(table * gradient).sum() for table, gradient in zip(tables, of_leaves, strict=True)]
+        _add_gradients(products, [*parameters], [*gradients])
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
@@ -170,14 +171,12 @@ class TorchReplicas:
         return torch.tensor(np.stack([np.flatnonzero(mask) for mask in masks]), device=self.device)
 
 
-def _add_gradients(
-    of: Sequence[Tensor],
-    inputs: Sequence[Tensor],
-    sums: Sequence[Tensor],
-    outer: list[Tensor] | None = None,
-) -> None:
-    """Add the gradients with respect to the inputs to these sums; an input that is not used adds nothing."""
-    found = torch.autograd.grad(of, inputs, outer, allow_unused=True)
+def _add_gradients(of: Sequence[Tensor], inputs: Sequence[Tensor], sums: Sequence[Tensor]) -> None:
+    """Add the gradients of scalars to these sums; an input that is not used adds nothing.
+
+    Of scalars only: for anything else torch imports sympy, which takes longer than a hundred steps.
+    """
+    found = torch.autograd.grad(of, inputs, allow_unused=True)
     for gradient, total in zip(found, sums, strict=True):
         if gradient is not None:
             total.add_(gradient)
