@@ -7,6 +7,7 @@ from safetensors.numpy import load_file
 
 from grokking import figures
 from grokking.analysis import early_warning, pages, results
+from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.config import ConfigError, read_params
 from pipelines.diagnosed import DIAGNOSTICS, PORTRAIT, TABLE
@@ -29,14 +30,20 @@ def main() -> None:
     diagnosed = {name: pd.read_parquet(DIAGNOSTICS / name / TABLE) for name in tables}
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     learned = draw_diagnostics(tables, diagnosed, warning)
-    summary = results.results(tables, machine)
+    formed = circuits(diagnosed, tables)
+    summary = results.results(tables, machine) | {"circuits": _records(formed)}
     comparison = results.comparison(summary)
     table = pages.markdown(comparison)
     (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     (REPORTS / "table.md").write_text(table)
     (REPORTS / "index.html").write_text(pages.html(summary, comparison, learned, drawn))
-    (REPORTS / "diagnostics.md").write_text(pages.diagnostics(warning))
+    (REPORTS / "diagnostics.md").write_text(pages.diagnostics(warning, formed))
     README.write_text(pages.with_table(README.read_text(), table))
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    """Rows as JSON has them, without NaN."""
+    return json.loads(table.to_json(orient="records"))
 
 
 def draw(tables: Tables, histories: Tables, tasks: dict[str, dict]) -> list[str]:
@@ -62,14 +69,15 @@ def main_experiments(tables: Tables) -> list[Published]:
 
 
 def draw_diagnostics(tables: Tables, diagnosed: Tables, warning: pd.DataFrame) -> list[str]:
-    """Figures on what each system's main experiment learned, and on what sees it coming; their names."""
+    """Figures of each main experiment, of every transformer, and of what sees it coming; their names."""
     names = []
     if warning["auroc"].notna().any():
         names.append("early_warning.png")
         groups = {"system 2": early_warning.PUBLISHED_FIVE, "hindsight": early_warning.IN_HINDSIGHT}
         figures.warnings(warning, groups, FIGURES / names[-1])
-    for name in [p.experiment for p in main_experiments(tables)]:
-        if tables[name]["model.family"].iloc[0] == "transformer":
+    transformers = [name for name in tables if tables[name]["model.family"].iloc[0] == "transformer"]
+    for name in dict.fromkeys([*(p.experiment for p in main_experiments(tables)), *transformers]):
+        if name in transformers:
             names.append(f"{name}_progress.png")
             figures.progress(diagnosed[name], tables[name], name, FIGURES / names[-1])
         names.append(f"{name}_diagnostics.png")

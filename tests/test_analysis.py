@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from grokking.analysis import pages, results
+from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.survival import median
 
@@ -115,3 +116,30 @@ def test_table_between_markers_is_replaced_and_read_back():
 
 def test_every_system_is_compared():
     assert {p.system for p in PUBLISHED} == {0, 1, 2, 3, 4}
+
+
+def snapshots_of(restricted, validation, excluded):
+    return pd.DataFrame(
+        {
+            "replica": 0,
+            "step": [0, 10, 20, 40],
+            "restricted_loss/validation": restricted,
+            "loss/validation": validation,
+            "excluded_loss/train": excluded,
+            "loss/train": [4.0, 2.0, 0.5, 0.25],
+        }
+    )
+
+
+def test_a_circuit_forms_where_losses_fall_for_good():
+    replicas = pd.DataFrame(
+        [{"replica": 0, "seed": 7, "memorization_step": 20, "generalization_step": None}]
+    ).assign(**{"model.family": "transformer"})
+    found = snapshots_of([4.0, 1.0, 3.0, 1.0], [4.0, 5.0, 6.0, 2.0], [4.0, 1.0, 2.0, 3.0])
+    (row,) = circuits({"e": found}, {"e": replicas}).to_dict("records")
+    assert row["restricted_loss_falls"] == 30  # from 3 at step 20 to 1 at 40; the dip at 10 did not last
+    assert np.isnan(row["validation_loss_falls"])  # half is not below half
+    assert (row["excluded_loss_lowest"], row["excluded_loss_final"], row["train_loss_final"]) == (1, 3, 0.25)
+    assert len(circuits({"e": found}, {"e": replicas.assign(**{"model.family": "one_hot_mlp"})})) == 0
+    without_order = found.assign(**{"restricted_loss/validation": np.nan})
+    assert len(circuits({"e": without_order}, {"e": replicas})) == 0

@@ -81,7 +81,7 @@ def test_a_study_in_which_nothing_generalises_has_a_table():
     never = found.assign(soon=0.0, generalization_step=np.nan)
     table = early_warning.warning_table(never)
     assert table["auroc"].isna().all()
-    assert "—" in pages.diagnostics(table)
+    assert "—" in pages.diagnostics(table, pd.DataFrame())
 
 
 def test_every_direction_is_of_a_diagnostic_that_is_computed():
@@ -95,5 +95,5 @@ def test_every_direction_is_of_a_diagnostic_that_is_computed():
 @pytest.mark.parametrize("name", early_warning.PUBLISHED_FIVE)
 def test_the_published_five_are_marked_in_the_table(name):
     table = early_warning.warning_table(snapshots(**{name: [[0, 1, 2, 3]] * 3}))
-    assert f"`{name}`" in pages.diagnostics(table)
-    assert " ²" in pages.diagnostics(table)
+    assert f"`{name}`" in pages.diagnostics(table, pd.DataFrame())
+    assert " ²" in pages.diagnostics(table, pd.DataFrame())

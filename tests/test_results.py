@@ -86,6 +86,16 @@ def test_controls_do_not_generalise():
         assert control["median_memorization_step"] is not None, name
 
 
+def test_the_one_layer_transformer_groks_and_its_circuit_forms_first():
+    ours = EXPERIMENTS["transformer_one_layer"]
+    assert ours["grokked"] == ours["generalized"] == ours["n"] >= 2
+    rows = [row for row in REPORTED["circuits"] if row["experiment"] == "transformer_one_layer"]
+    assert len(rows) == ours["n"]
+    for row in rows:
+        assert row["memorised"] < row["restricted_loss_falls"] < row["validation_loss_falls"]
+        assert row["excluded_loss_final"] > 2 * row["excluded_loss_lowest"]
+
+
 def test_every_figure_of_the_page_is_committed():
     page = (ROOT / "reports" / "index.html").read_text()
     for experiment in EXPERIMENTS:

@@ -112,8 +112,8 @@ def templates() -> Environment:
     )
 
 
-def diagnostics(warning: pd.DataFrame) -> str:
-    """What sees generalisation coming, as a markdown page."""
+def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame) -> str:
+    """What sees generalisation coming, and when circuits form, as a markdown page."""
     counts = warning.loc["step"]
     table = pd.DataFrame({"diagnostic": [_marked(str(name)) for name in warning.index]})
     for kind, heading in (
@@ -134,8 +134,19 @@ def diagnostics(warning: pd.DataFrame) -> str:
             horizon=HORIZON,
             false_positives=f"{FALSE_POSITIVES:.0%}",
             counts=counts,
+            circuits=plain(_circuits(circuits)) if len(circuits) else "",
         )
     )
+
+
+def _circuits(rows: pd.DataFrame) -> pd.DataFrame:
+    """Steps as whole numbers, losses to three digits."""
+    steps = ["memorised", "generalised", "restricted_loss_falls", "validation_loss_falls"]
+    losses = ["excluded_loss_lowest", "excluded_loss_final", "train_loss_final"]
+    texts = {name: rows[name].map(lambda step: "—" if step != step else f"{step:,.0f}") for name in steps}
+    texts |= {name: rows[name].map("{:.3g}".format) for name in losses}
+    shown = rows.assign(experiment=rows["experiment"].map("`{}`".format), seed=rows["seed"].map(str), **texts)
+    return shown.rename(columns=lambda name: name.replace("_", " "))
 
 
 def _marked(name: str) -> str:
