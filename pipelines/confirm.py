@@ -12,9 +12,7 @@ from pipelines.training import read_task, train
 
 
 def main() -> None:
-    parser = named(__doc__)
-    parser.add_argument("--section", choices=STUDY_SECTIONS, default="studies", help="section of params.yaml")
-    arguments = parser.parse_args()
+    arguments = named(__doc__, STUDY_SECTIONS).parse_args()
     name, section = arguments.name, arguments.section
 
     params = read_params(PARAMS)

@@ -1,7 +1,9 @@
 """Stage `report_search`: the page, figures and numbers of one study."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,14 +13,12 @@ from grokking.analysis.studies import Study
 from grokking.config import ConfigError, entry, read_params
 from grokking.search import calibration, config, importance
 from pipelines import searched
-from pipelines.searched import SEARCH_REPORTS
+from pipelines.searched import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
 from pipelines.stage import CONFIRMED, PARAMS, STUDY_SECTIONS, named, run
 
 
 def main() -> None:
-    parser = named(__doc__)
-    parser.add_argument("--section", choices=STUDY_SECTIONS, default="studies", help="section of params.yaml")
-    arguments = parser.parse_args()
+    arguments = named(__doc__, STUDY_SECTIONS).parse_args()
     name, section = arguments.name, arguments.section
 
     params = read_params(PARAMS)
@@ -28,10 +28,16 @@ def main() -> None:
         raise ConfigError(f"study `{name}` was not confirmed; run `dvc repro confirm@{name}` first")
 
     draw(study, importance.importances(study.trials, plan.config.space), SEARCH_REPORTS / name)
-    rules = calibration.comparison([searched.tables(study)])
-    page = study_pages.page(study, searched.machine(study), rules)
+    judgements = calibration.judgements(searched.tables(study))
+    page = study_pages.page(study, searched.machine(study), calibration.comparison(judgements))
     (SEARCH_REPORTS / f"{name}.md").write_text(page)
-    (SEARCH_REPORTS / f"{name}.json").write_text(json.dumps(studies.results(study), indent=2) + "\n")
+    write(studies.results(study), SEARCH_REPORTS / f"{name}.json")
+    write(studies.overview(study), SEARCH_REPORTS / name / OVERVIEW)
+    judgements.to_csv(SEARCH_REPORTS / name / JUDGEMENTS, index=False)
+
+
+def write(content: Mapping[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def draw(study: Study, importances: pd.DataFrame, folder: Path) -> None:

@@ -26,8 +26,7 @@ Params = dict[str, dict[str, Any]]
 
 
 def main() -> None:
-    parser = named(__doc__)
-    parser.add_argument("--section", choices=STUDY_SECTIONS, default="studies", help="section of params.yaml")
+    parser = named(__doc__, STUDY_SECTIONS)
     parser.add_argument("--storage", help="any Optuna storage URL; without it a file under studies/")
     parser.add_argument("--take-over", action="store_true", help="also trials begun on other hosts")
     arguments = parser.parse_args()

@@ -9,6 +9,8 @@ from grokking.search.calibration import SearchTables
 from pipelines.stage import CONFIRMED, REPORTS, SEARCHES
 
 SEARCH_REPORTS = REPORTS / "search"
+# In each study's folder there: its row of the page of all studies, what rules would have done to exempt ones
+OVERVIEW, JUDGEMENTS = "overview.json", "judgements.csv"
 
 
 def read_study(params: dict[str, dict[str, Any]], section: str, name: str) -> Study | None:

@@ -9,9 +9,7 @@ from pipelines.stage import PARAMS, SPLITS, TASK_SECTIONS, named, run
 
 
 def main() -> None:
-    parser = named(__doc__)
-    parser.add_argument("--section", choices=TASK_SECTIONS, default="tasks", help="section of params.yaml")
-    arguments = parser.parse_args()
+    arguments = named(__doc__, TASK_SECTIONS).parse_args()
     name, section = arguments.name, arguments.section
     where = f"{section}.{name}"
     config = load(tasks.TaskConfig, entry(read_params(PARAMS), section, name), where)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from grokking.config import ConfigError
@@ -28,10 +28,13 @@ README = Path("README.md")
 FIGURES = REPORTS / "figures"
 
 
-def named(description: str | None) -> argparse.ArgumentParser:
-    """A parser for the scripts that work on one named entry of params.yaml."""
+def named(description: str | None, sections: Collection[str] = ()) -> argparse.ArgumentParser:
+    """A parser for scripts that work on one named entry of params.yaml, by default of the first section."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("name", help="an entry of params.yaml")
+    if sections:
+        default = next(iter(sections))
+        parser.add_argument("--section", choices=sections, default=default, help="section of params.yaml")
     return parser
 
 

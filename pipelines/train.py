@@ -7,9 +7,7 @@ from pipelines.training import read_task, train
 
 
 def main() -> None:
-    parser = named(__doc__)
-    parser.add_argument("--section", choices=RUNS, default="experiments", help="section of params.yaml")
-    arguments = parser.parse_args()
+    arguments = named(__doc__, RUNS).parse_args()
     name, section = arguments.name, arguments.section
 
     params, where = read_params(PARAMS), f"{section}.{name}"

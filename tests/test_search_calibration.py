@@ -49,32 +49,50 @@ def curve(row, accuracy) -> pd.DataFrame:
     return pd.DataFrame(columns).assign(arm=row["arm"], trial=row["trial"], seed_number=0)
 
 
+def compared(*studies: SearchTables) -> pd.DataFrame:
+    return calibration.comparison(pd.concat([calibration.judgements(study) for study in studies]))
+
+
 def test_a_stop_is_wrong_if_the_replica_generalised_within_its_limit():
-    ours = calibration.comparison([tables()]).set_index("pruner").loc["rules"]
+    ours = compared(tables()).set_index("pruner").loc["rules"]
     assert (ours["replicas"], ours["stopped"], ours["wrong"], ours["good"]) == (5, 4, 2, 3)
     assert (ours["rate"], ours["good_stopped"]) == (0.5, pytest.approx(2 / 3))
 
 
 def test_saved_is_the_share_of_flops_after_the_stops():
-    ours = calibration.comparison([tables()]).set_index("pruner").loc["rules"]
+    ours = compared(tables()).set_index("pruner").loc["rules"]
     assert ours["saved"] == pytest.approx((0 + 50 + 75 + 0.9 * 700 + 10) / 1100)
 
 
 def test_rules_add_up_to_all_of_them():
-    whole = calibration.comparison([tables()]).iloc[0]
-    rules = calibration.by_rule([tables()]).set_index("rule")
+    whole = compared(tables()).iloc[0]
+    rules = calibration.by_rule(calibration.judgements(tables())).set_index("rule")
     assert rules["stopped"].to_dict() == {"collapsed": 1, "raced": 2, "stagnant": 1}
     assert rules["wrong"].to_dict() == {"collapsed": 0, "raced": 1, "stagnant": 1}
     assert rules["saved"].sum() == pytest.approx(whole["saved"])
 
 
 def test_studies_are_pooled():
-    twice = calibration.comparison([tables(), tables(name="other")]).set_index("pruner")
-    once = calibration.comparison([tables()]).set_index("pruner")
+    twice = compared(tables(), tables(name="other")).set_index("pruner")
+    once = compared(tables()).set_index("pruner")
     for column in ("replicas", "stopped", "wrong", "good"):
         assert (twice[column] == 2 * once[column]).all()
     assert twice["saved"].equals(once["saved"])
     assert twice.loc["rules", "high"] < once.loc["rules", "high"]
+
+
+def test_a_study_without_exempt_replicas_has_rows_of_zeros():
+    none = compared(tables(ROWS[5:]))
+    assert none["replicas"].tolist() == [0] * (1 + len(PRUNERS))
+    assert len(calibration.by_rule(calibration.judgements(tables(ROWS[5:])))) == 0
+
+
+def test_judgements_survive_their_file(tmp_path):
+    kept = calibration.judgements(tables())
+    kept.to_csv(tmp_path / "judgements.csv", index=False)
+    read = pd.read_csv(tmp_path / "judgements.csv")
+    pd.testing.assert_frame_equal(calibration.comparison(read), calibration.comparison(kept))
+    pd.testing.assert_frame_equal(calibration.by_rule(read), calibration.by_rule(kept))
 
 
 def test_interval_is_wilsons():
@@ -86,20 +104,12 @@ def test_interval_is_wilsons():
     assert np.isnan(calibration.share(0, 0)).all()
 
 
-def test_compute_is_of_all_replicas():
-    found = calibration.compute([tables()]).iloc[0]
-    assert (found["trials"], found["replicas"], found["stopped"]) == (6, 6, 1)
-    assert found["flops"] == 1200
-    assert found["exempt"] == pytest.approx(1100 / 1200)
-    assert found["of_budgets"] == 1  # each ran its 100 steps
-
-
 def test_tables_are_read_as_the_stage_writes_them(tmp_path):
     kept = tables()
     for name in ("trials", "replicas", "curves"):
         getattr(kept, name).to_parquet(tmp_path / f"{name}.parquet", index=False)
-    found = calibration.comparison([SearchTables.read(tmp_path, 100)])
-    pd.testing.assert_frame_equal(found, calibration.comparison([kept]))
+    found = compared(SearchTables.read(tmp_path, 100))
+    pd.testing.assert_frame_equal(found, compared(kept))
 
 
 def replayed(pruner, accuracies, generalised=None) -> list[float]:
@@ -150,7 +160,7 @@ def test_pruners_are_judged_as_the_rules_are():
     rows = [replica(trial, cost=30, limit=95) for trial in range(5)] + [replica(5, cost=90, limit=95)]
     study = tables(rows, dict.fromkeys(range(5), EARLY) | {5: LATE})
     study.trials["exempt"] = True
-    found = calibration.comparison([study]).set_index("pruner")
+    found = compared(study).set_index("pruner")
     assert found.loc["median/accuracy", ["stopped", "wrong", "good"]].tolist() == [1, 1, 6]
     assert found.loc["median/accuracy", "saved"] == pytest.approx(70 / 600)
     assert found.loc["rules", "stopped"] == 0

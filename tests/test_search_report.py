@@ -167,12 +167,12 @@ def test_trials_are_counted_and_their_compute_summed():
 
 
 def test_overview_has_the_published_number_of_the_systems_fraction():
-    row = studies.overview_table([study()]).iloc[0]
+    row = studies.overview(study())
     assert "637,000" in row["published steps"]
     assert row["times faster"] == "> 8.3"  # the published configuration did not generalise in 1000 steps
     lacking = study()
     lacking = replace(lacking, confirmed={"winner": lacking.confirmed["winner"]})
-    row = studies.overview_table([lacking]).iloc[0]
+    row = studies.overview(lacking)
     assert (row["times faster"], row["random best"]) == ("—", "—")
 
 
@@ -253,6 +253,10 @@ def test_a_logarithmic_range_counts_by_its_logarithm():
     assert share == pytest.approx(0.78, abs=0.1)  # 0.3²/4 of variance, beside 0.28²/12; else 0.53
 
 
+def overviews(*found: Study) -> pd.DataFrame:
+    return pd.DataFrame([studies.overview(one) for one in found])
+
+
 def load_space() -> Space:
     return load(Space, SPACE, "space")
 
@@ -269,10 +273,10 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     assert "1 of 5" in page
     for name in ("survival", "parallel", "slices", "importances", "history"):
         assert f"(small/{name}.png)" in page
-    overview = study_pages.overview([study(), study("flops")], RULES, RULES.assign(rule="raced"))
+    overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))
     assert overview.count("[small](small.md)") == 2
-    assert "No rule applied" in study_pages.overview([study()], RULES, pd.DataFrame())
-    assert study_pages.readme_table([study()]).count("[small](reports/search/small.md)") == 1
+    assert "No rule applied" in study_pages.overview(overviews(study()), RULES, pd.DataFrame())
+    assert study_pages.readme_table(overviews(study())).count("[small](reports/search/small.md)") == 1
 
 
 def test_figures_are_drawn_of_branches_choices_and_censored_arms(tmp_path):

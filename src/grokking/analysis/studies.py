@@ -222,12 +222,8 @@ def published_number(study: Study) -> tuple[str, str] | None:
     return None if record is None else (record.steps, record.source)
 
 
-def overview_table(studies: list[Study]) -> pd.DataFrame:
-    """A row per study."""
-    return pd.DataFrame([_overview(study) for study in studies])
-
-
-def _overview(study: Study) -> Row:
+def overview(study: Study) -> Row:
+    """The study's row on the page of all studies."""
     published, medians = published_number(study), dict.fromkeys(ARMS, "—") | medians_of(study)
     p = p_text(p_against_winner(study, "random_best")) if "random_best" in study.confirmed else "—"
     return {

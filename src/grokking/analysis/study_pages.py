@@ -60,17 +60,16 @@ def headline(study: Study) -> str:
     return ", ".join(parts) + "." + told
 
 
-def overview(found: list[Study], rules: pd.DataFrame, by_rule: pd.DataFrame) -> str:
+def overview(rows: pd.DataFrame, rules: pd.DataFrame, by_rule: pd.DataFrame) -> str:
     """The page of all studies that were run; `rules` and `by_rule` are of their replicas together."""
-    table = plain(studies.overview_table(found))
     template = templates().get_template("searches.md.jinja")
     singly = plain(rule_table(by_rule)) if len(by_rule) else "No rule applied to any of them.\n"
-    return template.render(table=table, rules=plain(pruner_table(rules)), by_rule=singly)
+    return template.render(table=plain(rows), rules=plain(pruner_table(rules)), by_rule=singly)
 
 
-def readme_table(found: list[Study]) -> str:
+def readme_table(rows: pd.DataFrame) -> str:
     """The studies in a few columns, linked from the repository's root."""
-    table = studies.overview_table(found).rename(columns={"published, our run": "published recipe, our run"})
+    table = rows.rename(columns={"published, our run": "published recipe, our run"})
     links = table["study"].str.replace("](", "](reports/search/", regex=False)
     shown = ["study", "published steps", "published recipe, our run", "winner", "random best", "trials"]
     return plain(table.assign(study=links)[shown])

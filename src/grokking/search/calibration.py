@@ -8,7 +8,7 @@ Exempt are trials: seeds that do not follow because the first one cost too much 
 Intervals take replicas as independent, which the seeds of one trial are only in part.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -55,52 +55,42 @@ class SearchTables:
         return [by_replica[key].sort_values("step") for key in _keys(self.exempt())]
 
 
-def comparison(studies: Sequence[SearchTables]) -> pd.DataFrame:
-    """A row for our rules and one for each of Optuna's pruners on the same replicas, studies pooled.
+def judgements(study: SearchTables) -> pd.DataFrame:
+    """A row per exempt replica for our rules and for each of Optuna's pruners, as in `judged`.
+
+    Columns `pruner` and `rule` beside: of our rules the one that would have stopped it.
+    """
+    exempt = study.exempt()
+    ours = judged(exempt, exempt["stop_step"]).assign(pruner=OURS, rule=exempt["stopped_by"])
+    replayed = [judged(exempt, _replayed(study, name)).assign(pruner=name) for name in PRUNERS]
+    return pd.concat([ours, *replayed], ignore_index=True)
+
+
+def comparison(judgements: pd.DataFrame) -> pd.DataFrame:
+    """A row for our rules and one for each of Optuna's pruners; of several studies they are pooled.
 
     `replicas`, of them `stopped`, of these `wrong`: share `rate` with its 95 % interval `low` to `high`.
     Of the `good` replicas the share `good_stopped`, `good_low` to `good_high`. `saved`: share of the FLOP.
     """
-    rows = [judged(study.exempt(), study.exempt()["stop_step"]) for study in studies]
-    found = {OURS: pd.concat(rows)}
-    for name in PRUNERS:
-        replayed = [judged(study.exempt(), _replayed(study, name)) for study in studies]
-        found[name] = pd.concat(replayed)
-    return pd.DataFrame([{"pruner": name} | counted(rows) for name, rows in found.items()])
+    of = {name: judgements[judgements["pruner"] == name] for name in (OURS, *PRUNERS)}
+    return pd.DataFrame([{"pruner": name} | counted(rows) for name, rows in of.items()])
 
 
-def by_rule(studies: Sequence[SearchTables]) -> pd.DataFrame:
+def by_rule(judgements: pd.DataFrame) -> pd.DataFrame:
     """A row per rule that would have stopped an exempt replica, as in `comparison`.
 
     `saved` adds up over the rules: it is of the FLOP of all exempt replicas.
     """
-    exempt = pd.concat([study.exempt() for study in studies], ignore_index=True)
-    rules = sorted(exempt["stopped_by"].dropna().unique())
-    each = [exempt["stop_step"].where(exempt["stopped_by"] == rule) for rule in rules]
+    ours = judgements[judgements["pruner"] == OURS]
     return pd.DataFrame(
-        [{"rule": rule} | counted(judged(exempt, step)) for rule, step in zip(rules, each, strict=True)]
+        [{"rule": rule} | counted(_by(rule, ours)) for rule in sorted(set(ours["rule"].dropna()))]
     )
 
 
-def compute(studies: Iterable[SearchTables]) -> pd.DataFrame:
-    """A row per study: what it cost, and what part of that its exempt replicas were."""
-    return pd.DataFrame([_compute(study) for study in studies])
-
-
-def _compute(study: SearchTables) -> dict[str, float | int | str]:
-    replicas, exempt = study.replicas, study.exempt()
-    flops = replicas["flops"].sum()
-    whole = (replicas["flops"] / replicas["steps_run"].clip(lower=1)).sum() * study.budget
-    stopped = replicas["stopped_by"].notna() & (replicas["reason"] == replicas["stopped_by"])
-    return {
-        "study": study.name,
-        "trials": len(study.trials),
-        "replicas": len(replicas),
-        "stopped": int(stopped.sum()),  # really, not only as noted of the exempt
-        "flops": float(flops),
-        "exempt": float(exempt["flops"].sum() / flops),  # share of the flops
-        "of_budgets": float(flops / whole),  # share of what the same replicas cost with their whole budgets
-    }
+def _by(rule: str, judgements: pd.DataFrame) -> pd.DataFrame:
+    """The same replicas, had this rule been the only one."""
+    own = judgements["rule"] == rule
+    return judgements.assign(stopped=own, saved=judgements["saved"].where(own, 0.0))
 
 
 def judged(replicas: pd.DataFrame, stop_step: Iterable[float]) -> pd.DataFrame:
