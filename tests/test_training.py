@@ -146,6 +146,13 @@ def test_evaluation_grid_is_dense_then_within_two_percent():
     assert len(evaluation_steps(10**8)) <= 1000  # what MLflow's charts can take, without thinning out
 
 
+def test_snapshots_are_at_powers_of_two_and_later_of_its_root():
+    steps = sorted(events.snapshot_steps(1000))
+    assert steps[:13] == [0, 1, 2, 4, 8, 16, 23, 32, 46, 64, 91, 128, 183]
+    assert steps[-1] == 734
+    assert events.snapshot_steps(1000) <= set(evaluation_steps(1000))
+
+
 def test_a_coarser_grid_ends_with_the_budget_too(tiny_task):
     steps = evaluation_steps(300, share=20)
     assert steps[:42] == [*range(41), 42]

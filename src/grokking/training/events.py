@@ -74,7 +74,10 @@ def evaluation_steps(budget: int, share: int = 50) -> list[int]:
 
 
 def snapshot_steps(budget: int) -> set[int]:
-    """Steps of the evaluation grid at which parameters are kept: 0, then the first ones from each √2^k on."""
+    """Steps of the evaluation grid at which parameters are kept: 0, 1, 2, 4, 8, then about √2 times the last.
+
+    Before its tenth step a network has hardly memorised anything.
+    """
     grid = np.array(evaluation_steps(budget))
-    powers = 2 ** (np.arange(2 * budget.bit_length()) / 2)
-    return {0} | {int(grid[at]) for at in np.searchsorted(grid, powers) if at < len(grid)}
+    exponents = [*range(4), *np.arange(4, budget.bit_length(), 0.5)]
+    return {0} | {int(grid[at]) for at in np.searchsorted(grid, np.exp2(exponents)) if at < len(grid)}
