@@ -45,7 +45,7 @@ def setting_of(replica, task, order=ORDER):
 def folder(tmp_path_factory):
     """Two replicas of a two-layer network as `train` leaves them."""
     model = MODELS["one_hot_mlp"] | {"hidden_widths": [24]}
-    replicas, task = expand(experiment(model=model, seeds=(0, 1)), "e"), make_task()
+    replicas, task = expand(experiment(model=model, seeds=(0, 1), budget=40), "e"), make_task()
     evaluations = [e for replica in replicas for e in train([replica], task, "cpu")]
     found = tmp_path_factory.mktemp("runs") / "small"
     history.save(found, replicas, evaluations, task)
