@@ -40,18 +40,20 @@ from grokking.training import history, workers
 SECTIONS = {"quick": "studies", "speedrun": "extended_studies", "system_2": "extended_studies"}
 NO_RACING = 1e9  # times the best
 
+CONDITIONS = """
+{trials} trials of up to {seeds} seeds and {budget:,} steps, on {processor}, {load}.
+Of the trials the first {unpruned} are never stopped, the share of the whole study.
+"""
 NOTE = """
-Study `{study}` of params.yaml on {processor}, {load}:
-{trials} trials of up to {seeds} seeds and {budget:,} steps. All searches try the same points, those that the
+Studies of params.yaml. All searches try the same points, those that the
 study names first and then random ones. The plain loop (`benchmarks/plain_search.py`) trains one network
 after the other with PyTorch, by default on as many threads as it chooses, looks at the monitored equations
 every {every} steps, asks Optuna's MedianPruner, and ends a seed as ours does, when its crossing has held.
 Ours trains a network per process, on one thread. Without rules there is neither racing nor pruning, but a
-first seed that does not generalise is never followed by the others. With rules it is as params.yaml has it,
-and of the trials the first {unpruned} are never stopped, the share of the whole study. *Times plain*, the
-ratio of trials per hour, is *fewer steps*, the ratio of the steps trained, times *faster steps*, that of the
-steps per second, in which evaluations, checks and Optuna are included. *Best* is the lowest median
-time-to-grok of a trial; in ours all of its seeds must have generalised.
+first seed that does not generalise is never followed by the others. With rules it is as params.yaml has it.
+*Times plain*, the ratio of trials per hour, is *fewer steps*, the ratio of the steps trained, times *faster
+steps*, that of the steps per second, in which evaluations, checks and Optuna are included. *Best* is the
+lowest median time-to-grok of a trial; in ours all of its seeds must have generalised.
 """
 
 
@@ -172,31 +174,37 @@ def _row(measured: Measured, plain: Measured, trials: int) -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    studied = prepare(options.study, options.trials)
-    note = _note(studied)  # the load is that before
-    report = page.section("Searches", table(measure(studied, options.threads), options.trials), note)
+    sections = [_section(name, options.trials, options.threads) for name in options.study]
+    report = "\n".join(["## Searches\n", NOTE.format(every=EVERY).strip() + "\n", *sections])
     print(report, flush=True)
     if options.write:
         page.write(report, page.BEGIN_SEARCH)
 
 
-def _note(studied: Studied) -> str:
+def _section(name: str, trials: int, threads: int | None) -> str:
+    """Measure one study; its conditions are those before."""
+    studied = prepare(name, trials)
+    conditions = _conditions(studied)
+    return page.section(f"Study {name}", table(measure(studied, threads), trials), conditions, level=3)
+
+
+def _conditions(studied: Studied) -> str:
     config = studied.plan.config
-    return NOTE.format(
-        study=studied.plan.name,
+    return CONDITIONS.format(
         trials=config.trials,
         seeds=len(config.search.seeds),
         budget=studied.plan.budget,
         processor=history.machine()["processor"],
         load=machine.load(),
-        every=EVERY,
         unpruned=config.pruner.unpruned,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--study", choices=SECTIONS, default="quick", help="a study of one-hot MLPs")
+    parser.add_argument(
+        "--study", choices=SECTIONS, nargs="+", default=["quick"], help="studies of one-hot MLPs"
+    )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--threads", type=int, help="of the plain loop; without it torch chooses")
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")

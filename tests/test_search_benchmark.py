@@ -190,7 +190,7 @@ def test_command_prints_a_row_per_search(studied, capsys, monkeypatch):
     monkeypatch.setattr(search, "measure", lambda studied, threads: measured)
     search.main(["--trials", "2", "--no-write"])
     printed = capsys.readouterr().out
-    assert printed.startswith("## Searches\n\n| search")
-    assert "Study `quick`" in printed
+    assert printed.startswith("## Searches\n\nStudies of params.yaml.")
+    assert "### Study quick\n\n| search" in printed
     assert "2 trials of up to 3 seeds and 150 steps" in printed
     assert page.PAGE.read_text() == before
