@@ -1,7 +1,7 @@
 """When a transformer's circuit forms: restricted loss falls first, excluded loss rises (Nanda et al. 2023).
 
-Restricted loss keeps of the logits what the key frequencies of the answer's argument explain, excluded loss
-takes just that away (arXiv 2301.05217, section 5). A memorising network has the second from the first.
+Restricted loss keeps of the logits what the key frequencies of a + b explain, excluded loss takes just that
+away (arXiv 2301.05217, section 5). A network that only memorises owes them nothing yet.
 """
 
 # S snapshots
