@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from searches import network, stage_folder
 
 from grokking.search import lanes
+from grokking.search.table import best_trials
 from pipelines import confirm, search
 from pipelines.stage import run
 
@@ -82,13 +83,21 @@ def test_best_is_what_the_tables_say(done):
     trials = read(done, "trials")
     best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
     for arm, of, rank in (("winner", "search", 0), ("runner_up", "search", 1), ("random_best", "random", 0)):
-        ranking = trials[trials["confirmable"] & (trials["arm"] == of)].sort_values(["value", "trial"])
+        ranking = trials[trials["confirmable"] & (trials["arm"] == of)].sort_values(
+            ["value", "mean_value", "trial"]
+        )
         row = ranking.iloc[rank]
         assert best[arm]["trial"] == row["trial"]
         assert best[arm]["searched_cost"] == pytest.approx(row["cost"])
         for key, value in best[arm]["values"].items():
             assert value == row[f"params/{key}"]
     assert set(best) == {"winner", "runner_up", "random_best"}
+
+
+def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
+    columns = {"trial": range(5), "value": [2.0, 1.0, 1.0, 1.0, 0.5], "mean_value": [1.0, 3.0, 2.0, 2.0, 0.5]}
+    trials = pd.DataFrame(columns).assign(confirmable=[True] * 4 + [False])
+    assert best_trials(trials) == [2, 3, 1, 0]
 
 
 def test_the_random_arm_costs_as_much_as_the_search_within_one_trial(done):
