@@ -16,6 +16,7 @@ from grokking.search.config import StudyPlan, random_arm, read_study
 from grokking.search.driver import Search
 from grokking.search.lanes import lanes
 from grokking.search.progress import Display
+from grokking.search.proof import lasting
 from grokking.search.study import Enough, Storage, Trials
 from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
@@ -23,6 +24,8 @@ from pipelines.stage import PARAMS, SEARCHES, STUDIES, STUDY_SECTIONS, TASK_SECT
 from pipelines.training import read_task
 
 Params = dict[str, dict[str, Any]]
+ARMS = ("winner", "runner_up")  # of the search
+WANTED = {"search": len(ARMS), "random": 1}  # how many of each study's trials are to be confirmed
 
 
 def main() -> None:
@@ -45,7 +48,7 @@ def main() -> None:
     if plan.config.random_baseline:
         compute = study.so_much(float(table.trial_table(arms["search"], plan)["flops"].sum()))
         arms["random"] = searched(random_arm(plan), task, order, storage, compute)
-    write(arms, plan, SEARCHES / name)
+    write(arms, plan, task, SEARCHES / name)
 
 
 def order_of(params: Params, replica: Replica) -> Order | None:
@@ -68,34 +71,42 @@ def searched(plan: StudyPlan, task: Task, order: Order | None, storage: Storage,
             display.wait_for_others(trials)
 
 
-def write(arms: dict[str, Trials], plan: StudyPlan, folder: Path) -> None:
+def write(arms: dict[str, Trials], plan: StudyPlan, task: Task, folder: Path) -> None:
     """trials.parquet, replicas.parquet and curves.parquet of all arms, and best.yaml."""
-    folder.mkdir(parents=True, exist_ok=True)
     found = {arm: table.trial_table(trials, plan) for arm, trials in arms.items()}
+    by_number = {arm: {trial.number: trial for trial in trials.ended()} for arm, trials in arms.items()}
+    proofs = {
+        arm: lasting([by_number[arm][n] for n in table.best_trials(found[arm])], WANTED[arm], plan, task)
+        for arm in arms
+    }
+    best = chosen(proofs, plan)
     tables = {
-        "trials": found,
+        "trials": {arm: rows.assign(lasts=rows["trial"].map(proofs[arm])) for arm, rows in found.items()},
         "replicas": {arm: table.replica_table(trials) for arm, trials in arms.items()},
         "curves": {arm: table.curve_table(trials) for arm, trials in arms.items()},
     }
+    folder.mkdir(parents=True, exist_ok=True)
     for name, by_arm in tables.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
         joined.to_parquet(folder / f"{name}.parquet", index=False)
-    best = chosen(found, plan)
     with (folder / "best.yaml").open("w", encoding="utf-8") as file:
-        YAML().dump({arm: table.chosen(arms[of], number, plan) for arm, (of, number) in best.items()}, file)
+        of_arms = {arm: table.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
+        YAML().dump(of_arms, file)
 
 
-def chosen(found: dict[str, pd.DataFrame], plan: StudyPlan) -> dict[str, tuple[str, int]]:
+def chosen(proofs: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
     """Which trials are to be confirmed, as study and number."""
-    ranking = table.best_trials(found["search"])
-    if not ranking:
+    proven = {arm: [number for number, lasts in tried.items() if lasts] for arm, tried in proofs.items()}
+    if not proven["search"]:
+        tried = len(proofs["search"])
+        known = f"none of {tried} trials generalised for good" if tried else "no trial generalised"
         raise ConfigError(
-            f"no trial of `{plan.where}` generalised with all its seeds; raise `trials` or the budget, "
+            f"{known} with all seeds of `{plan.where}.search`; raise `trials` or the budget, "
             "or widen `space`, and run the search again"
         )
-    best = {arm: ("search", number) for arm, number in zip(("winner", "runner_up"), ranking, strict=False)}
-    if "random" in found and (of_random := table.best_trials(found["random"])):
-        best["random_best"] = ("random", of_random[0])
+    best = {arm: ("search", number) for arm, number in zip(ARMS, proven["search"], strict=False)}
+    if proven.get("random"):
+        best["random_best"] = ("random", proven["random"][0])
     return best
 
 

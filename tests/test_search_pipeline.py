@@ -14,9 +14,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
-from searches import network, stage_folder
+from searches import network, plan_of, search_task, stage_folder
+from searches import search as run_study
 
-from grokking.search import lanes
+from grokking.search import lanes, proof
+from grokking.search.driver import all_generalised
+from grokking.search.study import outcomes
 from grokking.search.table import best_trials
 from pipelines import confirm, search
 from pipelines.stage import run
@@ -79,19 +82,31 @@ def test_a_search_writes_its_tables(done):
         assert 0.02 <= trial["params/optimizer.learning_rate"] <= 0.06
 
 
-def test_best_is_what_the_tables_say(done):
+def test_best_are_the_first_of_the_ranking_whose_crossings_last(done):
     trials = read(done, "trials")
     best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
     for arm, of, rank in (("winner", "search", 0), ("runner_up", "search", 1), ("random_best", "random", 0)):
-        ranking = trials[trials["confirmable"] & (trials["arm"] == of)].sort_values(
-            ["value", "mean_value", "trial"]
-        )
-        row = ranking.iloc[rank]
+        of_study = trials[trials["confirmable"] & (trials["arm"] == of)]
+        ranking = of_study.sort_values(["value", "mean_value", "trial"])
+        row = ranking[ranking["lasts"] == True].iloc[rank]  # noqa: E712  (None: not tried)
         assert best[arm]["trial"] == row["trial"]
         assert best[arm]["searched_cost"] == pytest.approx(row["cost"])
         for key, value in best[arm]["values"].items():
             assert value == row[f"params/{key}"]
     assert set(best) == {"winner", "runner_up", "random_best"}
+
+
+def test_a_trial_lasts_if_its_seeds_keep_what_ended_them_in_the_search(monkeypatch, tmp_path):
+    """Against histories by hand: kept, lost and found again, lost for ever."""
+    plan, task = plan_of(), search_task()
+    ended = run_study(plan, tmp_path).ended()
+    best = next(trial for trial in ended if all_generalised(outcomes(trial.user_attrs), 2))
+    last = min(outcome.steps_run for outcome in outcomes(best.user_attrs))
+    for second, kept in ((last, True), (last + 1, False), (None, False)):
+        table = pd.DataFrame({"generalization_step": [1, second]})
+        monkeypatch.setattr(proof, "train_all", lambda *given: [])
+        monkeypatch.setattr(proof.history, "replica_table", lambda *given, table=table: table)
+        assert proof.lasting([best, best], 1, plan, task) == {best.number: kept}
 
 
 def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
@@ -145,7 +160,8 @@ def test_more_trials_go_on_from_those_there_are(done, tmp_path):
     folder = shutil.copytree(done, tmp_path / "more")
     stage_folder(folder, **STUDY | {"trials": 6})
     run_stage(search, folder)
-    before, after = (read(at, "trials").query("arm == 'search'") for at in (done, folder))
+    tables = (read(at, "trials").query("arm == 'search'") for at in (done, folder))
+    before, after = (trials.drop(columns="lasts") for trials in tables)  # the best may be others now
     assert list(after["trial"]) == list(range(6))
     assert after.iloc[:5].equals(before)
 

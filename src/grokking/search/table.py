@@ -83,12 +83,16 @@ def best_trials(table: pd.DataFrame) -> list[int]:
     return [int(number) for number in ranked["trial"]]
 
 
-def chosen(trials: Trials, number: int, plan: StudyPlan) -> dict[str, Any]:
+def parameters(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
+    """What a trial sets of the experiment, by dotted key."""
+    return copy.deepcopy(suggest(FixedTrial(trial.params), plan.config.space))
+
+
+def chosen(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     """A trial for best.yaml: its number, its cost in the search, and what it sets of the experiment."""
-    trial = next(trial for trial in trials.ended() if trial.number == number)
     costs = [outcome.cost for outcome in outcomes(trial.user_attrs) if outcome.cost is not None]
     return {
-        "trial": number,
+        "trial": trial.number,
         "searched_cost": float(np.median(costs)),
-        "values": copy.deepcopy(suggest(FixedTrial(trial.params), plan.config.space)),
+        "values": parameters(trial, plan),
     }
