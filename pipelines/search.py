@@ -79,7 +79,6 @@ def write(arms: dict[str, Trials], plan: StudyPlan, task: Task, folder: Path) ->
         arm: lasting([by_number[arm][n] for n in table.best_trials(found[arm])], WANTED[arm], plan, task)
         for arm in arms
     }
-    best = chosen(proofs, plan)
     tables = {
         "trials": {arm: rows.assign(lasts=rows["trial"].map(proofs[arm])) for arm, rows in found.items()},
         "replicas": {arm: table.replica_table(trials) for arm, trials in arms.items()},
@@ -89,6 +88,7 @@ def write(arms: dict[str, Trials], plan: StudyPlan, task: Task, folder: Path) ->
     for name, by_arm in tables.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
         joined.to_parquet(folder / f"{name}.parquet", index=False)
+    best = chosen(proofs, plan)
     with (folder / "best.yaml").open("w", encoding="utf-8") as file:
         of_arms = {arm: table.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
         YAML().dump(of_arms, file)

@@ -172,7 +172,9 @@ def test_where_nothing_generalised_the_search_ends_with_one_line(tmp_path, capsy
         run_stage(search, folder)
     assert ended.value.code == 2
     told = capsys.readouterr().err
-    assert re.fullmatch(r"error: no trial of `studies.tiny` generalised with all its seeds; raise .*\n", told)
+    assert re.fullmatch(
+        r"error: no trial generalised with all seeds of `studies.tiny.search`; raise .*\n", told
+    )
     assert len(read(folder, "trials")) == 1
     assert not (folder / "artifacts/search/tiny/best.yaml").exists()
 
@@ -264,7 +266,7 @@ def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
     in_own_process(search, folder, "--storage", postgres, killed_after=0.7)
     in_own_process(search, folder, "--storage", postgres)
     second = read(folder, "trials")
-    assert second.iloc[:2].equals(first)
+    assert second.iloc[:2].drop(columns="lasts").equals(first.drop(columns="lasts"))
     assert not list((folder / "studies").glob("*.journal"))
     in_own_process(search, stage_folder(in_file, **known, trials=4))
     expected = read(in_file, "trials").drop(columns="seconds")
