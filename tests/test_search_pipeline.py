@@ -101,8 +101,8 @@ def test_a_trial_lasts_if_its_seeds_keep_what_ended_them_in_the_search(monkeypat
     plan, task = plan_of(), search_task()
     ended = run_study(plan, tmp_path).ended()
     best = next(trial for trial in ended if all_generalised(outcomes(trial.user_attrs), 2))
-    last = min(outcome.steps_run for outcome in outcomes(best.user_attrs))
-    for second, kept in ((last, True), (last + 1, False), (None, False)):
+    seen = next(outcome.step for outcome in outcomes(best.user_attrs) if outcome.seed_number == 1)
+    for second, kept in ((seen, True), (1.2 * seen + 1, False), (None, False)):
         table = pd.DataFrame({"generalization_step": [1, second]})
         monkeypatch.setattr(proof, "train_all", lambda *given: [])
         monkeypatch.setattr(proof.history, "replica_table", lambda *given, table=table: table)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from grokking.data.tasks import Task
 from grokking.search.config import StudyPlan
+from grokking.search.follower import HOLD_SHARE
 from grokking.search.study import outcomes
 from grokking.search.table import parameters
 from grokking.training import history
@@ -31,11 +32,11 @@ def lasting(ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: 
 
 
 def lasts(trial: FrozenTrial, plan: StudyPlan, task: Task) -> bool:
-    """Whether each seed's sustained crossing is the one by which the search ended it, not a later one."""
+    """Whether each seed's sustained crossing is the one that the search saw, not one after it was lost."""
     replicas = plan.replicas(parameters(trial, plan), plan.config.search)
     with tempfile.TemporaryDirectory() as checkpoints:
         evaluations = train_all(replicas, task, [], Path(checkpoints))
     table = history.replica_table(replicas, evaluations, task)
-    ends = {outcome.seed_number: outcome.steps_run for outcome in outcomes(trial.user_attrs)}
+    seen = {outcome.seed_number: float(outcome.step or 0) for outcome in outcomes(trial.user_attrs)}
     sustained = table["generalization_step"].astype(float)
-    return all(step <= ends[number] for number, step in enumerate(sustained))
+    return all(step <= HOLD_SHARE * seen[number] for number, step in enumerate(sustained))
