@@ -139,6 +139,8 @@ def test_a_circuit_forms_where_losses_fall_for_good():
     (row,) = circuits({"e": found}, {"e": replicas}).to_dict("records")
     assert row["restricted_loss_falls"] == 30  # from 3 at step 20 to 1 at 40; the dip at 10 did not last
     assert np.isnan(row["validation_loss_falls"])  # half is not below half
+    assert np.isnan(row["generalised"])
+    assert "| —  " in pages.plain(pages._circuits(pd.DataFrame([row])))
     assert (row["excluded_loss_lowest"], row["excluded_loss_final"], row["train_loss_final"]) == (1, 3, 0.25)
     assert len(circuits({"e": found}, {"e": replicas.assign(**{"model.family": "one_hot_mlp"})})) == 0
     without_order = found.assign(**{"restricted_loss/validation": np.nan})

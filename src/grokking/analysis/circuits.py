@@ -34,14 +34,18 @@ def _circuit(replica: Mapping[Any, Any], snapshots: pd.DataFrame) -> dict[str, A
     excluded_S = snapshots["excluded_loss/train"].to_numpy(float)
     return {
         "seed": int(replica["seed"]),
-        "memorised": replica["memorization_step"],
-        "generalised": replica["generalization_step"],
+        "memorised": _or_nan(replica["memorization_step"]),
+        "generalised": _or_nan(replica["generalization_step"]),
         "restricted_loss_falls": fall(snapshots["step"], snapshots["restricted_loss/validation"]),
         "validation_loss_falls": fall(snapshots["step"], snapshots["loss/validation"]),
         "excluded_loss_lowest": float(excluded_S.min()),
         "excluded_loss_final": float(excluded_S[-1]),
         "train_loss_final": float(snapshots["loss/train"].iloc[-1]),
     }
+
+
+def _or_nan(step: float | None) -> float:
+    return float("nan") if step is None else float(step)
 
 
 def fall(step_S: pd.Series, loss_S: pd.Series) -> float:
