@@ -137,7 +137,7 @@ def test_backpropagation_by_hand_equals_autograd():
     parameters = numpy_mlp.initialise(config, Sizes(TOKENS, CLASSES), seed=0, dtype="float64")
     answer = (A + B) % 7
     passed = numpy_mlp.forward(parameters, A.numpy(), B.numpy())
-    delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy())
+    delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy(), "float64")
     by_hand = numpy_mlp.backward(parameters, passed, delta, A.numpy(), B.numpy())
 
     model = twin_of(parameters)
