@@ -99,7 +99,8 @@ def _publish_replica(
     """Parameters, curves and events of one replica."""
     row = _row(replica)
     store.log_params(client, run_id, _shared_params(replica))
-    store.log_points(client, run_id, _points(_thinned(history.drop(columns="replica").set_index("step"), row)))
+    curves = _thinned(history.drop(columns="replica").set_index("step"), row)
+    store.log_points(client, run_id, _points(curves))
     store.log_points(client, run_id, [(0, {name: row[name] for name in EVENTS})])
     store.log_split(client, run_id, split)
     store.finish(client, run_id, row["seconds"])
