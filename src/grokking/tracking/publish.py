@@ -68,10 +68,10 @@ class Trained:
         return [self.diagnostics] if self.diagnostics.exists() else []
 
 
-def publish(client: "MlflowClient", trained: Trained, draw: Draw) -> bool:
+def publish(client: "MlflowClient", trained: Trained, draw: Draw | None) -> bool:
     """Publish one experiment; False where the store holds just this already.
 
-    `draw` makes each replica's figure.
+    `draw` makes each replica's figure, where they are wanted.
     """
     replicas, history = trained.table("replicas"), trained.table("history")
     tags = identity.parent_tags(trained.name, trained.section, trained.run()["fingerprint"], _row(replicas))
@@ -87,7 +87,8 @@ def publish(client: "MlflowClient", trained: Trained, draw: Draw) -> bool:
         child = store.ensure_run(client, experiment, name, child_tags, parent)
         _publish_replica(client, child, own, curves, trained.split)
         store.log_points(client, child, _points(trained.diagnostics_of(index)))
-        _log_figure(client, child, draw, curves, own, name)
+        if draw is not None:
+            _log_figure(client, child, draw, curves, own, name)
     _publish_parent(client, parent, trained, replicas)
     client.set_tag(parent, "published", content)
     return True
