@@ -100,7 +100,7 @@ def _publish_replica(
     """Parameters, curves and events of one replica."""
     row = _row(replica)
     store.log_params(client, run_id, _shared_params(replica))
-    curves = _thinned(history.drop(columns="replica").set_index("step"), row)
+    curves = thinned(history.drop(columns="replica").set_index("step"), row)
     store.log_points(client, run_id, _points(curves))
     store.log_points(client, run_id, [(0, {name: row[name] for name in EVENTS})])
     store.log_split(client, run_id, split)
@@ -139,7 +139,7 @@ def _median_curves(history: pd.DataFrame) -> pd.DataFrame:
     return wide.T.groupby(level=0).median().T
 
 
-def _thinned(history: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
+def thinned(history: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
     """Every step at first, then steps 5 % apart, the replica's events and its last: a hundred or so.
 
     A chart shows no more, MLflow takes 0.2 ms for a point, and the whole history is an artifact.
