@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from grokking.analysis.results import hyperparameters, summary
@@ -144,9 +145,10 @@ def thinned(history: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
 
     A chart shows no more, MLflow takes 0.2 ms for a point, and the whole history is an artifact.
     """
-    events = {row[name] for name in EVENTS if name.endswith("_step")}
-    kept = {*evaluation_steps(int(row["budget"]), share=20), *events, history.index.max()}
-    return history[history.index.isin(kept)]
+    steps = history.index.to_numpy()
+    events = [row[name] for name in EVENTS if name.endswith("_step") and store.present(row[name])]
+    wanted = [*evaluation_steps(int(steps[-1]), share=20), *events]
+    return history.iloc[np.unique(np.searchsorted(steps, wanted))]
 
 
 def _points(table: pd.DataFrame) -> store.Points:
