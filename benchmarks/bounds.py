@@ -9,7 +9,7 @@ from grokking.training.loop import learner
 
 STEPS = 20
 OTHERS_SHOWN = 5
-PRODUCTS = {"aten::bmm", "aten::baddbmm", "aten::mm", "aten::addmm"}
+PRODUCTS = {"aten::bmm", "aten::baddbmm", "aten::baddbmm_", "aten::mm", "aten::addmm"}
 
 NOTE = """
 Shares of torch's own operations in the time of our step, by torch's profiler, which makes small operations

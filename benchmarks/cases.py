@@ -15,6 +15,7 @@ SECTIONS = {
     "wide_mlp": "experiments",
     "shared_mlp_published_f30": "published",
     "embedding_mlp": "experiments",
+    "shared_mlp_f30": "experiments",
     "numpy_mlp_momentum": "experiments",
 }
 

@@ -42,7 +42,8 @@ LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
 def main() -> None:
     client, published = store.connect(), {}
     for trained in trained_experiments():
-        tell(trained.name, publish(client, trained, figures.curves))
+        in_study = trained.section in STUDY_SECTIONS  # whose page draws all replicas
+        tell(trained.name, publish(client, trained, None if in_study else figures.curves))
         published[trained.name] = trained.run()["fingerprint"]
     for study in searched_studies():
         tell(f"study {study.study.name}", study_runs.publish(client, study))

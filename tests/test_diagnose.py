@@ -256,7 +256,7 @@ def test_curvature_of_the_network_by_hand_is_that_of_differences_of_its_own_grad
             for name, piece in zip(parameters, pieces, strict=True)
         }
         passed = numpy_mlp.forward(own, a, b)
-        slope = numpy_mlp.cross_entropy_gradient(passed.logits_BV, c)
+        slope = numpy_mlp.cross_entropy_gradient(passed.logits_BV, c, "float64")
         found = numpy_mlp.backward(own, passed, slope, a, b)
         return np.concatenate([found[name].ravel() for name in parameters])
 

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from grokking.data.tasks import Sizes
 from grokking.models import FAMILIES, numpy_mlp
+from grokking.models.autograd import add_gradients
 from grokking.models.lookup import rows
 from grokking.training.experiment import expand
 from grokking.training.loop import learner
@@ -52,13 +53,24 @@ def test_logits_and_gradients_equal_the_plain_form(family, change):
     parameters = list(model.parameters())
     weights = torch.randn(fast.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     # the plain transformer projects queries at positions whose output the answer never uses
-    pairs = zip(
-        torch.autograd.grad((fast * weights).sum(), parameters, allow_unused=True),
-        torch.autograd.grad((plain * weights).sum(), parameters, allow_unused=True),
-        strict=True,
-    )
-    for ours, theirs in pairs:
+    expected = torch.autograd.grad((plain * weights).sum(), parameters, allow_unused=True)
+    by_autograd = torch.autograd.grad((fast * weights).sum(), parameters, allow_unused=True)
+    for theirs, ours, backward in zip(expected, by_autograd, backpropagated(model, weights), strict=True):
         assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+        assert_close(backward, theirs, rtol=1e-10, atol=1e-12)
+
+
+def backpropagated(model, weights):
+    """Gradients as the engine takes them, of one replica stacked, where those of the logits are `weights`."""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        tensor.data = tensor.data[None]
+    sums = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
+    tables = model.tables()
+    of_tables = tuple(torch.zeros_like(table) for table in tables)
+    model.backpropagate(tables, A[None], B[None], lambda logits: weights[None].clone(), of_tables, sums)
+    products = [(table * gradient).sum() for table, gradient in zip(tables, of_tables, strict=True)]
+    add_gradients(products, list(model.parameters()), list(sums.values()))
+    return [total[0] for total in sums.values()]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -137,7 +149,7 @@ def test_backpropagation_by_hand_equals_autograd():
     parameters = numpy_mlp.initialise(config, Sizes(TOKENS, CLASSES), seed=0, dtype="float64")
     answer = (A + B) % 7
     passed = numpy_mlp.forward(parameters, A.numpy(), B.numpy())
-    delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy())
+    delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy(), "float64")
     by_hand = numpy_mlp.backward(parameters, passed, delta, A.numpy(), B.numpy())
 
     model = twin_of(parameters)

@@ -7,8 +7,10 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import make_task
 from examples import experiment
@@ -16,8 +18,9 @@ from examples import experiment
 from grokking import figures
 from grokking.diagnostics import cyclic, snapshots
 from grokking.tracking import identity, store, stream
-from grokking.tracking.publish import Trained, publish
+from grokking.tracking.publish import Trained, publish, thinned
 from grokking.training import history
+from grokking.training.events import evaluation_steps
 from grokking.training.experiment import expand
 from grokking.training.loop import train
 
@@ -104,6 +107,18 @@ def test_everything_is_there_for_every_run(client, trained):
         assert "diagnostics/ntk/whole" not in child.data.metrics  # it has two hidden layers
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert {"history.parquet", "replicas.parquet", "run.json", "diagnostics.parquet"} <= names
+
+
+def test_long_curves_are_thinned_out_around_their_events():
+    """Nothing is lost at first, at the events and at the end, and no gap is longer than 7 % of the step."""
+    steps = evaluation_steps(20_000)
+    row = dict.fromkeys(("memorization_step", "first_crossing_step", "generalization_step"), float("nan"))
+    row |= {"budget": 20_000, "generalization_step": float(steps[300]), "steps_run": steps[-2]}
+    kept = list(thinned(pd.DataFrame({"loss": 1.0}, index=steps[:-1]), row).index)
+    assert kept[:41] == steps[:41]
+    assert {steps[300], steps[-2]} <= set(kept)
+    assert len(kept) < len(steps) / 2
+    assert max(after / before for before, after in pairwise(kept[1:]) if before > 40) < 1.07
 
 
 def test_publishing_twice_adds_nothing(client, trained, tmp_path):

@@ -67,7 +67,10 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
 def test_muon_brings_singular_values_near_one_and_keeps_singular_vectors(shape):
     matrix = torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    inner = left.mT @ orthogonalised(matrix) @ right.mT
+    others = [torch.ones(2, 9, 4, dtype=torch.float64), matrix.mT.flip(0)]
+    together = orthogonalised([others[0], matrix, others[1]])
+    assert [x.shape for x in together] == [others[0].shape, matrix.shape, others[1].shape]
+    inner = left.mT @ together[1] @ right.mT
     on_diagonal = inner.diagonal(dim1=1, dim2=2)
     assert (on_diagonal[values > 0.05 * values.amax()] > 0.6).all()
     assert (on_diagonal < 1.25).all()

@@ -1,6 +1,6 @@
 """A replica's network with the parameters of a snapshot, in operations that autograd differentiates twice.
 
-The engine's own passes through MLPs and its cross-entropy have first derivatives only, written by hand.
+The engine's own lookups have first derivatives only, written by hand.
 Buffers, such as scales, are no parameters: they come from the configuration.
 """
 
@@ -14,7 +14,6 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from grokking.data.tasks import Task
 from grokking.models import FAMILIES, ModelConfig
@@ -57,7 +56,7 @@ class Plain:
 
 def plain(replica: Replica, task: Task, parameters: Parameters) -> Plain:
     """The replica with these parameters, and its loss, of which weight decay is no part."""
-    loss = (LOSSES | TWICE_DIFFERENTIABLE)[replica.config.loss]
+    loss = LOSSES[replica.config.loss].value
     if replica.config.model.family == "numpy_mlp":
         leaves = {name: torch.tensor(array, requires_grad=True) for name, array in parameters.items()}
         return Plain(list(leaves.values()), lambda a, b: _numpy_mlp(leaves, a, b), loss, None)
@@ -117,14 +116,3 @@ def _numpy_mlp(parameters: Mapping[str, Tensor], a_B: Tensor, b_B: Tensor) -> Te
     for layer in range(1, len(weight)):
         x = x.relu() @ weight[layer] + bias[layer]
     return x
-
-
-def _cross_entropy(logits_BV: Tensor, answer_B: Tensor, dtype: torch.dtype) -> Tensor:
-    return functional.cross_entropy(logits_BV.to(dtype), answer_B, reduction="none")
-
-
-def _mean_squared_error(logits_BV: Tensor, answer_B: Tensor, dtype: torch.dtype) -> Tensor:
-    return (logits_BV.to(dtype) - functional.one_hot(answer_B, logits_BV.shape[1])).square().mean(1)
-
-
-TWICE_DIFFERENTIABLE = {"cross_entropy": _cross_entropy, "mean_squared_error": _mean_squared_error}

@@ -1,10 +1,11 @@
 """Model families, each written for one replica.
 
 A model has `tables()`, what depends on single tokens, and `logits(tables, a, b)`. Both count dimensions
-from the right, so that the same module runs a stack of replicas once its parameters are stacked.
+from the right, so that the same module runs a stack of replicas once its parameters are stacked. Training
+goes backward through `backpropagate` and then through the tables by autograd.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field
@@ -30,6 +31,16 @@ class Model(Protocol):
 
     def tables(self) -> tuple[Tensor, ...]: ...
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor: ...
+    def backpropagate(
+        self,
+        tables: tuple[Tensor, ...],
+        a: Tensor,
+        b: Tensor,
+        of_logits: Callable[[Tensor], Tensor],  # the gradient at the logits, (..., B, V); may overwrite them
+        of_tables: tuple[Tensor, ...],
+        of_parameters: Mapping[str, Tensor],
+    ) -> None:
+        """Add the gradients of tables and parameters, the latter but for what they do in the tables."""
 
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {

@@ -80,6 +80,14 @@ def product(x: Tensor, y: Tensor, factors: torch.dtype | None) -> Tensor:
     return x @ y if factors is None else (x.to(factors) @ y.to(factors)).to(x.dtype)
 
 
+def add_product(total: Tensor, x: Tensor, y: Tensor, factors: torch.dtype | None) -> None:
+    """Add x @ y, stacked matrices, to `total`."""
+    if factors is None:
+        total.baddbmm_(x, y)
+    else:
+        total.add_(product(x, y, factors))
+
+
 class Table(nn.Module):
     """The weight of a dense layer on one-hot inputs, a row per input (..., inputs, outputs), and its bias."""
 

@@ -26,27 +26,25 @@ def long_rows(index_RBK: Tensor, length: int) -> Tensor:
     return (index_RBK + first_row_R[:, None, None]).flatten(0, 1)
 
 
-def gathered(table_RTD: Tensor, long_index: Tensor) -> Tensor:
-    """(R, B, D) sums of rows."""
-    replicas, _, width = table_RTD.shape
-    long_table = table_RTD.reshape(-1, width)
+def gathered(table: Tensor, long_index: Tensor) -> Tensor:
+    """Sums of K rows for each example: (..., T, D), (R·B, K) -> (..., B, D)."""
+    *leading, _, width = table.shape
+    long_table = table.reshape(-1, width)
     if long_index.shape[1] == 1:
-        return long_table.index_select(0, long_index.squeeze(1)).view(replicas, -1, width)
+        return long_table.index_select(0, long_index.squeeze(1)).view(*leading, -1, width)
     summed = torch.nn.functional.embedding_bag(long_index, long_table, mode="sum")
-    return summed.view(replicas, -1, width)
+    return summed.view(*leading, -1, width)
 
 
-def scattered(gradient_RBD: Tensor, long_index: Tensor, shape: torch.Size) -> Tensor:
-    """The gradient of `gathered` for tables of this shape.
+def add_scattered(sum_RTD: Tensor, gradient_RBD: Tensor, long_index: Tensor) -> None:
+    """Add the gradient of `gathered` to that of the tables.
 
     autograd's own backward of a gather goes example by example; an index_add per operand is several times
     faster.
     """
-    gradient = gradient_RBD.reshape(-1, shape[-1])
-    summed = gradient.new_zeros(shape[0] * shape[1], shape[2])
+    gradient, long_sum = gradient_RBD.flatten(0, 1), sum_RTD.view(-1, sum_RTD.shape[-1])
     for column in long_index.unbind(-1):
-        summed.index_add_(0, column, gradient)
-    return summed.view(shape)
+        long_sum.index_add_(0, column, gradient)
 
 
 class _Rows(Function):
@@ -60,4 +58,6 @@ class _Rows(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (long_index,) = ctx.saved_tensors
-        return scattered(gradients[0], long_index, ctx.shape), None
+        summed = gradients[0].new_zeros(ctx.shape)
+        add_scattered(summed, gradients[0], long_index)
+        return summed, None

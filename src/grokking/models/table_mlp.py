@@ -7,24 +7,23 @@ on the example. So the first layer's product runs over the tokens, and examples 
 # ... leading dimensions (replicas), B examples, T tokens, N hidden width, V classes
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, Protocol, cast
 
 import torch
 from pydantic import AfterValidator
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from grokking.models.layers import (
     ACTIVATIONS,
     INITIALISATIONS,
-    Activation,
     Dense,
+    add_product,
     affine,
     dense_stack,
     product,
 )
-from grokking.models.lookup import gathered, long_rows, scattered
+from grokking.models.lookup import add_scattered, gathered, long_rows
 
 
 def _at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:
@@ -75,64 +74,62 @@ class TableMLP(nn.Module, ABC):
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
         (table,) = tables
-        *leading, rows, width = table.shape
-        index_RBK = torch.stack([a, rows // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
-        layers = [p.reshape(-1, *shape) for layer in self._dense() for p, shape in _shapes(layer)]
-        scale_R1 = self.output_scale.reshape(-1, 1)
-        layers[-2:] = scale_R1.unsqueeze(-1) * layers[-2], scale_R1 * layers[-1]
-        logits_RBV = _DenseStack.apply(
-            table.reshape(-1, rows, width), index_RBK, self.activation, self._dense()[0].factors, *layers
-        )
-        return cast(Tensor, logits_RBV).view(*leading, a.shape[-1], -1)
-
-    def _dense(self) -> list[Dense]:
-        return [cast(Dense, layer) for layer in self.layers]
+        _, after = self._hidden(table, _long_index(table, a, b))
+        return self._unembedded(after[-1])
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.logits(self.tables(), a, b)
 
+    @torch.no_grad()
+    def backpropagate(
+        self,
+        tables: tuple[Tensor, ...],
+        a: Tensor,
+        b: Tensor,
+        of_logits: Callable[[Tensor], Tensor],
+        of_tables: tuple[Tensor, ...],
+        of_parameters: Mapping[str, Tensor],
+    ) -> None:
+        """As `Model` has it, by hand and for stacked replicas.
 
-class _DenseStack(Function):
-    """Lookup, activation, and dense layers with activations between them; the gradient by hand.
+        Activations of a batch fall out of the fastest cache, so what counts is how often memory is read and
+        written: each is made in place of its pre-activation and each gradient in place of the one before it,
+        and products add to the sums themselves.
+        """
+        (table,), (of_table,) = tables, of_tables
+        long_index = _long_index(table, a, b)
+        before, after = self._hidden(table, long_index)
+        gradient = of_logits(self._unembedded(after[-1])).mul_(self.output_scale.unsqueeze(-1))
+        for number in reversed(range(len(self.layers))):
+            layer, name = self._dense()[number], f"layers.{number}"
+            add_product(of_parameters[f"{name}.weight"], gradient.mT, after[number], layer.factors)
+            if f"{name}.bias" in of_parameters:
+                of_parameters[f"{name}.bias"].add_(gradient.sum(-2))
+            of_after = product(gradient, layer.weight, layer.factors)
+            gradient = self.activation.gradient(of_after, before[number], after[number])
+        add_scattered(of_table, gradient, long_index)
 
-    Activations of a whole batch fall out of cache, so what counts is how often memory is read and written:
-    here each is made in place of its pre-activation and each gradient in place of the one before it.
-    """
+    def _hidden(self, table: Tensor, long_index: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Of each hidden layer what its activation was given and gave, (..., B, N); one may be the other."""
+        before = [gathered(table, long_index)]
+        after = [self.activation.apply(before[0])]
+        for layer in self._dense()[:-1]:
+            before.append(layer(after[-1]))
+            after.append(self.activation.apply(before[-1]))
+        return before, after
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        table_RTN: Tensor,
-        index_RBK: Tensor,
-        activation: Activation,
-        factors: torch.dtype | None,
-        *layers: Tensor,
-    ) -> Tensor:
-        weights, biases = layers[0::2], layers[1::2]
-        long_index = long_rows(index_RBK, table_RTN.shape[1])
-        before = [gathered(table_RTN, long_index)]
-        after = [activation.apply(before[0])]
-        for weight_RON, bias_RO in zip(weights[:-1], biases[:-1], strict=True):
-            before.append(affine(after[-1], weight_RON, bias_RO, factors))
-            after.append(activation.apply(before[-1]))
-        ctx.save_for_backward(long_index, *before, *after, *weights)
-        ctx.activation, ctx.factors, ctx.shape = activation, factors, table_RTN.shape
-        return affine(after[-1], weights[-1], biases[-1], factors)
+    def _unembedded(self, x: Tensor) -> Tensor:
+        """Logits (..., B, V) of rows (..., B, N); the scale is cheaper on the weights than on the logits."""
+        last = self._dense()[-1]
+        weight = self.output_scale.unsqueeze(-1) * last.weight
+        return affine(x, weight, self.output_scale * last.bias, last.factors)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (long_index, *saved), (gradient_RBO,) = ctx.saved_tensors, gradients
-        depth = len(saved) // 3
-        before, after, weights = saved[:depth], saved[depth : 2 * depth], saved[2 * depth :]
-        of_layers: list[Tensor] = []
-        for x_before, x_after, weight_RON in zip(before[::-1], after[::-1], weights[::-1], strict=True):
-            of_layers[:0] = [product(gradient_RBO.mT, x_after, ctx.factors), gradient_RBO.sum(1)]
-            of_after = product(gradient_RBO, weight_RON, ctx.factors)
-            gradient_RBO = ctx.activation.gradient(of_after, x_before, x_after)
-        return scattered(gradient_RBO, long_index, ctx.shape), None, None, None, *of_layers
+    def _dense(self) -> list[Dense]:
+        return [cast(Dense, layer) for layer in self.layers]
 
 
-def _shapes(layer: Dense) -> list[tuple[Tensor, torch.Size]]:
-    """Weight and bias with the shapes they have in one replica."""
-    return [(layer.weight, layer.weight.shape[-2:]), (layer.bias, layer.bias.shape[-1:])]
+def _long_index(table: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The rows of both operands in the tables of all replicas, one below the other."""
+    length = table.shape[-2]
+    index_RB2 = torch.stack([a, length // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
+    return long_rows(index_RB2, length)

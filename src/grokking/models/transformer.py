@@ -9,7 +9,7 @@ the last layer at "=" only. The plain form, four full positions per example, is 
 # ... leading dimensions (replicas), B examples, T tokens, D width, H heads, d width of a head, V classes
 # Q last positions, K positions that they attend to
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, cast
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
+from grokking.models.autograd import add_gradients
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, affine, rescale
 from grokking.models.lookup import rows
 
@@ -97,6 +98,22 @@ class Transformer(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.logits(self.tables(), a, b)
+
+    def backpropagate(
+        self,
+        tables: tuple[Tensor, ...],
+        a: Tensor,
+        b: Tensor,
+        of_logits: Callable[[Tensor], Tensor],
+        of_tables: tuple[Tensor, ...],
+        of_parameters: Mapping[str, Tensor],
+    ) -> None:
+        """As `Model` has it, by autograd."""
+        leaves = tuple(table.detach().requires_grad_() for table in tables)
+        logits = self.logits(leaves, a, b)
+        scalar = (logits * of_logits(logits.detach().clone())).sum()
+        inputs = [*dict(self.named_parameters()).values(), *leaves]
+        add_gradients([scalar], inputs, [*of_parameters.values(), *of_tables])
 
     def _unembedded(self, x: Tensor) -> Tensor:
         """Logits (..., B, V) of rows (..., B, D); the scale is cheaper on the weights than on the logits."""

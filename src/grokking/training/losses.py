@@ -1,86 +1,90 @@
-"""Losses per example, from logits and answers."""
+"""Losses per example from logits and answers, and their gradients at the logits, all that training needs."""
 
 # ... leading dimensions (replicas, examples), V classes
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+
+
+@dataclass(frozen=True)
+class Loss:
+    """`value`: (..., V), (...), dtype -> (...) in dtype, what autograd differentiates as often as one likes.
+
+    `gradient`: of the values' sum at the logits, (..., V) and of their type; it may overwrite the logits.
+    Single logits are worked on in their own type; what sums over the classes and so can cancel is in `dtype`.
+    """
+
+    value: Callable[[Tensor, Tensor, torch.dtype], Tensor]
+    gradient: Callable[[Tensor, Tensor, torch.dtype], Tensor]
 
 
 def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
-    """-log softmax(logits)[answer], computed in `dtype`: (..., V), (...) -> (...).
+    """-log softmax(logits)[answer].
 
-    In float32 a margin of 30 gives exactly 0 and no gradient, which freezes a memorising network;
-    the engine therefore computes it in float64 by default (Prieto et al., arXiv 2501.04697).
+    With sums in float32 a margin of 30 gives exactly 0 and no gradient, which freezes a memorising network;
+    in float64, the default, that happens at 37 (Prieto et al., arXiv 2501.04697).
     """
-    return cast(Tensor, _CrossEntropy.apply(logits, answer, dtype))
+    below_peak = logits - logits.amax(-1, keepdim=True).detach()
+    total = below_peak.exp().sum(-1, dtype=dtype)
+    return total.log() - _at(below_peak, answer).squeeze(-1).to(dtype)
 
 
-class _CrossEntropy(Function):
-    """The gradient, softmax - one-hot, comes out of the forward pass's own exponentials."""
+def _cross_entropy_gradient(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    """softmax(logits) - one-hot answer."""
+    exponential = logits.sub_(logits.amax(-1, keepdim=True)).exp_()
+    return _share_gradient(exponential, answer, dtype)
 
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
-        answer = answer.unsqueeze(-1)
-        below_peak = logits.to(dtype) - logits.amax(-1, keepdim=True).to(dtype)
-        loss = -below_peak.gather(-1, answer)
-        exponential = below_peak.exp_()
-        total = exponential.sum(-1, keepdim=True)
-        loss += total.log()
-        if ctx.needs_input_grad[0]:
-            probability = exponential.div_(total)
-            probability.scatter_add_(-1, answer, probability.new_full((), -1.0).expand_as(answer))
-            ctx.save_for_backward(probability.to(logits.dtype))
-        return loss.squeeze(-1)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,), (of_loss,) = ctx.saved_tensors, gradients
-        return gradient * of_loss.unsqueeze(-1).to(gradient.dtype), None, None
+def _share_gradient(positive: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    """Shares of the sum of these numbers, less 1 at the answer; in place."""
+    total = positive.sum(-1, keepdim=True, dtype=dtype)
+    at_answer = (_at(positive, answer).to(dtype) - total) / total
+    shares = positive.mul_(total.reciprocal().to(positive.dtype))
+    return shares.scatter_(-1, answer.unsqueeze(-1), at_answer.to(positive.dtype))
+
+
+def _at(x: Tensor, answer: Tensor) -> Tensor:
+    return x.gather(-1, answer.unsqueeze(-1))
 
 
 def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
-    """Mean over the classes of (logits - one-hot answer)², in `dtype`: (..., V), (...) -> (...)."""
-    return cast(Tensor, _MeanSquaredError.apply(logits, answer, dtype))
+    """Mean over the classes of (logits - one-hot answer)²."""
+    return _difference(logits.to(dtype), answer).square().mean(-1)
 
 
-class _MeanSquaredError(Function):
-    """The gradient is the difference that the forward pass has made; no one-hot answers are written out."""
+def _mean_squared_error_gradient(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    return _difference(logits, answer).mul_(2 / logits.shape[-1])
 
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
-        answer = answer.unsqueeze(-1)
-        difference = logits.to(dtype, copy=True)
-        difference.scatter_add_(-1, answer, difference.new_full((), -1.0).expand_as(answer))
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(difference.to(logits.dtype))
-        return difference.square().mean(-1)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (difference,), (of_loss,) = ctx.saved_tensors, gradients
-        factor = of_loss * (2 / difference.shape[-1])
-        return difference * factor.unsqueeze(-1).to(difference.dtype), None, None
+def _difference(logits: Tensor, answer: Tensor) -> Tensor:
+    """logits - one-hot answer, without writing one-hot answers out."""
+    minus_one = logits.new_full((), -1.0).expand(*answer.shape, 1)
+    return logits.scatter_add(-1, answer.unsqueeze(-1), minus_one)
 
 
 def stablemax_cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """-log(s(z)[answer] / sum s(z)), s(z) = z + 1 from 0 on and 1 / (1 - z) below (arXiv 2501.04697).
 
-    s grows like z where exp would overflow what is left of a wrong answer's share: (..., V), (...) -> (...).
+    s grows like z where exp would overflow what is left of a wrong answer's share.
     """
-    z = logits.to(dtype)
-    log_s = torch.where(z >= 0, z.clamp(min=0).log1p(), -(-z.clamp(max=0)).log1p())
-    return log_s.logsumexp(-1) - log_s.gather(-1, answer.unsqueeze(-1)).squeeze(-1)
+    stable = _stable(logits)
+    return stable.sum(-1, dtype=dtype).log() - _at(stable, answer).squeeze(-1).to(dtype).log()
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, torch.dtype], Tensor]] = {
-    "cross_entropy": cross_entropy,
-    "mean_squared_error": mean_squared_error,
-    "stablemax_cross_entropy": stablemax_cross_entropy,
+def _stablemax_gradient(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+    """The shares' gradient times that of log s, which is 1 / (1 + |z|)."""
+    return _share_gradient(_stable(logits), answer, dtype).div_(1 + logits.abs())
+
+
+def _stable(z: Tensor) -> Tensor:
+    return torch.where(z >= 0, z.clamp(min=0) + 1, 1 / (1 - z.clamp(max=0)))
+
+
+LOSSES = {
+    "cross_entropy": Loss(cross_entropy, _cross_entropy_gradient),
+    "mean_squared_error": Loss(mean_squared_error, _mean_squared_error_gradient),
+    "stablemax_cross_entropy": Loss(stablemax_cross_entropy, _stablemax_gradient),
 }

@@ -35,8 +35,8 @@ class Network:
         """One step of SGD with momentum and coupled L2."""
         passed = numpy_mlp.forward(self.parameters, a_B, b_B)
         logit_gradient_BV = numpy_mlp.cross_entropy_gradient(
-            passed.logits_BV.astype(self.config.loss_precision), answer_B
-        ).astype(self.config.precision)
+            passed.logits_BV, answer_B, self.config.loss_precision
+        )
         gradients = numpy_mlp.backward(self.parameters, passed, logit_gradient_BV, a_B, b_B)
         for name, parameter in self.parameters.items():
             momentum = self.momenta[name]

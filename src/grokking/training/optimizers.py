@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -101,33 +102,43 @@ def muon(parameter: Tensor, gradient: Tensor, state: State, values: Values, matr
     before = [matrix_ROI.clone() for matrix_ROI in hidden]
     rest = {"learning_rate": values["rest_learning_rate"], "weight_decay": values["rest_weight_decay"]}
     adamw(parameter, gradient, state, values | rest, matrices)
+    decay = values["momentum"].to(parameter.dtype)
+    momentum = state["momentum"].lerp_(gradient, 1 - decay)
+    updates = orthogonalised(matrices(gradient.lerp(momentum, decay)))
     cubes = {name: value_R1.unsqueeze(-1) for name, value_R1 in values.items()}
-    each = zip(hidden, before, matrices(gradient), matrices(state["momentum"]), strict=True)
-    for matrix_ROI, before_ROI, gradient_ROI, momentum_ROI in each:
-        _muon_step(matrix_ROI.copy_(before_ROI), gradient_ROI, momentum_ROI, cubes)
+    for matrix_ROI, before_ROI, update_ROI in zip(hidden, before, updates, strict=True):
+        _muon_step(matrix_ROI.copy_(before_ROI), update_ROI, cubes)
 
 
-def _muon_step(matrix_ROI: Tensor, gradient_ROI: Tensor, momentum_ROI: Tensor, values: Values) -> None:
-    cast, outputs, inputs = matrix_ROI.dtype, *matrix_ROI.shape[1:]
-    decay = values["momentum"].to(cast)
-    momentum_ROI.lerp_(gradient_ROI, 1 - decay)
-    update_ROI = orthogonalised(gradient_ROI.lerp(momentum_ROI, decay))
+def _muon_step(matrix_ROI: Tensor, update_ROI: Tensor, values: Values) -> None:
+    outputs, inputs = matrix_ROI.shape[1:]
     _decay(matrix_ROI, values)
-    matrix_ROI.sub_(values["learning_rate"].to(cast) * (max(1, outputs / inputs) ** 0.5 * update_ROI))
+    rate = values["learning_rate"].to(matrix_ROI.dtype) * max(1, outputs / inputs) ** 0.5
+    matrix_ROI.sub_(rate * update_ROI)
 
 
-def orthogonalised(matrix_ROI: Tensor) -> Tensor:
-    """Each matrix with its singular values brought to between 0.7 and 1.2, its singular vectors kept.
+def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Each matrix (R, O, I) with its singular values brought to between 0.7 and 1.2, its singular vectors kept.
 
-    Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024.
+    Those of one shape, lying down, go through the iteration together.
     """
-    wide = matrix_ROI.shape[1] <= matrix_ROI.shape[2]
-    x = matrix_ROI if wide else matrix_ROI.mT
+    lying = [matrix if matrix.shape[1] <= matrix.shape[2] else matrix.mT for matrix in matrices]
+    found: dict[int, Tensor] = {}
+    for shape in dict.fromkeys(matrix.shape for matrix in lying):
+        alike = [number for number, matrix in enumerate(lying) if matrix.shape == shape]
+        stacked = newton_schulz(torch.cat([lying[number] for number in alike]))
+        found |= dict(zip(alike, stacked.split(shape[0]), strict=True))
+    pairs = zip(matrices, (found[number] for number in range(len(matrices))), strict=True)
+    return [x if x.shape == matrix.shape else x.mT for matrix, x in pairs]
+
+
+def newton_schulz(x: Tensor) -> Tensor:
+    """Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024; x has O <= I."""
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(5):
         square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x if wide else x.mT
+    return x
 
 
 def _decay(parameter: Tensor, values: Values) -> None:

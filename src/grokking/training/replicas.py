@@ -4,8 +4,9 @@
 # S examples in a slice, E equations measured, V classes
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from grokking.data.tasks import Task
 from grokking.models import FAMILIES, Model
+from grokking.models.autograd import add_gradients
 from grokking.models.layers import Dense
 from grokking.training.batches import Batches
 from grokking.training.evaluation import Measured, weight_norms
@@ -27,7 +29,7 @@ from grokking.training.seeds import INITIALISATION, stream
 from grokking.training.update_rule import UpdateRule
 
 FACTORS = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
-SLICE_CPU = 2048  # examples per pass at most, which bounds memory; smaller slices were slower (docs/log.md)
+SLICE_CPU = 1024  # examples per pass: activations stay in cache; shorter passes cost calls (docs/log.md)
 SLICE_GPU = 2**20  # examples of all replicas per pass: what a GPU's memory holds with room to spare
 
 
@@ -76,19 +78,20 @@ class TorchReplicas:
 
     def _accumulate_gradients(self) -> None:
         """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""
-        parameters, gradients = self.named.values(), self.of_named.values()
         self.gradients.data.zero_()
         tables = self.model.tables()
-        leaves = [table.detach().requires_grad_() for table in tables]
-        of_leaves = [torch.zeros_like(leaf) for leaf in leaves]
+        of_tables = tuple(torch.zeros_like(table) for table in tables)
         answer_RB = self.answer_RP.gather(1, self.index_RB)
         for index_RS, answer_RS in zip(*self._slices(self.index_RB, answer_RB), strict=True):
-            logits_RSV = self.model.logits(tuple(leaves), self.a_P[index_RS], self.b_P[index_RS])
-            loss_RS = LOSSES[self.config.loss](logits_RSV, answer_RS, self.loss_dtype)
-            mean_loss = loss_RS.sum() / self.index_RB.shape[1]
-            _add_gradients([mean_loss], [*parameters, *leaves], [*gradients, *of_leaves])
-        products = [(table * gradient).sum() for table, gradient in zip(tables, of_leaves, strict=True)]
-        _add_gradients(products, [*parameters], [*gradients])
+            of_logits = partial(self._logit_gradient, answer_RS)
+            pairs = self.a_P[index_RS], self.b_P[index_RS]
+            self.model.backpropagate(tables, *pairs, of_logits, of_tables, self.of_named)
+        products = [(table * gradient).sum() for table, gradient in zip(tables, of_tables, strict=True)]
+        add_gradients(products, [*self.named.values()], [*self.of_named.values()])
+
+    def _logit_gradient(self, answer_RS: Tensor, logits_RSV: Tensor) -> Tensor:
+        of_sum_RSV = LOSSES[self.config.loss].gradient(logits_RSV, answer_RS, self.loss_dtype)
+        return of_sum_RSV.div_(self.index_RB.shape[1])
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
@@ -100,7 +103,7 @@ class TorchReplicas:
             tables = self.model.tables()
             for index_RS, answer_RS in zip(*self._slices(index, answer_RE), strict=True):
                 logits_RSV = self.model.logits(tables, self.a_P[index_RS], self.b_P[index_RS])
-                loss_RS = LOSSES[self.config.loss](logits_RSV, answer_RS, self.loss_dtype)
+                loss_RS = LOSSES[self.config.loss].value(logits_RSV, answer_RS, self.loss_dtype)
                 parts.append(Measured.of(logits_RSV, answer_RS, loss_RS))
         return Measured.joined(parts)
 
@@ -169,17 +172,6 @@ class TorchReplicas:
     def _train_rows(self, replicas: list[Replica]) -> Tensor:
         masks = [self.task.train_mask(replica.split_seed) for replica in replicas]
         return torch.tensor(np.stack([np.flatnonzero(mask) for mask in masks]), device=self.device)
-
-
-def _add_gradients(of: Sequence[Tensor], inputs: Sequence[Tensor], sums: Sequence[Tensor]) -> None:
-    """Add the gradients of scalars to these sums; an input that is not used adds nothing.
-
-    Of scalars only: for anything else torch imports sympy, which takes longer than a hundred steps.
-    """
-    found = torch.autograd.grad(of, inputs, allow_unused=True)
-    for gradient, total in zip(found, sums, strict=True):
-        if gradient is not None:
-            total.add_(gradient)
 
 
 def _initialised(replica: Replica, task: Task) -> nn.Module:
