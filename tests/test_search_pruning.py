@@ -313,3 +313,14 @@ def test_no_forecast_from_a_loss_that_has_only_left_its_peak():
     peak = [4.0] * 5
     assert forecast(signs(monitor_loss=[*peak, 3.95, 3.9, 3.8])) == 0.0
     assert forecast(signs(monitor_loss=[*peak, 3.9, 3.7, 3.5])) > 280
+
+
+def test_a_network_that_guesses_has_no_structure():
+    """One answer for all: of such logits, rounding alone makes R_sum 1, and IPR of dying weights grows."""
+    dead = {"model.init_scale": 0.1, "optimizer.learning_rate": 1e-4, "optimizer.decay_rate": 0.5}
+    (follower, _, _), (living, _, _) = followed(replica_of(dead)), followed(replica_of(GOOD))
+    assert max(sign.train_accuracy for sign in follower.signs) < 3 / 11
+    assert {(sign.r_sum, sign.ipr) for sign in follower.signs} == {(0.0, 0.0)}
+    knowing = [sign for sign in living.signs if sign.train_accuracy > 3 / 11]
+    assert knowing
+    assert all(sign.r_sum > 0 and sign.ipr > 0 for sign in knowing)

@@ -1,6 +1,7 @@
 """A study gives the same trials however often it is killed, and each of them once however many search."""
 
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -139,6 +140,21 @@ def test_points_to_try_first_come_first_also_after_a_kill(tmp_path, monkeypatch)
     assert found[:3] == rates
     assert found[3] not in rates
     assert trials.ask() is None
+
+
+def test_the_first_trial_has_the_lanes_to_itself_and_the_others_are_raced_against_it(tmp_path):
+    submitted: list[lanes.Job] = []
+
+    class Spied(StackLanes):
+        def submit(self, job):
+            submitted.append(job)
+            super().submit(job)
+
+    good = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
+    plan = plan_of(trials=4, first=[good], experiment=network(budget=200))
+    Search(plan, open_study(plan, tmp_path), Spied(search_task(), ORDER, "cpu", 4), lambda search: None).run()
+    assert [(job.trial, job.seed_number) for job in submitted[:3]] == [(0, 0), (0, 1), (1, 0)]
+    assert [math.isinf(job.circumstances.limit) for job in submitted] == [job.trial == 0 for job in submitted]
 
 
 def test_a_study_of_another_key_is_another_study(tmp_path):

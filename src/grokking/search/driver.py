@@ -1,7 +1,8 @@
 """The search: ask for trials, train their seeds on every lane, tell what became of them.
 
 A trial begins with one seed. Where that one came near the best so far, the other seeds follow; so the best
-trials rest on all seeds and most of the others cost one.
+trials rest on all seeds and most of the others cost one. The study's first trial has the lanes to itself and
+begins with all its seeds: the others are raced against it.
 """
 
 import math
@@ -36,13 +37,19 @@ class Candidate:
 
     def next_seeds(self, limit: float) -> list[int]:
         """Seeds to train now: the first, then all others if the first cost less than the limit."""
-        if not self.outcomes:
+        if self.is_first():
+            wanted = list(range(len(self.replicas)))
+        elif not self.outcomes:
             wanted = [0]
         elif self.outcomes[0].cost is not None and self.outcomes[0].cost <= limit:
             wanted = list(range(len(self.replicas)))
         else:
             wanted = []
         return [number for number in wanted if number not in self.submitted]
+
+    def is_first(self) -> bool:
+        """Of the study."""
+        return self.trial.number == 0
 
     def done(self) -> bool:
         return self.submitted == set(self.outcomes)
@@ -82,11 +89,14 @@ class Search:
 
     def _fill(self) -> None:
         while self.lanes.free > 0:
-            while not self.queue and not self.exhausted:
+            while not self.queue and self._may_begin():
                 self._begin()
             if not self.queue:
                 return
             self.lanes.submit(self.queue.popleft())
+
+    def _may_begin(self) -> bool:
+        return not self.exhausted and not any(candidate.is_first() for candidate in self.candidates.values())
 
     def _begin(self) -> None:
         trial = self.trials.ask()

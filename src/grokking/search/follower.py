@@ -25,6 +25,7 @@ GENERALISED, BUDGET, DIVERGED = "generalised", "budget", "diverged"
 LOST = (DIVERGED, "collapsed")
 HOLD_SHARE, HOLD_STEPS = 1.2, 50  # a crossing must hold so long; `confirm` asks for 500 steps, see events
 FIRST_CHECK, CHECK_RATIO = 10, 1.3  # steps of the checks, a few percent of a replica's time
+KNOWS = 3.0  # times the accuracy of guessing; 512 guesses are that good once in ten thousand times
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 DIGITS = 5  # of the curves that are kept
 
@@ -164,17 +165,25 @@ class Follower:
         )
 
     def _structure(self, reading: Reading) -> dict[str, float]:
-        """R_sum, IPR and the share of equations without a gradient, from a pass over all equations."""
+        """R_sum, IPR and the share of equations without a gradient, from a pass over all equations.
+
+        A network that still guesses has no structure: R_sum and IPR of what rounding leaves may be 1.
+        """
         shown, setting = view(self.job.replica, self.task, reading.parameters()), self.setting
         found = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
         if self.job.replica.config.loss == "cross_entropy":
             trained = shown.logits_PV[setting.train_P], setting.answer_P[setting.train_P]
             found["zero_gradient"] = stability.collapse(*trained)["zero_gradient"]
-        if self.order is not None:
+        if self.order is not None and not self._knows(reading):
+            found["r_sum"] = found["ipr"] = 0.0
+        elif self.order is not None:
             subject = Subject(shown, setting, None)
             found["r_sum"] = fourier.sum_energy(subject.logits_nnV)
             found["ipr"] = float(fourier.inverse_participation_ratio(subject.neuron_power_KN).mean())
         return found
+
+    def _knows(self, reading: Reading) -> bool:
+        return reading.metrics["train_accuracy"] > KNOWS / self.task.sizes.classes
 
     def _cost(self, reading: Reading) -> float:
         return OBJECTIVES[self.job.objective](reading.step, self.price, reading.seconds)
