@@ -118,7 +118,7 @@ def _muon_step(matrix_ROI: Tensor, update_ROI: Tensor, values: Values) -> None:
 
 
 def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Each matrix (R, O, I) with its singular values brought to between 0.7 and 1.2, its singular vectors kept.
+    """Each matrix (R, O, I), its singular values brought to between 0.7 and 1.2, its singular vectors kept.
 
     Those of one shape, lying down, go through the iteration together.
     """
