@@ -2,7 +2,7 @@
 
 A model has `tables()`, what depends on single tokens, and `logits(tables, a, b)`. Both count dimensions
 from the right, so that the same module runs a stack of replicas once its parameters are stacked. Training
-goes backward through `backpropagate` and then through the tables by autograd.
+goes backward through `backpropagate` and then through `backpropagate_tables`.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,6 +41,11 @@ class Model(Protocol):
         of_parameters: Mapping[str, Tensor],
     ) -> None:
         """Add the gradients of tables and parameters, the latter but for what they do in the tables."""
+
+    def backpropagate_tables(
+        self, tables: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], of_parameters: Mapping[str, Tensor]
+    ) -> None:
+        """Add the gradients of the parameters from those of the tables, which may be overwritten."""
 
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {

@@ -2,6 +2,7 @@
 
 # ... leading dimensions (replicas), T tokens, D embedding width, N first hidden width
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from grokking.config import STRICT, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, add_product
 from grokking.models.table_mlp import TableMLP, Widths
 
 
@@ -51,6 +52,20 @@ class EmbeddingMLP(TableMLP):
         embedding_b = getattr(self, "embedding_b", self.embedding_a)
         table_b = embedding_b @ weight_b.mT + self.first.bias.unsqueeze(-2)
         return (torch.cat([self.embedding_a @ weight_a.mT, table_b], dim=-2),)
+
+    @torch.no_grad()
+    def backpropagate_tables(
+        self, tables: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], of_parameters: Mapping[str, Tensor]
+    ) -> None:
+        of_a, of_b = of_tables[0].chunk(2, dim=-2)
+        weight, of_weight = self.first.weight, of_parameters["first.weight"]
+        b = "embedding_b" if "embedding_b" in of_parameters else "embedding_a"
+        first, last = slice(None, self.width), slice(-self.width, None)
+        for of_rows, embedding, columns in ((of_a, "embedding_a", first), (of_b, b, last)):
+            add_product(of_parameters[embedding], of_rows, weight[..., columns], None)
+            add_product(of_weight[..., columns], of_rows.mT, getattr(self, embedding), None)
+        if "first.bias" in of_parameters:
+            of_parameters["first.bias"].add_(of_b.sum(-2))
 
 
 def multiply_adds(config: EmbeddingMLPConfig, sizes: Sizes) -> int:

@@ -11,21 +11,25 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from grokking.models.lookup import relu_gradient
+
 
 @dataclass(frozen=True)
 class Activation:
     """A function of pre-activations and, for passes written by hand, its derivative times a gradient.
 
     `apply` may overwrite the pre-activations, which nothing else uses. `gradient` may overwrite its first
-    argument; the others are what `apply` was given and what it returned.
+    argument; the others are what `apply` was given and what it returned. What only `rectifies` can be done
+    where pre-activations are made.
     """
 
     apply: Callable[[Tensor], Tensor]
     gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
+    rectifies: bool = False
 
 
 def _relu_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    return torch.ops.aten.threshold_backward.grad_input(gradient, after, 0, grad_input=gradient)
+    return relu_gradient(gradient, after)
 
 
 def _gelu_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
@@ -37,7 +41,7 @@ def _square_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation(torch.relu_, _relu_gradient),
+    "relu": Activation(torch.relu_, _relu_gradient, rectifies=True),
     "gelu": Activation(nn.functional.gelu, _gelu_gradient),
     "square": Activation(torch.square, _square_gradient),
 }

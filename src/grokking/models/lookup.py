@@ -8,9 +8,12 @@ the whole matrix for every example.
 
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
+
+from grokking.models import kernels
 
 
 def rows(table: Tensor, index: Tensor) -> Tensor:
@@ -26,38 +29,73 @@ def long_rows(index_RBK: Tensor, length: int) -> Tensor:
     return (index_RBK + first_row_R[:, None, None]).flatten(0, 1)
 
 
-def gathered(table: Tensor, long_index: Tensor) -> Tensor:
-    """Sums of K rows for each example: (..., T, D), (R·B, K) -> (..., B, D)."""
-    *leading, _, width = table.shape
-    long_table = table.reshape(-1, width)
-    if long_index.shape[1] == 1:
-        return long_table.index_select(0, long_index.squeeze(1)).view(*leading, -1, width)
-    summed = torch.nn.functional.embedding_bag(long_index, long_table, mode="sum")
-    return summed.view(*leading, -1, width)
+def sum_pairs(table: Tensor, a: Tensor, b: Tensor, rectified: bool) -> Tensor:
+    """The sum of two rows for each pair, negative entries made 0 where it is to be `rectified`.
 
-
-def add_scattered(sum_RTD: Tensor, gradient_RBD: Tensor, long_index: Tensor) -> None:
-    """Add the gradient of `gathered` to that of the tables.
-
-    autograd's own backward of a gather goes example by example; an index_add per operand is several times
-    faster.
+    The table holds the rows of a and below them those of b: (..., T, N), (..., B), (..., B) -> (..., B, N).
     """
-    gradient, long_sum = gradient_RBD.flatten(0, 1), sum_RTD.view(-1, sum_RTD.shape[-1])
-    for column in long_index.unbind(-1):
-        long_sum.index_add_(0, column, gradient)
+    if kernels.suit(table):
+        return _summed(table, a, b, rectified)
+    *leading, length, width = table.shape
+    summed = torch.nn.functional.embedding_bag(
+        _long_pairs(a, b, length), table.reshape(-1, width), mode="sum"
+    )
+    return (torch.relu_(summed) if rectified else summed).view(*leading, -1, width)
+
+
+def _summed(table: Tensor, a: Tensor, b: Tensor, rectified: bool) -> Tensor:
+    summed = table.new_empty(*a.shape, table.shape[-1])
+    out_RBN = _stacked(summed, 3)
+    kernels.sum_pairs(_stacked(table, 3), _stacked(a, 2), _stacked(b, 2), _floor(rectified, table), out_RBN)
+    return summed
+
+
+def add_pairs(
+    of_sum: Tensor, summed: Tensor, a: Tensor, b: Tensor, rectified: bool, of_table: Tensor
+) -> None:
+    """Add the gradient of `sum_pairs`, which gave `summed`, to that of the table; may overwrite the former."""
+    if kernels.suit(of_table):
+        of_sum_RBN, sum_RBN, of_table_RTN = (_stacked(x, 3) for x in (of_sum, summed, of_table))
+        floor = _floor(rectified, of_table)
+        kernels.add_pairs(of_sum_RBN, sum_RBN, floor, _stacked(a, 2), _stacked(b, 2), of_table_RTN)
+        return
+    gradient = (relu_gradient(of_sum, summed) if rectified else of_sum).flatten(0, -2)
+    for column in _long_pairs(a, b, of_table.shape[-2]).unbind(-1):
+        of_table.view(-1, of_table.shape[-1]).index_add_(0, column, gradient)
+
+
+def _long_pairs(a: Tensor, b: Tensor, length: int) -> Tensor:
+    """The rows of both operands (R·B, 2) in the tables of all replicas, one below the other."""
+    pair_RB2 = torch.stack([a, length // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
+    return long_rows(pair_RB2, length)
+
+
+def _stacked(x: Tensor, dimensions: int) -> np.ndarray:
+    """With one dimension for the replicas, also where there is none."""
+    return kernels.array(x.view(-1, *x.shape[len(x.shape) + 1 - dimensions :]))
+
+
+def _floor(rectified: bool, table: Tensor) -> np.generic:
+    return kernels.number(0 if rectified else -np.inf, table.dtype)
+
+
+def relu_gradient(gradient: Tensor, after: Tensor) -> Tensor:
+    """The gradient where ReLU gave more than 0, else 0; in place."""
+    return torch.ops.aten.threshold_backward.grad_input(gradient, after, 0, grad_input=gradient)
 
 
 class _Rows(Function):
     @staticmethod
     def forward(ctx: Any, table_RTD: Tensor, index_RBK: Tensor) -> Tensor:
-        long_index = long_rows(index_RBK, table_RTD.shape[1])
+        long_index = long_rows(index_RBK, table_RTD.shape[1]).squeeze(1)
         ctx.save_for_backward(long_index)
         ctx.shape = table_RTD.shape
-        return gathered(table_RTD, long_index)
+        return table_RTD.flatten(0, 1).index_select(0, long_index)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """autograd's own goes example by example; index_add is several times faster."""
         (long_index,) = ctx.saved_tensors
         summed = gradients[0].new_zeros(ctx.shape)
-        add_scattered(summed, gradients[0], long_index)
+        summed.flatten(0, 1).index_add_(0, long_index, gradients[0].flatten(0, -2))
         return summed, None

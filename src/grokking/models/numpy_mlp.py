@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, Positive
 from grokking.data.tasks import Sizes
+from grokking.models import kernels
 from grokking.models.table_mlp import Widths
 
 Parameters = dict[str, np.ndarray]
@@ -52,9 +53,10 @@ def forward(parameters: Parameters, a_B: np.ndarray, b_B: np.ndarray) -> Forward
     layers = len(parameters) // 2
     first = parameters["layer_0.weight"]
     tokens = len(first) // 2
-    x = first.take(a_B, axis=0)
-    x += (first[tokens:] + parameters["layer_0.bias"]).take(b_B, axis=0)
-    hidden = [np.maximum(x, 0, out=x)]
+    table = np.concatenate([first[:tokens], first[tokens:] + parameters["layer_0.bias"]])
+    x = np.empty((len(a_B), table.shape[1]), table.dtype)
+    kernels.sum_pairs(table[None], a_B[None], b_B[None], table.dtype.type(0), x[None])
+    hidden = [x]
     for layer in range(1, layers):
         x = hidden[-1] @ parameters[f"layer_{layer}.weight"]
         x += parameters[f"layer_{layer}.bias"]
@@ -73,20 +75,14 @@ def backward(
         gradients[f"layer_{layer}.weight"] = inputs.T @ delta
         gradients[f"layer_{layer}.bias"] = delta.sum(0)
         delta = delta @ parameters[f"layer_{layer}.weight"].T
-        delta *= inputs > 0
-    gradients["layer_0.weight"] = _sum_by_token(delta, a_B, b_B, len(parameters["layer_0.weight"]) // 2)
-    gradients["layer_0.bias"] = delta.sum(0)
+        if layer > 1:
+            delta *= inputs > 0
+    of_table = np.zeros_like(parameters["layer_0.weight"])
+    tokens = len(of_table) // 2
+    zero, hidden_1BN = delta.dtype.type(0), passed.hidden[0][None]
+    kernels.add_pairs(delta[None], hidden_1BN, zero, a_B[None], b_B[None], of_table[None])
+    gradients["layer_0.weight"], gradients["layer_0.bias"] = of_table, of_table[tokens:].sum(0)
     return gradients
-
-
-def _sum_by_token(delta_BN: np.ndarray, a_B: np.ndarray, b_B: np.ndarray, tokens: int) -> np.ndarray:
-    """Row t sums delta over the examples with a = t, row T + t over those with b = t."""
-    from scipy.sparse import csr_array  # half a second that no other family's training needs
-
-    columns = np.stack([a_B, b_B + tokens], axis=1).ravel()
-    two_per_row = np.arange(0, len(columns) + 1, 2)
-    chosen = csr_array((np.ones(len(columns), delta_BN.dtype), columns, two_per_row), (len(a_B), 2 * tokens))
-    return chosen.T @ delta_BN
 
 
 def cross_entropy_gradient(logits_BV: np.ndarray, answer_B: np.ndarray, dtype: str) -> np.ndarray:
@@ -94,12 +90,8 @@ def cross_entropy_gradient(logits_BV: np.ndarray, answer_B: np.ndarray, dtype: s
 
     It overwrites the logits; what sums over the classes is in `dtype`, as in `training.losses`.
     """
-    answered = np.arange(len(answer_B)), answer_B
-    logits_BV -= logits_BV.max(1, keepdims=True)
+    kernels.subtract_peak(logits_BV)
     exponential_BV = np.exp(logits_BV, out=logits_BV)
-    total_B1 = exponential_BV.sum(1, keepdims=True, dtype=dtype)
-    total_B = total_B1[:, 0]
-    at_answer_B = (exponential_BV[answered] - total_B) / (len(answer_B) * total_B)
-    exponential_BV *= (1 / (len(answer_B) * total_B1)).astype(logits_BV.dtype)
-    exponential_BV[answered] = at_answer_B
+    kernels.share_gradient(exponential_BV, answer_B, np.dtype(dtype).type(0))
+    exponential_BV /= len(answer_B)
     return exponential_BV

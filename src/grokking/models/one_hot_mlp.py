@@ -5,6 +5,7 @@ System 2 multiplies the first pre-activations by N^-alpha, N the first hidden wi
 
 # ... leading dimensions (replicas), T tokens, N first hidden width
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -46,6 +47,15 @@ class OneHotMLP(TableMLP):
         weight_a, weight_b = self.first.weight.chunk(2, dim=-2)
         table = torch.cat([weight_a, weight_b + self.first.bias.unsqueeze(-2)], dim=-2)
         return (self.first_scale.unsqueeze(-1) * table,)
+
+    @torch.no_grad()
+    def backpropagate_tables(
+        self, tables: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], of_parameters: Mapping[str, Tensor]
+    ) -> None:
+        of_rows = of_tables[0].mul_(self.first_scale.unsqueeze(-1))
+        of_parameters["first.weight"].add_(of_rows)
+        if "first.bias" in of_parameters:
+            of_parameters["first.bias"].add_(of_rows.chunk(2, dim=-2)[1].sum(-2))
 
 
 def multiply_adds(config: OneHotMLPConfig, sizes: Sizes) -> int:

@@ -23,7 +23,7 @@ from grokking.models.layers import (
     dense_stack,
     product,
 )
-from grokking.models.lookup import add_scattered, gathered, long_rows
+from grokking.models.lookup import add_pairs, sum_pairs
 
 
 def _at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ class TableMLP(nn.Module, ABC):
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
         (table,) = tables
-        _, after = self._hidden(table, _long_index(table, a, b))
+        _, after = self._hidden(table, a, b)
         return self._unembedded(after[-1])
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -97,22 +97,29 @@ class TableMLP(nn.Module, ABC):
         and products add to the sums themselves.
         """
         (table,), (of_table,) = tables, of_tables
-        long_index = _long_index(table, a, b)
-        before, after = self._hidden(table, long_index)
+        before, after = self._hidden(table, a, b)
         gradient = of_logits(self._unembedded(after[-1])).mul_(self.output_scale.unsqueeze(-1))
         for number in reversed(range(len(self.layers))):
             layer, name = self._dense()[number], f"layers.{number}"
             add_product(of_parameters[f"{name}.weight"], gradient.mT, after[number], layer.factors)
             if f"{name}.bias" in of_parameters:
                 of_parameters[f"{name}.bias"].add_(gradient.sum(-2))
-            of_after = product(gradient, layer.weight, layer.factors)
-            gradient = self.activation.gradient(of_after, before[number], after[number])
-        add_scattered(of_table, gradient, long_index)
+            gradient = product(gradient, layer.weight, layer.factors)
+            if number > 0 or not self.activation.rectifies:
+                gradient = self.activation.gradient(gradient, before[number], after[number])
+        add_pairs(gradient, after[0], a, b, self.activation.rectifies, of_table)
 
-    def _hidden(self, table: Tensor, long_index: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    @abstractmethod
+    def backpropagate_tables(
+        self, tables: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], of_parameters: Mapping[str, Tensor]
+    ) -> None:
+        """As `Model` has it, for stacked replicas."""
+
+    def _hidden(self, table: Tensor, a: Tensor, b: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Of each hidden layer what its activation was given and gave, (..., B, N); one may be the other."""
-        before = [gathered(table, long_index)]
-        after = [self.activation.apply(before[0])]
+        rectified = self.activation.rectifies
+        before = [sum_pairs(table, a, b, rectified)]
+        after = [before[0] if rectified else self.activation.apply(before[0])]
         for layer in self._dense()[:-1]:
             before.append(layer(after[-1]))
             after.append(self.activation.apply(before[-1]))
@@ -126,10 +133,3 @@ class TableMLP(nn.Module, ABC):
 
     def _dense(self) -> list[Dense]:
         return [cast(Dense, layer) for layer in self.layers]
-
-
-def _long_index(table: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """The rows of both operands in the tables of all replicas, one below the other."""
-    length = table.shape[-2]
-    index_RB2 = torch.stack([a, length // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
-    return long_rows(index_RB2, length)

@@ -111,9 +111,18 @@ class Transformer(nn.Module):
         """As `Model` has it, by autograd."""
         leaves = tuple(table.detach().requires_grad_() for table in tables)
         logits = self.logits(leaves, a, b)
-        scalar = (logits * of_logits(logits.detach().clone())).sum()
+        with torch.no_grad():
+            gradient = of_logits(logits.detach().clone())
+        scalar = (logits * gradient).sum()
         inputs = [*dict(self.named_parameters()).values(), *leaves]
         add_gradients([scalar], inputs, [*of_parameters.values(), *of_tables])
+
+    def backpropagate_tables(
+        self, tables: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], of_parameters: Mapping[str, Tensor]
+    ) -> None:
+        """As `Model` has it, by autograd."""
+        products = [(table * gradient).sum() for table, gradient in zip(tables, of_tables, strict=True)]
+        add_gradients(products, [*self.parameters()], [*of_parameters.values()])
 
     def _unembedded(self, x: Tensor) -> Tensor:
         """Logits (..., B, V) of rows (..., B, D); the scale is cheaper on the weights than on the logits."""

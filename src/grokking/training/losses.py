@@ -5,8 +5,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from grokking.models import kernels
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,28 @@ def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _cross_entropy_gradient(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """softmax(logits) - one-hot answer."""
-    exponential = logits.sub_(logits.amax(-1, keepdim=True)).exp_()
-    return _share_gradient(exponential, answer, dtype)
+    if kernels.suit(logits):
+        kernels.subtract_peak(_rows(logits))
+    else:
+        logits.sub_(logits.amax(-1, keepdim=True))
+    return _share_gradient(logits.exp_(), answer, dtype)
 
 
 def _share_gradient(positive: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """Shares of the sum of these numbers, less 1 at the answer; in place."""
+    if kernels.suit(positive):
+        answer_B = kernels.array(answer.reshape(-1))
+        kernels.share_gradient(_rows(positive), answer_B, kernels.number(0, dtype))
+        return positive
     total = positive.sum(-1, keepdim=True, dtype=dtype)
     at_answer = (_at(positive, answer).to(dtype) - total) / total
     shares = positive.mul_(total.reciprocal().to(positive.dtype))
     return shares.scatter_(-1, answer.unsqueeze(-1), at_answer.to(positive.dtype))
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    """The classes of each example, replicas one after the other: (..., V) -> (R·B, V)."""
+    return kernels.array(x.view(-1, x.shape[-1]))
 
 
 def _at(x: Tensor, answer: Tensor) -> Tensor:

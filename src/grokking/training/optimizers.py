@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, NonNegative, Positive, UnitInterval
+from grokking.models import kernels
 
 Values = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -84,13 +85,12 @@ def _momentum(parameter: Tensor, gradient: Tensor, state: State, values: Values)
 def adam(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
     """Adam with coupled L2 (Kingma and Ba, arXiv 1412.6980)."""
     decayed = gradient + values["weight_decay"].to(parameter.dtype) * parameter
-    _adam_step(parameter, decayed, state, values)
+    adam_step(parameter, decayed, state, values, torch.ones_like(values["step"]))
 
 
 def adamw(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
-    _decay(parameter, values)
-    _adam_step(parameter, gradient, state, values)
+    adam_step(parameter, gradient, state, values, _kept(values))
 
 
 def muon(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
@@ -143,16 +143,36 @@ def newton_schulz(x: Tensor) -> Tensor:
 
 def _decay(parameter: Tensor, values: Values) -> None:
     """Decoupled weight decay."""
-    parameter.mul_((1 - values["learning_rate"] * values["weight_decay"]).to(parameter.dtype))
+    parameter.mul_(_kept(values).to(parameter.dtype))
 
 
-def _adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> None:
-    cast, beta1, beta2, step = parameter.dtype, values["beta1"], values["beta2"], values["step"]
-    mean = state["mean"].lerp_(gradient, (1 - beta1).to(cast))
-    square = state["square"].lerp_(gradient.square(), (1 - beta2).to(cast))
-    scale = (square * (1 / (1 - beta2**step)).to(cast)).sqrt_().add_(values["epsilon"].to(cast))
-    step_size = (values["learning_rate"] / (1 - beta1**step)).to(cast)
-    parameter.addcdiv_(step_size * mean, scale, value=-1)
+def _kept(values: Values) -> Tensor:
+    """What decoupled weight decay leaves of a parameter."""
+    return 1 - values["learning_rate"] * values["weight_decay"]
+
+
+def adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values, kept: Tensor) -> None:
+    """Adam's step from what is `kept` (R, 1) of the parameters."""
+    beta1, beta2, step = values["beta1"], values["beta2"], values["step"]
+    correction, step_size = 1 / (1 - beta2**step), values["learning_rate"] / (1 - beta1**step)
+    factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, values["epsilon"]]
+    factor_R6 = torch.cat(factors, dim=1).to(parameter.dtype)
+    tensors = parameter, gradient, state["mean"], state["square"], factor_R6
+    if kernels.suit(parameter):
+        kernels.adam_step(*map(kernels.array, tensors))
+    else:
+        adam_operations(*tensors)
+
+
+def adam_operations(
+    parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, factor: Tensor
+) -> None:
+    """The step in torch's operations, with the six factors (R, 6) that `adam_step` makes."""
+    kept, of_mean, of_square, correction, step_size, epsilon = factor.split(1, dim=1)
+    mean.lerp_(gradient, of_mean)
+    square.lerp_(gradient.square(), of_square)
+    scale = (square * correction).sqrt_().add_(epsilon)
+    parameter.mul_(kept).addcdiv_(step_size * mean, scale, value=-1)
 
 
 @plain_dataclass(frozen=True)

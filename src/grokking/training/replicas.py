@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from grokking.data.tasks import Task
 from grokking.models import FAMILIES, Model
-from grokking.models.autograd import add_gradients
 from grokking.models.layers import Dense
 from grokking.training.batches import Batches
 from grokking.training.evaluation import Measured, weight_norms
@@ -86,8 +85,7 @@ class TorchReplicas:
             of_logits = partial(self._logit_gradient, answer_RS)
             pairs = self.a_P[index_RS], self.b_P[index_RS]
             self.model.backpropagate(tables, *pairs, of_logits, of_tables, self.of_named)
-        products = [(table * gradient).sum() for table, gradient in zip(tables, of_tables, strict=True)]
-        add_gradients(products, [*self.named.values()], [*self.of_named.values()])
+        self.model.backpropagate_tables(tables, of_tables, self.of_named)
 
     def _logit_gradient(self, answer_RS: Tensor, logits_RSV: Tensor) -> Tensor:
         of_sum_RSV = LOSSES[self.config.loss].gradient(logits_RSV, answer_RS, self.loss_dtype)
