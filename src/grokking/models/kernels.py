@@ -9,8 +9,7 @@ bits do not depend on its neighbours. They are compiled at their first call on a
 each, and kept in `__pycache__`.
 """
 
-# R replicas, n parameters of one replica, B examples, T rows of a table, first those of a and then those of b,
-# N columns, V classes
+# R replicas, n parameters of one replica, B examples, T rows of a table, N columns, V classes
 
 from typing import cast
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 # Sums may be taken in any order, products and sums rounded once; NaN and infinity stay what they are.
-_compiled = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+compiled = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
 def suit(tensor: Tensor) -> bool:
@@ -39,9 +38,9 @@ def number(value: float, dtype: torch.dtype) -> np.generic:
     return cast(np.generic, np.dtype(str(dtype).removeprefix("torch.")).type(value))
 
 
-@_compiled
-def sum_pairs(table_RTN, a_RB, b_RB, floor, out_RBN):  # type: ignore[no-untyped-def]
-    """The sum of each pair's two rows, raised to `floor` (0 for ReLU, else -infinity)."""
+@compiled
+def sum_pairs(table_RTN, a_RB, b_RB, floor, out_RBN):
+    """The sums of two rows, b's below a's in the table, raised to `floor` (0: ReLU, -infinity: as is)."""
     for replica in range(len(table_RTN)):
         table_TN, half = table_RTN[replica], table_RTN.shape[1] // 2
         for example in range(a_RB.shape[1]):
@@ -52,9 +51,9 @@ def sum_pairs(table_RTN, a_RB, b_RB, floor, out_RBN):  # type: ignore[no-untyped
                 out_N[column] = floor if total < floor else total
 
 
-@_compiled
-def add_pairs(gradient_RBN, sum_RBN, floor, a_RB, b_RB, total_RTN):  # type: ignore[no-untyped-def]
-    """Add the gradient of `sum_pairs`, whose result is `sum_RBN`, to that of the table."""
+@compiled
+def add_pairs(gradient_RBN, sum_RBN, floor, a_RB, b_RB, total_RTN):
+    """Add the gradient of `sum_pairs`, which gave `sum_RBN`, to that of the table."""
     for replica in range(len(total_RTN)):
         total_TN, half = total_RTN[replica], total_RTN.shape[1] // 2
         for example in range(a_RB.shape[1]):
@@ -66,8 +65,8 @@ def add_pairs(gradient_RBN, sum_RBN, floor, a_RB, b_RB, total_RTN):  # type: ign
                 b_N[column] += gradient
 
 
-@_compiled
-def subtract_peak(logits_BV):  # type: ignore[no-untyped-def]
+@compiled
+def subtract_peak(logits_BV):
     """Subtract each row's largest entry."""
     peak_V = np.empty_like(logits_BV[0])
     for example in range(len(logits_BV)):
@@ -85,8 +84,8 @@ def subtract_peak(logits_BV):  # type: ignore[no-untyped-def]
             logits_V[column] -= peak
 
 
-@_compiled
-def share_gradient(positive_BV, answer_B, zero):  # type: ignore[no-untyped-def]
+@compiled
+def share_gradient(positive_BV, answer_B, zero):
     """Each row's shares of its sum, less 1 at the answer; sums are of the type of `zero`."""
     for example in range(len(positive_BV)):
         positive_V, answer = positive_BV[example], answer_B[example]
@@ -100,8 +99,8 @@ def share_gradient(positive_BV, answer_B, zero):  # type: ignore[no-untyped-def]
         positive_V[answer] = at_answer
 
 
-@_compiled
-def adam_step(parameter_Rn, gradient_Rn, mean_Rn, square_Rn, factor_R6):  # type: ignore[no-untyped-def]
+@compiled
+def adam_step(parameter_Rn, gradient_Rn, mean_Rn, square_Rn, factor_R6):
     """The step of `training.optimizers.adam_step`, entry by entry."""
     for replica in range(len(parameter_Rn)):
         keep, of_mean, of_square, correction, step_size, epsilon = factor_R6[replica]

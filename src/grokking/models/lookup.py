@@ -19,8 +19,9 @@ from grokking.models import kernels
 def rows(table: Tensor, index: Tensor) -> Tensor:
     """A row of a table for each example: (..., T, D), (..., B) -> (..., B, D)."""
     *leading, length, width = table.shape
-    table_RTD, index_RB1 = table.reshape(-1, length, width), index.reshape(-1, index.shape[-1], 1)
-    return cast(Tensor, _Rows.apply(table_RTD, index_RB1)).view(*leading, -1, width)
+    table_RTD = table.reshape(-1, length, width)
+    index_RB1 = index.reshape(len(table_RTD), index.shape[-1], 1)
+    return cast(Tensor, _Rows.apply(table_RTD, index_RB1)).view(*leading, index.shape[-1], width)
 
 
 def long_rows(index_RBK: Tensor, length: int) -> Tensor:
@@ -53,7 +54,7 @@ def _summed(table: Tensor, a: Tensor, b: Tensor, rectified: bool) -> Tensor:
 def add_pairs(
     of_sum: Tensor, summed: Tensor, a: Tensor, b: Tensor, rectified: bool, of_table: Tensor
 ) -> None:
-    """Add the gradient of `sum_pairs`, which gave `summed`, to that of the table; may overwrite the former."""
+    """Add the gradient of `sum_pairs`, which gave `summed`, to that of the table; may overwrite `of_sum`."""
     if kernels.suit(of_table):
         of_sum_RBN, sum_RBN, of_table_RTN = (_stacked(x, 3) for x in (of_sum, summed, of_table))
         floor = _floor(rectified, of_table)

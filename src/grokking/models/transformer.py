@@ -7,7 +7,7 @@ the last layer at "=" only. The plain form, four full positions per example, is 
 """
 
 # ... leading dimensions (replicas), B examples, T tokens, D width, H heads, d width of a head, V classes
-# Q last positions, K positions that they attend to
+# Q last positions
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, cast
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
+from grokking.models.attention import KeyValues, attention
 from grokking.models.autograd import add_gradients
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, affine, rescale
 from grokking.models.lookup import rows
@@ -66,20 +67,21 @@ class Transformer(nn.Module):
 
     def tables(self) -> tuple[Tensor, ...]:
         """Rows before the first layer beside their queries, and their keys beside values: (..., 2T + 2, 2D)
-        each. Then, for each later layer, keys and values of both prefix positions, a row per token a:
-        (..., T, 4D).
+        each. Then, for each later layer, keys beside values of both prefix positions, two rows per token a:
+        (..., 2T, 2D).
         """
         first, *later = self._blocks()
         embedded = self._embedded()
-        query, key_values = first.projections(embedded, embedded.shape[-2])
-        tables = [torch.cat([embedded, query], dim=-1), key_values]
+        query, of_tokens = first.projections(embedded, embedded.shape[-2])
+        tables = [torch.cat([embedded, query], dim=-1), of_tokens]
         every_a = torch.arange(self.tokens, device=embedded.device).expand(*embedded.shape[:-2], -1)
         operator = torch.full_like(every_a, self.tokens)
         prefix, query, key_values = self._look_up(tables, [every_a, operator], [every_a, operator])
         for block, following in zip([first, *later], later, strict=False):
             prefix = block(prefix, query, key_values)
-            query, key_values = following.projections(prefix, 2)
-            tables.append(key_values.flatten(-2))
+            query, own = following.projections(prefix, 2)
+            key_values = KeyValues(key_values.table, key_values.index[..., :0], own)
+            tables.append(own.flatten(-3, -2))
         return tuple(tables)
 
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
@@ -89,11 +91,11 @@ class Transformer(nn.Module):
         positions = [a, operator, self.tokens + 1 + b, equals]
         kept = 2 if later else 1  # the last layer is needed at "=" only
         suffix = first(*self._look_up(tables, positions[-kept:], positions))
+        prefix_rows = torch.stack([2 * a, 2 * a + 1], dim=-1)
         for block, prefix in zip(later, tables[2:], strict=True):
             kept = 1 if block is later[-1] else 2
-            query, of_suffix = block.projections(suffix, kept)
-            key_values = torch.cat([rows(prefix, a).unflatten(-1, (2, -1)), of_suffix], dim=-2)
-            suffix = block(suffix[..., -kept:, :], query, key_values)
+            query, own = block.projections(suffix, kept)
+            suffix = block(suffix[..., -kept:, :], query, KeyValues(prefix, prefix_rows, own))
         return self._unembedded(self.last_norm(suffix[..., -1, :]))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -140,14 +142,12 @@ class Transformer(nn.Module):
 
     def _look_up(
         self, tables: Sequence[Tensor], last: list[Tensor], positions: list[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows and queries at the last positions, keys and values at all: (..., B, Q or K, D or 2D)."""
-        row_and_query, key_values = (
-            rows(table, torch.stack(where, dim=-1).flatten(-2)).unflatten(-2, (-1, len(where)))
-            for table, where in zip(tables, (last, positions), strict=False)
-        )
+    ) -> tuple[Tensor, Tensor, KeyValues]:
+        """Rows and queries at the last positions, (..., B, Q, D) each, keys and values at all of them."""
+        row_and_query = rows(tables[0], torch.stack(last, dim=-1).flatten(-2)).unflatten(-2, (-1, len(last)))
         row, query = row_and_query.chunk(2, dim=-1)
-        return row, query, key_values
+        none = row_and_query[..., :0, :]
+        return row, query, KeyValues(tables[1], torch.stack(positions, dim=-1), none)
 
     def _blocks(self) -> list["Block"]:
         return [cast(Block, block) for block in self.blocks]
@@ -177,30 +177,15 @@ class Block(nn.Module):
         query = self.query(_examples(of_last, self.query)).view(of_last.shape)
         return query, self.key_value(normed).view(*x.shape[:-1], -1)
 
-    def forward(self, x: Tensor, query: Tensor, key_values: Tensor) -> Tensor:
-        """The last Q of K positions after this layer: (..., B, Q, D), the same, (..., B, K, 2D)."""
-        attended = _examples(self._attend(query, key_values), self.output)
+    def forward(self, x: Tensor, query: Tensor, key_values: KeyValues) -> Tensor:
+        """The last Q positions (..., B, Q, D) after this layer."""
+        attended = _examples(attention(query, key_values, self.heads), self.output)
         y = _examples(x, self.output) + self.output(attended)
         if self.norm == "post":
             y = self.attention_norm(y)
         inner = self.activation.apply(self.up(self.mlp_norm(y) if self.norm == "pre" else y))
         y = y + self.down(inner)
         return (self.mlp_norm(y) if self.norm == "post" else y).view(x.shape)
-
-    def _attend(self, query: Tensor, key_values: Tensor) -> Tensor:
-        """Softmax attention of each of the last Q positions over those up to it.
-
-        Products over four positions are too small for matrix products; element by element is faster.
-        """
-        keys, values = (half.unflatten(-1, (self.heads, -1)) for half in key_values.chunk(2, dim=-1))
-        before = keys.shape[-3] - query.shape[-2]  # positions that every query sees besides its own
-        attended = []
-        for number, query_BHd in enumerate(query.unflatten(-1, (self.heads, -1)).unbind(-3)):
-            seen = slice(before + number + 1)
-            score_BKH = (query_BHd.unsqueeze(-3) * keys[..., seen, :, :]).sum(-1)
-            weight_BKH = (score_BKH * query_BHd.shape[-1] ** -0.5).softmax(-2)
-            attended.append((weight_BKH.unsqueeze(-1) * values[..., seen, :, :]).sum(-3).flatten(-2))
-        return torch.stack(attended, dim=-2)
 
 
 def _examples(x: Tensor, layer: Dense) -> Tensor:

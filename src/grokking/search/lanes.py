@@ -16,6 +16,7 @@ from typing import Protocol
 
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
+from grokking.models import kernels
 from grokking.search.follower import Follower, Job, Outcome
 from grokking.training import workers
 from grokking.training.events import evaluation_steps
@@ -124,6 +125,7 @@ _worker: dict[str, tuple[Task, Order | None]] = {}  # what the jobs of this proc
 def _start_worker(task: Task, order: Order | None) -> None:
     workers.use_threads(1)
     workers.keep_freed_memory()
+    kernels.load()
     _worker["task"] = task, order
 
 

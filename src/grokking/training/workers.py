@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
+from grokking.models import kernels
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
@@ -147,6 +148,7 @@ _worker: dict[str, Any] = {}  # this process's progress queue, when it is a work
 def _start_worker(progress: Any) -> None:
     use_threads(1)
     keep_freed_memory()
+    kernels.load()
     progress.cancel_join_thread()  # at its end a worker must not wait for a driver that has stopped reading
     _worker.update(progress=progress)
 
