@@ -1,7 +1,7 @@
 """Where a step's time goes: what is left to gain beside the matrix products."""
 
 import pandas as pd
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.cases import Case
 from benchmarks.timing import Settings
@@ -9,12 +9,14 @@ from grokking.training.loop import learner
 
 STEPS = 20
 OTHERS_SHOWN = 5
+REST = "kernels and Python"  # what is in no operation of torch
 PRODUCTS = {"aten::bmm", "aten::baddbmm", "aten::baddbmm_", "aten::mm", "aten::addmm"}
 
 NOTE = """
-Shares of torch's own operations in the time of our step, by torch's profiler, which makes small operations
-look slower than they are: matrix products, then the next five. No step can be shorter than its products
-at the peak rate; what is over is work on single elements, bound by memory, and the price of the calls.
+Shares in the time of our step, by torch's profiler, which makes small operations look slower than they are:
+matrix products, then the next five. No step can be shorter than its products at the peak rate; what is over
+is work on single elements, bound by memory, and the price of the calls. *Kernels and Python* is what is in
+no operation of torch: the compiled kernels, and all that goes on between operations.
 """
 
 
@@ -36,7 +38,7 @@ def _shares(case: Case, device: str) -> pd.Series:
     stack = learner([case.replica], case.task, device)
     stack.update(STEPS)
     activity = ProfilerActivity.CUDA if device == "cuda" else ProfilerActivity.CPU
-    with profile(activities=[activity]) as profiled:
+    with profile(activities=[activity]) as profiled, record_function(REST):
         stack.update(STEPS)
     averages = profiled.key_averages()
     times = [

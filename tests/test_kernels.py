@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from grokking.models.attention import KeyValues, attention, attention_operations
+from grokking.models.attention import KeyValues, attention, compiled_attention
 from grokking.models.lookup import add_pairs, sum_pairs
 from grokking.training.losses import LOSSES
 from grokking.training.optimizers import adam_operations, adam_step
@@ -139,10 +139,7 @@ def test_attention_is_that_of_operations(queries, looked_up, own, leading, dtype
     inputs, index = attention_inputs(leading, queries, looked_up, own, dtype)
     query, table, of_own = inputs
     key_values = KeyValues(table, index, of_own)
-    ours, plain = (
-        attention(query, key_values, HEADS),
-        attention_operations(query, key_values.gathered(), HEADS),
-    )
+    ours, plain = (attend(query, key_values, HEADS) for attend in (compiled_attention, attention))
     assert_close(ours, plain, **TOLERANCE[dtype])
     weights = normal(*plain.shape, dtype=dtype, seed=3)
     found, expected = (
@@ -151,15 +148,3 @@ def test_attention_is_that_of_operations(queries, looked_up, own, leading, dtype
     for gradient, reference in zip(found, expected, strict=True):
         zero = torch.zeros(()) if reference is None else reference
         assert_close(gradient, zero.to(dtype).expand_as(gradient), **TOLERANCE[dtype])
-
-
-def test_attention_has_second_derivatives():
-    """What the diagnostics of curvature ask for."""
-    inputs, index = attention_inputs((), 2, 2, 2)
-    small = [x.detach()[:3].clone().requires_grad_() if x.dim() == 3 else x for x in inputs]
-    index = index[:3]
-
-    def function(query, table, own):
-        return attention(query, KeyValues(table, index, own), HEADS)
-
-    assert torch.autograd.gradgradcheck(function, small)

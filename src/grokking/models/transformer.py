@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
-from grokking.models.attention import KeyValues, attention
+from grokking.models import kernels
+from grokking.models.attention import Attention, KeyValues, attention, compiled_attention
 from grokking.models.autograd import add_gradients
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, affine, rescale
 from grokking.models.lookup import rows
@@ -78,7 +79,7 @@ class Transformer(nn.Module):
         operator = torch.full_like(every_a, self.tokens)
         prefix, query, key_values = self._look_up(tables, [every_a, operator], [every_a, operator])
         for block, following in zip([first, *later], later, strict=False):
-            prefix = block(prefix, query, key_values)
+            prefix = block(prefix, query, key_values, attention)
             query, own = following.projections(prefix, 2)
             key_values = KeyValues(key_values.table, key_values.index[..., :0], own)
             tables.append(own.flatten(-3, -2))
@@ -86,16 +87,19 @@ class Transformer(nn.Module):
 
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B), from tables computed once."""
+        return self._logits(tables, a, b, compiled_attention if kernels.suit(a) else attention)
+
+    def _logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor, attend: Attention) -> Tensor:
         first, *later = self._blocks()
         operator, equals = (torch.full_like(a, row) for row in (self.tokens, 2 * self.tokens + 1))
         positions = [a, operator, self.tokens + 1 + b, equals]
         kept = 2 if later else 1  # the last layer is needed at "=" only
-        suffix = first(*self._look_up(tables, positions[-kept:], positions))
+        suffix = first(*self._look_up(tables, positions[-kept:], positions), attend)
         prefix_rows = torch.stack([2 * a, 2 * a + 1], dim=-1)
         for block, prefix in zip(later, tables[2:], strict=True):
             kept = 1 if block is later[-1] else 2
             query, own = block.projections(suffix, kept)
-            suffix = block(suffix[..., -kept:, :], query, KeyValues(prefix, prefix_rows, own))
+            suffix = block(suffix[..., -kept:, :], query, KeyValues(prefix, prefix_rows, own), attend)
         return self._unembedded(self.last_norm(suffix[..., -1, :]))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -112,7 +116,7 @@ class Transformer(nn.Module):
     ) -> None:
         """As `Model` has it, by autograd."""
         leaves = tuple(table.detach().requires_grad_() for table in tables)
-        logits = self.logits(leaves, a, b)
+        logits = self._logits(leaves, a, b, compiled_attention if a.device.type == "cpu" else attention)
         with torch.no_grad():
             gradient = of_logits(logits.detach().clone())
         scalar = (logits * gradient).sum()
@@ -177,9 +181,9 @@ class Block(nn.Module):
         query = self.query(_examples(of_last, self.query)).view(of_last.shape)
         return query, self.key_value(normed).view(*x.shape[:-1], -1)
 
-    def forward(self, x: Tensor, query: Tensor, key_values: KeyValues) -> Tensor:
+    def forward(self, x: Tensor, query: Tensor, key_values: KeyValues, attend: Attention) -> Tensor:
         """The last Q positions (..., B, Q, D) after this layer."""
-        attended = _examples(attention(query, key_values, self.heads), self.output)
+        attended = _examples(attend(query, key_values, self.heads), self.output)
         y = _examples(x, self.output) + self.output(attended)
         if self.norm == "post":
             y = self.attention_norm(y)
