@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numba
 import pandas as pd
 import torch
 
@@ -13,8 +14,8 @@ from grokking.training.experiment import Replica
 
 
 def fingerprint(replicas: list[Replica], task: Task) -> str:
-    """Hash of what determines the results: configuration and seeds, data, code of the core, torch."""
-    digest = hashlib.sha256(torch.__version__.encode())
+    """Hash of what determines the results: configuration and seeds, data, code of the core, what computes."""
+    digest = hashlib.sha256(f"{torch.__version__} {numba.__version__}".encode())
     for replica in replicas:
         digest.update(json.dumps(replica.row(), sort_keys=True).encode())
     for table in (task.equations, task.splits):
