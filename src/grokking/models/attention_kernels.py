@@ -38,7 +38,8 @@ def _attend_one(query_d, rows_K2Hd, head, weight_K, out_d):
     for position in range(len(weight_K)):
         weight_K[position] = np.exp(weight_K[position] - peak)
         total += weight_K[position]
-    out_d[:] = 0
+    for column in range(len(out_d)):
+        out_d[column] = 0
     for position in range(len(weight_K)):
         weight_K[position] /= total
         _add_scaled(out_d, weight_K[position], rows_K2Hd[position, 1, head])
@@ -59,14 +60,13 @@ def attend_backward(
     """Add the gradients of `attend` to those of queries, table and own keys and values."""
     replicas, examples, queries, heads, positions = weight_RBQHK.shape
     rows_KE = np.empty((positions, table_RTE.shape[2]), table_RTE.dtype)
-    of_rows_KE = np.empty_like(rows_KE)
+    of_rows_KE = np.zeros(rows_KE.shape, rows_KE.dtype)
     split = positions, 2, heads, query_RBQHd.shape[4]
     rows_K2Hd, of_rows_K2Hd = rows_KE.reshape(split), of_rows_KE.reshape(split)
     for replica in range(replicas):
         for example in range(examples):
             at = replica, example
             _gather(table_RTE[replica], index_RBP[at], own_RBSE[at], rows_KE)
-            of_rows_KE[:] = 0
             for number in range(queries):
                 seen = positions - queries + number + 1
                 for head in range(heads):
@@ -117,15 +117,18 @@ def _add_scaled(total_d, scale, x_d):
 def _gather(table_TE, index_P, own_SE, rows_KE):
     """An example's positions: rows of the table, then its own."""
     shared = len(index_P)
-    for position in range(shared):
-        rows_KE[position] = table_TE[index_P[position]]
-    rows_KE[shared:] = own_SE
+    for position in range(len(rows_KE)):
+        from_E = table_TE[index_P[position]] if position < shared else own_SE[position - shared]
+        for column in range(len(from_E)):
+            rows_KE[position, column] = from_E[column]
 
 
 @compiled
 def _scatter(of_rows_KE, index_P, of_table_TE, of_own_SE):
-    """Add the gradient of `_gather` to those of the table and of the example's own."""
+    """Add the gradient of `_gather` to those of the table and of the example's own, and make it 0 again."""
     shared, one = len(index_P), of_rows_KE.dtype.type(1)
-    for position in range(shared):
-        _add_scaled(of_table_TE[index_P[position]], one, of_rows_KE[position])
-    of_own_SE += of_rows_KE[shared:]
+    for position in range(len(of_rows_KE)):
+        to_E = of_table_TE[index_P[position]] if position < shared else of_own_SE[position - shared]
+        _add_scaled(to_E, one, of_rows_KE[position])
+        for column in range(len(to_E)):
+            of_rows_KE[position, column] = 0

@@ -68,11 +68,12 @@ def add_pairs(gradient_RBN, sum_RBN, floor, a_RB, b_RB, total_RTN):
 @compiled
 def subtract_peak(logits_BV):
     """Subtract each row's largest entry."""
-    peak_V = np.empty_like(logits_BV[0])
+    peak_V = np.empty(logits_BV.shape[1], logits_BV.dtype)
     for example in range(len(logits_BV)):
         logits_V = logits_BV[example]
-        peak_V[:] = logits_V
         width = len(peak_V)
+        for column in range(width):
+            peak_V[column] = logits_V[column]
         while width > 1:  # fold the upper half onto the lower
             half = (width + 1) // 2
             for column in range(width - half):
