@@ -474,3 +474,14 @@ def _kill_group(process):
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         process.kill()
+
+
+def test_a_trial_reported_by_a_process_that_was_killed_then_can_still_be_told():
+    """Optuna takes a value once; a kill may fall between it and the trial's end."""
+    own = optuna.create_study()
+    trial = own.ask()
+    trial.report(3.0, 0)
+    again = optuna.Trial(own, trial._trial_id)
+    study.tell(own, again, 3.0, "underfit", 1.0, pruned=True)
+    (told,) = own.trials
+    assert (told.state, told.value) == (optuna.trial.TrialState.PRUNED, 3.0)

@@ -216,7 +216,8 @@ def tell(study: Study, trial: Trial, value: float, reason: str, gap: float, prun
     if "gap" not in trial.constraints:
         trial.set_constraint("gap", gap)
     if pruned:
-        trial.report(value, 0)  # Optuna's own value of a pruned trial; the step is the same for all
+        if not study.get_trials(deepcopy=False)[trial.number].intermediate_values:  # else killed just here
+            trial.report(value, 0)  # Optuna's own value of a pruned trial; the step is the same for all
         study.tell(trial, state=TrialState.PRUNED)
     else:
         study.tell(trial, value)
