@@ -35,7 +35,8 @@ from grokking.search.lanes import lanes
 from grokking.search.space import suggest
 from grokking.search.study import Storage, opened, so_many
 from grokking.search.table import replica_table
-from grokking.training import history, workers
+from grokking.training import history
+from grokking.training.workers import device
 
 SECTIONS = {"quick": "studies", "speedrun": "extended_studies", "system_2": "extended_studies"}
 NO_RACING = 1e9  # times the best
@@ -111,7 +112,7 @@ def drawn(plan: StudyPlan) -> list[dict[str, Any]]:
 
 def measure(studied: Studied, threads: int | None) -> list[Measured]:
     """Ours in three ways, and the plain loop in a process of its own, whose first steps are its first."""
-    cores = machine.cores() if workers.device() == "cpu" else 1
+    cores = machine.cores() if device() == "cpu" else 1
     found = [
         ours("ours, one process, no rules", without_rules(studied), 1),
         ours("ours, one process, rules", studied, 1),
@@ -145,7 +146,7 @@ def plainly(studied: Studied, threads: int | None) -> Measured:
     """The plain loop, on so many threads or, as most would run it, on as many as torch takes by default."""
     threads = threads or torch.get_num_threads()
     set_up(threads)
-    search, started = PlainSearch(studied.plan, studied.task, workers.device()), time.perf_counter()
+    search, started = PlainSearch(studied.plan, studied.task, device()), time.perf_counter()
     study = search.run(studied.points)
     seconds = time.perf_counter() - started
     best = study.best_value if study.best_value < studied.plan.budget else None

@@ -8,7 +8,7 @@ import torch
 from grokking.config import load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
-from grokking.training.workers import use_threads
+from grokking.training.pool import use_threads
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The stages search and confirm from params.yaml to files, and a search whose trials are in PostgreSQL."""
 
 import glob
+import itertools
 import multiprocessing
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 from searches import network, plan_of, search_task, stage_folder
 from searches import search as run_study
+from sqlalchemy import Engine, event
 
 from grokking.search import lanes, proof
 from grokking.search.driver import all_generalised
@@ -243,31 +246,47 @@ def postgres():
         shutil.rmtree(folder)
 
 
-def in_own_process(stage, folder, *arguments, killed_after=None):
-    """So that its connections end with it."""
+def in_own_process(stage, folder, *arguments):
+    """So that its connections end with it; the exit status."""
     process = FORK.Process(target=run_stage, args=(stage, folder, *arguments))
     process.start()
-    process.join(killed_after)
-    process.kill()
     process.join()
-    assert process.exitcode == (0 if killed_after is None else -signal.SIGKILL)
+    return process.exitcode
+
+
+@contextmanager
+def killed_at_commit(number):
+    """Searches begun here are killed with this transaction open: everything written, rows locked."""
+    commits = itertools.count(1)
+
+    def kill(connection):
+        if next(commits) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "commit", kill)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "commit", kill)
 
 
 def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
-    """Two trials, then four with a kill among them; the same as those of a search in a file."""
+    """Two trials, then four with kills inside transactions; the same as those of a search in a file."""
     known = {"experiment": network(budget=90), "random_baseline": False}
     folder, in_file = tmp_path / "server", tmp_path / "file"
     stage_folder(folder, **known, trials=2)
-    in_own_process(search, folder, "--storage", postgres)
+    assert in_own_process(search, folder, "--storage", postgres) == 0
     first = read(folder, "trials")
     assert list(first["trial"]) == [0, 1]
 
     stage_folder(folder, **known, trials=4)
-    in_own_process(search, folder, "--storage", postgres, killed_after=0.7)
-    in_own_process(search, folder, "--storage", postgres)
+    for number in (45, 12):
+        with killed_at_commit(number):
+            assert in_own_process(search, folder, "--storage", postgres) == -signal.SIGKILL
+    assert in_own_process(search, folder, "--storage", postgres) == 0
     second = read(folder, "trials")
     assert second.iloc[:2].drop(columns="lasts").equals(first.drop(columns="lasts"))
     assert not list((folder / "studies").glob("*.journal"))
-    in_own_process(search, stage_folder(in_file, **known, trials=4))
+    assert in_own_process(search, stage_folder(in_file, **known, trials=4)) == 0
     expected = read(in_file, "trials").drop(columns="seconds")
     assert second[expected.columns].equals(expected)

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from grokking.config import ConfigError
 from grokking.data.monitor import monitored
-from grokking.training import events, history, workers
+from grokking.training import events, history
 from grokking.training.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
 from grokking.training.events import Watch, evaluation_steps, first_crossing, sustained_crossing
 from grokking.training.experiment import expand
@@ -270,16 +270,6 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch, tmp
     for first, second in zip(*runs, strict=True):
         for name, value in (first.parameters or {}).items():
             assert (value == second.parameters[name]).all()
-
-
-@pytest.mark.parametrize(
-    ("cores", "replicas", "expected"),
-    [(2, 1, 1), (2, 2, 2), (2, 3, 3), (2, 4, 2), (2, 5, 2), (2, 6, 2), (4, 6, 6), (4, 9, 4), (1, 3, 1)],
-)
-def test_processes_leave_no_core_idle_at_the_end(cores, replicas, expected, monkeypatch):
-    monkeypatch.delenv("GROKKING_PROCESSES", raising=False)
-    monkeypatch.setattr(workers, "_cores", lambda: cores)
-    assert workers.processes(replicas) == expected
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PROCESSES", "two"), ("PROCESSES", "0"), ("DEVICE", "gpu")])

@@ -2,11 +2,8 @@
 
 # V classes
 
-import multiprocessing
 import re
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +19,7 @@ from grokking.diagnostics.suite import Setting, Subject
 from grokking.diagnostics.view import View, view
 from grokking.training.experiment import Replica
 from grokking.training.labels import answers
-from grokking.training.workers import keep_freed_memory, processes, use_threads
+from grokking.training.pool import processes, worker_pool
 
 NAME = re.compile(r"replica_(\d+)_step_(\d+)\.safetensors")
 CIRCLES = 4  # strongest frequencies of an embedding that a portrait shows
@@ -81,13 +78,12 @@ def diagnose(todo: Sequence[Job], portrayed: int) -> tuple[pd.DataFrame, dict[st
     One process per core with one thread each: two threads beside a busy core took ten times as long. What a
     replica's rows are does not depend on where they are computed.
     """
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
     chosen = todo[portrayed]
-    with ProcessPoolExecutor(processes(len(todo)), context, _start_worker) as pool:
-        all_rows = [pool.submit(job.rows) for job in todo]
+    with worker_pool(processes(len(todo))) as workers:
+        all_rows = [workers.submit(job.rows) for job in todo]
         own = chosen.replica.index
-        singles = {(own, step): pool.submit(chosen.single, step) for step in chosen.single_steps()}
-        portrait_of_one = pool.submit(portrait, chosen)
+        singles = {(own, step): workers.submit(chosen.single, step) for step in chosen.single_steps()}
+        portrait_of_one = workers.submit(portrait, chosen)
         rows = [row for of_replica in all_rows for row in of_replica.result()]
         found = {where: single.result() for where, single in singles.items()}
         complete = [row | found.get((int(row["replica"]), int(row["step"])), {}) for row in rows]
@@ -99,11 +95,6 @@ def table(rows: Sequence[dict[str, float]]) -> pd.DataFrame:
     found = pd.DataFrame(rows)
     norms = [name for name in found if str(name).startswith("norm/")]
     return found.reindex(columns=["replica", "step", "keys", *suite.NAMES, *norms])
-
-
-def _start_worker() -> None:
-    use_threads(1)
-    keep_freed_memory()
 
 
 def portrait(job: Job) -> dict[str, np.ndarray]:

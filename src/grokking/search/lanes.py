@@ -4,9 +4,6 @@ On the CPU a replica per process is fastest (docs/performance.md). A GPU trains 
 batch, and a place whose replica has ended goes to the next of that shape at once.
 """
 
-import multiprocessing
-import os
-import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,12 +13,12 @@ from typing import Protocol
 
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
-from grokking.models import kernels
 from grokking.search.follower import Follower, Job, Outcome
-from grokking.training import workers
 from grokking.training.events import evaluation_steps
 from grokking.training.experiment import Replica
 from grokking.training.loop import Evaluation, Reading, train
+from grokking.training.pool import processes, worker_pool
+from grokking.training.workers import device
 
 GPU_SLOTS = 64  # replicas in one stack
 # A search evaluates every step to 40, then 5 % apart: fine enough to rank, and a third of an update each
@@ -40,16 +37,12 @@ class Lanes(Protocol):
 @contextmanager
 def lanes(task: Task, order: Order | None) -> Iterator[Lanes]:
     """The lanes of this machine."""
-    if workers.device() != "cpu":
-        yield StackLanes(task, order, workers.device(), GPU_SLOTS)
+    if device() != "cpu":
+        yield StackLanes(task, order, device(), GPU_SLOTS)
         return
-    cores = workers.processes(None)
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "forkserver")
-    pool = ProcessPoolExecutor(cores, context, _start_worker, (task, order))
-    try:
-        yield ProcessLanes(pool, cores)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    cores = processes(None)
+    with worker_pool(cores, _start, task, order) as workers:
+        yield ProcessLanes(workers, cores)
 
 
 class ProcessLanes:
@@ -122,10 +115,7 @@ class _Newcomers:
 _worker: dict[str, tuple[Task, Order | None]] = {}  # what the jobs of this process have in common
 
 
-def _start_worker(task: Task, order: Order | None) -> None:
-    workers.use_threads(1)
-    workers.keep_freed_memory()
-    kernels.load()
+def _start(task: Task, order: Order | None) -> None:
     _worker["task"] = task, order
 
 
@@ -133,12 +123,5 @@ def _train(job: Job) -> Outcome:
     task, order = _worker["task"]
     follower = Follower(job, task, order)
     for _ in train([job.replica], task, "cpu", judge=follower, grid=GRID, snapshots=False):
-        _end_without_driver()
+        pass
     return follower.outcome()
-
-
-def _end_without_driver() -> None:
-    """A worker whose driver was killed has nobody to report to."""
-    driver = multiprocessing.parent_process()
-    if driver is not None and not driver.is_alive():
-        os._exit(1)
