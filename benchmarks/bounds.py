@@ -10,7 +10,9 @@ from grokking.training.loop import learner
 STEPS = 20
 OTHERS_SHOWN = 5
 REST = "kernels and Python"  # what is in no operation of torch
-PRODUCTS = {"aten::bmm", "aten::baddbmm", "aten::baddbmm_", "aten::mm", "aten::addmm"}
+PRODUCTS = {
+    "aten::bmm", "aten::baddbmm", "aten::baddbmm_", "aten::mm", "aten::addmm", "mkldnn::_linear_pointwise",
+}  # fmt: skip
 
 NOTE = """
 Shares in the time of our step, by torch's profiler, which makes small operations look slower than they are:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, shape_wrapper
 
 from benchmarks import engine, flops, page, plain, stacks
 from benchmarks.cases import SECTIONS, Case, prepare
@@ -108,6 +109,8 @@ def test_counted_operations_are_those_that_run(name):
     counter = FlopCounterMode(display=False)
     known, aten = counter.flop_registry, torch.ops.aten
     known[aten.baddbmm_] = known[aten.baddbmm]  # which it does not know in place
+    by_onednn = torch.ops.mkldnn._linear_pointwise
+    known[by_onednn] = shape_wrapper(lambda x, weight, *_, **__: 2 * prod(x) * weight[0])
     with counter:
         stack.update(1)
     assert flops.per_step(case) == pytest.approx(counter.get_total_flops(), rel=tolerance)

@@ -5,7 +5,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from grokking.models.attention_kernels import attend, attend_backward
-from grokking.models.kernels import array
+from grokking.models.kernels import stacked
 from grokking.models.lookup import rows
 
 
@@ -83,6 +82,5 @@ class _Attention(Function):
 
 def _arrays(table: Tensor, *tensors: Tensor) -> list[np.ndarray]:
     """With one dimension for all replicas, also where the table says that there is none."""
-    leading = table.dim() - 2
-    replicas = prod(table.shape[:leading])
-    return [array(x.contiguous().view(replicas, *x.shape[leading:])) for x in tensors]
+    own = 1 - (table.dim() - 2)
+    return [stacked(x.contiguous(), x.dim() + own) for x in tensors]

@@ -63,6 +63,7 @@ def attend_backward(
     of_rows_KE = np.zeros(rows_KE.shape, rows_KE.dtype)
     split = positions, 2, heads, query_RBQHd.shape[4]
     rows_K2Hd, of_rows_K2Hd = rows_KE.reshape(split), of_rows_KE.reshape(split)
+    slope_K = np.empty(positions, table_RTE.dtype)
     for replica in range(replicas):
         for example in range(examples):
             at = replica, example
@@ -77,6 +78,7 @@ def attend_backward(
                         rows_K2Hd,
                         head,
                         weight_K,
+                        slope_K,
                         of_out_RBQHd[here],
                         of_query_d,
                         of_rows_K2Hd,
@@ -85,15 +87,15 @@ def attend_backward(
 
 
 @compiled
-def _attend_one_backward(query_d, rows_K2Hd, head, weight_K, of_out_d, of_query_d, of_rows_K2Hd):
+def _attend_one_backward(query_d, rows_K2Hd, head, weight_K, slope_K, of_out_d, of_query_d, of_rows_K2Hd):
     """The gradient of `_attend_one`; of softmax it is weight * (slope - mean slope)."""
     kind = query_d.dtype.type
     scale, mean = kind(len(query_d) ** -0.5), kind(0)
     for position in range(len(weight_K)):
-        mean += weight_K[position] * _dot(of_out_d, rows_K2Hd[position, 1, head])
+        slope_K[position] = _dot(of_out_d, rows_K2Hd[position, 1, head])
+        mean += weight_K[position] * slope_K[position]
     for position in range(len(weight_K)):
-        slope = _dot(of_out_d, rows_K2Hd[position, 1, head])
-        of_product = scale * weight_K[position] * (slope - mean)
+        of_product = scale * weight_K[position] * (slope_K[position] - mean)
         _add_scaled(of_query_d, of_product, rows_K2Hd[position, 0, head])
         _add_scaled(of_rows_K2Hd[position, 0, head], of_product, query_d)
         _add_scaled(of_rows_K2Hd[position, 1, head], weight_K[position], of_out_d)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from grokking.config import STRICT, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, add_product
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
+from grokking.models.products import add_product, affine, product
 from grokking.models.table_mlp import TableMLP, Widths
 
 
@@ -50,8 +51,8 @@ class EmbeddingMLP(TableMLP):
         weight_a = self.first.weight[..., : self.width]
         weight_b = self.first.weight[..., -self.width :]  # the same columns where the operands are summed
         embedding_b = getattr(self, "embedding_b", self.embedding_a)
-        table_b = embedding_b @ weight_b.mT + self.first.bias.unsqueeze(-2)
-        return (torch.cat([self.embedding_a @ weight_a.mT, table_b], dim=-2),)
+        table_b = affine(embedding_b, weight_b, self.first.bias)
+        return (torch.cat([product(self.embedding_a, weight_a.mT), table_b], dim=-2),)
 
     @torch.no_grad()
     def backpropagate_tables(
@@ -62,8 +63,8 @@ class EmbeddingMLP(TableMLP):
         b = "embedding_b" if "embedding_b" in of_parameters else "embedding_a"
         first, last = slice(None, self.width), slice(-self.width, None)
         for of_rows, embedding, columns in ((of_a, "embedding_a", first), (of_b, b, last)):
-            add_product(of_parameters[embedding], of_rows, weight[..., columns], None)
-            add_product(of_weight[..., columns], of_rows.mT, getattr(self, embedding), None)
+            add_product(of_parameters[embedding], of_rows, weight[..., columns])
+            add_product(of_weight[..., columns], of_rows.mT, getattr(self, embedding))
         if "first.bias" in of_parameters:
             of_parameters["first.bias"].add_(of_b.sum(-2))
 

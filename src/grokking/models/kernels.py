@@ -11,6 +11,7 @@ each, and kept in `__pycache__`.
 
 # R replicas, n parameters of one replica, B examples, T rows of a table, N columns, V classes
 
+from math import prod
 from typing import cast
 
 import numba
@@ -31,6 +32,12 @@ def array(tensor: Tensor) -> np.ndarray:
     """The tensor's own memory; kernels are written for rows without gaps."""
     assert tensor.is_contiguous()
     return cast(np.ndarray, tensor.detach().numpy())
+
+
+def stacked(tensor: Tensor, dimensions: int) -> np.ndarray:
+    """The same with so many dimensions, the first of which is that of replicas, be there any or none."""
+    leading = tensor.dim() + 1 - dimensions
+    return array(tensor.view(prod(tensor.shape[:leading]), *tensor.shape[leading:]))
 
 
 def number(value: float, dtype: torch.dtype) -> np.generic:

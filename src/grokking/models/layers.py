@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grokking.models.lookup import relu_gradient
+from grokking.models.products import affine
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,6 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., B, inputs) -> (..., B, outputs); leading dimensions are those of the parameters."""
         return affine(x, self.weight, self.bias, self.factors)
-
-
-def affine(x: Tensor, weight: Tensor, bias: Tensor, factors: torch.dtype | None) -> Tensor:
-    """x @ weight.T + bias, see `product` for `factors`."""
-    if factors is not None:
-        return product(x, weight.mT, factors) + bias.unsqueeze(-2)
-    if x.dim() == 2:
-        return torch.addmm(bias, x, weight.mT)
-    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
-
-
-def product(x: Tensor, y: Tensor, factors: torch.dtype | None) -> Tensor:
-    """x @ y, with factors and result rounded to a shorter type where one is given."""
-    return x @ y if factors is None else (x.to(factors) @ y.to(factors)).to(x.dtype)
-
-
-def add_product(total: Tensor, x: Tensor, y: Tensor, factors: torch.dtype | None) -> None:
-    """Add x @ y, stacked matrices, to `total`."""
-    if factors is None:
-        total.baddbmm_(x, y)
-    else:
-        total.add_(product(x, y, factors))
 
 
 class Table(nn.Module):

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from grokking.models import kernels
+from grokking.models.kernels import stacked
 
 
 def rows(table: Tensor, index: Tensor) -> Tensor:
@@ -46,8 +47,8 @@ def sum_pairs(table: Tensor, a: Tensor, b: Tensor, rectified: bool) -> Tensor:
 
 def _summed(table: Tensor, a: Tensor, b: Tensor, rectified: bool) -> Tensor:
     summed = table.new_empty(*a.shape, table.shape[-1])
-    out_RBN = _stacked(summed, 3)
-    kernels.sum_pairs(_stacked(table, 3), _stacked(a, 2), _stacked(b, 2), _floor(rectified, table), out_RBN)
+    out_RBN = stacked(summed, 3)
+    kernels.sum_pairs(stacked(table, 3), stacked(a, 2), stacked(b, 2), _floor(rectified, table), out_RBN)
     return summed
 
 
@@ -56,9 +57,9 @@ def add_pairs(
 ) -> None:
     """Add the gradient of `sum_pairs`, which gave `summed`, to that of the table; may overwrite `of_sum`."""
     if kernels.suit(of_table):
-        of_sum_RBN, sum_RBN, of_table_RTN = (_stacked(x, 3) for x in (of_sum, summed, of_table))
+        of_sum_RBN, sum_RBN, of_table_RTN = (stacked(x, 3) for x in (of_sum, summed, of_table))
         floor = _floor(rectified, of_table)
-        kernels.add_pairs(of_sum_RBN, sum_RBN, floor, _stacked(a, 2), _stacked(b, 2), of_table_RTN)
+        kernels.add_pairs(of_sum_RBN, sum_RBN, floor, stacked(a, 2), stacked(b, 2), of_table_RTN)
         return
     gradient = (relu_gradient(of_sum, summed) if rectified else of_sum).flatten(0, -2)
     for column in _long_pairs(a, b, of_table.shape[-2]).unbind(-1):
@@ -69,11 +70,6 @@ def _long_pairs(a: Tensor, b: Tensor, length: int) -> Tensor:
     """The rows of both operands (R·B, 2) in the tables of all replicas, one below the other."""
     pair_RB2 = torch.stack([a, length // 2 + b], dim=-1).reshape(-1, a.shape[-1], 2)
     return long_rows(pair_RB2, length)
-
-
-def _stacked(x: Tensor, dimensions: int) -> np.ndarray:
-    """With one dimension for the replicas, also where there is none."""
-    return kernels.array(x.view(-1, *x.shape[len(x.shape) + 1 - dimensions :]))
 
 
 def _floor(rectified: bool, table: Tensor) -> np.generic:

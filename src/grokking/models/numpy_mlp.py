@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from grokking.config import STRICT, Positive
 from grokking.data.tasks import Sizes
 from grokking.models import kernels
+from grokking.models.products import array_product
 from grokking.models.table_mlp import Widths
 
 Parameters = dict[str, np.ndarray]
@@ -58,7 +59,7 @@ def forward(parameters: Parameters, a_B: np.ndarray, b_B: np.ndarray) -> Forward
     kernels.sum_pairs(table[None], a_B[None], b_B[None], table.dtype.type(0), x[None])
     hidden = [x]
     for layer in range(1, layers):
-        x = hidden[-1] @ parameters[f"layer_{layer}.weight"]
+        x = array_product(hidden[-1], parameters[f"layer_{layer}.weight"])
         x += parameters[f"layer_{layer}.bias"]
         if layer < layers - 1:
             hidden.append(np.maximum(x, 0, out=x))
@@ -72,9 +73,9 @@ def backward(
     gradients, delta = {}, logit_gradient_BV
     for layer in range(len(passed.hidden), 0, -1):
         inputs = passed.hidden[layer - 1]
-        gradients[f"layer_{layer}.weight"] = inputs.T @ delta
+        gradients[f"layer_{layer}.weight"] = array_product(inputs.T, delta)
         gradients[f"layer_{layer}.bias"] = delta.sum(0)
-        delta = delta @ parameters[f"layer_{layer}.weight"].T
+        delta = array_product(delta, parameters[f"layer_{layer}.weight"].T)
         if layer > 1:
             delta *= inputs > 0
     of_table = np.zeros_like(parameters["layer_0.weight"])

@@ -21,8 +21,9 @@ from grokking.data.tasks import Sizes
 from grokking.models import kernels
 from grokking.models.attention import Attention, KeyValues, attention, compiled_attention
 from grokking.models.autograd import add_gradients
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, affine, rescale
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, rescale
 from grokking.models.lookup import rows
+from grokking.models.products import affine, product
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -135,7 +136,7 @@ class Transformer(nn.Module):
         if isinstance(self.unembedding, Dense):
             weight = self.output_scale.unsqueeze(-1) * self.unembedding.weight
             return affine(x, weight, self.output_scale * self.unembedding.bias, self.unembedding.factors)
-        return x @ (self.output_scale.unsqueeze(-1) * self.token[..., : self.tokens, :]).mT
+        return product(x, (self.output_scale.unsqueeze(-1) * self.token[..., : self.tokens, :]).mT)
 
     def _embedded(self) -> Tensor:
         """Every token at the positions where it stands: a, the operator, b, "=" (..., 2T + 2, D)."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from grokking.config import STRICT, NonNegative, Positive, UnitInterval
 from grokking.models import kernels
+from grokking.models.products import product
 
 Values = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -136,8 +137,8 @@ def newton_schulz(x: Tensor) -> Tensor:
     """Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024; x has O <= I."""
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(5):
-        square = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        square = product(x, x.mT)
+        x = 3.4445 * x + product(-4.7750 * square + 2.0315 * product(square, square), x)
     return x
 
 
