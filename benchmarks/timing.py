@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
+from grokking.models.products import product
 
 Update = Callable[[int], None]
 CHUNKS = 10  # looks at the clock per block: more of them would stop a GPU too often
@@ -54,18 +57,18 @@ def seconds(update: Update, steps: int, device: str) -> float:
     return time.perf_counter() - started
 
 
-def sgemm_peak(device: str) -> float:
-    """FLOP/s of torch's product of square float32 matrices: the best size, the best repetition."""
-    return max(_sgemm(size, device) for size in SGEMM_SIZES[device])
+def sgemm_peaks(device: str) -> list[float]:
+    """FLOP/s of square float32 products by torch.mm and by ours: the best size, the best repetition."""
+    return [max(_sgemm(size, device, by) for size in SGEMM_SIZES[device]) for by in (torch.mm, product)]
 
 
-def _sgemm(size: int, device: str) -> float:
+@torch.no_grad()
+def _sgemm(size: int, device: str, by: Callable[[Tensor, Tensor], Tensor]) -> float:
     left, right = torch.rand(2, size, size, device=device)
-    product = torch.empty_like(left)
 
     def multiply(times: int) -> None:
         for _ in range(times):
-            torch.mm(left, right, out=product)
+            by(left, right)
 
     multiply(1)
     return 2 * size**3 / min(seconds(multiply, 1, device) for _ in range(SGEMM_REPETITIONS))
