@@ -1,6 +1,7 @@
 """A step of the engine beside a step of the plain loop."""
 
 from dataclasses import dataclass
+from operator import truediv
 from statistics import median
 
 import pandas as pd
@@ -48,8 +49,8 @@ def _rounds(case: Case, settings: Settings) -> list[Round]:
 def _row(case: Case, rounds: list[Round]) -> dict[str, str]:
     operations = flops.per_step(case)
     rates = [operations / turn.ours for turn in rounds]
-    shares = [rate / max(turn.peaks) for rate, turn in zip(rates, rounds, strict=True)]
-    of_torch, of_ours = (median(peaks) / 1e9 for peaks in zip(*(turn.peaks for turn in rounds), strict=True))
+    peaks = list(zip(*(turn.peaks for turn in rounds), strict=True))  # by library
+    shares = [median(map(truediv, rates, of_library)) for of_library in peaks]
     return {
         "case": f"`{case.name}`",
         "batch": f"{case.batch:,} of {case.train_equations:,}",
@@ -58,8 +59,8 @@ def _row(case: Case, rounds: list[Round]) -> dict[str, str]:
         "plain / ours": f"{median(turn.plain / turn.ours for turn in rounds):.2f}",
         "GFLOP": f"{operations / 1e9:.2f}",
         "GFLOP/s": f"{median(rates) / 1e9:.0f}",
-        "sgemm peaks": f"{of_torch:.0f}, {of_ours:.0f}",
-        "share of the higher": f"{median(shares):.0%}",
+        "sgemm peaks": ", ".join(f"{median(of_library) / 1e9:.0f}" for of_library in peaks),
+        "shares of them": ", ".join(f"{share:.0%}" for share in shares),
     }
 
 
