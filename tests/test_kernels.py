@@ -61,6 +61,19 @@ def test_gradients_at_logits_are_those_of_operations(classes, loss, dtype, loss_
     assert_close(by_kernels, by_operations, **tolerance)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("margin", [80.0, 95.0, 300.0, 2000.0])
+def test_confident_networks_have_the_loss_and_gradient_of_the_formula(margin, dtype):
+    """Also where single shares of the sum are less than the type can hold."""
+    logits, answer = torch.zeros(2, 5, dtype=dtype), torch.tensor([1, 2])
+    logits[:, 1] = margin  # right in the first row, wrong in the second
+    shares = torch.softmax(logits.double(), -1) - torch.nn.functional.one_hot(answer, 5)
+    loss = LOSSES["cross_entropy"]
+    assert_close(loss.value(logits, answer, torch.float64), torch.tensor([0.0, margin]).double())
+    for gradient in both_ways(lambda: loss.gradient(logits.clone(), answer, torch.float64)):
+        assert_close(gradient, shares.to(dtype), rtol=1e-6, atol=1e-30)
+
+
 @pytest.mark.parametrize("place", [0, 3, 4, 96])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_a_number_is_not_hidden(value, place):

@@ -28,6 +28,7 @@ class Model(Protocol):
 
     first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
     readout: str  # name of the parameter or layer that gives the logits
+    by_autograd: bool  # whether `backpropagate_tables` needs the graph of `tables`
 
     def tables(self) -> tuple[Tensor, ...]: ...
     def logits(self, tables: tuple[Tensor, ...], a: Tensor, b: Tensor) -> Tensor: ...

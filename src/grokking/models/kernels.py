@@ -23,6 +23,10 @@ from torch import Tensor
 compiled = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
+# By bytes of a number: exp of less is below the type's normal numbers, and takes ten times as long and more
+LOWEST_EXPONENT = {4: -87, 8: -708}
+
+
 def suit(tensor: Tensor) -> bool:
     """Whether kernels can take this tensor: it is on the CPU and nothing is to be differentiated."""
     return tensor.device.type == "cpu" and not torch.is_grad_enabled()
@@ -73,8 +77,8 @@ def add_pairs(gradient_RBN, sum_RBN, floor, a_RB, b_RB, total_RTN):
 
 
 @compiled
-def subtract_peak(logits_BV):
-    """Subtract each row's largest entry."""
+def subtract_peak(logits_BV, lowest):
+    """Subtract each row's largest entry; what is then below `lowest`, of their type, is raised to it."""
     peak_V = np.empty(logits_BV.shape[1], logits_BV.dtype)
     for example in range(len(logits_BV)):
         logits_V = logits_BV[example]
@@ -89,7 +93,8 @@ def subtract_peak(logits_BV):
             width = half
         peak = peak_V[0]
         for column in range(len(logits_V)):
-            logits_V[column] -= peak
+            below = logits_V[column] - peak
+            logits_V[column] = lowest if below < lowest else below
 
 
 @compiled
@@ -129,6 +134,6 @@ def load() -> None:
     table, example = matrix[None], matrix[None, :1].copy()
     sum_pairs(table, index, index, zero, example)
     add_pairs(example, example, zero, index, index, table)
-    subtract_peak(matrix)
+    subtract_peak(matrix, zero)
     share_gradient(matrix + 1, np.zeros(2, np.int64), np.float64(0))
     adam_step(matrix, matrix.copy(), matrix.copy(), matrix.copy(), np.ones((2, 6), np.float32))

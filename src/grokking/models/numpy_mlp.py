@@ -91,7 +91,8 @@ def cross_entropy_gradient(logits_BV: np.ndarray, answer_B: np.ndarray, dtype: s
 
     It overwrites the logits; what sums over the classes is in `dtype`, as in `training.losses`.
     """
-    kernels.subtract_peak(logits_BV)
+    lowest = kernels.LOWEST_EXPONENT[logits_BV.dtype.itemsize]
+    kernels.subtract_peak(logits_BV, logits_BV.dtype.type(lowest))
     exponential_BV = np.exp(logits_BV, out=logits_BV)
     kernels.share_gradient(exponential_BV, answer_B, np.dtype(dtype).type(0))
     exponential_BV /= len(answer_B)

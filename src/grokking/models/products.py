@@ -61,8 +61,10 @@ def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if x.dim() == 2:
         multiply = _Affine.apply if torch.is_grad_enabled() else _by_onednn
         return cast(Tensor, multiply(x, weight, bias))
-    biases = [None] * len(x) if bias is None else bias
-    each = [_affine(*replica) for replica in zip(x, weight, biases, strict=True)]
+    each = [
+        _affine(x[replica], weight[replica], None if bias is None else bias[replica])
+        for replica in range(len(x))
+    ]
     return each[0].unsqueeze(0) if len(each) == 1 else torch.stack(each)
 
 
@@ -93,5 +95,6 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _dense(matrix: Tensor) -> Tensor:
-    """Without gaps between rows or between columns: with both, oneDNN multiplies entry by entry."""
-    return matrix if matrix.mT.is_contiguous() else matrix.contiguous()
+    """Without gaps between rows or between columns: others oneDNN would copy entry by entry."""
+    rows, columns = matrix.shape
+    return matrix if matrix.stride() in ((columns, 1), (1, rows)) else matrix.contiguous()

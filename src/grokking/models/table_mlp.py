@@ -46,6 +46,7 @@ class TableMLPConfig(Protocol):
 class TableMLP(nn.Module, ABC):
     """Hidden layers and readout; families say what a token contributes in `tables`."""
 
+    by_autograd = False
     output_scale: Tensor
 
     def __init__(self, config: TableMLPConfig, classes: int) -> None:

@@ -50,6 +50,7 @@ class TransformerConfig:
 
 class Transformer(nn.Module):
     first_layer = ("token", "position")
+    by_autograd = True
     output_scale: Tensor
 
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:

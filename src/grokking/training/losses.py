@@ -31,16 +31,18 @@ def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     in float64, the default, that happens at 37 (Prieto et al., arXiv 2501.04697).
     """
     below_peak = logits - logits.amax(-1, keepdim=True).detach()
-    total = below_peak.exp().sum(-1, dtype=dtype)
+    lowest = kernels.LOWEST_EXPONENT[logits.dtype.itemsize]
+    total = below_peak.clamp(min=lowest).exp().sum(-1, dtype=dtype)
     return total.log() - _at(below_peak, answer).squeeze(-1).to(dtype)
 
 
 def _cross_entropy_gradient(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """softmax(logits) - one-hot answer."""
+    lowest = kernels.LOWEST_EXPONENT[logits.dtype.itemsize]
     if kernels.suit(logits):
-        kernels.subtract_peak(_rows(logits))
+        kernels.subtract_peak(_rows(logits), kernels.number(lowest, logits.dtype))
     else:
-        logits.sub_(logits.amax(-1, keepdim=True))
+        logits.sub_(logits.amax(-1, keepdim=True)).clamp_(min=lowest)
     return _share_gradient(logits.exp_(), answer, dtype)
 
 

@@ -78,7 +78,8 @@ class TorchReplicas:
     def _accumulate_gradients(self) -> None:
         """Gradients of each replica's mean loss, slice by slice; the tables are computed once for all."""
         self.gradients.data.zero_()
-        tables = self.model.tables()
+        with torch.set_grad_enabled(self.model.by_autograd):
+            tables = self.model.tables()
         of_tables = tuple(torch.zeros_like(table) for table in tables)
         answer_RB = self.answer_RP.gather(1, self.index_RB)
         for index_RS, answer_RS in zip(*self._slices(self.index_RB, answer_RB), strict=True):
