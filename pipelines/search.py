@@ -38,8 +38,10 @@ def main() -> None:
     params = read_params(PARAMS)
     plan = read_study(entry(params, section, name), name, f"{section}.{name}")
     replicas = plan.replicas({}, plan.config.search)
-    confirmed = plan.replicas({}, plan.config.confirm)  # that their splits exist must be known before hours
-    task = monitored(read_task(params, [*replicas, *confirmed], plan.where))
+    later = [*plan.replicas({}, plan.config.proof), *plan.replicas({}, plan.config.confirm)]
+    task = monitored(
+        read_task(params, [*replicas, *later], plan.where)
+    )  # before hours, that all splits exist
     order = order_of(params, replicas[0])
 
     storage = Storage(STUDIES, arguments.storage, arguments.take_over)
@@ -100,8 +102,9 @@ def chosen(proofs: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tup
     if not proven["search"]:
         tried = len(proofs["search"])
         known = f"none of {tried} trials generalised for good" if tried else "no trial generalised"
+        asked = "`search` and `proof`" if tried else "`search`"
         raise ConfigError(
-            f"{known} with all seeds of `{plan.where}.search`; raise `trials` or the budget, "
+            f"{known} with all seeds of {asked} in `{plan.where}`; raise `trials` or the budget, "
             "or widen `space`, and run the search again"
         )
     best = {arm: ("search", number) for arm, number in zip(ARMS, proven["search"], strict=False)}

@@ -56,6 +56,7 @@ def study_mapping(**changes: Any) -> dict[str, Any]:
         "objective": "steps",
         "trials": 6,
         "search": {"seeds": [0, 1], "split_seeds": [0, 1]},
+        "proof": {"seeds": [3], "split_seeds": [1]},
         "confirm": {"seeds": [5], "split_seeds": [2]},
         "sampler": {"name": "tpe", "seed": 0, "startup_trials": 3},
         "pruner": {"name": "progress", "racing": 1.5, "unpruned": 2, "exempt_every": 5},

@@ -115,7 +115,7 @@ def test_budget_is_the_time_where_it_was_not_reached_or_lost(task):
 def studied(task) -> Studied:
     """Three trials of two seeds, of which the first is known to generalise."""
     network = {key: value for key, value in generalising().items() if key != "replicas"}
-    seeds, fresh = ({"seeds": s, "split_seeds": s} for s in ([0, 1], [2]))
+    seeds, fresh, further = ({"seeds": s, "split_seeds": s} for s in ([0, 1], [2], [3]))
     mapping = {
         "experiment": network,
         "space": {"optimizer.learning_rate": {"kind": "log", "low": 1e-3, "high": 1e-1}},
@@ -124,6 +124,7 @@ def studied(task) -> Studied:
         "objective": "steps",
         "trials": 12,
         "search": seeds,
+        "proof": further,
         "confirm": fresh,
         "sampler": {"name": "tpe", "seed": 0, "startup_trials": 2},
         "pruner": {"name": "progress", "racing": 1.5, "unpruned": 4, "exempt_every": 10},

@@ -99,17 +99,52 @@ def test_best_are_the_first_of_the_ranking_whose_crossings_last(done):
     assert set(best) == {"winner", "runner_up", "random_best"}
 
 
-def test_a_trial_lasts_if_its_seeds_keep_what_ended_them_in_the_search(monkeypatch, tmp_path):
-    """Against histories by hand: kept, lost and found again, lost for ever."""
+@pytest.mark.parametrize("lost", [None, "own", "further"])
+def test_a_trial_lasts_if_all_its_seeds_keep_their_crossings(lost, monkeypatch, tmp_path):
+    """Against histories by hand: kept, lost and found again, lost for ever; further seeds only if need be."""
     plan, task = plan_of(), search_task()
     ended = run_study(plan, tmp_path).ended()
     best = next(trial for trial in ended if all_generalised(outcomes(trial.user_attrs), 2))
     seen = next(outcome.step for outcome in outcomes(best.user_attrs) if outcome.seed_number == 1)
-    for second, kept in ((seen, True), (1.2 * seen + 1, False), (None, False)):
-        table = pd.DataFrame({"generalization_step": [1, second]})
+    for sustained in (1.2 * seen + 1, None):
+        own, further = [1, seen], [1.2 * 30]
+        if lost is not None:
+            {"own": own, "further": further}[lost][-1] = sustained
+        tables = [
+            pd.DataFrame({"first_crossing_step": [1, 1], "generalization_step": own}),
+            pd.DataFrame({"first_crossing_step": [30], "generalization_step": further}),
+        ]
         monkeypatch.setattr(proof, "train_all", lambda *given: [])
-        monkeypatch.setattr(proof.history, "replica_table", lambda *given, table=table: table)
-        assert proof.lasting([best, best], 1, plan, task) == {best.number: kept}
+        monkeypatch.setattr(proof.history, "replica_table", lambda *given, left=tables: left.pop(0))
+        assert proof.lasts(best, plan, task) == (lost is None)
+        assert len(tables) == (lost == "own")
+
+
+def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
+    """On the splits that params.yaml gives them, with the trial's own values."""
+    plan, task = plan_of(), search_task()
+    best = run_study(plan, tmp_path).ended()[0]
+    trained = []
+    monkeypatch.setattr(
+        proof,
+        "_trained",
+        lambda replicas, task: (
+            trained.append(replicas)
+            or pd.DataFrame(
+                {"first_crossing_step": [1] * len(replicas), "generalization_step": [1] * len(replicas)}
+            )
+        ),
+    )
+    proof.lasts(best, plan, task)
+    assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0), (1, 1)], [(3, 1)]]
+    rates = {replica.config.optimizer.learning_rate for part in trained for replica in part}
+    assert rates == {best.params["optimizer.learning_rate"]}
+
+
+def test_a_ranking_is_tried_until_so_many_last(monkeypatch, tmp_path):
+    ended = run_study(plan_of(), tmp_path).ended()
+    monkeypatch.setattr(proof, "lasts", lambda trial, *given: trial.number in (1, 3, 4))
+    assert proof.lasting(ended, 2, plan_of(), search_task()) == {0: False, 1: True, 2: False, 3: True}
 
 
 def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
@@ -176,7 +211,7 @@ def test_where_nothing_generalised_the_search_ends_with_one_line(tmp_path, capsy
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert re.fullmatch(
-        r"error: no trial generalised with all seeds of `studies.tiny.search`; raise .*\n", told
+        r"error: no trial generalised with all seeds of `search` in `studies.tiny`; raise .*\n", told
     )
     assert len(read(folder, "trials")) == 1
     assert not (folder / "artifacts/search/tiny/best.yaml").exists()

@@ -47,6 +47,7 @@ CONFIG = {
     "objective": "steps",
     "trials": 4,
     "search": {"seeds": [0, 1, 2], "split_seeds": [0, 1, 2]},
+    "proof": {"seeds": [3], "split_seeds": [0]},
     "confirm": {"seeds": [10, 11, 12], "split_seeds": [10, 11, 12]},
     "sampler": {"name": "tpe", "seed": 0, "startup_trials": 2},
     "pruner": {"name": "progress", "racing": 1.5},

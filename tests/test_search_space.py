@@ -200,11 +200,19 @@ MISTAKES = [
     ),
     (
         {"confirm": {"seeds": [1], "split_seeds": [2]}},
-        "`studies.tiny.confirm.seeds` must be fresh, but 1 is searched with; choose others",
+        "`studies.tiny.confirm.seeds` must be fresh, but 1 is in `search`; choose others",
     ),
     (
         {"confirm": {"seeds": [5], "split_seeds": [0]}},
-        "`studies.tiny.confirm.split_seeds` must be fresh, but 0 is searched with; choose others",
+        "`studies.tiny.confirm.split_seeds` must be fresh, but 0 is in `search`; choose others",
+    ),
+    (
+        {"confirm": {"seeds": [3], "split_seeds": [2]}},
+        "`studies.tiny.confirm.seeds` must be fresh, but 3 is in `proof`; choose others",
+    ),
+    (
+        {"proof": {"seeds": [0], "split_seeds": [1]}},
+        "`studies.tiny.proof.seeds` must be fresh, but 0 is in `search`; choose others",
     ),
     (
         {"pruner": {"name": "progress", "racing": 0.9, "unpruned": 2, "exempt_every": 5}},

@@ -51,7 +51,8 @@ class StudyConfig:
     objective: Annotated[str, one_of(OBJECTIVES)]
     trials: PositiveInt
     search: Seeds  # a trial's replicas; the first decides whether there are more
-    confirm: Seeds  # fresh ones, opened once
+    proof: Seeds  # further ones on which the best trials must keep their crossings to be confirmed
+    confirm: Seeds  # fresh ones and fresh splits, opened once
     sampler: SamplerConfig
     pruner: PrunerConfig
     random_baseline: bool  # also a random search of the same compute, its best to be confirmed beside
@@ -131,13 +132,19 @@ def _require_first(config: StudyConfig, where: str) -> None:
 
 
 def _require_fresh(config: StudyConfig, where: str) -> None:
-    for kind in ("seeds", "split_seeds"):
-        used = set(getattr(config.search, kind)) & set(getattr(config.confirm, kind))
-        if used:
-            raise ConfigError(
-                f"`{where}.confirm.{kind}` must be fresh, but {sorted(used)[0]} is searched with; "
-                "choose others"
-            )
+    """What proves is not what was searched with, and what confirms is neither, nor on a split of theirs."""
+    _require_apart(config, where, "proof", "search", "seeds")
+    for earlier in ("search", "proof"):
+        for kind in ("seeds", "split_seeds"):
+            _require_apart(config, where, "confirm", earlier, kind)
+
+
+def _require_apart(config: StudyConfig, where: str, part: str, earlier: str, kind: str) -> None:
+    used = set(getattr(getattr(config, part), kind)) & set(getattr(getattr(config, earlier), kind))
+    if used:
+        raise ConfigError(
+            f"`{where}.{part}.{kind}` must be fresh, but {sorted(used)[0]} is in `{earlier}`; choose others"
+        )
 
 
 def random_arm(plan: StudyPlan) -> StudyPlan:

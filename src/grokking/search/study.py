@@ -31,6 +31,7 @@ from grokking.search.config import SamplerConfig, StudyPlan
 from grokking.search.follower import Outcome
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+AFTERWARDS = ("trials", "proof", "confirm")  # what a study may go on with under other values
 OWNER, OUTCOME, REASON = "owner", "outcome", "reason"
 
 
@@ -152,8 +153,8 @@ class _JournalLock(JournalFileOpenLock):
 
 
 def study_key(plan: StudyPlan, core: str) -> str:
-    """Hash of the study's configuration, but for the number of trials, and of what trains it (`core`)."""
-    config = {name: value for name, value in asdict(plan.config).items() if name not in ("trials", "confirm")}
+    """Hash of what decides the outcome of a trial: the study's configuration and what trains it (`core`)."""
+    config = {name: value for name, value in asdict(plan.config).items() if name not in AFTERWARDS}
     return hashlib.sha256((json.dumps(config, sort_keys=True, default=str) + core).encode()).hexdigest()
 
 
