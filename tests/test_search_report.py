@@ -74,7 +74,8 @@ def trial(number, cost, arm="search", state="COMPLETE", reason="generalised", ra
     return {
         "trial": number, "arm": arm, "state": state, "reason": reason, "value": float(np.log10(cost)),
         "cost": float(cost) if done else None, "seeds": 3 if done else 1, "generalized": 3 if done else 0,
-        "confirmable": done, "exempt": False, "flops": 1e12, "seconds": 2.0,
+        "confirmable": done, "lasts": number != 2 if done else None, "exempt": False,
+        "flops": 1e12, "seconds": 2.0,
         "params/optimizer.learning_rate": rate, "params/optimizer.beta1": 0.9,
         "params/batch": '{"sampling": "full"}', "params/weight_clamp": clamp,
         "params/weight_clamp.row_norm.max_norm": 3.0 if clamp == "row_norm" else None,
@@ -264,6 +265,7 @@ def load_space() -> Space:
 
 def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     page = study_pages.page(study(), MACHINE, RULES)
+    assert "crossings on 1 more seeds, on splits of the search; passed over before two had: 1 |" in page
     assert "takes 120 (110–130) steps on 3 fresh seeds" in page
     assert "[637,000](" in page
     assert "| budget | 1,000 steps a replica |" in page

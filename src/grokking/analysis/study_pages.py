@@ -33,6 +33,7 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
             headline=headline(study),
             experiment=study.config["experiment"],
             trials=study.trials["arm"].value_counts().to_dict(),
+            passed_over=int(study.trials.query("arm == 'search'")["lasts"].eq(False).sum()),
             threshold=f"{ACCURACY_THRESHOLD:.0%}",
             monitor=f"{MONITOR_SHARE:.0%}",
             machine=machine["gpu"] or machine["processor"],
