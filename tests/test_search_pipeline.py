@@ -107,17 +107,28 @@ def test_a_trial_lasts_if_all_its_seeds_keep_their_crossings(lost, monkeypatch, 
     best = next(trial for trial in ended if all_generalised(outcomes(trial.user_attrs), 2))
     seen = next(outcome.step for outcome in outcomes(best.user_attrs) if outcome.seed_number == 1)
     for sustained in (1.2 * seen + 1, None):
-        own, further = [1, seen], [1.2 * 30]
+        own, further = [1, seen], [1.2 * 30] * 4
         if lost is not None:
             {"own": own, "further": further}[lost][-1] = sustained
         tables = [
             pd.DataFrame({"first_crossing_step": [1, 1], "generalization_step": own}),
-            pd.DataFrame({"first_crossing_step": [30], "generalization_step": further}),
+            pd.DataFrame({"first_crossing_step": [30] * 4, "generalization_step": further}),
         ]
         monkeypatch.setattr(proof, "train_all", lambda *given: [])
         monkeypatch.setattr(proof.history, "replica_table", lambda *given, left=tables: left.pop(0))
         assert proof.lasts(best, plan, task) == (lost is None)
         assert len(tables) == (lost == "own")
+
+
+@pytest.mark.parametrize(("lost", "lasts"), [(0, True), (1, True), (2, False)])
+def test_one_of_six_further_seeds_may_lose_its_crossing(lost, lasts, monkeypatch, tmp_path):
+    best = run_study(plan_of(), tmp_path).ended()[0]
+    seen = [outcome.step for outcome in outcomes(best.user_attrs)]
+    own = pd.DataFrame({"first_crossing_step": seen, "generalization_step": seen})
+    sustained = [30] * (6 - lost) + [None, 90][:lost]
+    tables = [own, pd.DataFrame({"first_crossing_step": [30] * 6, "generalization_step": sustained})]
+    monkeypatch.setattr(proof, "_trained", lambda *given: tables.pop(0))
+    assert proof.lasts(best, plan_of(), search_task()) == lasts
 
 
 def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
