@@ -39,9 +39,8 @@ def main() -> None:
     plan = read_study(entry(params, section, name), name, f"{section}.{name}")
     replicas = plan.replicas({}, plan.config.search)
     later = [*plan.replicas({}, plan.config.proof), *plan.replicas({}, plan.config.confirm)]
-    task = monitored(
-        read_task(params, [*replicas, *later], plan.where)
-    )  # before hours, that all splits exist
+    # that the splits of what comes later exist must be known before hours
+    task = monitored(read_task(params, [*replicas, *later], plan.where))
     order = order_of(params, replicas[0])
 
     storage = Storage(STUDIES, arguments.storage, arguments.take_over)

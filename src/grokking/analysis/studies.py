@@ -16,8 +16,8 @@ from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
 
 ARMS = {
-    "winner": "best trial of the search",
-    "runner_up": "second best trial of the search",
+    "winner": "best trial of the search that lasts",
+    "runner_up": "second best trial that lasts",
     "random_best": "best of {random} random trials, together of the same compute",
     "published": "the published configuration",
 }
