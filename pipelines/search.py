@@ -101,9 +101,8 @@ def chosen(proofs: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tup
     if not proven["search"]:
         tried = len(proofs["search"])
         known = f"none of {tried} trials generalised for good" if tried else "no trial generalised"
-        asked = "`search` and `proof`" if tried else "`search`"
         raise ConfigError(
-            f"{known} with all seeds of {asked} in `{plan.where}`; raise `trials` or the budget, "
+            f"{known} with the seeds of `{plan.where}`; raise `trials` or the budget, "
             "or widen `space`, and run the search again"
         )
     best = {arm: ("search", number) for arm, number in zip(ARMS, proven["search"], strict=False)}

@@ -265,7 +265,7 @@ def load_space() -> Space:
 
 def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     page = study_pages.page(study(), MACHINE, RULES)
-    assert "crossings on 1 more seeds, on splits of the search; passed over before two had: 1 |" in page
+    assert "on most of 1 more, on splits of the search; passed over before two had: 1 |" in page
     assert "takes 120 (110–130) steps on 3 fresh seeds" in page
     assert "[637,000](" in page
     assert "| budget | 1,000 steps a replica |" in page
