@@ -5,9 +5,9 @@ from pathlib import Path
 
 from grokking.config import entry, load, read_params
 from grokking.data import tasks
+from grokking.data.batches import batch_size
 from grokking.data.tasks import Task, TaskConfig
-from grokking.training.batches import batch_size
-from grokking.training.experiment import Replica, expand
+from grokking.experiment import Replica, expand
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SECTIONS = {

@@ -13,9 +13,9 @@ import pandas as pd
 
 from benchmarks.cases import Case
 from benchmarks.timing import Settings, Timed, Update
+from grokking.engine.evaluation import EvaluationSampler, evaluate
+from grokking.engine.events import evaluation_steps, snapshot_steps, trial_end
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.evaluation import Looker, evaluate
-from grokking.training.events import evaluation_steps, snapshot_steps, trial_end
 from grokking.training.loop import Session, learner
 
 RESULTS = Path(__file__).parents[1] / "reports" / "results.json"
@@ -103,8 +103,8 @@ def repeated(function: Callable[[], object]) -> Update:
 
 def _look(case: Case, device: str) -> Callable[[], object]:
     """An evaluation of an untrained network, whose accuracy on the samples leaves no event open."""
-    stack, looker = learner([case.replica], case.task, device), Looker(case.replica, case.task)
-    return lambda: evaluate(stack, [0], [looker], [0], case.replica.config.budget)
+    stack, sampler = learner([case.replica], case.task, device), EvaluationSampler(case.replica, case.task)
+    return lambda: evaluate(stack, [0], [sampler], [0], case.replica.config.budget)
 
 
 def _saving(case: Case, steps: int, device: str, checkpoint: Checkpoint) -> Callable[[], None]:

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.cases import Case
+from grokking.data.batches import BatchConfig, batch_size
 from grokking.data.tasks import Sizes
 from grokking.models import numpy_mlp
 from grokking.models.embedding_mlp import EmbeddingMLPConfig
 from grokking.models.numpy_mlp import NumpyMLPConfig, Parameters
 from grokking.models.one_hot_mlp import OneHotMLPConfig
 from grokking.models.transformer import TransformerConfig
-from grokking.training.batches import BatchConfig, batch_size
-from grokking.training.optimizers import AdamConfig, SGDConfig
-from grokking.training.schedules import factor
+from grokking.updates.optimizers import AdamConfig, SGDConfig
+from grokking.updates.schedules import factor
 
 
 class Loop(Protocol):

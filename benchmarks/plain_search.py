@@ -10,10 +10,10 @@ from optuna.trial import Trial
 from benchmarks.cases import Case
 from benchmarks.plain_tuned import TunedLoop
 from grokking.data.tasks import Task
+from grokking.engine.events import ACCURACY_THRESHOLD, SUSTAINED_ABOVE
 from grokking.search.config import StudyPlan
 from grokking.search.follower import HOLD_SHARE, HOLD_STEPS
 from grokking.search.space import suggest
-from grokking.training.events import ACCURACY_THRESHOLD, SUSTAINED_ABOVE
 
 EVERY = 10  # steps from one evaluation to the next
 

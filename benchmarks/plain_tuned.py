@@ -14,8 +14,8 @@ from benchmarks.cases import Case
 from benchmarks.plain import TorchLoop
 from grokking.data.tasks import Sizes
 from grokking.models.one_hot_mlp import OneHotMLPConfig
-from grokking.training.clamps import RowClampConfig
-from grokking.training.gradients import AverageFilterConfig
+from grokking.updates.gradient_filters import AverageFilterConfig
+from grokking.updates.weight_clamps import RowClampConfig
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "square": torch.square}
 

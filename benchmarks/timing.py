@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grokking.models.products import product
+from grokking.ops.matmul import product
 
 Update = Callable[[int], None]
 CHUNKS = 10  # looks at the clock per block: more of them would stop a GPU too often

@@ -5,8 +5,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from grokking.config import ConfigError, entry, read_params
+from grokking.experiment import Replica
 from grokking.search.config import StudyPlan, read_study
-from grokking.training.experiment import Replica
 from pipelines.stage import CONFIRMED, PARAMS, SEARCHES, STUDY_SECTIONS, named, run
 from pipelines.training import read_task, train
 

@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 from grokking.config import ConfigError, entry, load, read_params
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic, snapshots
-from grokking.training.experiment import expand
+from grokking.experiment import expand
 from pipelines.diagnosed import DIAGNOSTICS, PORTRAIT, TABLE
 from pipelines.stage import PARAMS, RUNS, named, run
 from pipelines.training import read_task

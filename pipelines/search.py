@@ -11,6 +11,7 @@ from grokking.data.monitor import monitored
 from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
+from grokking.experiment import Replica
 from grokking.search import study, table
 from grokking.search.config import StudyPlan, random_arm, read_study
 from grokking.search.driver import Search
@@ -18,7 +19,6 @@ from grokking.search.lanes import lanes
 from grokking.search.progress import Display
 from grokking.search.proof import lasting
 from grokking.search.study import Enough, Storage, Trials
-from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
 from pipelines.stage import PARAMS, SEARCHES, STUDIES, STUDY_SECTIONS, TASK_SECTIONS, named, run
 from pipelines.training import read_task

@@ -1,7 +1,7 @@
 """Stage `train`: every replica of one experiment, from initialisation to sustained generalisation."""
 
 from grokking.config import entry, read_params
-from grokking.training.experiment import expand
+from grokking.experiment import expand
 from pipelines.stage import PARAMS, RUNS, named, run
 from pipelines.training import read_task, train
 

@@ -13,11 +13,11 @@ from grokking.config import ConfigError
 from grokking.data import tasks
 from grokking.data.identifiability import warning
 from grokking.data.tasks import Task
+from grokking.experiment import Replica
 from grokking.models import require_fit
 from grokking.progress import Progress
 from grokking.tracking.stream import Stream
 from grokking.training import history
-from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
 from grokking.training.workers import train_all
 from pipelines.stage import CHECKPOINTS, SPLITS, TASK_SECTIONS

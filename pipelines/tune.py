@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 
 from grokking.analysis.tuning import best_point
 from grokking.config import STRICT, Seed, entry, load, read_params
-from grokking.training.experiment import expand
+from grokking.experiment import expand
 from pipelines.stage import PARAMS, TUNED, named, run
 from pipelines.training import read_task, train
 

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, one_hot
 
+from grokking.data.batches import Batches
+from grokking.data.seeds import INITIALISATION, stream
 from grokking.data.tasks import Task
+from grokking.engine.answers import answers
+from grokking.experiment import Replica
 from grokking.models import FAMILIES
 from grokking.models.embedding_mlp import EmbeddingMLP
 from grokking.models.layers import ACTIVATIONS, Dense
 from grokking.models.one_hot_mlp import OneHotMLP
 from grokking.models.transformer import Block, Transformer
-from grokking.training.batches import Batches
-from grokking.training.experiment import Replica
-from grokking.training.labels import answers
-from grokking.training.seeds import INITIALISATION, stream
 
 
 def operation_table(name: str, n: int) -> set[tuple[int, int, int]]:
@@ -347,7 +347,7 @@ def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimize
     if config.name == "muon":
         hidden = {name: named.pop(name) for name in HIDDEN[experiment.model.family]}
         muon = PlainMuon(list(hidden.items()), **common, momentum=config.momentum)
-        rest = {"lr": config.rest_learning_rate, "weight_decay": config.rest_weight_decay}
+        rest = {"lr": config.adamw_learning_rate, "weight_decay": config.adamw_weight_decay}
         return Both(muon, torch.optim.AdamW(named.values(), **betas, **rest))
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
     return adam(named.values(), **betas, **common)

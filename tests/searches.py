@@ -12,13 +12,13 @@ from grokking.data import tasks
 from grokking.data.monitor import Monitored, monitored
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
+from grokking.experiment import Replica
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.driver import Search
 from grokking.search.follower import Job, Outcome
 from grokking.search.lanes import lanes
 from grokking.search.pruning import Circumstances
 from grokking.search.study import Enough, Storage, Trials, opened, so_many
-from grokking.training.experiment import Replica
 
 ORDER = cyclic.find_order("add", 11)
 SPACE = {

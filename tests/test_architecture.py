@@ -9,7 +9,10 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-ORDER = ["config", "data", "models", "training", "diagnostics", "analysis", "search"]
+ORDER = [
+    "config", "ops", "data", "updates", "models", "experiment", "engine", "training", "diagnostics",
+    "analysis", "search",
+]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress"}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
 DISPLAY_ONLY = {stage: {"tracking", "progress"} for stage in ("train", "diagnose", "search", "confirm")}

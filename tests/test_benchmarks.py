@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode, shape_wrapper
 from benchmarks import engine, flops, page, plain, stacks
 from benchmarks.cases import SECTIONS, Case, prepare
 from benchmarks.timing import Settings
+from grokking.data.batches import FullBatchConfig, MinibatchConfig
 from grokking.models import numpy_mlp
-from grokking.training.batches import FullBatchConfig, MinibatchConfig
 from grokking.training.loop import learner
 
 CASES = {name: prepare(name) for name in SECTIONS}

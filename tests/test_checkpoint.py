@@ -12,9 +12,9 @@ from conftest import make_task
 from examples import experiment
 
 from grokking.config import ConfigError
+from grokking.experiment import expand
 from grokking.training import history
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.experiment import expand
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train
 from grokking.training.workers import train_all

@@ -15,17 +15,17 @@ from grokking.data.labels import LABELS
 from grokking.data.operations import OPERATIONS
 from grokking.data.splits import SPLITS
 from grokking.data.tasks import Sizes, TaskConfig
+from grokking.experiment import expand
 from grokking.models import MULTIPLY_ADDS, require_fit
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
 from grokking.search.objective import OBJECTIVES
 from grokking.search.pruning import RULES, SPARING_RULES
-from grokking.training.clamps import CLAMPS as WEIGHT_CLAMPS
-from grokking.training.experiment import expand
-from grokking.training.gradients import FILTERS as GRADIENT_FILTERS
-from grokking.training.gradients import PROJECTIONS
-from grokking.training.losses import LOSSES
-from grokking.training.optimizers import OPTIMIZERS as OPTIMIZER_RULES
-from grokking.training.schedules import SCHEDULES
+from grokking.updates.gradient_filters import FILTERS as GRADIENT_FILTERS
+from grokking.updates.gradient_filters import PROJECTIONS
+from grokking.updates.losses import LOSSES
+from grokking.updates.optimizers import OPTIMIZERS as OPTIMIZER_RULES
+from grokking.updates.schedules import SCHEDULES
+from grokking.updates.weight_clamps import CLAMPS as WEIGHT_CLAMPS
 
 EMPTY: dict[str, dict] = {section: {} for section in SECTIONS}
 TASK = {

@@ -16,10 +16,10 @@ from grokking.diagnostics import cyclic, fourier, geometry, kernel, landscape, s
 from grokking.diagnostics.plain import plain, rebuild
 from grokking.diagnostics.suite import Setting, Subject
 from grokking.diagnostics.view import view
+from grokking.engine.answers import answers
+from grokking.experiment import expand
 from grokking.models import numpy_mlp
 from grokking.training import history
-from grokking.training.experiment import expand
-from grokking.training.labels import answers
 from grokking.training.loop import train
 
 ORDER = cyclic.find_order("add", 11)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from grokking.models.attention import KeyValues, attention, compiled_attention
-from grokking.models.lookup import add_pairs, sum_pairs
-from grokking.training.losses import LOSSES
-from grokking.training.optimizers import adam_operations, adam_step
+from grokking.ops.attention import KeyValues, attention, compiled_attention
+from grokking.ops.lookup import add_pairs, sum_pairs
+from grokking.updates.losses import LOSSES
+from grokking.updates.optimizers import adam_operations, adam_step
 
 TOKENS, EXAMPLES, WIDTH = 7, 40, 19
 TOLERANCE = {torch.float32: {"rtol": 2e-6, "atol": 2e-6}, torch.float64: {"rtol": 1e-13, "atol": 1e-13}}

@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.testing import assert_close
 
 from grokking.data.tasks import Sizes
+from grokking.engine.stack import ReplicaStack
+from grokking.experiment import expand
 from grokking.models import FAMILIES, numpy_mlp
-from grokking.models.autograd import add_gradients
-from grokking.models.lookup import rows
-from grokking.training.experiment import expand
+from grokking.ops.autograd import add_gradients
+from grokking.ops.lookup import rows
 from grokking.training.loop import learner
-from grokking.training.replicas import TorchReplicas
 
 TOKENS, CLASSES = 11, 7
 A, B = (torch.randint(11, (60,), generator=torch.Generator().manual_seed(s)) for s in (0, 1))
@@ -165,7 +165,7 @@ def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):
     by_hand = expand(experiment("numpy_mlp", "sgd", "with_replacement", seeds=(2,)), "e")
     mapping = experiment("one_hot_mlp", "sgd", "with_replacement", seeds=(2,))
     mapping["model"] |= {"alpha": 0.0, "output_scale": 1.0}
-    ours, twin = learner(by_hand, tiny_task, "cpu"), TorchReplicas(expand(mapping, "e"), tiny_task, "cpu")
+    ours, twin = learner(by_hand, tiny_task, "cpu"), ReplicaStack(expand(mapping, "e"), tiny_task, "cpu")
     views = twin.parameters.views()
     for name, value in ours.snapshot(0).items():
         views[torch_name(name)].copy_(torch_layout(name, value)[None])

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from grokking.models import products
-from grokking.models.products import add_product, affine, array_product, product
+from grokking.ops import matmul as products
+from grokking.ops.matmul import add_product, affine, array_product, product
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 

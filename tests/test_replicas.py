@@ -7,14 +7,16 @@ from examples import BATCHES, CLAMPS, FILTERS, MODELS, OPTIMIZERS, experiment
 from reference import LOGITS, SequentialTrainer
 from torch.testing import assert_close
 
+from grokking.data.batches import Batches
+from grokking.engine.answers import answers
+from grokking.engine.evaluation import EvaluationSampler, evaluate
+from grokking.engine.stack import ReplicaStack
+from grokking.experiment import expand
 from grokking.models import FAMILIES
-from grokking.training import clamps, gradients, losses, optimizers
-from grokking.training.batches import Batches
-from grokking.training.evaluation import Looker, evaluate
-from grokking.training.experiment import expand
-from grokking.training.labels import answers
 from grokking.training.loop import learner, train
-from grokking.training.replicas import TorchReplicas
+from grokking.updates import gradient_filters as gradients
+from grokking.updates import losses, optimizers
+from grokking.updates import weight_clamps as clamps
 
 STEPS = 30
 GRID = {
@@ -74,7 +76,7 @@ def test_accelerators_equal_their_definitions(gradient_filter, projection, clamp
 @pytest.mark.parametrize("frozen", ["first_layer", "readout"])
 def test_frozen_parameters_never_change_and_all_others_do(family, frozen, tiny_task):
     replicas = expand(experiment(family, frozen=frozen), "e")
-    stack = TorchReplicas(replicas, tiny_task, "cpu")
+    stack = ReplicaStack(replicas, tiny_task, "cpu")
     before = stack.snapshot(0)
     stack.update(2)
     moved = {name for name, value in stack.snapshot(0).items() if (value != before[name]).any()}
@@ -90,7 +92,7 @@ def test_single_replica_equals_sequential_training(batch, tiny_task, device):
 
 
 def _assert_equal_training(replicas, task, device):
-    stack = TorchReplicas(replicas, task, device)
+    stack = ReplicaStack(replicas, task, device)
     twins = [SequentialTrainer(replica, task) for replica in replicas]
     for step in range(1, STEPS + 1):
         stack.update(1)
@@ -158,7 +160,7 @@ def test_neighbours_data_does_not_reach_a_replica(tiny_task):
     """Another split for replica 1 leaves the gradients of replica 0 bitwise unchanged."""
     replicas = expand(experiment(seeds=(0, 1, 2)), "e")
     with_first, with_second = ([replicas[0], replicas[other]] for other in (1, 2))
-    stacks = [TorchReplicas(pair, tiny_task, "cpu") for pair in (with_first, with_second)]
+    stacks = [ReplicaStack(pair, tiny_task, "cpu") for pair in (with_first, with_second)]
     for stack in stacks:
         stack.update(1)
     for name, value in stacks[0].snapshot(0).items():
@@ -169,11 +171,11 @@ def test_neighbours_data_does_not_reach_a_replica(tiny_task):
 def test_evaluation_equals_plain_means(tiny_task):
     """On all equations, from the plain form of the model; at the end of the budget nothing is sampled."""
     (replica,) = expand(experiment("embedding_mlp"), "e")
-    stack, twin = TorchReplicas([replica], tiny_task, "cpu"), SequentialTrainer(replica, tiny_task)
+    stack, twin = ReplicaStack([replica], tiny_task, "cpu"), SequentialTrainer(replica, tiny_task)
     a, b, c = (twin.columns[name] for name in "abc")
     logits = LOGITS["embedding_mlp"](twin.model, a, b).detach()
     validation = torch.tensor(~tiny_task.train_mask(0))
-    (measured,) = evaluate(stack, [0], [Looker(replica, tiny_task)], [30], budget=30)
+    (measured,) = evaluate(stack, [0], [EvaluationSampler(replica, tiny_task)], [30], budget=30)
     accuracy = (logits.argmax(1) == c)[validation].double().mean()
     assert measured["validation_accuracy"] == pytest.approx(accuracy.item())
     loss = torch.nn.functional.cross_entropy(logits[~validation], c[~validation])
@@ -188,13 +190,13 @@ def test_evaluation_equals_plain_means(tiny_task):
 def test_accuracy_of_groups_is_that_of_their_equations(tiny_task):
     """Mirrored and unmirrored validation pairs, corrupted and clean training ones, each counted by hand."""
     (replica,) = expand(experiment("embedding_mlp", label_noise=0.25), "e")
-    stack, twin = TorchReplicas([replica], tiny_task, "cpu"), SequentialTrainer(replica, tiny_task)
+    stack, twin = ReplicaStack([replica], tiny_task, "cpu"), SequentialTrainer(replica, tiny_task)
     stack.update(20)
     for step in range(1, 21):
         twin.update(step)
     a, b, given = (twin.columns[name] for name in "abc")
     correct = (LOGITS["embedding_mlp"](twin.model, a, b).argmax(1) == given).tolist()
-    (measured,) = evaluate(stack, [0], [Looker(replica, tiny_task)], [30], budget=30)
+    (measured,) = evaluate(stack, [0], [EvaluationSampler(replica, tiny_task)], [30], budget=30)
 
     trained = {
         (a, b) for a, b, train in zip(a.tolist(), b.tolist(), tiny_task.train_mask(0), strict=True) if train
@@ -216,7 +218,7 @@ def test_accuracy_of_groups_is_that_of_their_equations(tiny_task):
 def test_groups_without_equations_are_left_out(tiny_task):
     (replica,) = expand(experiment(), "e")
     (measured,) = evaluate(
-        TorchReplicas([replica], tiny_task, "cpu"), [0], [Looker(replica, tiny_task)], [0], 30
+        ReplicaStack([replica], tiny_task, "cpu"), [0], [EvaluationSampler(replica, tiny_task)], [0], 30
     )
     assert {name for name in measured if "accuracy/" in name} == {
         "validation_accuracy/mirrored",

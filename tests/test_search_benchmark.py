@@ -17,12 +17,12 @@ from benchmarks import page, search
 from benchmarks.cases import Case
 from benchmarks.plain_search import EVERY, PlainSearch, time_to_grok
 from benchmarks.plain_tuned import TunedLoop
-from benchmarks.search import Measured, Studied
+from benchmarks.search import EquationMetrics, Studied
 from grokking.data.monitor import monitored
+from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
 from grokking.search.follower import Follower, Job
 from grokking.search.pruning import Circumstances
-from grokking.training.experiment import Replica, expand
 from grokking.training.loop import learner, train
 
 SMALL: dict[str, Any] = MODELS["one_hot_mlp"] | {
@@ -170,7 +170,7 @@ def test_a_pruned_trial_ends_the_plain_loop(studied, monkeypatch):
 
 
 def test_ratio_is_that_of_steps_times_that_of_their_speed():
-    found = [Measured("plain", 100.0, 9000, 40.0), Measured("ours", 10.0, 3000, None)]
+    found = [EquationMetrics("plain", 100.0, 9000, 40.0), EquationMetrics("ours", 10.0, 3000, None)]
     row = search.table(found, 5).iloc[1]
     assert row["trials per hour"] == "1,800"
     assert (row["times plain"], row["fewer steps"], row["faster steps"]) == ("10.00", "3.00", "3.33")
@@ -187,7 +187,7 @@ def test_reports_of_two_benchmarks_keep_apart():
 
 def test_command_prints_a_row_per_search(studied, capsys, monkeypatch):
     before = page.PAGE.read_text()
-    measured = [Measured(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
+    measured = [EquationMetrics(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
     monkeypatch.setattr(search, "measure", lambda studied, threads: measured)
     search.main(["--trials", "2", "--no-write"])
     printed = capsys.readouterr().out

@@ -11,6 +11,8 @@ from searches import ORDER, circumstances, decisive, job_of, network, plan_of, s
 
 from grokking.data.monitor import monitored
 from grokking.diagnostics import cyclic
+from grokking.engine.events import first_crossing
+from grokking.experiment import expand
 from grokking.search.follower import BUDGET, DIVERGED, GENERALISED, HOLD_SHARE, HOLD_STEPS, Follower
 from grokking.search.objective import lost, reached
 from grokking.search.pruning import (
@@ -30,8 +32,6 @@ from grokking.search.pruning import (
     underfit,
     verdict,
 )
-from grokking.training.events import first_crossing
-from grokking.training.experiment import expand
 from grokking.training.loop import train
 
 STEPS = (10, 20, 40, 80, 160, 200, 240, 280)

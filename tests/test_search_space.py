@@ -120,11 +120,11 @@ def test_a_branch_sets_its_whole_section():
 def test_rates_of_decay_become_weight_decays():
     values = {
         "optimizer.learning_rate": 0.02, "optimizer.decay_rate": 0.005,
-        "optimizer.rest_learning_rate": 0.004, "optimizer.rest_decay_rate": 0.01,
+        "optimizer.adamw_learning_rate": 0.004, "optimizer.rest_decay_rate": 0.01,
     }  # fmt: skip
     found = at(experiment(optimizer="muon"), values, "space")["optimizer"]
     assert found["weight_decay"] == pytest.approx(0.25)
-    assert found["rest_weight_decay"] == pytest.approx(2.5)
+    assert found["adamw_weight_decay"] == pytest.approx(2.5)
     assert set(found) == set(OPTIMIZERS["muon"])
 
 

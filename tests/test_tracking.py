@@ -17,11 +17,11 @@ from examples import experiment
 
 from grokking import figures
 from grokking.diagnostics import cyclic, snapshots
+from grokking.engine.events import evaluation_steps
+from grokking.experiment import expand
 from grokking.tracking import identity, store, stream
 from grokking.tracking.publish import Trained, publish, thinned
 from grokking.training import history
-from grokking.training.events import evaluation_steps
-from grokking.training.experiment import expand
 from grokking.training.loop import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn

@@ -15,17 +15,18 @@ from examples import experiment
 from torch.testing import assert_close
 
 from grokking.config import ConfigError
+from grokking.data.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
 from grokking.data.monitor import monitored
-from grokking.training import events, history
-from grokking.training.batches import Batches, FullBatchConfig, MinibatchConfig, batch_size
-from grokking.training.events import Watch, evaluation_steps, first_crossing, sustained_crossing
-from grokking.training.experiment import expand
+from grokking.engine import events
+from grokking.engine.events import CrossingDetector, evaluation_steps, first_crossing, sustained_crossing
+from grokking.experiment import expand
+from grokking.training import history
 from grokking.training.fingerprint import fingerprint
-from grokking.training.loop import Reading, train
-from grokking.training.losses import stablemax_cross_entropy
-from grokking.training.optimizers import OPTIMIZERS, orthogonalised
-from grokking.training.schedules import ScheduleConfig, factor
+from grokking.training.loop import Observation, train
 from grokking.training.workers import stacks, train_all
+from grokking.updates.losses import stablemax_cross_entropy
+from grokking.updates.optimizers import OPTIMIZERS, orthogonalised
+from grokking.updates.schedules import ScheduleConfig, factor
 
 ROOT = Path(__file__).parents[1]
 ADAM = {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
@@ -85,7 +86,7 @@ def test_muon_follows_torchs_own():
     start = ours.clone()
     settings = {"momentum": 0.95, "weight_decay": 0.1}
     optimizer = torch.optim.Muon([theirs], lr=0.1, **settings)
-    values = {"learning_rate": 0.1, "rest_learning_rate": 0.1, "rest_weight_decay": 0.0, **settings}
+    values = {"learning_rate": 0.1, "adamw_learning_rate": 0.1, "adamw_weight_decay": 0.0, **settings}
     values |= {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
     values = {name: torch.tensor([[value]], dtype=torch.float64) for name, value in values.items()}
     flat = ours.view(1, -1)  # shares memory
@@ -173,7 +174,7 @@ import sys
 sys.path[:0] = ["tests", "src"]
 from conftest import make_task
 from examples import experiment
-from grokking.training.experiment import expand
+from grokking.experiment import expand
 from grokking.training.loop import train
 for family in ("one_hot_mlp", "transformer"):
     list(train(expand(experiment(family, budget=2), "e"), make_task(), "cpu"))
@@ -203,7 +204,7 @@ def test_watch_agrees_with_the_definition():
         accuracy = np.clip(
             0.99 + random.normal(0, 0.004, len(steps)).cumsum() / 5 * random.choice([-1, 1]), 0, 1
         )
-        watch = Watch()
+        watch = CrossingDetector()
         ended = None
         for i, step in enumerate(steps):
             watch.take(int(step), float(accuracy[i]))
@@ -309,7 +310,7 @@ def test_fingerprint_tells_configurations_and_data_apart(tiny_task):
 def test_judge_stops_a_replica_and_its_place_is_taken(tiny_task, device):
     replicas = expand(experiment(seeds=(0, 1, 2)), "test")
 
-    def second_stops(reading: Reading) -> bool:
+    def second_stops(reading: Observation) -> bool:
         assert set(reading.parameters()) >= {"first.weight"}
         return reading.replica.index == 1 and reading.step >= 4
 

@@ -4,7 +4,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from grokking.training.experiment import Replica
+from grokking.experiment import Replica
 from grokking.training.loop import Evaluation
 
 

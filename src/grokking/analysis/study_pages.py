@@ -10,7 +10,7 @@ from grokking.analysis.pages import flat, plain, templates
 from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
 from grokking.data.monitor import MONITOR_SHARE
-from grokking.training.events import ACCURACY_THRESHOLD
+from grokking.engine.events import ACCURACY_THRESHOLD
 
 PRUNER_NAMES = {
     "rules": "rules of this study",

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from grokking.data.tasks import Task
+from grokking.engine.stack import FACTORS
+from grokking.experiment import Replica
 from grokking.models import FAMILIES, ModelConfig
 from grokking.models.embedding_mlp import EmbeddingMLPConfig
 from grokking.models.layers import Dense
 from grokking.models.table_mlp import TableMLP
 from grokking.models.transformer import TransformerConfig
-from grokking.training.experiment import Replica
-from grokking.training.losses import LOSSES
-from grokking.training.replicas import FACTORS
+from grokking.updates.losses import LOSSES
 
 Parameters = Mapping[str, np.ndarray]
 

@@ -17,8 +17,8 @@ from grokking.diagnostics.cyclic import Order
 from grokking.diagnostics.plain import plain
 from grokking.diagnostics.suite import Setting, Subject
 from grokking.diagnostics.view import View, view
-from grokking.training.experiment import Replica
-from grokking.training.labels import answers
+from grokking.engine.answers import answers
+from grokking.experiment import Replica
 from grokking.training.pool import processes, worker_pool
 
 NAME = re.compile(r"replica_(\d+)_step_(\d+)\.safetensors")

@@ -14,10 +14,10 @@ from grokking.data.tasks import Task
 from grokking.diagnostics import kernel
 from grokking.diagnostics.network import TwoLayerMLP
 from grokking.diagnostics.plain import Parameters, hidden, readout, rebuild
+from grokking.experiment import Replica
 from grokking.models import numpy_mlp
 from grokking.models.one_hot_mlp import OneHotMLP, OneHotMLPConfig
 from grokking.models.table_mlp import TableMLP
-from grokking.training.experiment import Replica
 
 SLICE = 2048  # pairs in one pass: what fits into cache is faster
 

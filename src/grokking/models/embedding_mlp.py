@@ -13,8 +13,8 @@ from grokking.config import STRICT, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
-from grokking.models.products import add_product, affine, product
 from grokking.models.table_mlp import TableMLP, Widths
+from grokking.ops.matmul import add_product, affine, product
 
 
 @dataclass(frozen=True, config=STRICT)

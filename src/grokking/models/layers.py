@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from grokking.models.lookup import relu_gradient
-from grokking.models.products import affine
+from grokking.ops.lookup import relu_gradient
+from grokking.ops.matmul import affine
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, Positive
 from grokking.data.tasks import Sizes
-from grokking.models import kernels
-from grokking.models.products import array_product
 from grokking.models.table_mlp import Widths
+from grokking.ops import numba_kernels as kernels
+from grokking.ops.matmul import array_product
 
 Parameters = dict[str, np.ndarray]
 

@@ -15,8 +15,8 @@ from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, dense_stack
-from grokking.models.lookup import add_pairs, sum_pairs
-from grokking.models.products import add_product, affine, product
+from grokking.ops.lookup import add_pairs, sum_pairs
+from grokking.ops.matmul import add_product, affine, product
 
 
 def _at_least_one(widths: tuple[int, ...]) -> tuple[int, ...]:

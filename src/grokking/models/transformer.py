@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
-from grokking.models import kernels
-from grokking.models.attention import Attention, KeyValues, attention, compiled_attention
-from grokking.models.autograd import add_gradients
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, rescale
-from grokking.models.lookup import rows
-from grokking.models.products import affine, product
+from grokking.ops import numba_kernels as kernels
+from grokking.ops.attention import Attention, KeyValues, attention, compiled_attention
+from grokking.ops.autograd import add_gradients
+from grokking.ops.lookup import rows
+from grokking.ops.matmul import affine, product
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
+from grokking.experiment import Replica, expand
 from grokking.search.objective import OBJECTIVES
 from grokking.search.space import Space, at, corners
-from grokking.training.experiment import Replica, expand
 
 
 @dataclass(frozen=True, config=STRICT)

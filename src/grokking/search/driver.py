@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 from optuna.trial import Trial, TrialState
 
+from grokking.experiment import ExperimentConfig, Replica
 from grokking.search.config import StudyPlan
 from grokking.search.follower import BUDGET, DIVERGED, GENERALISED, Job, Outcome
 from grokking.search.lanes import Lanes
 from grokking.search.pruning import Circumstances, slack
 from grokking.search.space import suggest
 from grokking.search.study import Trials, keep_outcome, outcomes, tell
-from grokking.training.experiment import ExperimentConfig, Replica
 
 DECOUPLED = ("adamw", "sgd", "nesterov")  # whose weights shrink at a rate that is known in advance
 ADAPTED = ("mean_squared_error",)  # losses that pin the scale of the logits whatever the norm

@@ -13,13 +13,13 @@ from grokking.diagnostics import fourier, stability
 from grokking.diagnostics.cyclic import Order
 from grokking.diagnostics.suite import Setting, Subject
 from grokking.diagnostics.view import view
+from grokking.engine.answers import answers
+from grokking.engine.events import ACCURACY_THRESHOLD, CrossingDetector
+from grokking.experiment import Replica
 from grokking.search import objective
 from grokking.search.objective import OBJECTIVES, price
 from grokking.search.pruning import FEWEST, Circumstances, Sign, forecast, verdict
-from grokking.training.events import ACCURACY_THRESHOLD, Watch
-from grokking.training.experiment import Replica
-from grokking.training.labels import answers
-from grokking.training.loop import Reading
+from grokking.training.loop import Observation
 
 GENERALISED, BUDGET, DIVERGED = "generalised", "budget", "diverged"
 LOST = (DIVERGED, "collapsed")
@@ -74,17 +74,17 @@ class Follower:
         mask_P = task.train_mask(replica.split_seed)
         self.setting = Setting(task, mask_P, answers(replica, task), order)
         self.price = price(replica, task)
-        self.watch = Watch()
+        self.watch = CrossingDetector()
         self.signs: list[Sign] = []
         self.forecasts: list[float] = []
-        self.crossing: Reading | None = None
+        self.crossing: Observation | None = None
         self.memorization_step: int | None = None
         self.stopped: tuple[str, int] | None = None
         self.reason = BUDGET
         self.rows: list[list[float]] = []
-        self.last: Reading | None = None
+        self.last: Observation | None = None
 
-    def __call__(self, reading: Reading) -> bool:
+    def __call__(self, reading: Observation) -> bool:
         """Take a reading; True where the replica should stop."""
         self._take(reading)
         if not math.isfinite(reading.metrics["train_loss"]):
@@ -122,7 +122,7 @@ class Follower:
             self._curves(),
         )
 
-    def _take(self, reading: Reading) -> None:
+    def _take(self, reading: Observation) -> None:
         metrics = reading.metrics
         self.last = replace(reading, parameters=dict)  # the copy of parameters belongs to the engine
         self.rows.append([reading.step, *(metrics[name] for name in CURVES)])
@@ -133,7 +133,7 @@ class Follower:
         if self.watch.candidate != before:
             self.crossing = self.last if self.watch.candidate is not None else None
 
-    def _stops(self, reading: Reading) -> bool:
+    def _stops(self, reading: Observation) -> bool:
         late = self.stopped is None and self._cost(reading) > self.job.circumstances.limit
         if not late and not self._check_is_due(reading.step):
             return False
@@ -151,7 +151,7 @@ class Follower:
     def _check_is_due(self, step: int) -> bool:
         return step >= max(FIRST_CHECK, CHECK_RATIO * self.signs[-1].step if self.signs else 0)
 
-    def _sign(self, reading: Reading) -> Sign:
+    def _sign(self, reading: Observation) -> Sign:
         metrics = reading.metrics
         return Sign(
             reading.step,
@@ -164,7 +164,7 @@ class Follower:
             **self._structure(reading),
         )
 
-    def _structure(self, reading: Reading) -> dict[str, float]:
+    def _structure(self, reading: Observation) -> dict[str, float]:
         """R_sum, IPR and the share of equations without a gradient, from a pass over all equations.
 
         A network that still guesses has no structure: R_sum and IPR of what rounding leaves may be 1.
@@ -182,10 +182,10 @@ class Follower:
             found["ipr"] = float(fourier.inverse_participation_ratio(subject.neuron_power_KN).mean())
         return found
 
-    def _knows(self, reading: Reading) -> bool:
+    def _knows(self, reading: Observation) -> bool:
         return reading.metrics["train_accuracy"] > KNOWS / self.task.sizes.classes
 
-    def _cost(self, reading: Reading) -> float:
+    def _cost(self, reading: Observation) -> float:
         return OBJECTIVES[self.job.objective](reading.step, self.price, reading.seconds)
 
     def _value(self, cost: float | None) -> float:

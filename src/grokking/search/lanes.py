@@ -13,10 +13,10 @@ from typing import Protocol
 
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
+from grokking.engine.events import evaluation_steps
+from grokking.experiment import Replica
 from grokking.search.follower import Follower, Job, Outcome
-from grokking.training.events import evaluation_steps
-from grokking.training.experiment import Replica
-from grokking.training.loop import Evaluation, Reading, train
+from grokking.training.loop import Evaluation, Observation, train
 from grokking.training.pool import processes, worker_pool
 from grokking.training.workers import device
 
@@ -93,7 +93,7 @@ class StackLanes:
                 newcomers, self.task, self.device, self.slots, judge=self._judge, grid=GRID, snapshots=False
             )
 
-    def _judge(self, reading: Reading) -> bool:
+    def _judge(self, reading: Observation) -> bool:
         return self.followers[reading.replica.index](reading)
 
 

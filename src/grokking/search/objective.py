@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from grokking.data.batches import batch_size
 from grokking.data.tasks import Task
-from grokking.training.batches import batch_size
-from grokking.training.experiment import Replica
+from grokking.experiment import Replica
 from grokking.training.history import flops_per_example
 
 JUST_BEYOND, SPREAD = 0.05, 0.45  # a censored replica lies between these above the budget, by its badness

@@ -14,12 +14,12 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from grokking.data.tasks import Task
+from grokking.experiment import Replica
 from grokking.search.config import StudyPlan
 from grokking.search.follower import HOLD_SHARE
 from grokking.search.study import outcomes
 from grokking.search.table import parameters
 from grokking.training import history
-from grokking.training.experiment import Replica
 from grokking.training.workers import train_all
 
 LOST_SHARE = 0.2  # of the further seeds may lose their crossing: one of six, none of fewer than five

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokking.training.events import ACCURACY_THRESHOLD
+from grokking.engine.events import ACCURACY_THRESHOLD
 
 WINDOW = 0.3  # of the steps so far: what counts as lately
 RISE = 0.01  # of R_sum or IPR within the window that counts as rising; both are exact, without sampling noise

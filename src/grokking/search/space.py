@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError
-from grokking.training.experiment import with_values
+from grokking.experiment import with_values
 
 
 class Suggests(Protocol):
@@ -114,7 +114,7 @@ Space = dict[
 # scale of decay, and good configurations have them in common at very different learning rates.
 DECAY_RATES = {
     "optimizer.decay_rate": ("optimizer.learning_rate", "optimizer.weight_decay"),
-    "optimizer.rest_decay_rate": ("optimizer.rest_learning_rate", "optimizer.rest_weight_decay"),
+    "optimizer.rest_decay_rate": ("optimizer.adamw_learning_rate", "optimizer.adamw_weight_decay"),
 }
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from grokking.analysis.results import hyperparameters, summary
+from grokking.engine.events import evaluation_steps
 from grokking.tracking import identity, store
-from grokking.training.events import evaluation_steps
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

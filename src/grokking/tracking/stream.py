@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
+from grokking.experiment import Replica
 from grokking.tracking import identity, store
-from grokking.training.experiment import Replica
 from grokking.training.loop import Evaluation
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from grokking.data.tasks import Task
-from grokking.training.experiment import Replica
+from grokking.experiment import Replica
 
 
 def fingerprint(replicas: list[Replica], task: Task) -> str:
@@ -27,5 +27,5 @@ def fingerprint(replicas: list[Replica], task: Task) -> str:
 
 def _core_sources() -> Iterable[Path]:
     package = Path(__file__).parents[1]
-    for part in ("data", "models", "training"):
+    for part in ("ops", "data", "models", "updates", "engine", "training"):
         yield from (package / part).glob("*.py")

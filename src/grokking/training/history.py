@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from safetensors.numpy import save_file
 
+from grokking.data.batches import batch_size
 from grokking.data.tasks import Task
+from grokking.engine.events import first_crossing, sustained_crossing
+from grokking.experiment import Replica
 from grokking.models import MULTIPLY_ADDS
-from grokking.training.batches import batch_size
-from grokking.training.events import first_crossing, sustained_crossing
-from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import Evaluation
 

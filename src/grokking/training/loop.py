@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from grokking.data.tasks import Task
+from grokking.engine.evaluation import EquationMetrics, EvaluationSampler, evaluate
+from grokking.engine.events import evaluation_steps, snapshot_steps
+from grokking.engine.numpy_replicas import NumpyReplicas
+from grokking.engine.stack import ReplicaStack
+from grokking.experiment import VALUES, Replica
 from grokking.training.checkpoint import Checkpoint, State, pack, unpack
-from grokking.training.evaluation import Looker, Measured, evaluate
-from grokking.training.events import evaluation_steps, snapshot_steps
-from grokking.training.experiment import VALUES, Replica
-from grokking.training.numpy_replicas import NumpyReplicas
-from grokking.training.replicas import TorchReplicas
 
 
 class Learner(Protocol):
@@ -28,7 +28,7 @@ class Learner(Protocol):
     steps: list[int]
 
     def update(self, count: int) -> None: ...
-    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured: ...
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics: ...
     def norms(self, positions: list[int]) -> dict[str, Tensor]: ...
     def keep(self, positions: list[int]) -> None: ...
     def put(self, position: int, replica: Replica) -> None: ...
@@ -49,7 +49,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Observation:
     """What a judge is told of a replica at an evaluation."""
 
     replica: Replica
@@ -59,11 +59,11 @@ class Reading:
     parameters: Callable[[], dict[str, np.ndarray]]  # copies them, so only where they are needed
 
 
-Judge = Callable[[Reading], bool]  # whether the replica should stop here
+StopRule = Callable[[Observation], bool]  # whether the replica should stop here
 Grid = Callable[[int], list[int]]  # the steps at which to evaluate within a budget, from 0 to it
 
 
-def never(reading: Reading) -> bool:
+def never(reading: Observation) -> bool:
     """Let every replica train to the end."""
     return False
 
@@ -71,7 +71,7 @@ def never(reading: Reading) -> bool:
 def learner(replicas: list[Replica], task: Task, device: str) -> Learner:
     """The engine for the replicas' family."""
     by_hand = replicas[0].config.model.family == "numpy_mlp"
-    return (NumpyReplicas if by_hand else TorchReplicas)(replicas, task, device)
+    return (NumpyReplicas if by_hand else ReplicaStack)(replicas, task, device)
 
 
 def train(
@@ -80,7 +80,7 @@ def train(
     device: str,
     slots: int | None = None,
     checkpoint: Checkpoint | None = None,
-    judge: Judge = never,
+    judge: StopRule = never,
     grid: Grid = evaluation_steps,
     snapshots: bool = True,
 ) -> Iterator[Evaluation]:
@@ -107,7 +107,7 @@ class Run:
     def __init__(self, replica: Replica, task: Task, grid: Grid, step: int = -1) -> None:
         """Evaluations at steps after `step` are still to be made."""
         self.replica = replica
-        self.looker = Looker(replica, task)
+        self.sampler = EvaluationSampler(replica, task)
         self.snapshots = snapshot_steps(replica.config.budget)
         steps = grid(replica.config.budget)
         self.to_evaluate = steps[bisect_right(steps, step) :]
@@ -115,7 +115,7 @@ class Run:
     def evaluation(self, step: int, seconds: float, metrics: dict[str, float], stop: bool) -> Evaluation:
         """Take the evaluation that was due; parameters are added by who has them."""
         self.to_evaluate = self.to_evaluate[1:]
-        settled = self.looker.watches["validation"].settled
+        settled = self.sampler.watches["validation"].settled
         finished = stop or settled or not self.to_evaluate or not math.isfinite(metrics["train_loss"])
         return Evaluation(self.replica.index, step, seconds, metrics, None, finished)
 
@@ -130,7 +130,7 @@ class Session:
         device: str,
         slots: int | None,
         past: State | None,
-        judge: Judge = never,
+        judge: StopRule = never,
         grid: Grid = evaluation_steps,
         snapshots: bool = True,
     ) -> None:
@@ -167,11 +167,11 @@ class Session:
     def _evaluate(self, due: list[int]) -> list[Evaluation]:
         runs, steps = [self.runs[position] for position in due], [self.stack.steps[p] for p in due]
         budget = runs[0].replica.config.budget
-        metrics = evaluate(self.stack, due, [run.looker for run in runs], steps, budget)
+        metrics = evaluate(self.stack, due, [run.sampler for run in runs], steps, budget)
         made = []
         for position, run, step, found in zip(due, runs, steps, metrics, strict=True):
             parameters = partial(self.stack.snapshot, position)
-            stop = self.judge(Reading(run.replica, step, self.seconds, found, parameters))
+            stop = self.judge(Observation(run.replica, step, self.seconds, found, parameters))
             new = run.evaluation(step, self.seconds, found, stop)
             kept = self.snapshots and (new.finished or step in run.snapshots)
             made.append(replace(new, parameters=self.stack.snapshot(position) if kept else None))
@@ -202,7 +202,7 @@ class Session:
         rest = {
             "evaluations": [asdict(replace(e, parameters=None)) for e in self.evaluations],
             "runs": [
-                {"replica": run.replica.index, "step": step, "watches": run.looker.state()}
+                {"replica": run.replica.index, "step": step, "watches": run.sampler.state()}
                 for run, step in zip(self.runs, steps, strict=True)
             ],
         }
@@ -217,7 +217,7 @@ class Session:
         runs = []
         for saved in past.rest["runs"]:
             run = Run(by_index[saved["replica"]], self.task, self.grid, saved["step"])
-            run.looker.restore(saved["watches"])
+            run.sampler.restore(saved["watches"])
             runs.append(run)
         begun = {run.replica.index for run in runs} | {e.replica for e in self.evaluations}
         self.waiting = iter([replica for index, replica in by_index.items() if index not in begun])

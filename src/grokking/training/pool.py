@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from grokking.config import ConfigError
-from grokking.models import kernels
+from grokking.ops import numba_kernels as kernels
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # parameters of glibc's mallopt, from malloc.h
 

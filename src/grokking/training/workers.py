@@ -18,8 +18,8 @@ import torch
 
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
+from grokking.experiment import Replica
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.experiment import Replica
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import Evaluation, train
 from grokking.training.pool import context, processes, worker_pool

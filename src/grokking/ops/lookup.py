@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from grokking.models import kernels
-from grokking.models.kernels import stacked
+from grokking.ops import numba_kernels as kernels
+from grokking.ops.numba_kernels import stacked
 
 
 def rows(table: Tensor, index: Tensor) -> Tensor:

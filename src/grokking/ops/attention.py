@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from grokking.models.attention_kernels import attend, attend_backward
-from grokking.models.kernels import stacked
-from grokking.models.lookup import rows
+from grokking.ops.attention_kernels import attend, attend_backward
+from grokking.ops.lookup import rows
+from grokking.ops.numba_kernels import stacked
 
 
 @dataclass(frozen=True)

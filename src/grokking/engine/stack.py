@@ -13,26 +13,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from grokking.data.batches import Batches
+from grokking.data.seeds import INITIALISATION, stream
 from grokking.data.tasks import Task
+from grokking.engine.answers import answers
+from grokking.engine.evaluation import EquationMetrics, weight_norms
+from grokking.engine.flat_parameters import FlatParameters
+from grokking.engine.graph import Graph
+from grokking.engine.update_rule import UpdateRule
+from grokking.experiment import Replica
 from grokking.models import FAMILIES, Model
 from grokking.models.layers import Dense
-from grokking.training.batches import Batches
-from grokking.training.evaluation import Measured, weight_norms
-from grokking.training.experiment import Replica
-from grokking.training.flat import Flat
-from grokking.training.graph import Graph
-from grokking.training.labels import answers
-from grokking.training.losses import LOSSES
-from grokking.training.schedules import factor
-from grokking.training.seeds import INITIALISATION, stream
-from grokking.training.update_rule import UpdateRule
+from grokking.updates.losses import LOSSES
+from grokking.updates.schedules import factor
 
 FACTORS = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
 SLICE_CPU = 1024  # examples per pass: activations stay in cache; shorter passes cost calls (docs/log.md)
 SLICE_GPU = 2**20  # examples of all replicas per pass: what a GPU's memory holds with room to spare
 
 
-class TorchReplicas:
+class ReplicaStack:
     """Replicas that differ in values only (`experiment.VALUES`), each with its own number of updates."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
@@ -47,9 +47,9 @@ class TorchReplicas:
         for layer in self.module.modules():
             if isinstance(layer, Dense):
                 layer.factors = FACTORS[self.config.matmul_precision]
-        self.parameters = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
-        self.gradients = Flat(dict(self.module.named_parameters()), count, self.dtype, device)
-        self.constants = Flat(dict(self.module.named_buffers()), count, self.dtype, device)
+        self.parameters = FlatParameters(dict(self.module.named_parameters()), count, self.dtype, device)
+        self.gradients = FlatParameters(dict(self.module.named_parameters()), count, self.dtype, device)
+        self.constants = FlatParameters(dict(self.module.named_buffers()), count, self.dtype, device)
         self.rule = UpdateRule(self.config, self.module, self.parameters)
         self.steps = [0] * count
         self.answer_RP = torch.tensor(np.stack([answers(r, task) for r in replicas]), device=device)
@@ -93,7 +93,7 @@ class TorchReplicas:
         return of_sum_RSV.div_(self.index_RB.shape[1])
 
     @torch.no_grad()
-    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
         """Loss, correctness and logits of the replicas at these positions, each on its own equations."""
         index = torch.as_tensor(index_RE, device=self.device)
         answer_RE = self.answer_RP[positions].gather(1, index)
@@ -103,8 +103,8 @@ class TorchReplicas:
             for index_RS, answer_RS in zip(*self._slices(index, answer_RE), strict=True):
                 logits_RSV = self.model.logits(tables, self.a_P[index_RS], self.b_P[index_RS])
                 loss_RS = LOSSES[self.config.loss].value(logits_RSV, answer_RS, self.loss_dtype)
-                parts.append(Measured.of(logits_RSV, answer_RS, loss_RS))
-        return Measured.joined(parts)
+                parts.append(EquationMetrics.of(logits_RSV, answer_RS, loss_RS))
+        return EquationMetrics.joined(parts)
 
     def norms(self, positions: list[int]) -> dict[str, Tensor]:
         """Weight norms of the replicas at these positions, (R,) each."""

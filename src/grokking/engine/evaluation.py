@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokking.data.batches import batch_size
+from grokking.data.seeds import EVALUATION_SAMPLE, stream
 from grokking.data.tasks import Task
-from grokking.training.batches import batch_size
-from grokking.training.events import Watch
-from grokking.training.experiment import Replica
-from grokking.training.labels import answers
-from grokking.training.seeds import LOOKS, stream
+from grokking.engine.answers import answers
+from grokking.engine.events import CrossingDetector
+from grokking.experiment import Replica
 
 PARTS = ("train", "validation")
-SMALLEST_LOOK, LARGEST_LOOK = 256, 1024  # equations of each part
+SMALLEST_SAMPLE, LARGEST_SAMPLE = 256, 1024  # equations of each part
 
 
 @dataclass(frozen=True)
-class Measured:
+class EquationMetrics:
     """Of each equation: loss, 1 where the largest logit is the answer's, mean squared centred logit."""
 
     loss_RE: Tensor
@@ -51,11 +51,11 @@ class Measured:
 
 
 class Measurable(Protocol):
-    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured: ...
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics: ...
     def norms(self, positions: list[int]) -> dict[str, Tensor]: ...
 
 
-class Looker:
+class EvaluationSampler:
     """Measures one replica's equations: a fixed sample of each part, or a part as a whole.
 
     The sample has half as many equations as a batch, within bounds: a look at both parts costs a third of an
@@ -67,11 +67,11 @@ class Looker:
         judged = task.validation_mask(replica.split_seed)
         self.whole = {"train": np.flatnonzero(mask), "validation": np.flatnonzero(judged)}
         half_a_batch = batch_size(replica.config.batch, len(self.whole["train"])) // 2
-        size = min(max(SMALLEST_LOOK, half_a_batch), LARGEST_LOOK)
-        random = np.random.default_rng(stream(replica.split_seed, LOOKS))
+        size = min(max(SMALLEST_SAMPLE, half_a_batch), LARGEST_SAMPLE)
+        random = np.random.default_rng(stream(replica.split_seed, EVALUATION_SAMPLE))
         self.sample = {part: np.sort(random.permutation(rows)[:size]) for part, rows in self.whole.items()}
         self.groups = _groups(replica, task)
-        self.watches = {part: Watch() for part in PARTS}
+        self.watches = {part: CrossingDetector() for part in PARTS}
 
     def by_group(self, part: str, index_E: np.ndarray, correct_E: np.ndarray) -> dict[str, float]:
         """Accuracy of each group among these equations; a group that has none of them is left out."""
@@ -89,7 +89,7 @@ class Looker:
         return {part: asdict(watch) for part, watch in self.watches.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.watches = {part: Watch(**seen) for part, seen in state.items()}
+        self.watches = {part: CrossingDetector(**seen) for part, seen in state.items()}
 
     def take(self, step: int, metrics: Mapping[str, float]) -> None:
         for part, watch in self.watches.items():
@@ -97,34 +97,36 @@ class Looker:
 
 
 def evaluate(
-    stack: Measurable, positions: list[int], lookers: list[Looker], steps: list[int], budget: int
+    stack: Measurable, positions: list[int], samplers: list[EvaluationSampler], steps: list[int], budget: int
 ) -> list[dict[str, float]]:
     """Metrics of the replicas at these positions of the stack; their watches are told."""
-    metrics = _look(stack, positions, lookers)
+    metrics = _look(stack, positions, samplers)
     for part in PARTS:
         rows = [
             row
-            for row, looker in enumerate(lookers)
-            if looker.undecided(part, steps[row], steps[row] == budget, metrics[row])
+            for row, sampler in enumerate(samplers)
+            if sampler.undecided(part, steps[row], steps[row] == budget, metrics[row])
         ]
         if rows:
-            asked = [lookers[row] for row in rows]
-            whole_RE = np.stack([looker.whole[part] for looker in asked])
+            asked = [samplers[row] for row in rows]
+            whole_RE = np.stack([sampler.whole[part] for sampler in asked])
             measured = stack.measure([positions[row] for row in rows], whole_RE)
             for row, exact in zip(rows, _of_part(part, measured, asked, whole_RE), strict=True):
                 metrics[row] |= exact
-    for looker, step, found in zip(lookers, steps, metrics, strict=True):
-        looker.take(step, found)
+    for sampler, step, found in zip(samplers, steps, metrics, strict=True):
+        sampler.take(step, found)
     return metrics
 
 
-def _look(stack: Measurable, positions: list[int], lookers: list[Looker]) -> list[dict[str, float]]:
+def _look(
+    stack: Measurable, positions: list[int], samplers: list[EvaluationSampler]
+) -> list[dict[str, float]]:
     """Metrics on each replica's samples, both in one pass, and what needs no equations."""
-    train_RE, validation_RE = (np.stack([looker.sample[part] for looker in lookers]) for part in PARTS)
+    train_RE, validation_RE = (np.stack([sampler.sample[part] for sampler in samplers]) for part in PARTS)
     measured, trained = stack.measure(positions, np.hstack([train_RE, validation_RE])), train_RE.shape[1]
     each = zip(
-        _of_part("train", measured.columns(slice(trained)), lookers, train_RE),
-        _of_part("validation", measured.columns(slice(trained, None)), lookers, validation_RE),
+        _of_part("train", measured.columns(slice(trained)), samplers, train_RE),
+        _of_part("validation", measured.columns(slice(trained, None)), samplers, validation_RE),
         strict=True,
     )
     rest = {"logit_rms": measured.logit_rms()} | stack.norms(positions)
@@ -136,15 +138,15 @@ def _look(stack: Measurable, positions: list[int], lookers: list[Looker]) -> lis
 
 
 def _of_part(
-    part: str, measured: Measured, lookers: list[Looker], index_RE: np.ndarray
+    part: str, measured: EquationMetrics, samplers: list[EvaluationSampler], index_RE: np.ndarray
 ) -> list[dict[str, float]]:
     """Mean loss, accuracy, over how many equations, and accuracy of each group, for each replica."""
     loss_R, accuracy_R = (x_RE.mean(1).tolist() for x_RE in (measured.loss_RE, measured.correct_RE))
     correct_RE, equations = measured.correct_RE.cpu().numpy(), index_RE.shape[1]
     return [
         {f"{part}_loss": loss_R[row], f"{part}_accuracy": accuracy_R[row], f"{part}_equations": equations}
-        | looker.by_group(part, index_RE[row], correct_RE[row])
-        for row, looker in enumerate(lookers)
+        | sampler.by_group(part, index_RE[row], correct_RE[row])
+        for row, sampler in enumerate(samplers)
     ]
 
 

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, NonNegative, PositiveInt, UnitInterval
-from grokking.training.optimizers import State, Values
+from grokking.updates.optimizers import State, Values
 
 
 @dataclass(frozen=True, config=STRICT)

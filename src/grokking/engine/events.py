@@ -30,7 +30,7 @@ def sustained_crossing(steps: np.ndarray, accuracy: np.ndarray) -> int | None:
 
 
 @dataclass
-class Watch:
+class CrossingDetector:
     """Follows one accuracy of a replica and tells when a crossing is sustained."""
 
     candidate: int | None = None  # the crossing on trial

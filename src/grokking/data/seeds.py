@@ -2,7 +2,7 @@
 
 import numpy as np
 
-INITIALISATION, BATCHES, LABELS, LOOKS = 0, 1, 2, 3
+INITIALISATION, BATCHES, LABELS, EVALUATION_SAMPLE = 0, 1, 2, 3
 
 
 def stream(seed: int, purpose: int) -> int:

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from grokking.models.kernels import compiled
+from grokking.ops.numba_kernels import compiled
 
 
 @compiled

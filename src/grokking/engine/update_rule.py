@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from grokking.engine.flat_parameters import FlatParameters
+from grokking.experiment import HYPERPARAMETERS, ExperimentConfig
 from grokking.models import Model
 from grokking.models.layers import Dense
-from grokking.training.clamps import CLAMPS, norm
-from grokking.training.experiment import HYPERPARAMETERS, ExperimentConfig
-from grokking.training.flat import Flat
-from grokking.training.gradients import FILTERS, PROJECTIONS
-from grokking.training.optimizers import OPTIMIZERS
+from grokking.updates.gradient_filters import FILTERS, PROJECTIONS
+from grokking.updates.optimizers import OPTIMIZERS
+from grokking.updates.weight_clamps import CLAMPS, norm
 
-RATES = ("learning_rate", "rest_learning_rate")  # what a schedule multiplies
+RATES = ("learning_rate", "adamw_learning_rate")  # what a schedule multiplies
 CLOCK = ("step", "rate_factor")
 
 Named = Mapping[str, Tensor]  # the tensors (R, ...) of all replicas by name
@@ -24,7 +24,7 @@ Named = Mapping[str, Tensor]  # the tensors (R, ...) of all replicas by name
 class UpdateRule:
     """The updates of R replicas: one recipe, hyperparameters and state of each replica's own."""
 
-    def __init__(self, config: ExperimentConfig, module: nn.Module, parameters: Flat) -> None:
+    def __init__(self, config: ExperimentConfig, module: nn.Module, parameters: FlatParameters) -> None:
         self.optimizer = OPTIMIZERS[config.optimizer.name]
         self.filter = FILTERS[config.gradient_filter.name]
         self.project = PROJECTIONS[config.gradient_projection]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Flat:
+class FlatParameters:
     """`data` (R, n) holds every tensor of every replica; `views` gives them back by name."""
 
     def __init__(

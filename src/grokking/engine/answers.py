@@ -4,9 +4,9 @@
 
 import numpy as np
 
+from grokking.data.seeds import LABELS, stream
 from grokking.data.tasks import Task
-from grokking.training.experiment import Replica
-from grokking.training.seeds import LABELS, stream
+from grokking.experiment import Replica
 
 
 def answers(replica: Replica, task: Task) -> np.ndarray:

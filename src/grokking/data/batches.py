@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, PositiveInt
-from grokking.training.seeds import BATCHES, stream
+from grokking.data.seeds import BATCHES, stream
 
 
 @dataclass(frozen=True, config=STRICT)

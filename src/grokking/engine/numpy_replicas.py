@@ -1,4 +1,4 @@
-"""Replicas of the NumPy MLP: the same interface as TorchReplicas, each network a dictionary of arrays."""
+"""Replicas of the NumPy MLP: the same interface as ReplicaStack, each network a dictionary of arrays."""
 
 # R replicas, P equations, E equations measured, B examples, V classes
 
@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokking.data.batches import Batches
+from grokking.data.seeds import INITIALISATION, stream
 from grokking.data.tasks import Task
+from grokking.engine.answers import answers
+from grokking.engine.evaluation import EquationMetrics, weight_norms
+from grokking.experiment import Replica
 from grokking.models import numpy_mlp
 from grokking.models.numpy_mlp import NumpyMLPConfig, Parameters
-from grokking.training.batches import Batches
-from grokking.training.evaluation import Measured, weight_norms
-from grokking.training.experiment import Replica
-from grokking.training.labels import answers
-from grokking.training.losses import cross_entropy
-from grokking.training.optimizers import SGDConfig
-from grokking.training.schedules import factor
-from grokking.training.seeds import INITIALISATION, stream
+from grokking.updates.losses import cross_entropy
+from grokking.updates.optimizers import SGDConfig
+from grokking.updates.schedules import factor
 
 
 class Network:
@@ -67,7 +67,7 @@ class NumpyReplicas:
                 answer_B = network.answer_P[index_B]
                 network.update(self.a_P[index_B], self.b_P[index_B], answer_B, rate_factor)
 
-    def measure(self, positions: list[int], index_RE: np.ndarray) -> Measured:
+    def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
         """Loss, correctness and logits of the replicas at these positions, each on its own equations."""
         networks = [self.networks[position] for position in positions]
         pairs = zip(networks, index_RE, strict=True)
@@ -76,7 +76,7 @@ class NumpyReplicas:
         pairs = zip(networks, index_RE, strict=True)
         answer_RE = torch.as_tensor(np.stack([network.answer_P[index] for network, index in pairs]))
         loss_RE = cross_entropy(logits_REV, answer_RE, getattr(torch, self.config.loss_precision))
-        return Measured.of(logits_REV, answer_RE, loss_RE)
+        return EquationMetrics.of(logits_REV, answer_RE, loss_RE)
 
     def norms(self, positions: list[int]) -> dict[str, Tensor]:
         """Weight norms of the replicas at these positions, (R,) each."""

@@ -12,21 +12,21 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, PositiveInt, Seed, UnitInterval, load, one_of
+from grokking.data.batches import BatchConfig
 from grokking.data.tasks import Task
 from grokking.models import ModelConfig
 from grokking.models.one_hot_mlp import OneHotMLPConfig
-from grokking.training.batches import BatchConfig
-from grokking.training.clamps import ClampConfig
-from grokking.training.gradients import PROJECTIONS, FilterConfig
-from grokking.training.losses import LOSSES
-from grokking.training.optimizers import OptimizerConfig
-from grokking.training.schedules import ScheduleConfig
+from grokking.updates.gradient_filters import PROJECTIONS, FilterConfig
+from grokking.updates.losses import LOSSES
+from grokking.updates.optimizers import OptimizerConfig
+from grokking.updates.schedules import ScheduleConfig
+from grokking.updates.weight_clamps import ClampConfig
 
 # What changes only the values of tensors; replicas that differ in nothing else can share a batch.
 HYPERPARAMETERS = {
     "optimizer": (
-        "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon", "rest_learning_rate",
-        "rest_weight_decay",
+        "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon", "adamw_learning_rate",
+        "adamw_weight_decay",
     ),
     "gradient_filter": ("decay", "amplitude"),
     "weight_clamp": ("max_norm",),

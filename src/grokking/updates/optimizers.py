@@ -17,8 +17,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, NonNegative, Positive, UnitInterval
-from grokking.models import kernels
-from grokking.models.products import product
+from grokking.ops import numba_kernels as kernels
+from grokking.ops.matmul import product
 
 Values = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -50,8 +50,8 @@ class MuonConfig:
     learning_rate: Positive  # of hidden matrices, whose updates have singular values near sqrt(max(1, O/I))
     weight_decay: NonNegative  # decoupled, of hidden matrices
     momentum: UnitInterval  # Nesterov's
-    rest_learning_rate: Positive  # of AdamW for embeddings, readout, biases and norms
-    rest_weight_decay: NonNegative
+    adamw_learning_rate: Positive  # of AdamW for embeddings, readout, biases and norms
+    adamw_weight_decay: NonNegative
     beta1: UnitInterval
     beta2: UnitInterval
     epsilon: Positive
@@ -101,7 +101,7 @@ def muon(parameter: Tensor, gradient: Tensor, state: State, values: Values, matr
     """
     hidden = matrices(parameter)
     before = [matrix_ROI.clone() for matrix_ROI in hidden]
-    rest = {"learning_rate": values["rest_learning_rate"], "weight_decay": values["rest_weight_decay"]}
+    rest = {"learning_rate": values["adamw_learning_rate"], "weight_decay": values["adamw_weight_decay"]}
     adamw(parameter, gradient, state, values | rest, matrices)
     decay = values["momentum"].to(parameter.dtype)
     momentum = state["momentum"].lerp_(gradient, 1 - decay)

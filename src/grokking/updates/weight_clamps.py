@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, Positive
-from grokking.training.optimizers import Values
+from grokking.updates.optimizers import Values
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokking.models import kernels
+from grokking.ops import numba_kernels as kernels
 
 
 @dataclass(frozen=True)

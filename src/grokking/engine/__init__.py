@@ -1,0 +1,1 @@
+"""A stack of replicas: their parameters, their updates, their evaluations and events."""

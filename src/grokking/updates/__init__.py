@@ -1,0 +1,1 @@
+"""What changes parameters: losses, gradient filters and projections, optimizers, clamps, schedules."""
