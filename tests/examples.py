@@ -91,7 +91,8 @@ CLAMPS: dict[str, dict[str, Any]] = {
 BATCHES: dict[str, dict[str, Any]] = {
     "full": {"sampling": "full"},
     "with_replacement": {"sampling": "with_replacement", "size": 20},
-    "without_replacement": {"sampling": "without_replacement", "size": 20},
+    "without_replacement": {"sampling": "without_replacement", "size": 20, "drop_last": True},
+    "whole_epochs": {"sampling": "without_replacement", "size": 20, "drop_last": False},
 }
 
 

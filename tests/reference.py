@@ -194,7 +194,7 @@ class SequentialTrainer:
         self.initial_norm = self._norm()
 
     def update(self, step: int) -> float:
-        index = self.batches.at([step])[0]
+        index = self.batches.at(step)[0]
         a, b, c = (self.columns[name][index] for name in "abc")
         logits = LOGITS[self.config.model.family](self.model, a, b)
         loss = _plain_loss(self.config.loss, logits, c)

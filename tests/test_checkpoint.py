@@ -1,4 +1,4 @@
-"""Interrupted training goes on to the same bits; places that become free are taken by others."""
+"""Interrupted training goes on to the same bits."""
 
 import multiprocessing
 import os
@@ -102,33 +102,29 @@ def test_a_checkpoint_of_another_fingerprint_is_not_used(tmp_path, monkeypatch):
     assert files == {fingerprint([replica], task) for replica in replicas}
     direct = train_all(other, task, [], tmp_path / "elsewhere")
     assert_same_bits(train_all(other, task, [], tmp_path), direct)
-    assert len({file.stem for file in tmp_path.glob("*.safetensors")}) == 6
-
-
-@pytest.mark.parametrize("family", ["one_hot_mlp", "transformer", "numpy_mlp"])
-def test_free_places_are_taken_and_nobody_notices(family, tmp_path):
-    """Five replicas in two places, the last two chosen on the way: each as if it were alone."""
-    mapping = experiment(family, "sgd", "with_replacement", seeds=tuple(range(5)), precision="float32")
-    replicas, task = expand(mapping, "e"), make_task()
-
-    def chosen_on_the_way():
-        yield from replicas[:3]
-        assert any(e.finished for e in seen)
-        yield from replicas[3:]
-
-    seen = []
-    for evaluation in train(chosen_on_the_way(), task, "cpu", slots=2):
-        seen.append(evaluation)
-    for replica in replicas:
-        own = [e for e in seen if e.replica == replica.index]
-        assert_same_bits(own, list(train([replica], task, "cpu")))
+    assert len({file.stem for file in tmp_path.glob("*.checkpoint")}) == 6
 
 
 def test_a_replica_of_another_shape_is_refused():
     replicas = expand(experiment(grid={"model.hidden_widths": [[8], [16]]}), "e")
-    for slots in (1, 2):
-        with pytest.raises(ValueError, match=r"replicas of one stack may differ in .* only"):
-            list(train(replicas, make_task(), "cpu", slots=slots))
+    with pytest.raises(ValueError, match=r"replicas of one stack may differ only in"):
+        list(train(replicas, make_task(), "cpu"))
+
+
+@pytest.mark.parametrize("position", [3, 60, 0.5, -1])
+def test_a_damaged_checkpoint_is_refused_by_name(position, tmp_path):
+    """One flipped bit in the head, in the records, in a tensor, at the end."""
+    task, replicas = make_task(), example()[:1]
+    checkpoint = Checkpoint(tmp_path, "key")
+    checkpoint.every = 0.0
+    interrupted = train(replicas, task, "cpu", checkpoint=checkpoint)
+    for _ in range(20):
+        next(interrupted)
+    content = bytearray(checkpoint.file.read_bytes())
+    content[int(position * len(content)) if isinstance(position, float) else position] ^= 1
+    checkpoint.file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"key.checkpoint is damaged; remove it"):
+        list(train(replicas, task, "cpu", checkpoint=checkpoint))
 
 
 def test_a_wrong_interval_is_told_in_one_line(tmp_path, monkeypatch):

@@ -6,47 +6,31 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
-from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, PositiveInt, Seed, UnitInterval, load, one_of
-from grokking.data.batches import BatchConfig
+from grokking.data import tasks
+from grokking.data.batches import BatchConfig, require_batch
 from grokking.data.tasks import Task
-from grokking.models import ModelConfig
-from grokking.models.one_hot_mlp import OneHotMLPConfig
-from grokking.updates.gradient_filters import PROJECTIONS, FilterConfig
+from grokking.models import FAMILIES, ModelConfig
+from grokking.updates.gradient_filters import FilterConfig
 from grokking.updates.losses import LOSSES
-from grokking.updates.optimizers import OptimizerConfig
+from grokking.updates.optimizers import OPTIMIZERS, OptimizerConfig
+from grokking.updates.projections import PROJECTIONS
 from grokking.updates.schedules import ScheduleConfig
 from grokking.updates.weight_clamps import ClampConfig
 
-# What changes only the values of tensors; replicas that differ in nothing else can share a batch.
-HYPERPARAMETERS = {
-    "optimizer": (
-        "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon", "adamw_learning_rate",
-        "adamw_weight_decay",
-    ),
-    "gradient_filter": ("decay", "amplitude"),
-    "weight_clamp": ("max_norm",),
-}  # fmt: skip
-VALUES = {
-    "replica", "seed", "split_seed", "label_noise", "model.alpha", "model.init_scale", "model.embedding_std",
-    "model.output_scale",
-    *(f"{section}.{name}" for section, names in HYPERPARAMETERS.items() for name in names),
-}  # fmt: skip
-BY_HAND = {
-    "optimizer.name": "sgd", "loss": "cross_entropy", "gradient_filter.name": "none",
-    "gradient_projection": "none", "weight_clamp.name": "none", "frozen": "nothing",
-    "matmul_precision": "full",
-}  # fmt: skip
+UPDATE_SECTIONS = ("optimizer", "gradient_filter", "weight_clamp")
+# Numbers with a decimal point change values of tensors, but for these, which change shapes
+SHAPE_FLOATS = {"model.mlp_ratio"}
 
 
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
     system: Literal[0, 1, 2, 3, 4, "none"]  # the published system it belongs to
-    role: Literal["reproduction", "variant", "control"]  # control: shows what generalisation depends on
+    role: Literal["reproduction", "variant", "control"]  # control: shows what generalization depends on
     task: str
     model: ModelConfig
     loss: Annotated[str, one_of(LOSSES)]
@@ -54,7 +38,7 @@ class ExperimentConfig:
     precision: Literal["float32", "float64"]  # of parameters and activations
     # bfloat16: factors of matrix products are rounded to it, sums are float32; fast where it is in hardware
     matmul_precision: Literal["full", "bfloat16"]
-    loss_precision: Literal["float32", "float64"]  # of the loss and its gradient at the logits
+    loss_precision: Literal["float32", "float64"]  # of the sums over classes in the loss and its gradient
     gradient_filter: FilterConfig  # applied before the projection
     gradient_projection: Annotated[str, one_of(PROJECTIONS)]  # orthogonal: ⟂Grad, off each weight tensor
     optimizer: OptimizerConfig
@@ -62,52 +46,38 @@ class ExperimentConfig:
     frozen: Literal["nothing", "first_layer", "readout"]  # parameters that stay as initialised
     schedule: ScheduleConfig
     batch: BatchConfig
-    budget: PositiveInt  # updates; a replica that has not generalised by then is censored
+    budget: PositiveInt  # updates by which generalization must begin; a replica without it is censored
 
     def __post_init__(self) -> None:
-        if self.model.family == "numpy_mlp":
-            self._require_by_hand()
         if self.matmul_precision == "bfloat16" and self.precision == "float64":
             raise ValueError(
-                "`matmul_precision` bfloat16 is of `precision` float32, but got float64; write full"
+                "`matmul_precision` bfloat16 needs `precision` float32, but got float64; write full"
             )
-        if self.optimizer.name == "muon" and isinstance(self.model, OneHotMLPConfig):
-            self._require_hidden_matrix(self.model)
-
-    def _require_by_hand(self) -> None:
-        """What backpropagation by hand in NumPy is written for."""
-        for key, value in BY_HAND.items():
-            found = attrgetter(key)(self)
-            if found != value:
-                raise ValueError(
-                    f"`numpy_mlp` is trained by hand with `{key}` {value}, but got {found}; "
-                    "use family `one_hot_mlp` for any other"
-                )
-
-    def _require_hidden_matrix(self, model: OneHotMLPConfig) -> None:
-        if len(model.hidden_widths) == 1:
+        if OPTIMIZERS[self.optimizer.name].update_matrices and not self._has_hidden_matrices():
             raise ValueError(
-                "`optimizer` muon is of matrices between hidden layers, but `hidden_widths` "
-                f"{list(model.hidden_widths)} has none; add a hidden layer or write adamw"
+                f"`optimizer` {self.optimizer.name} is of matrices between hidden layers, but this model has "
+                "none; add a hidden layer, take another family or write adamw"
             )
+
+    def _has_hidden_matrices(self) -> bool:
+        return FAMILIES[self.model.family].has_hidden_matrices(self.model)
+
+    def update_hparams(self) -> dict[str, float]:
+        """Hyperparameters of the update that each replica has for itself, by name."""
+        sections = [vars(getattr(self, name)) for name in UPDATE_SECTIONS]
+        return {
+            name: value for section in sections for name, value in section.items() if isinstance(value, float)
+        }
 
 
 @plain_dataclass(frozen=True)
 class Replica:
-    """One network of an experiment: its configuration, its seeds, and what sets it apart."""
+    """One network of an experiment: its configuration and its seeds."""
 
     index: int
     seed: int  # of initialisation and batches
     split_seed: int
     config: ExperimentConfig
-
-    def stack_key(self, task: Task) -> str:
-        """Equal for replicas that can share a batch: the configuration without its values, the batch's size.
-
-        Splits that keep whole groups of equations together need not be of one size.
-        """
-        shape = {key: value for key, value in self.row().items() if key not in VALUES}
-        return json.dumps(shape | {"train_equations": int(task.train_mask(self.split_seed).sum())})
 
     def row(self) -> dict[str, Any]:
         """Every hyperparameter and seed, flat, as a row of replicas.parquet."""
@@ -119,14 +89,33 @@ class Replica:
                 flat[key] = value
         return flat
 
+    def stack_key(self, task: Task) -> str:
+        """Equal for replicas that can share a stack: everything that decides the shapes of tensors.
+
+        Splits that keep whole groups of equations together need not be of one size.
+        """
+        own = {"replica", "seed", "split_seed"}
+        shapes = {
+            key: value
+            for key, value in self.row().items()
+            if key in SHAPE_FLOATS or not (key in own or isinstance(value, float))
+        }
+        return json.dumps(shapes | {"train_equations": int(task.train_mask(self.split_seed).sum())})
+
+
+def require_fit(replica: Replica, task: Task, where: str) -> None:
+    """Raise ConfigError where a replica cannot be trained on the task."""
+    tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
+    FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes)
+    require_batch(replica.config.batch, int(task.train_mask(replica.split_seed).sum()))
+
 
 @dataclass(frozen=True, config=STRICT)
-class Plan:
-    """Which replicas an experiment has: every point of the grid with every pair of seeds."""
+class Seeds:
+    """Which seeds and splits each point of an experiment has."""
 
     seeds: tuple[Seed, ...]
     split_seeds: tuple[Seed, ...]  # paired with `seeds`, one each
-    grid: dict[str, tuple[Any, ...]]  # dotted key of the experiment -> the values it takes
 
     def __post_init__(self) -> None:
         if not self.seeds or len(self.seeds) != len(self.split_seeds):
@@ -134,6 +123,20 @@ class Plan:
                 f"needs as many `split_seeds` as `seeds`, at least one, but got {len(self.split_seeds)} "
                 f"and {len(self.seeds)}"
             )
+        pairs = list(zip(self.seeds, self.split_seeds, strict=True))
+        if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
+            seed, split_seed = repeated[0]
+            raise ValueError(f"has seed {seed} with split seed {split_seed} twice; write each pair once")
+
+
+@dataclass(frozen=True, config=STRICT)
+class ReplicasConfig(Seeds):
+    """Which replicas an experiment has: every point of the grid with every pair of seeds."""
+
+    grid: dict[str, tuple[Any, ...]]  # dotted key of the experiment -> the values it takes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         empty = [key for key, values in self.grid.items() if not values]
         if empty or "task" in self.grid:
             raise ValueError(
@@ -150,12 +153,12 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"`{where}` must be a mapping of keys, but got {mapping!r}")
     shared = {key: value for key, value in mapping.items() if key != "replicas"}
-    plan = load(Plan, mapping.get("replicas"), f"{where}.replicas")
-    points = itertools.product(*plan.grid.values())
-    values = [dict(zip(plan.grid, point, strict=True)) for point in points]
-    configs = [load(ExperimentConfig, with_values(shared, at, "grid"), where) for at in values]
-    drawn = list(itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True)))
-    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
+    plan = load(ReplicasConfig, mapping.get("replicas"), f"{where}.replicas")
+    points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
+    configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
+    pairs = list(zip(plan.seeds, plan.split_seeds, strict=True))
+    drawn = [(config, *pair) for config in configs for pair in pairs]
+    return [Replica(i, seed, split_seed, config) for i, (config, seed, split_seed) in enumerate(drawn)]
 
 
 def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:

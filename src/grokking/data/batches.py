@@ -9,8 +9,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from grokking.config import STRICT, PositiveInt
+from grokking.config import STRICT, ConfigError, PositiveInt
+from grokking.data.random import random_integers
 from grokking.data.seeds import BATCHES, stream
+
+DRAWN_AT_ONCE = 64  # batches with replacement: drawing one at a time would cost as much as a small network
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -19,98 +22,83 @@ class FullBatchConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class MinibatchConfig:
-    # without_replacement: every equation once per epoch in a fresh order, the incomplete last batch dropped
-    sampling: Literal["with_replacement", "without_replacement"]
-    size: PositiveInt  # at most half the training set is used, as in Power et al. 2022
+class WithReplacementConfig:
+    sampling: Literal["with_replacement"]
+    size: PositiveInt  # examples of an update, drawn independently
 
 
-DRAWN_AT_ONCE = 64  # batches with replacement: drawing one at a time would cost as much as a small network
+@dataclass(frozen=True, config=STRICT)
+class WithoutReplacementConfig:
+    sampling: Literal["without_replacement"]  # every equation once per epoch, in a fresh order
+    size: PositiveInt  # examples of an update
+    drop_last: bool  # whether an epoch ends before its last, smaller batch; false trains on that, too
 
-BatchConfig = Annotated[FullBatchConfig | MinibatchConfig, Field(discriminator="sampling")]
+
+BatchConfig = Annotated[
+    FullBatchConfig | WithReplacementConfig | WithoutReplacementConfig, Field(discriminator="sampling")
+]
+
+
+def require_batch(config: BatchConfig, train_equations: int) -> None:
+    """Raise ConfigError where a batch is larger than the training set."""
+    if not isinstance(config, FullBatchConfig) and config.size > train_equations:
+        raise ConfigError(
+            f"`batch.size` is {config.size}, but the task has {train_equations} training equations; "
+            "write a smaller size or `batch: {sampling: full}`"
+        )
 
 
 def batch_size(config: BatchConfig, train_equations: int) -> int:
-    """Examples per update: min(size, n/2), or n at full batch."""
-    if isinstance(config, FullBatchConfig):
-        return train_equations
-    return max(1, min(config.size, train_equations // 2))
+    """Examples of an update, but for the last batch of an epoch."""
+    return train_equations if isinstance(config, FullBatchConfig) else config.size
+
+
+def examples_seen(config: BatchConfig, train_equations: int, steps: int) -> int:
+    """Examples of the first `steps` updates."""
+    if isinstance(config, WithoutReplacementConfig) and not config.drop_last:
+        per_epoch = -(-train_equations // config.size)
+        epochs, rest = divmod(steps, per_epoch)
+        return epochs * train_equations + rest * config.size
+    return steps * batch_size(config, train_equations)
 
 
 class Batches:
-    """The batches of R replicas: a function of each replica's own seed and step, without a state to carry."""
+    """The batches of R replicas. It has no state that decides what comes next."""
 
     def __init__(self, config: BatchConfig, train_RN: Tensor, seeds: list[int]) -> None:
         """`train_RN` holds the row numbers of each replica's training equations."""
-        self.sampling = config.sampling
-        self.size = batch_size(config, train_RN.shape[1])
-        self.train_RN = train_RN
+        self.config, self.train_RN = config, train_RN
         self.key_R = torch.tensor([stream(seed, BATCHES) for seed in seeds], device=train_RN.device)
-        self.epochs: list[int] = []  # which epoch of each replica `order_RN` is of
+        self.epoch = -1  # the one that `order_RN` holds
         self.order_RN = train_RN
 
-    def at(self, steps: list[int]) -> Tensor:
-        """Row numbers (R, B) of the batch of each replica's update, updates counted from 1."""
-        if self.sampling == "full":
+    def at(self, step: int) -> Tensor:
+        """Row numbers (R, B) of the batch of an update; updates are counted from 1."""
+        if isinstance(self.config, FullBatchConfig):
             return self.train_RN
-        per_epoch = self._batches_per_epoch()
-        epochs = [(step - 1) // per_epoch for step in steps]
-        if epochs != self.epochs:
-            self.order_RN, self.epochs = self._epoch(epochs), epochs
-        firsts = [(step - 1) % per_epoch * self.size for step in steps]
-        if len(set(firsts)) == 1:
-            return self.order_RN[:, firsts[0] : firsts[0] + self.size]
-        first_R1 = torch.tensor(firsts, device=self.order_RN.device)[:, None]
-        return self.order_RN.gather(1, first_R1 + torch.arange(self.size, device=self.order_RN.device))
+        epoch, number = divmod(step - 1, self._batches_per_epoch())
+        if epoch != self.epoch:
+            self.order_RN, self.epoch = self._draw(epoch), epoch
+        first = number * self.config.size
+        return self.order_RN[:, first : first + self.config.size]
 
-    def keep(self, positions: list[int]) -> None:
+    def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.train_RN, self.key_R = self.train_RN[positions], self.key_R[positions]
-        self.epochs = []
-
-    def put(self, position: int, train_N: Tensor, seed: int) -> None:
-        """Another replica takes this position."""
-        self.train_RN[position], self.key_R[position] = train_N, stream(seed, BATCHES)
-        self.epochs = []
+        self.epoch = -1
 
     def _batches_per_epoch(self) -> int:
-        """With replacement as many as are drawn at once, without as many as the training set holds."""
+        """With replacement, an epoch is what is drawn at once."""
+        if isinstance(self.config, WithReplacementConfig):
+            return DRAWN_AT_ONCE
+        assert isinstance(self.config, WithoutReplacementConfig)
+        full, rest = divmod(self.train_RN.shape[1], self.config.size)
+        return full if self.config.drop_last or not rest else full + 1
+
+    def _draw(self, epoch: int) -> Tensor:
+        """Row numbers of an epoch's batches, one batch after the other."""
         equations = self.train_RN.shape[1]
-        return DRAWN_AT_ONCE if self.sampling == "with_replacement" else equations // self.size
-
-    def _epoch(self, epochs: list[int]) -> Tensor:
-        """The row numbers of these epochs' batches, one batch after the other."""
-        equations = self.train_RN.shape[1]
-        count = DRAWN_AT_ONCE * self.size if self.sampling == "with_replacement" else equations
-        keys = random_integers(self.key_R, [epoch * count for epoch in epochs], count)
-        drawn = keys % equations if self.sampling == "with_replacement" else keys.argsort(1)
-        return self.train_RN.gather(1, drawn)
-
-
-def random_integers(key_R: Tensor, firsts: list[int], count: int) -> Tensor:
-    """Entries first, first + 1, ... of each key's own sequence of integers in [0, 2^63): (R, count).
-
-    Any entry is had without those before it: the sequence is splitmix64's output function of a counter
-    (Steele, Lea and Flood 2014), started at a hash of the key.
-    """
-    first_R = torch.tensor(firsts, device=key_R.device)
-    counter_RC = first_R[:, None] + torch.arange(1, count + 1, device=key_R.device)
-    return _mixed(_mixed(key_R)[:, None] + GOLDEN * counter_RC) & (2**63 - 1)
-
-
-def _mixed(x: Tensor) -> Tensor:
-    """splitmix64's bijection of 64-bit integers, which torch multiplies modulo 2^64."""
-    x = (x ^ _shifted_right(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shifted_right(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shifted_right(x, 31)
-
-
-def _shifted_right(x: Tensor, bits: int) -> Tensor:
-    return (x >> bits) & (2 ** (64 - bits) - 1)  # torch's shift copies the sign, a logical one brings zeros
-
-
-def _signed(constant: int) -> int:
-    return constant - 2**64 if constant >= 2**63 else constant
-
-
-GOLDEN = _signed(0x9E3779B97F4A7C15)
+        if isinstance(self.config, WithReplacementConfig):
+            count = DRAWN_AT_ONCE * self.config.size
+            return self.train_RN.gather(1, random_integers(self.key_R, epoch * count, count) % equations)
+        return self.train_RN.gather(1, random_integers(self.key_R, epoch * equations, equations).argsort(1))

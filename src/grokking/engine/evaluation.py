@@ -1,14 +1,12 @@
-"""What is measured of a replica at an evaluation: on a sample of its equations, on all where that matters."""
+"""An evaluation: metrics on a sample of each replica's equations, on all of them where that matters."""
 
-# R replicas, E equations measured, V classes
+# R replicas, E equations measured, P equations of the task
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from grokking.data.batches import batch_size
@@ -16,165 +14,128 @@ from grokking.data.seeds import EVALUATION_SAMPLE, stream
 from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.engine.events import CrossingDetector
+from grokking.engine.metrics import EquationMetrics
 from grokking.experiment import Replica
 
 PARTS = ("train", "validation")
 SMALLEST_SAMPLE, LARGEST_SAMPLE = 256, 1024  # equations of each part
 
-
-@dataclass(frozen=True)
-class EquationMetrics:
-    """Of each equation: loss, 1 where the largest logit is the answer's, mean squared centred logit."""
-
-    loss_RE: Tensor
-    correct_RE: Tensor
-    square_RE: Tensor
-
-    @classmethod
-    def of(cls, logits_REV: Tensor, answer_RE: Tensor, loss_RE: Tensor) -> Self:
-        correct_RE = logits_REV.argmax(-1) == answer_RE
-        centred_REV = logits_REV - logits_REV.mean(-1, keepdim=True)
-        return cls(loss_RE.double(), correct_RE.double(), centred_REV.square_().mean(-1).double())
-
-    @classmethod
-    def joined(cls, slices: Sequence[Self]) -> Self:
-        fields = ("loss_RE", "correct_RE", "square_RE")
-        return cls(*(torch.cat([getattr(part, field) for part in slices], dim=1) for field in fields))
-
-    def columns(self, chosen: slice) -> Self:
-        """The same of some equations only."""
-        return type(self)(self.loss_RE[:, chosen], self.correct_RE[:, chosen], self.square_RE[:, chosen])
-
-    def logit_rms(self) -> Tensor:
-        """Root mean square of the centred logits, (R,)."""
-        return self.square_RE.mean(1).sqrt()
+Metrics = dict[str, float]
 
 
 class Measurable(Protocol):
+    """What an evaluation needs of a stack of replicas."""
+
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics: ...
-    def norms(self, positions: list[int]) -> dict[str, Tensor]: ...
+    def norms(self) -> dict[str, Tensor]: ...
 
 
 class EvaluationSampler:
-    """Measures one replica's equations: a fixed sample of each part, or a part as a whole.
+    """Chooses the equations on which a replica is evaluated, and detects its two events.
 
-    The sample has half as many equations as a batch, within bounds: a look at both parts costs a third of an
-    update or less. A replica's watches say where it does not decide an event; there all equations do.
+    A sample of a part has half as many equations as a batch, within bounds: evaluating both parts costs a
+    third of an update or less. Where the sample does not decide an event, the whole part is measured.
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
-        mask = task.train_mask(replica.split_seed)
-        judged = task.validation_mask(replica.split_seed)
-        self.whole = {"train": np.flatnonzero(mask), "validation": np.flatnonzero(judged)}
+        train_mask, validation_mask = (
+            mask(replica.split_seed) for mask in (task.train_mask, task.validation_mask)
+        )
+        self.budget = replica.config.budget
+        self.whole = {"train": np.flatnonzero(train_mask), "validation": np.flatnonzero(validation_mask)}
         half_a_batch = batch_size(replica.config.batch, len(self.whole["train"])) // 2
         size = min(max(SMALLEST_SAMPLE, half_a_batch), LARGEST_SAMPLE)
         random = np.random.default_rng(stream(replica.split_seed, EVALUATION_SAMPLE))
         self.sample = {part: np.sort(random.permutation(rows)[:size]) for part, rows in self.whole.items()}
         self.groups = _groups(replica, task)
-        self.watches = {part: CrossingDetector() for part in PARTS}
+        self.detectors = {part: CrossingDetector(self.budget) for part in PARTS}
 
-    def by_group(self, part: str, index_E: np.ndarray, correct_E: np.ndarray) -> dict[str, float]:
-        """Accuracy of each group among these equations; a group that has none of them is left out."""
-        chosen = {name: correct_E[mask_P[index_E]] for name, mask_P in self.groups[part].items()}
-        return {f"{part}_accuracy/{name}": float(of.mean()) for name, of in chosen.items() if len(of)}
+    def needs_whole(self, part: str, step: int, sampled: Metrics) -> bool:
+        """Whether this part must be measured as a whole: for an event, or as the replica may end here."""
+        if sampled[f"{part}_equations"] == len(self.whole[part]):
+            return False
+        may_end = step >= self.budget or self.detectors["validation"].is_settled_by(step)
+        return may_end or self.detectors[part].is_undecided(sampled[f"{part}_accuracy"])
 
-    def undecided(self, part: str, step: int, last: bool, look: Mapping[str, float]) -> bool:
-        """Whether this part must be measured as a whole: for an event, or because the replica ends here."""
-        ends = last or self.watches["validation"].ends_by(step)
-        decides = look[f"{part}_equations"] == len(self.whole[part])
-        return not decides and (ends or self.watches[part].undecided(look[f"{part}_accuracy"]))
+    def update(self, step: int, metrics: Metrics) -> None:
+        """Tell the detectors of an evaluation."""
+        for part, detector in self.detectors.items():
+            detector.update(step, metrics[f"{part}_accuracy"])
+
+    def is_finished(self, step: int) -> bool:
+        """Whether the replica has generalized or used its budget, and no crossing is on trial."""
+        if any(detector.on_trial for detector in self.detectors.values()):
+            return False
+        return self.detectors["validation"].settled or step >= self.budget
 
     def state(self) -> dict[str, Any]:
-        """What the watches have seen, for a checkpoint."""
-        return {part: asdict(watch) for part, watch in self.watches.items()}
+        """What the detectors have seen, for a checkpoint."""
+        return {part: asdict(detector) for part, detector in self.detectors.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.watches = {part: CrossingDetector(**seen) for part, seen in state.items()}
-
-    def take(self, step: int, metrics: Mapping[str, float]) -> None:
-        for part, watch in self.watches.items():
-            watch.take(step, metrics[f"{part}_accuracy"])
+        """Take up what `state` gave."""
+        self.detectors = {part: CrossingDetector(**seen) for part, seen in state.items()}
 
 
-def evaluate(
-    stack: Measurable, positions: list[int], samplers: list[EvaluationSampler], steps: list[int], budget: int
-) -> list[dict[str, float]]:
-    """Metrics of the replicas at these positions of the stack; their watches are told."""
-    metrics = _look(stack, positions, samplers)
+def evaluate(stack: Measurable, samplers: list[EvaluationSampler], step: int) -> list[Metrics]:
+    """Metrics of each replica of the stack; its sampler's detectors are updated with them."""
+    metrics = _on_samples(stack, samplers)
     for part in PARTS:
-        rows = [
-            row
-            for row, sampler in enumerate(samplers)
-            if sampler.undecided(part, steps[row], steps[row] == budget, metrics[row])
-        ]
+        rows = [i for i, sampler in enumerate(samplers) if sampler.needs_whole(part, step, metrics[i])]
         if rows:
-            asked = [samplers[row] for row in rows]
-            whole_RE = np.stack([sampler.whole[part] for sampler in asked])
-            measured = stack.measure([positions[row] for row in rows], whole_RE)
-            for row, exact in zip(rows, _of_part(part, measured, asked, whole_RE), strict=True):
-                metrics[row] |= exact
-    for sampler, step, found in zip(samplers, steps, metrics, strict=True):
-        sampler.take(step, found)
+            chosen = [samplers[i] for i in rows]
+            whole_RE = np.stack([sampler.whole[part] for sampler in chosen])
+            measured = _part_metrics(part, stack.measure(rows, whole_RE), chosen, whole_RE)
+            for i, exact in zip(rows, measured, strict=True):
+                metrics[i] |= exact
+    for sampler, found in zip(samplers, metrics, strict=True):
+        sampler.update(step, found)
     return metrics
 
 
-def _look(
-    stack: Measurable, positions: list[int], samplers: list[EvaluationSampler]
-) -> list[dict[str, float]]:
-    """Metrics on each replica's samples, both in one pass, and what needs no equations."""
+def _on_samples(stack: Measurable, samplers: list[EvaluationSampler]) -> list[Metrics]:
+    """Metrics on each replica's samples, both parts in one pass, and what needs no equations."""
     train_RE, validation_RE = (np.stack([sampler.sample[part] for sampler in samplers]) for part in PARTS)
-    measured, trained = stack.measure(positions, np.hstack([train_RE, validation_RE])), train_RE.shape[1]
-    each = zip(
-        _of_part("train", measured.columns(slice(trained)), samplers, train_RE),
-        _of_part("validation", measured.columns(slice(trained, None)), samplers, validation_RE),
-        strict=True,
-    )
-    rest = {"logit_rms": measured.logit_rms()} | stack.norms(positions)
-    values = {name: value_R.tolist() for name, value_R in rest.items()}
+    measured = stack.measure(list(range(len(samplers))), np.hstack([train_RE, validation_RE]))
+    split = train_RE.shape[1]
+    train = _part_metrics("train", measured.columns(slice(split)), samplers, train_RE)
+    validation = _part_metrics("validation", measured.columns(slice(split, None)), samplers, validation_RE)
+    rest_R = {"logit_rms": measured.logit_rms()} | stack.norms()
+    rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
     return [
-        train | validation | {name: value[row] for name, value in values.items()}
-        for row, (train, validation) in enumerate(each)
+        train[i] | validation[i] | {name: values[i] for name, values in rest.items()}
+        for i in range(len(samplers))
     ]
 
 
-def _of_part(
+def _part_metrics(
     part: str, measured: EquationMetrics, samplers: list[EvaluationSampler], index_RE: np.ndarray
-) -> list[dict[str, float]]:
-    """Mean loss, accuracy, over how many equations, and accuracy of each group, for each replica."""
-    loss_R, accuracy_R = (x_RE.mean(1).tolist() for x_RE in (measured.loss_RE, measured.correct_RE))
+) -> list[Metrics]:
+    """For each replica: mean loss, accuracy, number of equations, and accuracy of each group of them."""
+    loss_R, accuracy_R = measured.loss_RE.mean(1).tolist(), measured.correct_RE.mean(1).tolist()
     correct_RE, equations = measured.correct_RE.cpu().numpy(), index_RE.shape[1]
     return [
-        {f"{part}_loss": loss_R[row], f"{part}_accuracy": accuracy_R[row], f"{part}_equations": equations}
-        | sampler.by_group(part, index_RE[row], correct_RE[row])
-        for row, sampler in enumerate(samplers)
+        {f"{part}_loss": loss_R[i], f"{part}_accuracy": accuracy_R[i], f"{part}_equations": equations}
+        | _group_accuracies(part, sampler.groups[part], index_RE[i], correct_RE[i])
+        for i, sampler in enumerate(samplers)
     ]
+
+
+def _group_accuracies(
+    part: str, groups: Mapping[str, np.ndarray], index_E: np.ndarray, correct_E: np.ndarray
+) -> Metrics:
+    """Accuracy of each group among these equations; a group without any is left out."""
+    chosen = {name: correct_E[mask_P[index_E]] for name, mask_P in groups.items()}
+    return {f"{part}_accuracy/{name}": float(found.mean()) for name, found in chosen.items() if len(found)}
 
 
 def _groups(replica: Replica, task: Task) -> dict[str, dict[str, np.ndarray]]:
-    """Equations of each part whose accuracy is told apart: masks (P,) by name.
+    """Groups of equations whose accuracy is reported apart, by part: masks (P,) by name.
 
-    A validation pair whose mirror is trained on is easy for a network that treats its operands alike; what
-    becomes of wrong labels tells memorisation from generalisation.
+    A validation pair whose mirror is trained on is easy for a network that treats its operands alike. The
+    accuracy on wrong labels tells memorization from generalization.
     """
     mirrored_P = task.mirrored_mask(replica.split_seed)
     wrong_P = answers(replica, task) != task.equations["c"].to_numpy()
     noise = {"corrupted": wrong_P, "clean": ~wrong_P} if wrong_P.any() else {}
     return {"train": noise, "validation": {"mirrored": mirrored_P, "unmirrored": ~mirrored_P}}
-
-
-def weight_norms(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Euclidean norm of all parameters and of each layer's, from stacked parameters; (R,) each.
-
-    Layers are added one by one: a reduction over them would round differently for other R.
-    """
-    squares: dict[str, Any] = defaultdict(int)
-    for name, parameter in parameters.items():
-        layer = name.rpartition(".")[0] or name
-        square_R = _sum_of_squares(parameter)
-        squares["weight_norm"] = squares["weight_norm"] + square_R
-        squares[f"weight_norm/{layer}"] = squares[f"weight_norm/{layer}"] + square_R
-    return {name: square.sqrt() for name, square in squares.items()}
-
-
-def _sum_of_squares(parameter: Tensor) -> Tensor:
-    return parameter.detach().flatten(1).to(torch.float64).square().sum(1)

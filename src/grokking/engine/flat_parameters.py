@@ -1,8 +1,8 @@
-"""Named tensors of R replicas as slices of one tensor, so that one operation reaches all of them."""
+"""The parameters of R replicas as one tensor (R, n), so that one operation reaches all of them."""
 
 # R replicas, n entries of all tensors of one replica
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,22 +12,18 @@ class FlatParameters:
     """`data` (R, n) holds every tensor of every replica; `views` gives them back by name."""
 
     def __init__(
-        self, like: Mapping[str, Tensor], replicas: int, dtype: torch.dtype, device: torch.device | str
+        self, replicas: Sequence[Mapping[str, Tensor]], dtype: torch.dtype, device: torch.device | str
     ) -> None:
-        """Zeros for tensors shaped `like` those of one replica."""
-        self.shapes = {name: tensor.shape for name, tensor in like.items()}
-        self.sizes = [tensor.numel() for tensor in like.values()]
-        self.data = torch.zeros(replicas, sum(self.sizes), dtype=dtype, device=device)
+        """Copies of each replica's tensors, which have equal names and shapes."""
+        self.shapes = {name: tensor.shape for name, tensor in replicas[0].items()}
+        self.sizes = [shape.numel() for shape in self.shapes.values()]
+        self.data = torch.zeros(len(replicas), sum(self.sizes), dtype=dtype, device=device)
+        for i, tensors in enumerate(replicas):
+            for name, view in self.views(self.data[i : i + 1]).items():
+                view[0].copy_(tensors[name].detach())
 
-    def views(self, data_Rn: Tensor | None = None) -> dict[str, Tensor]:
-        """Each tensor, (R, ...), sharing memory with `data` or with another tensor laid out like it."""
-        parts = (self.data if data_Rn is None else data_Rn).split(self.sizes, dim=1)
-        return {
-            name: part.unflatten(1, shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
-
-    def put(self, position: int, tensors: Iterable[Tensor]) -> None:
-        """Write one replica's tensors."""
-        if self.sizes:
-            self.data[position] = torch.cat([tensor.detach().flatten() for tensor in tensors])
+    def views(self, data_Rn: Tensor) -> dict[str, Tensor]:
+        """The tensors (R, ...) within `data` or another tensor of its layout; they share its memory."""
+        parts = data_Rn.split(self.sizes, dim=1)
+        named = zip(self.shapes.items(), parts, strict=True)
+        return {name: part.unflatten(1, shape) for (name, shape), part in named}

@@ -1,116 +1,109 @@
-"""From gradients to new parameters: filter, projection, optimizer, clamp; frozen layers stay."""
+"""From gradients to new parameters: filter, projection, optimizer, clamp."""
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from grokking.engine.flat_parameters import FlatParameters
-from grokking.experiment import HYPERPARAMETERS, ExperimentConfig
-from grokking.models import Model
+from grokking.experiment import ExperimentConfig, Replica
 from grokking.models.layers import Dense
-from grokking.updates.gradient_filters import FILTERS, PROJECTIONS
-from grokking.updates.optimizers import OPTIMIZERS
-from grokking.updates.weight_clamps import CLAMPS, norm
-
-RATES = ("learning_rate", "adamw_learning_rate")  # what a schedule multiplies
-CLOCK = ("step", "rate_factor")
-
-Named = Mapping[str, Tensor]  # the tensors (R, ...) of all replicas by name
+from grokking.models.model import Model
+from grokking.updates.gradient_filters import FILTERS
+from grokking.updates.optimizers import OPTIMIZERS, HParams
+from grokking.updates.projections import PROJECTIONS
+from grokking.updates.schedules import factor
+from grokking.updates.weight_clamps import CLAMPS, total_norm
 
 
 class UpdateRule:
-    """The updates of R replicas: one recipe, hyperparameters and state of each replica's own."""
+    """One recipe for R replicas, each with its own hyperparameters and state."""
 
-    def __init__(self, config: ExperimentConfig, module: nn.Module, parameters: FlatParameters) -> None:
+    def __init__(self, replicas: Sequence[Replica], model: Model, params: FlatParameters) -> None:
+        self.config = config = replicas[0].config
         self.optimizer = OPTIMIZERS[config.optimizer.name]
         self.filter = FILTERS[config.gradient_filter.name]
         self.project = PROJECTIONS[config.gradient_projection]
         self.clamp = CLAMPS[config.weight_clamp.name]
-        self.parameters = parameters
-        self.hidden = hidden_matrices(module)
-        self.frozen = frozen_parameters(module, config.frozen)
-        self.state = _state(config, parameters.data)
-        names = [*_hyperparameters(config), "initial_norm", *CLOCK]
-        self.values = {name: _column(parameters.data) for name in names}
+        self.params = params
+        self.hidden = hidden_matrices(model)
+        self.frozen = frozen_parameters(model, config.frozen)
+        self.state = _zero_state(config, params.data)
+        self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
 
-    def put(self, position: int, config: ExperimentConfig) -> None:
-        """A fresh replica, whose parameters are there already, takes this position."""
-        for state in self.state.values():
-            state[position] = 0
-        for name, value in _hyperparameters(config).items():
-            self.values[name][position] = value
-        self.values["initial_norm"][position] = norm(self.parameters.data[position : position + 1])
-
-    def keep(self, positions: list[int]) -> None:
+    def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
-        self.state, self.values = (
-            {key: tensor[positions] for key, tensor in group.items()} for group in (self.state, self.values)
-        )
-
-    def set_clock(self, steps: list[int], factors: list[float]) -> None:
-        """Tell the device each replica's step and what its schedule makes of the learning rates."""
-        for key, numbers in zip(CLOCK, (steps, factors), strict=True):
-            self.values[key].copy_(torch.tensor(numbers, dtype=torch.float64)[:, None], non_blocking=True)
+        self.state = {name: tensor[positions] for name, tensor in self.state.items()}
+        self.hparams = {name: tensor[positions] for name, tensor in self.hparams.items()}
 
     @torch.no_grad()
-    def apply(self, gradient_Rn: Tensor, of_named: Named, named: Named) -> None:
-        """Update the parameters; the gradients, `of_named` as single tensors, may be overwritten."""
-        rates = {
-            name: self.values[name] * self.values["rate_factor"] for name in RATES if name in self.values
-        }
-        values = self.values | rates
-        self.filter.apply(gradient_Rn, self.state, values)
-        self.project(of_named.values(), named.values())
-        frozen = [(named[name], named[name].clone()) for name in self.frozen]
-        self.optimizer.update(self.parameters.data, gradient_Rn, self.state, values, self.matrices)
-        self.clamp(self.parameters.data, named.values(), values)
-        for parameter, before in frozen:
-            parameter.copy_(before)
+    def apply(self, step: int, grad_Rn: Tensor) -> None:
+        """Make one update of the parameters; the gradients may be overwritten. Steps are counted from 1."""
+        param_Rn, hparams = self.params.data, self._scheduled(step)
+        params, grads = self.params.views(param_Rn), self.params.views(grad_Rn)
+        self.filter.apply(grad_Rn, self.state, hparams, step)
+        self.project(grads.values(), params.values())
+        before = {name: params[name].clone() for name in (*self.frozen, *self._separate_matrices())}
+        self.optimizer.update(param_Rn, grad_Rn, self.state, hparams, step)
+        for name, tensor in before.items():
+            params[name].copy_(tensor)
+        if self.optimizer.update_matrices:
+            momenta = self.params.views(self.state["momentum"])
+            matrices = (self._matrices(named) for named in (params, grads, momenta))
+            self.optimizer.update_matrices(*matrices, hparams)
+        self.clamp(param_Rn, params.values(), hparams)
+        for name in self.frozen:
+            params[name].copy_(before[name])
 
-    def matrices(self, tensor_Rn: Tensor) -> Sequence[Tensor]:
-        """The hidden matrices (R, O, I) in a tensor laid out like the parameters, sharing its memory."""
-        views = self.parameters.views(tensor_Rn)
-        return [part for name, stacked in self.hidden.items() for part in views[name].chunk(stacked, dim=1)]
+    def _scheduled(self, step: int) -> HParams:
+        """The hyperparameters at this step: the schedule multiplies every learning rate."""
+        scale = factor(self.config.schedule, step, self.config.budget)
+        if scale == 1:
+            return self.hparams
+        rates = {name: scale * rate for name, rate in self.hparams.items() if name.endswith("learning_rate")}
+        return self.hparams | rates
+
+    def _separate_matrices(self) -> Sequence[str]:
+        """Parameters that `update_matrices` moves, from where they were."""
+        return list(self.hidden) if self.optimizer.update_matrices else []
+
+    def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
+        """The hidden matrices (R, O, I) among these tensors."""
+        return [part for name, stacked in self.hidden.items() for part in named[name].chunk(stacked, dim=1)]
 
 
-def hidden_matrices(module: nn.Module) -> dict[str, int]:
+def hidden_matrices(model: Model) -> dict[str, int]:
     """Names of the weights between hidden layers, and how many matrices each holds one over the other."""
-    model: Model = module  # type: ignore[assignment]
     return {
         f"{name}.weight": layer.stacked
-        for name, layer in module.named_modules()
+        for name, layer in model.named_modules()
         if isinstance(layer, Dense) and name != model.readout
     }
 
 
-def frozen_parameters(module: nn.Module, frozen: str) -> list[str]:
+def frozen_parameters(model: Model, frozen: str) -> list[str]:
     """Names of the parameters that never change."""
-    model: Model = module  # type: ignore[assignment]
     layers = {"nothing": (), "first_layer": model.first_layer, "readout": (model.readout,)}[frozen]
-    names = [name for name, _ in module.named_parameters()]
-    return [name for name in names for layer in layers if name == layer or name.startswith(f"{layer}.")]
+    names = [name for name, _ in model.named_parameters()]
+    return [name for name in names if any(name == layer or name.startswith(f"{layer}.") for layer in layers)]
 
 
-def _state(config: ExperimentConfig, parameter_Rn: Tensor) -> dict[str, Tensor]:
-    state = {slot: torch.zeros_like(parameter_Rn) for slot in OPTIMIZERS[config.optimizer.name].state}
-    replicas, width = parameter_Rn.shape
-    for slot, (shape, dtype) in FILTERS[config.gradient_filter.name].state(config.gradient_filter).items():
-        state[slot] = parameter_Rn.new_zeros(replicas, *shape, width, dtype=dtype or parameter_Rn.dtype)
+def _zero_state(config: ExperimentConfig, param_Rn: Tensor) -> dict[str, Tensor]:
+    """The state that optimizer and filter keep."""
+    state = {name: torch.zeros_like(param_Rn) for name in OPTIMIZERS[config.optimizer.name].state}
+    replicas, width = param_Rn.shape
+    of_filter = FILTERS[config.gradient_filter.name].state(config.gradient_filter)
+    for name, (shape, dtype) in of_filter.items():
+        state[name] = param_Rn.new_zeros(replicas, *shape, width, dtype=dtype or param_Rn.dtype)
     return state
 
 
-def _hyperparameters(config: ExperimentConfig) -> dict[str, float]:
-    """Hyperparameters of an update that are each replica's own, by name."""
+def _hparams(replicas: Sequence[Replica], param_Rn: Tensor) -> HParams:
+    """Each hyperparameter of the update as a column (R, 1)."""
+    rows = [replica.config.update_hparams() for replica in replicas]
     return {
-        name: getattr(getattr(config, section), name)
-        for section, names in HYPERPARAMETERS.items()
-        for name in names
-        if hasattr(getattr(config, section), name)
+        name: torch.tensor([[row[name]] for row in rows], dtype=torch.float64, device=param_Rn.device)
+        for name in rows[0]
     }
-
-
-def _column(parameter_Rn: Tensor) -> Tensor:
-    return torch.zeros(len(parameter_Rn), 1, dtype=torch.float64, device=parameter_Rn.device)

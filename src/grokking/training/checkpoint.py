@@ -1,5 +1,6 @@
 """Checkpoints: where training stands, in one file that is replaced as a whole."""
 
+import hashlib
 import json
 import os
 import time
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from grokking.config import ConfigError
 
@@ -19,7 +20,7 @@ EVERY_SECONDS = "GROKKING_CHECKPOINT_SECONDS"
 
 
 @dataclass(frozen=True)
-class State:
+class SavedState:
     """Tensors by name, and everything else as JSON holds it: numbers come back to the last bit."""
 
     tensors: dict[str, torch.Tensor]
@@ -30,36 +31,50 @@ class Checkpoint:
     """One file for the replicas that are trained together, named by their fingerprint.
 
     The fingerprint covers configuration, seeds, data, the core's code and torch, so a file that is found
-    under it fits. A process killed while it writes leaves the file before, and a stray one beside it.
+    under it fits. A process killed while it writes leaves the file before, and a partial one beside it.
+    The file is a line of JSON, which holds the checksum of what follows, and then the tensors.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.file = folder / f"{fingerprint}.safetensors"
+        self.file = folder / f"{fingerprint}.checkpoint"
         self.every = every_seconds()
         self.saved = time.monotonic()
 
-    def load(self) -> State | None:
-        """What was saved last, or None."""
+    def load(self) -> SavedState | None:
+        """What was saved last, or None. Raises ConfigError where the file is damaged."""
         if not self.file.exists():
             return None
-        with safe_open(self.file, "pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            return State(tensors, json.loads(opened.metadata()["rest"]))
+        header, _, body = self.file.read_bytes().partition(b"\n")
+        try:
+            head = json.loads(header)
+            if head["sha256"] != _checksum(head["rest"], body):
+                raise ValueError
+            return SavedState(load(body), head["rest"])
+        except (ValueError, KeyError, TypeError, SafetensorError):
+            raise ConfigError(
+                f"the checkpoint {self.file} is damaged; remove it, and these replicas train from step 0"
+            ) from None
 
     def due(self) -> bool:
+        """Whether enough time has passed since the last one."""
         return time.monotonic() - self.saved >= self.every
 
-    def save(self, state: State) -> None:
+    def save(self, state: SavedState) -> None:
         """Replace the file; whoever reads it sees the old one or the new one, never a part."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        stray = self.file.with_suffix(f".{os.getpid()}")
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-        with stray.open("wb") as opened:
-            opened.write(save(tensors, {"rest": json.dumps(state.rest)}))
+        partial = self.file.with_suffix(f".{os.getpid()}")
+        body = save({name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()})
+        rest = json.loads(json.dumps(state.rest))
+        with partial.open("wb") as opened:
+            opened.write(json.dumps({"sha256": _checksum(rest, body), "rest": rest}).encode() + b"\n" + body)
             opened.flush()
             os.fsync(opened.fileno())
-        stray.replace(self.file)
+        partial.replace(self.file)
         self.saved = time.monotonic()
+
+
+def _checksum(rest: Any, body: bytes) -> str:
+    return hashlib.sha256(json.dumps(rest).encode() + body).hexdigest()
 
 
 def every_seconds() -> float:
@@ -75,11 +90,11 @@ def every_seconds() -> float:
 
 
 def pack(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Arrays under names that start with a prefix."""
+    """Arrays as tensors, under names that start with the prefix."""
     return {f"{prefix}/{name}": torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def unpack(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """The arrays under names that start with a prefix."""
+    """The arrays that `pack` put under the prefix."""
     start = f"{prefix}/"
     return {name.removeprefix(start): t.numpy() for name, t in tensors.items() if name.startswith(start)}

@@ -27,5 +27,5 @@ def fingerprint(replicas: list[Replica], task: Task) -> str:
 
 def _core_sources() -> Iterable[Path]:
     package = Path(__file__).parents[1]
-    for part in ("ops", "data", "models", "updates", "engine", "training"):
+    for part in ("ops", "data", "updates", "models", "engine", "training"):
         yield from (package / part).glob("*.py")

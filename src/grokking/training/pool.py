@@ -20,6 +20,15 @@ from grokking.ops import numba_kernels as kernels
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # parameters of glibc's mallopt, from malloc.h
 
 
+def device() -> str:
+    """GROKKING_DEVICE (cpu or cuda), or a GPU where there is one."""
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    chosen = os.environ.get("GROKKING_DEVICE", available[-1])
+    if chosen not in available:
+        raise ConfigError(f"GROKKING_DEVICE must be one of {', '.join(available)} here, but got {chosen!r}")
+    return chosen
+
+
 def processes(replicas: int | None) -> int:
     """GROKKING_PROCESSES, or a number that leaves no core idle while the last replicas train.
 
@@ -27,17 +36,16 @@ def processes(replicas: int | None) -> int:
     time, half of it with one core idle. Four replicas take two processes: more only share the cache. A stream
     of replicas without an end (None) takes one per core.
     """
-    cores = _cores()
-    divides = (count for count in range(cores, 2 * cores) if replicas is not None and replicas % count == 0)
-    even = next(divides, cores)
-    chosen = os.environ.get("GROKKING_PROCESSES", str(even))
+    available = cores()
+    divides = (n for n in range(available, 2 * available) if replicas is not None and replicas % n == 0)
+    chosen = os.environ.get("GROKKING_PROCESSES", str(next(divides, available)))
     if not chosen.isdecimal() or int(chosen) < 1:
         raise ConfigError(f"GROKKING_PROCESSES must be a whole number of at least 1, but got {chosen!r}")
     return int(chosen) if replicas is None else min(int(chosen), replicas)
 
 
-def _cores() -> int:
-    """Cores this process may use, where the system tells."""
+def cores() -> int:
+    """Cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
@@ -51,7 +59,7 @@ def context() -> BaseContext:
 def worker_pool(
     workers: int, start: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
-    """So many workers, each of which first calls `start`, where given, with these arguments."""
+    """A pool of `workers` processes, each of which first calls `start` with these arguments, if given."""
     kernels.load()  # here, so that forked workers have them
     executor = ProcessPoolExecutor(workers, context(), _start, (start, arguments))
     try:
@@ -72,9 +80,9 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end_with_driver() -> None:
     """Wait until the driver has ended, and end this worker.
 
-    A driver that is killed tells its workers nothing. They would train on, or wait for work for ever, and
-    keep open what they inherited: a database would wait for the rest of the driver's transaction, and
-    everyone else for its locks.
+    A killed driver cannot end its workers. They would train on, or wait for work for ever, and keep open
+    what they inherited: a database would wait for the rest of the driver's transaction, and everyone else
+    for its locks.
     """
     driver = multiprocessing.parent_process()
     if driver is not None:
@@ -83,9 +91,9 @@ def _end_with_driver() -> None:
 
 
 def use_threads(count: int) -> None:
-    """Compute on so many threads, with numbers below float32's range taken as 0.
+    """Compute on `count` threads, with numbers below float32's range taken as 0.
 
-    A network sure of its answers has probabilities of 1e-40; processors take some 100 cycles for each.
+    A network that is sure of its answers has probabilities of 1e-40; processors take some 100 cycles for each.
     """
     threadpool_limits(count)
     torch.set_num_threads(count)

@@ -1,8 +1,7 @@
-"""Optimizer updates as functions of all parameters, their gradients, their state and their values.
+"""Optimizers as pure functions: update(param_Rn, grad_Rn, state, hparams, step), everything in place.
 
-The parameters of R replicas are one tensor (R, n), and so are gradients and states. Every replica has its
-own hyperparameters: `values` holds them, and the number of the `step` counted from 1, in float64 and shaped
-(R, 1). Parameters and state are changed in place.
+The parameters of R replicas are one tensor (R, n), and so are gradients and each state tensor. Every replica
+has its own hyperparameters: `hparams` holds them by name as (R, 1) in float64. Steps are counted from 1.
 """
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
@@ -20,7 +19,7 @@ from grokking.config import STRICT, NonNegative, Positive, UnitInterval
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.matmul import product
 
-Values = dict[str, Tensor]
+HParams = dict[str, Tensor]
 State = dict[str, Tensor]
 
 
@@ -58,108 +57,47 @@ class MuonConfig:
 
 
 OptimizerConfig = Annotated[SGDConfig | AdamConfig | MuonConfig, Field(discriminator="name")]
-Matrices = Callable[[Tensor], Sequence[Tensor]]  # the hidden matrices (R, O, I) within a tensor (R, n)
 
 
-def sgd(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
+def sgd(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
     """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
-    parameter.sub_(
-        values["learning_rate"].to(parameter.dtype) * _momentum(parameter, gradient, state, values)
-    )
+    momentum = _update_momentum(param, grad, state, hparams)
+    param.sub_(hparams["learning_rate"].to(param.dtype) * momentum)
 
 
-def nesterov(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
+def nesterov(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
     """SGD with Nesterov momentum and coupled L2, as torch.optim.SGD has it (Sutskever et al. 2013)."""
-    cast = parameter.dtype
-    decayed = gradient + values["weight_decay"].to(cast) * parameter
-    momentum = _momentum(parameter, gradient, state, values)
-    ahead = decayed.add_(values["momentum"].to(cast) * momentum)
-    parameter.sub_(values["learning_rate"].to(cast) * ahead)
+    decayed = grad + hparams["weight_decay"].to(param.dtype) * param
+    momentum = _update_momentum(param, grad, state, hparams)
+    ahead = decayed.add_(hparams["momentum"].to(param.dtype) * momentum)
+    param.sub_(hparams["learning_rate"].to(param.dtype) * ahead)
 
 
-def _momentum(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> Tensor:
-    cast = parameter.dtype
-    momentum = state["momentum"].mul_(values["momentum"].to(cast))
-    return momentum.add_(gradient).add_(values["weight_decay"].to(cast) * parameter)
+def _update_momentum(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> Tensor:
+    momentum = state["momentum"].mul_(hparams["momentum"].to(param.dtype))
+    return momentum.add_(grad).add_(hparams["weight_decay"].to(param.dtype) * param)
 
 
-def adam(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
+def adam(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
     """Adam with coupled L2 (Kingma and Ba, arXiv 1412.6980)."""
-    decayed = gradient + values["weight_decay"].to(parameter.dtype) * parameter
-    adam_step(parameter, decayed, state, values, torch.ones_like(values["step"]))
+    decayed = grad + hparams["weight_decay"].to(param.dtype) * param
+    _adam_step(param, decayed, state, hparams, step, torch.ones_like(hparams["beta1"]))
 
 
-def adamw(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
+def adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
-    adam_step(parameter, gradient, state, values, _kept(values))
+    kept = 1 - hparams["learning_rate"] * hparams["weight_decay"]
+    _adam_step(param, grad, state, hparams, step, kept)
 
 
-def muon(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
-    """Muon for hidden matrices (Jordan et al. 2024, kellerjordan.github.io/posts/muon), AdamW for the rest.
-
-    AdamW first moves everything; the hidden matrices are then moved by Muon from where they were.
-    """
-    hidden = matrices(parameter)
-    before = [matrix_ROI.clone() for matrix_ROI in hidden]
-    rest = {"learning_rate": values["adamw_learning_rate"], "weight_decay": values["adamw_weight_decay"]}
-    adamw(parameter, gradient, state, values | rest, matrices)
-    decay = values["momentum"].to(parameter.dtype)
-    momentum = state["momentum"].lerp_(gradient, 1 - decay)
-    updates = orthogonalised(matrices(gradient.lerp(momentum, decay)))
-    cubes = {name: value_R1.unsqueeze(-1) for name, value_R1 in values.items()}
-    for matrix_ROI, before_ROI, update_ROI in zip(hidden, before, updates, strict=True):
-        _muon_step(matrix_ROI.copy_(before_ROI), update_ROI, cubes)
-
-
-def _muon_step(matrix_ROI: Tensor, update_ROI: Tensor, values: Values) -> None:
-    outputs, inputs = matrix_ROI.shape[1:]
-    _decay(matrix_ROI, values)
-    rate = values["learning_rate"].to(matrix_ROI.dtype) * max(1, outputs / inputs) ** 0.5
-    matrix_ROI.sub_(rate * update_ROI)
-
-
-def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Each matrix (R, O, I), its singular values brought to between 0.7 and 1.2, its singular vectors kept.
-
-    Those of one shape, lying down, go through the iteration together.
-    """
-    lying = [matrix if matrix.shape[1] <= matrix.shape[2] else matrix.mT for matrix in matrices]
-    found: dict[int, Tensor] = {}
-    for shape in dict.fromkeys(matrix.shape for matrix in lying):
-        alike = [number for number, matrix in enumerate(lying) if matrix.shape == shape]
-        stacked = newton_schulz(torch.cat([lying[number] for number in alike]))
-        found |= dict(zip(alike, stacked.split(shape[0]), strict=True))
-    pairs = zip(matrices, (found[number] for number in range(len(matrices))), strict=True)
-    return [x if x.shape == matrix.shape else x.mT for matrix, x in pairs]
-
-
-def newton_schulz(x: Tensor) -> Tensor:
-    """Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024; x has O <= I."""
-    x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
-    for _ in range(5):
-        square = product(x, x.mT)
-        x = 3.4445 * x + product(-4.7750 * square + 2.0315 * product(square, square), x)
-    return x
-
-
-def _decay(parameter: Tensor, values: Values) -> None:
-    """Decoupled weight decay."""
-    parameter.mul_(_kept(values).to(parameter.dtype))
-
-
-def _kept(values: Values) -> Tensor:
-    """What decoupled weight decay leaves of a parameter."""
-    return 1 - values["learning_rate"] * values["weight_decay"]
-
-
-def adam_step(parameter: Tensor, gradient: Tensor, state: State, values: Values, kept: Tensor) -> None:
-    """Adam's step from what is `kept` (R, 1) of the parameters."""
-    beta1, beta2, step = values["beta1"], values["beta2"], values["step"]
-    correction, step_size = 1 / (1 - beta2**step), values["learning_rate"] / (1 - beta1**step)
-    factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, values["epsilon"]]
-    factor_R6 = torch.cat(factors, dim=1).to(parameter.dtype)
-    tensors = parameter, gradient, state["mean"], state["square"], factor_R6
-    if kernels.suit(parameter):
+def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int, kept: Tensor) -> None:
+    """Adam's step from the share `kept` (R, 1) of the parameters."""
+    beta1, beta2 = hparams["beta1"], hparams["beta2"]
+    correction, step_size = 1 / (1 - beta2**step), hparams["learning_rate"] / (1 - beta1**step)
+    factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
+    factor_R6 = torch.cat(factors, dim=1).to(param.dtype)
+    tensors = param, grad, state["mean"], state["square"], factor_R6
+    if kernels.suit(param):
         kernels.adam_step(*map(kernels.array, tensors))
     else:
         adam_operations(*tensors)
@@ -176,18 +114,67 @@ def adam_operations(
     parameter.mul_(kept).addcdiv_(step_size * mean, scale, value=-1)
 
 
+def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
+    """The AdamW of Muon, for all that is no hidden matrix; Muon's momentum is of everything."""
+    rates = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
+    adamw(param, grad, state, hparams | rates, step)
+    state["momentum"].lerp_(grad, 1 - hparams["momentum"].to(param.dtype))
+
+
+def muon_matrices(
+    matrices: Sequence[Tensor], grads: Sequence[Tensor], momenta: Sequence[Tensor], hparams: HParams
+) -> None:
+    """Muon for hidden matrices (R, O, I) (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
+    rate, decay, momentum = (
+        hparams[key].unsqueeze(-1) for key in ("learning_rate", "weight_decay", "momentum")
+    )
+    ahead = [grad.lerp(mean, momentum.to(grad.dtype)) for grad, mean in zip(grads, momenta, strict=True)]
+    for matrix_ROI, update_ROI in zip(matrices, orthogonalize(ahead), strict=True):
+        outputs, inputs = matrix_ROI.shape[1:]
+        matrix_ROI.mul_((1 - rate * decay).to(matrix_ROI.dtype))
+        matrix_ROI.sub_(rate.to(matrix_ROI.dtype) * max(1, outputs / inputs) ** 0.5 * update_ROI)
+
+
+def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Each matrix (R, O, I) with its singular values brought to between 0.7 and 1.2.
+
+    Matrices of one shape, turned so that O <= I, go through the iteration together.
+    """
+    wide = [matrix if matrix.shape[1] <= matrix.shape[2] else matrix.mT for matrix in matrices]
+    found: dict[int, Tensor] = {}
+    for shape in dict.fromkeys(matrix.shape for matrix in wide):
+        same_shape = [i for i, matrix in enumerate(wide) if matrix.shape == shape]
+        together = newton_schulz(torch.cat([wide[i] for i in same_shape]))
+        found |= dict(zip(same_shape, together.split(shape[0]), strict=True))
+    return [found[i] if found[i].shape == matrix.shape else found[i].mT for i, matrix in enumerate(matrices)]
+
+
+def newton_schulz(x: Tensor) -> Tensor:
+    """Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024; x has O <= I."""
+    x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    for _ in range(5):
+        square = product(x, x.mT)
+        x = 3.4445 * x + product(-4.7750 * square + 2.0315 * product(square, square), x)
+    return x
+
+
 @plain_dataclass(frozen=True)
 class Optimizer:
-    """An update and the names of the state tensors it keeps, each shaped as the parameters, first zero."""
+    """An update, and the names of the state tensors that it keeps: shaped as the parameters, first zero."""
 
-    update: Callable[[Tensor, Tensor, State, Values, Matrices], None]
+    update: Callable[[Tensor, Tensor, State, HParams, int], None]
     state: tuple[str, ...]
+    decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
+    # of hidden matrices, in place of what `update` does to them: (matrices, grads, momenta, hparams)
+    update_matrices: (
+        Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], HParams], None] | None
+    ) = None
 
 
 OPTIMIZERS = {
-    "sgd": Optimizer(sgd, ("momentum",)),
-    "nesterov": Optimizer(nesterov, ("momentum",)),
-    "adam": Optimizer(adam, ("mean", "square")),
-    "adamw": Optimizer(adamw, ("mean", "square")),
-    "muon": Optimizer(muon, ("mean", "square", "momentum")),
+    "sgd": Optimizer(sgd, ("momentum",), decoupled=False),
+    "nesterov": Optimizer(nesterov, ("momentum",), decoupled=False),
+    "adam": Optimizer(adam, ("mean", "square"), decoupled=False),
+    "adamw": Optimizer(adamw, ("mean", "square"), decoupled=True),
+    "muon": Optimizer(muon_adamw, ("mean", "square", "momentum"), True, muon_matrices),
 }

@@ -28,8 +28,11 @@ class ScheduleConfig:
 
 
 def factor(config: ScheduleConfig, step: int, budget: int) -> float:
-    """The learning rate of update `step` (1..budget) is this factor times the configured one."""
+    """What the schedule multiplies the learning rate of an update by; updates are counted from 1.
+
+    After the budget it stays what it is there.
+    """
     if step <= config.warmup_steps:
         return step / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, budget - config.warmup_steps)
-    return SCHEDULES[config.name](progress)
+    return SCHEDULES[config.name](min(1.0, progress))

@@ -1,4 +1,4 @@
-"""What may be done to the size of the weights after each update, in place."""
+"""What is done to the size of the weights after each update, in place."""
 
 # R replicas, n parameters of one replica
 
@@ -11,49 +11,49 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, Positive
-from grokking.updates.optimizers import Values
+from grokking.updates.optimizers import HParams
 
 
 @dataclass(frozen=True, config=STRICT)
 class PlainClampConfig:
-    # none: weights go where they go; initial_norm: the norm of all parameters stays what it was at step 0
+    # none: no clamp; initial_norm: the norm of all parameters stays what it was at step 0
     name: Literal["none", "initial_norm"]
 
 
 @dataclass(frozen=True, config=STRICT)
 class RowClampConfig:
     name: Literal["row_norm"]
-    max_norm: Positive  # a row of a weight matrix that is longer is shortened to it
+    max_norm: Positive  # a longer row of a weight matrix is shortened to it
 
 
 ClampConfig = Annotated[PlainClampConfig | RowClampConfig, Field(discriminator="name")]
 
 
-def unclamped(parameter_Rn: Tensor, named: Iterable[Tensor], values: Values) -> None:
+def no_clamp(param_Rn: Tensor, params: Iterable[Tensor], hparams: HParams) -> None:
     """The weights as they are."""
 
 
-def initial_norm(parameter_Rn: Tensor, named: Iterable[Tensor], values: Values) -> None:
-    """All parameters are rescaled to the norm they began with (Liu et al., Omnigrok, arXiv 2210.01117)."""
-    parameter_Rn.mul_((values["initial_norm"] / norm(parameter_Rn)).to(parameter_Rn.dtype))
+def initial_norm(param_Rn: Tensor, params: Iterable[Tensor], hparams: HParams) -> None:
+    """Rescale all parameters to the norm they began with (Liu et al., Omnigrok, arXiv 2210.01117)."""
+    param_Rn.mul_((hparams["initial_norm"] / total_norm(param_Rn)).to(param_Rn.dtype))
 
 
-def row_norm(parameter_Rn: Tensor, named: Iterable[Tensor], values: Values) -> None:
-    """Each row of a matrix (R, rows, columns) is shortened to `max_norm` where it is longer."""
-    for matrix in named:
+def row_norm(param_Rn: Tensor, params: Iterable[Tensor], hparams: HParams) -> None:
+    """Shorten each row of a matrix (R, rows, columns) to `max_norm` where it is longer."""
+    for matrix in params:
         if matrix.dim() == 3:
             length = matrix.square().sum(-1, keepdim=True).sqrt()
-            longest = values["max_norm"].unsqueeze(-1).to(matrix.dtype)
+            longest = hparams["max_norm"].unsqueeze(-1).to(matrix.dtype)
             matrix.mul_(longest / torch.maximum(length, longest))
 
 
-def norm(parameter_Rn: Tensor) -> Tensor:
+def total_norm(param_Rn: Tensor) -> Tensor:
     """The norm of all parameters of each replica, (R, 1) in float64."""
-    return parameter_Rn.double().square().sum(1, keepdim=True).sqrt()
+    return param_Rn.double().square().sum(1, keepdim=True).sqrt()
 
 
-CLAMPS: dict[str, Callable[[Tensor, Iterable[Tensor], Values], None]] = {
-    "none": unclamped,
+CLAMPS: dict[str, Callable[[Tensor, Iterable[Tensor], HParams], None]] = {
+    "none": no_clamp,
     "initial_norm": initial_norm,
     "row_norm": row_norm,
 }

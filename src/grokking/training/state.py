@@ -1,0 +1,68 @@
+"""Where training stands: the stack, the replicas in it, and all evaluations so far."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
+
+from grokking.data.tasks import Task
+from grokking.engine.evaluation import EvaluationSampler
+from grokking.engine.stack import ReplicaStack
+from grokking.experiment import Replica
+from grokking.training.checkpoint import SavedState, pack, unpack
+from grokking.training.records import Evaluation
+
+
+@dataclass
+class TrainingState:
+    """Replicas at their positions in the stack; those that are finished are gone from both."""
+
+    replicas: list[Replica]
+    samplers: list[EvaluationSampler]
+    stack: ReplicaStack
+    evaluations: list[Evaluation] = field(default_factory=list)
+    seconds: float = 0.0  # of updates
+
+    @classmethod
+    def begin(cls, replicas: list[Replica], task: Task, device: str) -> Self:
+        """Step 0 of all replicas."""
+        samplers = [EvaluationSampler(replica, task) for replica in replicas]
+        return cls(list(replicas), samplers, ReplicaStack(replicas, task, device))
+
+    @property
+    def evaluated_step(self) -> int:
+        """The step of the last evaluation; -1 before the first."""
+        return self.stack.step if self.evaluations else -1
+
+    def select(self, positions: list[int]) -> None:
+        """Go on with the replicas at these positions only."""
+        if len(positions) < len(self.replicas):
+            self.replicas = [self.replicas[i] for i in positions]
+            self.samplers = [self.samplers[i] for i in positions]
+            self.stack.select(positions)
+
+    def to_checkpoint(self) -> SavedState:
+        """Everything that decides how training goes on."""
+        tensors = dict(self.stack.state())
+        for number, evaluation in enumerate(self.evaluations):
+            tensors |= pack(f"snapshot/{number}", evaluation.parameters or {})
+        rest = {
+            "step": self.stack.step,
+            "seconds": self.seconds,
+            "replicas": [replica.index for replica in self.replicas],
+            "samplers": [sampler.state() for sampler in self.samplers],
+            "evaluations": [asdict(replace(e, parameters=None)) for e in self.evaluations],
+        }
+        return SavedState(tensors, rest)
+
+    def restore(self, saved: SavedState) -> None:
+        """Go on where `to_checkpoint` was called."""
+        rest = saved.rest
+        for number, entry in enumerate(rest["evaluations"]):
+            snapshot = unpack(f"snapshot/{number}", saved.tensors) or None
+            self.evaluations.append(Evaluation(**entry | {"parameters": snapshot}))
+        indices = [replica.index for replica in self.replicas]
+        self.select([indices.index(index) for index in rest["replicas"]])
+        for sampler, state in zip(self.samplers, rest["samplers"], strict=True):
+            sampler.restore(state)
+        for name, tensor in self.stack.state().items():
+            tensor.copy_(saved.tensors[name])
+        self.stack.step, self.seconds = rest["step"], rest["seconds"]
