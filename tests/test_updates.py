@@ -57,7 +57,7 @@ def test_decay_is_decoupled_where_it_is_said_to_be(name):
     before = param.clone()
     state = {slot: torch.zeros_like(param) for slot in OPTIMIZERS[name].state}
     OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams, 1)
-    # SGD's coupled decay without momentum shrinks as a decoupled one does; a second step with momentum does not
+    # without momentum SGD's coupled decay shrinks as a decoupled one does; with momentum it does not
     hparams["momentum"] = columns({"m": [0.5]})["m"]
     OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams, 2)
     assert torch.allclose(param, before * 0.95**2) == OPTIMIZERS[name].decoupled

@@ -93,7 +93,7 @@ def _end_with_driver() -> None:
 def use_threads(count: int) -> None:
     """Compute on `count` threads, with numbers below float32's range taken as 0.
 
-    A network that is sure of its answers has probabilities of 1e-40; processors take some 100 cycles for each.
+    A network that is sure of its answers has probabilities of 1e-40; processors take 100 cycles for each.
     """
     threadpool_limits(count)
     torch.set_num_threads(count)

@@ -158,6 +158,9 @@ def newton_schulz(x: Tensor) -> Tensor:
     return x
 
 
+MatricesUpdate = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], HParams], None]
+
+
 @plain_dataclass(frozen=True)
 class Optimizer:
     """An update, and the names of the state tensors that it keeps: shaped as the parameters, first zero."""
@@ -165,10 +168,8 @@ class Optimizer:
     update: Callable[[Tensor, Tensor, State, HParams, int], None]
     state: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
-    # of hidden matrices, in place of what `update` does to them: (matrices, grads, momenta, hparams)
-    update_matrices: (
-        Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], HParams], None] | None
-    ) = None
+    # replaces what `update` does to hidden matrices; called with (matrices, grads, momenta, hparams)
+    update_matrices: MatricesUpdate | None = None
 
 
 OPTIMIZERS = {
