@@ -5,46 +5,18 @@ stack of replicas whose parameters have one more dimension in front.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from grokking.ops.lookup import relu_gradient
-from grokking.ops.matmul import affine
+from grokking import ops
 
 
-@dataclass(frozen=True)
-class Activation:
-    """A function of pre-activations and, for passes written by hand, its derivative times a gradient.
-
-    `apply` may overwrite the pre-activations, which nothing else uses. `gradient` may overwrite its first
-    argument; the others are what `apply` was given and what it returned. What only `rectifies` can be done
-    where pre-activations are made.
-    """
-
-    apply: Callable[[Tensor], Tensor]
-    gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
-    rectifies: bool = False
-
-
-def _relu_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    return relu_gradient(gradient, after)
-
-
-def _gelu_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    return torch.ops.aten.gelu_backward(gradient, before)
-
-
-def _square_gradient(gradient: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    return gradient.mul_(before).mul_(2)
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation(torch.relu_, _relu_gradient, rectifies=True),
-    "gelu": Activation(nn.functional.gelu, _gelu_gradient),
-    "square": Activation(torch.square, _square_gradient),
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": nn.functional.gelu,
+    "square": torch.square,
 }
 
 
@@ -62,13 +34,13 @@ class Dense(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.stacked = stacked
-        self.factors: torch.dtype | None = None  # what the factors of products are rounded to
+        self.matmul_dtype: torch.dtype | None = None  # what the factors of products are rounded to
         _add_bias(self, outputs, bias)
-        initialise(self.weight, self.bias, inputs)
+        initialise(self.weight, self.bias, inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., B, inputs) -> (..., B, outputs); leading dimensions are those of the parameters."""
-        return affine(x, self.weight, self.bias, self.factors)
+        return ops.linear(x, self.weight, self.bias, self.matmul_dtype)
 
 
 class Table(nn.Module):
@@ -80,7 +52,7 @@ class Table(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
         _add_bias(self, outputs, bias)
-        initialise(self.weight, self.bias, inputs)
+        initialise(self.weight, self.bias, inputs, outputs)
 
 
 def _add_bias(layer: nn.Module, outputs: int, trained: bool) -> None:
@@ -104,25 +76,38 @@ class Norm(nn.Module):
         return torch.addcmul(self.bias.unsqueeze(-2), normalised, self.gain.unsqueeze(-2))
 
 
-Initialisation = Callable[[Tensor, Tensor, int], None]
+Initialisation = Callable[[Tensor, Tensor, int, int], None]  # weight, bias, fan in, fan out
 
 
-def fan_in_uniform(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+def fan_in_uniform(weight: Tensor, bias: Tensor, fan_in: int, fan_out: int) -> None:
     """torch's default for nn.Linear: weight and bias uniform in ±1/sqrt(fan_in)."""
     nn.init.uniform_(weight, -(fan_in**-0.5), fan_in**-0.5)
     if isinstance(bias, nn.Parameter):
         nn.init.uniform_(bias, -(fan_in**-0.5), fan_in**-0.5)
 
 
-def he_normal(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+def he_normal(weight: Tensor, bias: Tensor, fan_in: int, fan_out: int) -> None:
     """He et al. 2015: weight normal with variance 2/fan_in, bias zero."""
     nn.init.normal_(weight, std=(2 / fan_in) ** 0.5)
     nn.init.zeros_(bias)
 
 
-def standard_normal(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+def standard_normal(weight: Tensor, bias: Tensor, fan_in: int, fan_out: int) -> None:
     """Weight normal with variance 1 whatever the width, bias zero; `init_scale` makes it the wanted one."""
     nn.init.normal_(weight)
+    nn.init.zeros_(bias)
+
+
+def lecun_normal(weight: Tensor, bias: Tensor, fan_in: int, fan_out: int) -> None:
+    """LeCun et al. 1998: weight normal with variance 1/fan_in, bias zero."""
+    nn.init.normal_(weight, std=fan_in**-0.5)
+    nn.init.zeros_(bias)
+
+
+def glorot_uniform(weight: Tensor, bias: Tensor, fan_in: int, fan_out: int) -> None:
+    """Glorot and Bengio 2010: weight uniform in ±sqrt(6 / (fan_in + fan_out)), bias zero."""
+    bound = (6 / (fan_in + fan_out)) ** 0.5
+    nn.init.uniform_(weight, -bound, bound)
     nn.init.zeros_(bias)
 
 
@@ -130,6 +115,8 @@ INITIALISATIONS: dict[str, Initialisation] = {
     "fan_in_uniform": fan_in_uniform,
     "he_normal": he_normal,
     "standard_normal": standard_normal,
+    "lecun_normal": lecun_normal,
+    "glorot_uniform": glorot_uniform,
 }
 
 

@@ -5,7 +5,6 @@ System 2 multiplies the first pre-activations by N^-alpha, N the first hidden wi
 
 # ... leading dimensions (replicas), T tokens, N first hidden width
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -36,28 +35,14 @@ class OneHotMLP(TableMLP):
     first_scale: Tensor
 
     def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes.classes)
+        super().__init__(config, sizes)
         initialise, width = INITIALISATIONS[config.initialisation], config.hidden_widths[0]
         self.first = Table(2 * sizes.tokens, width, initialise, config.bias)
         self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
         layers.rescale(self, config.init_scale)
 
-    def tables(self) -> tuple[Tensor]:
+    def table(self) -> Tensor:
         """Rows of the first weight matrix, scaled; the bias comes with operand b."""
         weight_a, weight_b = self.first.weight.chunk(2, dim=-2)
         table = torch.cat([weight_a, weight_b + self.first.bias.unsqueeze(-2)], dim=-2)
-        return (self.first_scale.unsqueeze(-1) * table,)
-
-    @torch.no_grad()
-    def backpropagate_tables(
-        self, tables: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], of_parameters: Mapping[str, Tensor]
-    ) -> None:
-        of_rows = of_tables[0].mul_(self.first_scale.unsqueeze(-1))
-        of_parameters["first.weight"].add_(of_rows)
-        if "first.bias" in of_parameters:
-            of_parameters["first.bias"].add_(of_rows.chunk(2, dim=-2)[1].sum(-2))
-
-
-def multiply_adds(config: OneHotMLPConfig, sizes: Sizes) -> int:
-    """Multiply-adds of one example's forward pass; the first layer is a lookup and counts nothing."""
-    return layers.multiply_adds([*config.hidden_widths, sizes.classes])
+        return self.first_scale.unsqueeze(-1) * table

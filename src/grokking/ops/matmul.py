@@ -1,100 +1,109 @@
-"""Matrix products of stacked replicas, by the faster of torch's two libraries.
+"""Matrix products of stacked replicas, by the library that is faster on this processor.
 
 torch multiplies float32 matrices by MKL, which keeps to AVX2 on processors that are not Intel's. oneDNN,
-which torch brings along for its compiler, uses AVX-512 wherever there is one: on an AMD EPYC of 2025 it
-was twice as fast from matrices of 128 × 128 on (docs/performance.md). Without AVX-512, on a GPU and in
-float64 torch's own product is used.
+which torch brings along for its compiler, uses AVX-512 wherever there is one. That is twice as fast where
+the processor computes 512 bits at once, as AMD's do from family 26 on (Zen 5); on AMD's family 25, which
+takes two turns for them, and on Intel's, where MKL uses AVX-512 itself, MKL is at least as fast.
 """
 
 # ... leading dimensions (none, or R replicas), B rows, I inputs, O outputs
 
+import sys
+from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-AVX512 = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+from grokking.ops.switch import is_fast
+
+FIRST_FULL_WIDTH_AMD_FAMILY = 26
 
 
-def suit(x: Tensor) -> bool:
-    """Whether oneDNN should multiply this."""
-    return AVX512 and x.device.type == "cpu" and x.dtype == torch.float32
-
-
-def product(x: Tensor, y: Tensor, factors: torch.dtype | None = None) -> Tensor:
-    """x @ y, (..., B, I) and (..., I, O); `factors`: a shorter type to which all three are rounded."""
-    if factors is not None:
-        return (x.to(factors) @ y.to(factors)).to(x.dtype)
-    return _affine(x, y.mT, None) if suit(x) else x @ y
-
-
-def affine(x: Tensor, weight: Tensor, bias: Tensor, factors: torch.dtype | None = None) -> Tensor:
-    """x @ weight.T + bias, (..., B, I), (..., O, I) and (..., O); `factors` as in `product`."""
-    if factors is not None:
-        return product(x, weight.mT, factors) + bias.unsqueeze(-2)
-    if suit(x):
-        return _affine(x, weight, bias)
+def linear(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """x @ weight.T + bias, (..., B, I), (..., O, I) and (..., O); `dtype` as in `matmul`."""
+    if dtype is not None or _by_onednn(x):
+        return matmul(x, weight.mT, dtype) + bias.unsqueeze(-2)
     if x.dim() == 2:
         return torch.addmm(bias, x, weight.mT)
     return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
 
 
-def add_product(total: Tensor, x: Tensor, y: Tensor, factors: torch.dtype | None = None) -> None:
-    """Add x @ y, stacked matrices, to `total`."""
-    if factors is None and not suit(x):
-        total.baddbmm_(x, y)
-    else:
-        total.add_(product(x, y, factors))
-
-
-@torch.no_grad()
-def array_product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x @ y for NumPy's matrices, whose own library is as slow as MKL where AVX-512 counts."""
-    tensors = torch.from_numpy(x), torch.from_numpy(y)
-    return product(*tensors).numpy() if suit(tensors[0]) else x @ y
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A replica after the other, so that its bits do not depend on its neighbours."""
+def matmul(x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """x @ y, (..., B, I) and (..., I, O); `dtype`: a shorter type to which all three are rounded."""
+    if dtype is not None:
+        return (x.to(dtype) @ y.to(dtype)).to(x.dtype)
+    if not _by_onednn(x):
+        return x @ y
     if x.dim() == 2:
-        multiply = _Affine.apply if torch.is_grad_enabled() else _by_onednn
-        return cast(Tensor, multiply(x, weight, bias))
-    each = [
-        _affine(x[replica], weight[replica], None if bias is None else bias[replica])
-        for replica in range(len(x))
-    ]
-    return each[0].unsqueeze(0) if len(each) == 1 else torch.stack(each)
+        return cast(Tensor, _Product.apply(x, y))
+    return torch.stack([matmul(x_BI, y_IO) for x_BI, y_IO in zip(x, y, strict=True)])
 
 
-class _Affine(Function):
-    """Differentiable as often as one likes: its gradients are products of the same kind."""
+def multiply(x: Tensor, y: Tensor, dtype: torch.dtype | None = None, out: Tensor | None = None) -> Tensor:
+    """x @ y of two matrices, without a graph; `out` is memory that the result may be put into."""
+    if dtype is not None:
+        return (x.to(dtype) @ y.to(dtype)).to(x.dtype)
+    return _onednn(x, y) if _by_onednn(x) else torch.mm(x, y, out=out)
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.biased = bias is not None
-        return _by_onednn(x, weight, bias)
+
+class _Product(Function):
+    """A product by oneDNN, differentiable as often as one likes: its gradients are products, too."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad
-        (gradient,) = gradients
-        return (
-            product(gradient, weight) if of_x else None,
-            product(gradient.mT, x) if of_weight else None,
-            gradient.sum(-2) if ctx.biased and of_bias else None,
-        )
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(x, y)
+        return _onednn(x, y)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        of_x, of_y = ctx.needs_input_grad
+        return matmul(grads[0], y.mT) if of_x else None, matmul(x.mT, grads[0]) if of_y else None
 
 
-def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    dense = _dense(x), _dense(weight)
-    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(*dense, bias, "none", [], ""))
+def _by_onednn(x: Tensor) -> bool:
+    return x.dtype == torch.float32 and is_fast(x) and onednn_is_faster()
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether this is an AMD processor with AVX-512 of full width, and torch's oneDNN multiplies as it should."""
+    if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    return is_full_width_amd(Path("/proc/cpuinfo")) and onednn_is_right()
+
+
+def is_full_width_amd(cpuinfo: Path) -> bool:
+    """Whether the kernel's description of the processor is of one with AVX-512 units of full width by AMD."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    family = int(facts.get("cpu family", 0))
+    return facts.get("vendor_id") == "AuthenticAMD" and family >= FIRST_FULL_WIDTH_AMD_FAMILY
+
+
+def onednn_is_right() -> bool:
+    """Whether torch's operator, which is private and may change, is there and multiplies; if not, say so."""
+    x, y = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(3, 4)
+    try:
+        right = torch.equal(_onednn(x, y), x @ y)
+    except (AttributeError, RuntimeError, TypeError):
+        right = False
+    if not right:
+        print("warning: oneDNN's product is missing in this torch; MKL multiplies instead", file=sys.stderr)
+    return right
+
+
+def _onednn(x: Tensor, y: Tensor) -> Tensor:
+    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(y.mT), None, "none", [], ""))
 
 
 def _dense(matrix: Tensor) -> Tensor:
     """Without gaps between rows or between columns: others oneDNN would copy entry by entry."""
     rows, columns = matrix.shape
     return matrix if matrix.stride() in ((columns, 1), (1, rows)) else matrix.contiguous()
+
+
+affine, product = linear, matmul  # for models/transformer.py until its branch is merged

@@ -1,35 +1,46 @@
 """Passes over memory on the CPU, compiled by Numba: each does at once what takes torch several operations.
 
-A training step is matrix products and passes over activations, logits and parameters; products are torch's
-and near the processor's peak, so what is left to gain is to read and write memory less often. Everywhere
-else, and as the twins that the tests compare with, the same is written in torch where a kernel is called.
+A training step is matrix products and passes over activations, logits and parameters. Products are a
+library's and near the processor's peak; what is left to gain is to read and write memory less often.
 
-Kernels work on one replica's row of memory after the other, in order and on one thread, so that a replica's
-bits do not depend on its neighbours. They are compiled at their first call on a machine, in a second or so
-each, and kept in `__pycache__`.
+A kernel works on one replica's memory in order and on one thread, so that a replica's bits do not depend on
+its neighbours. It is compiled at its first call on a machine, in a second or so, and kept in `__pycache__`.
 """
 
 # R replicas, n parameters of one replica, B examples, T rows of a table, N columns, V classes
 
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import numba
 import numpy as np
-import torch
 from torch import Tensor
 
 # Sums may be taken in any order, products and sums rounded once; NaN and infinity stay what they are.
-compiled = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+OPTIONS = {"cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+KERNELS: list[tuple[Any, str]] = []  # what `load` compiles: kernels and their float32 signatures
 
 
-# By bytes of a number: exp of less is below the type's normal numbers, and takes ten times as long and more
-LOWEST_EXPONENT = {4: -87, 8: -708}
+def compiled(signature: Any) -> Any:
+    """`@compiled("void(f4[:,::1], i8[::1])")`: types of float32 training; others are compiled when called.
+
+    Bare `@compiled` is for what only other kernels call.
+    """
+    if callable(signature):
+        return numba.njit(**OPTIONS)(signature)
+
+    def decorate(function: Any) -> Any:
+        kernel = numba.njit(**OPTIONS)(function)
+        KERNELS.append((kernel, signature))
+        return kernel
+
+    return decorate
 
 
-def suit(tensor: Tensor) -> bool:
-    """Whether kernels can take this tensor: it is on the CPU and nothing is to be differentiated."""
-    return tensor.device.type == "cpu" and not torch.is_grad_enabled()
+def load() -> None:
+    """Compile the float32 kernels, or read them from the cache, before anything is timed."""
+    for kernel, signature in KERNELS:
+        kernel.compile(signature)
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -44,44 +55,60 @@ def stacked(tensor: Tensor, dimensions: int) -> np.ndarray:
     return array(tensor.view(prod(tensor.shape[:leading]), *tensor.shape[leading:]))
 
 
-def number(value: float, dtype: torch.dtype) -> np.generic:
-    """A number of the type that NumPy has for torch's."""
-    return cast(np.generic, np.dtype(str(dtype).removeprefix("torch.")).type(value))
+@compiled("void(f4[:,::1], i8[::1], i8[::1], b1, f4[:,::1])")
+def sum_pairs(table_TN, a_B, b_B, rectified, out_BN):
+    """The sum of two rows for each pair, b's below all of a's in the table; ReLU of it if `rectified`."""
+    half, lowest = len(table_TN) // 2, table_TN.dtype.type(0 if rectified else -np.inf)
+    for example in range(len(a_B)):
+        a_N, b_N, out_N = table_TN[a_B[example]], table_TN[half + b_B[example]], out_BN[example]
+        for column in range(len(out_N)):
+            total = a_N[column] + b_N[column]
+            out_N[column] = lowest if total < lowest else total
 
 
-@compiled
-def sum_pairs(table_RTN, a_RB, b_RB, floor, out_RBN):
-    """The sums of two rows, b's below a's in the table, raised to `floor` (0: ReLU, -infinity: as is)."""
-    for replica in range(len(table_RTN)):
-        table_TN, half = table_RTN[replica], table_RTN.shape[1] // 2
-        for example in range(a_RB.shape[1]):
-            a_N, b_N = table_TN[a_RB[replica, example]], table_TN[half + b_RB[replica, example]]
-            out_N = out_RBN[replica, example]
-            for column in range(len(out_N)):
-                total = a_N[column] + b_N[column]
-                out_N[column] = floor if total < floor else total
+@compiled("void(f4[:,::1], f4[:,::1], b1, i8[::1], i8[::1], f4[:,::1])")
+def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
+    """Add the gradient of `sum_pairs`, which gave `sum_BN`, to that of the table."""
+    zero = grad_BN.dtype.type(0)
+    half, lowest = len(grad_table_TN) // 2, grad_BN.dtype.type(0 if rectified else -np.inf)
+    for example in range(len(a_B)):
+        grad_N, sum_N = grad_BN[example], sum_BN[example]
+        a_N, b_N = grad_table_TN[a_B[example]], grad_table_TN[half + b_B[example]]
+        for column in range(len(grad_N)):
+            grad = zero if sum_N[column] <= lowest else grad_N[column]
+            a_N[column] += grad
+            b_N[column] += grad
 
 
-@compiled
-def add_pairs(gradient_RBN, sum_RBN, floor, a_RB, b_RB, total_RTN):
-    """Add the gradient of `sum_pairs`, which gave `sum_RBN`, to that of the table."""
-    for replica in range(len(total_RTN)):
-        total_TN, half = total_RTN[replica], total_RTN.shape[1] // 2
-        for example in range(a_RB.shape[1]):
-            gradient_N, sum_N = gradient_RBN[replica, example], sum_RBN[replica, example]
-            a_N, b_N = total_TN[a_RB[replica, example]], total_TN[half + b_RB[replica, example]]
-            for column in range(len(gradient_N)):
-                gradient = total_TN.dtype.type(0) if sum_N[column] <= floor else gradient_N[column]
-                a_N[column] += gradient
-                b_N[column] += gradient
+@compiled("void(f4[:,::1], f4[::1])")
+def add_bias_relu(x_BN, bias_N):
+    """ReLU of x + bias, in place of x."""
+    zero = x_BN.dtype.type(0)
+    for example in range(len(x_BN)):
+        x_N = x_BN[example]
+        for column in range(len(x_N)):
+            total = x_N[column] + bias_N[column]
+            x_N[column] = zero if total < zero else total
 
 
-@compiled
-def subtract_peak(logits_BV, lowest):
-    """Subtract each row's largest entry; what is then below `lowest`, of their type, is raised to it."""
-    peak_V = np.empty(logits_BV.shape[1], logits_BV.dtype)
+@compiled("void(f4[:,::1], f4[:,::1], f4[::1])")
+def relu_backward(grad_BN, after_BN, grad_bias_N):
+    """Make the gradient 0 where ReLU gave 0, and add its columns to that of the bias."""
+    zero = grad_BN.dtype.type(0)
+    for example in range(len(grad_BN)):
+        grad_N, after_N = grad_BN[example], after_BN[example]
+        for column in range(len(grad_N)):
+            grad = zero if after_N[column] <= zero else grad_N[column]
+            grad_N[column] = grad
+            grad_bias_N[column] += grad
+
+
+@compiled("void(f4[:,::1], i8[::1], f8, f4[:,::1], f8[::1])")
+def below_peak(logits_BV, answer_B, lowest, out_BV, at_answer_B):
+    """Logits less the largest of their row, raised to `lowest`; those of the answers as they are."""
+    peak_V, lowest = np.empty(logits_BV.shape[1], logits_BV.dtype), logits_BV.dtype.type(lowest)
     for example in range(len(logits_BV)):
-        logits_V = logits_BV[example]
+        logits_V, out_V = logits_BV[example], out_BV[example]
         width = len(peak_V)
         for column in range(width):
             peak_V[column] = logits_V[column]
@@ -94,46 +121,38 @@ def subtract_peak(logits_BV, lowest):
         peak = peak_V[0]
         for column in range(len(logits_V)):
             below = logits_V[column] - peak
-            logits_V[column] = lowest if below < lowest else below
+            out_V[column] = lowest if below < lowest else below
+        at_answer_B[example] = logits_V[answer_B[example]] - peak
 
 
-@compiled
-def share_gradient(positive_BV, answer_B, zero):
-    """Each row's shares of its sum, less 1 at the answer; sums are of the type of `zero`."""
+@compiled("void(f4[:,::1], i8[::1], f8[::1], b1)")
+def shares(positive_BV, answer_B, total_B, less_answer):
+    """Sum each row; if `less_answer`, each entry becomes its share of the sum, less 1 at the answer."""
     for example in range(len(positive_BV)):
         positive_V, answer = positive_BV[example], answer_B[example]
-        total = zero
+        total = total_B.dtype.type(0)
         for column in range(len(positive_V)):
             total += positive_V[column]
-        at_answer = (positive_V[answer] - total) / total
-        scale = positive_BV.dtype.type(1 / total)
-        for column in range(len(positive_V)):
-            positive_V[column] *= scale
-        positive_V[answer] = at_answer
+        total_B[example] = total
+        if less_answer:
+            at_answer = (positive_V[answer] - total) / total
+            scale = positive_BV.dtype.type(1 / total)
+            for column in range(len(positive_V)):
+                positive_V[column] *= scale
+            positive_V[answer] = at_answer
 
 
-@compiled
-def adam_step(parameter_Rn, gradient_Rn, mean_Rn, square_Rn, factor_R6):
-    """The step of `training.optimizers.adam_step`, entry by entry."""
+@compiled("void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
+def adam_step(parameter_Rn, grad_Rn, mean_Rn, square_Rn, factor_R6):
+    """The step of `ops.adam`, entry by entry."""
     for replica in range(len(parameter_Rn)):
         keep, of_mean, of_square, correction, step_size, epsilon = factor_R6[replica]
-        parameter_n, gradient_n = parameter_Rn[replica], gradient_Rn[replica]
+        parameter_n, grad_n = parameter_Rn[replica], grad_Rn[replica]
         mean_n, square_n = mean_Rn[replica], square_Rn[replica]
         for entry in range(len(parameter_n)):
-            gradient = gradient_n[entry]
-            mean = mean_n[entry] + of_mean * (gradient - mean_n[entry])
-            square = square_n[entry] + of_square * (gradient * gradient - square_n[entry])
+            grad = grad_n[entry]
+            mean = mean_n[entry] + of_mean * (grad - mean_n[entry])
+            square = square_n[entry] + of_square * (grad * grad - square_n[entry])
             scale = np.sqrt(square * correction) + epsilon
             parameter_n[entry] = parameter_n[entry] * keep - step_size * mean / scale
             mean_n[entry], square_n[entry] = mean, square
-
-
-def load() -> None:
-    """Compile the float32 kernels, or read them from the cache, before anything is timed."""
-    matrix, index, zero = np.zeros((2, 2), np.float32), np.zeros((1, 1), np.int64), np.float32(0)
-    table, example = matrix[None], matrix[None, :1].copy()
-    sum_pairs(table, index, index, zero, example)
-    add_pairs(example, example, zero, index, index, table)
-    subtract_peak(matrix, zero)
-    share_gradient(matrix + 1, np.zeros(2, np.int64), np.float64(0))
-    adam_step(matrix, matrix.copy(), matrix.copy(), matrix.copy(), np.ones((2, 6), np.float32))

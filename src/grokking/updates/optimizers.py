@@ -15,9 +15,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from grokking import ops
 from grokking.config import STRICT, NonNegative, Positive, UnitInterval
-from grokking.ops import numba_kernels as kernels
-from grokking.ops.matmul import product
 
 HParams = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -96,22 +95,7 @@ def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, step
     correction, step_size = 1 / (1 - beta2**step), hparams["learning_rate"] / (1 - beta1**step)
     factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
     factor_R6 = torch.cat(factors, dim=1).to(param.dtype)
-    tensors = param, grad, state["mean"], state["square"], factor_R6
-    if kernels.suit(param):
-        kernels.adam_step(*map(kernels.array, tensors))
-    else:
-        adam_operations(*tensors)
-
-
-def adam_operations(
-    parameter: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, factor: Tensor
-) -> None:
-    """The step in torch's operations, with the six factors (R, 6) that `adam_step` makes."""
-    kept, of_mean, of_square, correction, step_size, epsilon = factor.split(1, dim=1)
-    mean.lerp_(gradient, of_mean)
-    square.lerp_(gradient.square(), of_square)
-    scale = (square * correction).sqrt_().add_(epsilon)
-    parameter.mul_(kept).addcdiv_(step_size * mean, scale, value=-1)
+    ops.adam_step(param, grad, state["mean"], state["square"], factor_R6)
 
 
 def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
@@ -153,8 +137,8 @@ def newton_schulz(x: Tensor) -> Tensor:
     """Five steps of the quintic Newton-Schulz iteration, coefficients of Jordan et al. 2024; x has O <= I."""
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(5):
-        square = product(x, x.mT)
-        x = 3.4445 * x + product(-4.7750 * square + 2.0315 * product(square, square), x)
+        square = ops.matmul(x, x.mT)
+        x = 3.4445 * x + ops.matmul(-4.7750 * square + 2.0315 * ops.matmul(square, square), x)
     return x
 
 

@@ -1,0 +1,39 @@
+"""What the engine needs of a family of networks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grokking.data.tasks import Sizes
+from grokking.models.layers import Dense
+
+
+class Model(nn.Module):
+    """A network on pairs of tokens, written for one replica and built from (config, sizes).
+
+    It counts dimensions from the right, so that the same module runs a stack of replicas once its parameters
+    and buffers have one more dimension in front.
+    """
+
+    first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
+    readout: str  # name of the parameter or layer that gives the logits
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
+        raise NotImplementedError
+
+    def set_matmul_dtype(self, dtype: torch.dtype | None) -> None:
+        """Round the factors of the products in dense layers to this type; None: leave them."""
+        for layer in self.modules():
+            if isinstance(layer, Dense):
+                layer.matmul_dtype = dtype
+
+    @classmethod
+    def require_fit(cls, config: Any, sizes: Sizes) -> None:
+        """Raise ConfigError where a task has not the sizes that the network needs."""
+
+    @staticmethod
+    def multiply_adds(config: Any, sizes: Sizes) -> int:
+        """Multiply-adds of one example's forward pass, in the layers that run per example."""
+        raise NotImplementedError
