@@ -20,6 +20,7 @@ from grokking.models import FAMILIES
 from grokking.models.model import Model
 from grokking.updates.losses import LOSSES
 
+MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
 PASS_CPU = 8192  # examples of each replica in one pass: what bounds memory; smaller passes are slower
 PASS_GPU = 2**20  # examples of all replicas in one pass
 
@@ -111,6 +112,9 @@ class ReplicaStack:
 
 def initial_model(replica: Replica, task: Task) -> Model:
     """A new model from the replica's own random stream; the global generator stays as it was."""
+    config = replica.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(replica.seed, INITIALISATION))
-        return FAMILIES[replica.config.model.family](replica.config.model, task.sizes)
+        model = FAMILIES[config.model.family](config.model, task.sizes)
+    model.set_matmul_dtype(MATMUL_DTYPES[config.matmul_precision])
+    return model

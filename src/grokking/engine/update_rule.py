@@ -51,8 +51,8 @@ class UpdateRule:
             params[name].copy_(tensor)
         if self.optimizer.update_matrices:
             momenta = self.params.views(self.state["momentum"])
-            matrices = (self._matrices(named) for named in (params, grads, momenta))
-            self.optimizer.update_matrices(*matrices, hparams)
+            matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))
+            self.optimizer.update_matrices(matrices, matrix_grads, matrix_momenta, hparams)
         self.clamp(param_Rn, params.values(), hparams)
         for name in self.frozen:
             params[name].copy_(before[name])

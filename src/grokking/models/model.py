@@ -33,6 +33,11 @@ class Model(nn.Module):
     def require_fit(cls, config: Any, sizes: Sizes) -> None:
         """Raise ConfigError where a task has not the sizes that the network needs."""
 
+    @classmethod
+    def has_hidden_matrices(cls, config: Any) -> bool:
+        """Whether a dense layer of the network is neither first layer nor readout, as Muon needs."""
+        return True
+
     @staticmethod
     def multiply_adds(config: Any, sizes: Sizes) -> int:
         """Multiply-adds of one example's forward pass, in the layers that run per example."""

@@ -41,6 +41,10 @@ class OneHotMLP(TableMLP):
         self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
         layers.rescale(self, config.init_scale)
 
+    @classmethod
+    def has_hidden_matrices(cls, config: OneHotMLPConfig) -> bool:
+        return len(config.hidden_widths) > 1
+
     def table(self) -> Tensor:
         """Rows of the first weight matrix, scaled; the bias comes with operand b."""
         weight_a, weight_b = self.first.weight.chunk(2, dim=-2)

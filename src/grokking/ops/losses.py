@@ -52,7 +52,10 @@ def _cross_entropy(
     logits_EV: Tensor, answer_E: Tensor, dtype: torch.dtype, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
     """The gradient is softmax(logits) - one-hot answer."""
-    below_EV, at_answer_E = torch.empty_like(logits_EV), logits_EV.new_empty(len(logits_EV), dtype=torch.float64)
+    below_EV, at_answer_E = (
+        torch.empty_like(logits_EV),
+        logits_EV.new_empty(len(logits_EV), dtype=torch.float64),
+    )
     lowest = LOWEST_EXPONENT[logits_EV.dtype.itemsize]
     arrays = [kernels.array(x) for x in (logits_EV, answer_E, below_EV, at_answer_E)]
     kernels.below_peak(*arrays[:2], float(lowest), *arrays[2:])

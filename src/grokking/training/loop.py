@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -57,13 +58,12 @@ def train(
         # record
         going_on = []
         for i, replica in enumerate(state.replicas):
-            observation = Observation(
-                replica, step, state.seconds, metrics[i], lambda i=i: state.stack.snapshot(i)
-            )
+            snapshot = partial(state.stack.snapshot, i)
+            observation = Observation(replica, step, state.seconds, metrics[i], snapshot)
             stopped, diverged = stop(observation), not math.isfinite(metrics[i]["train_loss"])
             finished = stopped or diverged or state.samplers[i].is_finished(step)
             kept = step in snapshots_at or (finished and snapshots)
-            parameters = state.stack.snapshot(i) if kept else None
+            parameters = snapshot() if kept else None
             evaluation = Evaluation(replica.index, step, state.seconds, metrics[i], parameters, finished)
             state.evaluations.append(evaluation)
             yield evaluation
