@@ -36,7 +36,6 @@ class ReplicaStack:
         self.model = models[0]
         self.params = FlatParameters([dict(m.named_parameters()) for m in models], dtype, device)
         self.buffers = FlatParameters([dict(m.named_buffers()) for m in models], dtype, device)
-        self.grad_Rn = torch.zeros_like(self.params.data)
         self.update_rule = UpdateRule(replicas, self.model, self.params)
         self.a_P, self.b_P = torch.tensor(task.equations[["a", "b"]].to_numpy().T.copy(), device=device)
         self.answer_RP = torch.tensor(np.stack([answers(r, task) for r in replicas]), device=device)
@@ -50,12 +49,13 @@ class ReplicaStack:
         for _ in range(count):
             self.step += 1
             index_RB = self.batches.at(self.step)
-            self.grad_Rn.zero_()
+            self.model.zero_grad()
             for index_RM in self._passes(index_RB):
                 logits_RMV = self.model(self.a_P[index_RM], self.b_P[index_RM])
                 loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
-                (loss_RM.sum() / index_RB.shape[1]).backward()  # adds to grad_Rn
-            self.update_rule.apply(self.step, self.grad_Rn)
+                (loss_RM.sum() / index_RB.shape[1]).backward()
+            grad_Rn = torch.cat([param.grad.flatten(1) for param in self.model.parameters()], dim=1)
+            self.update_rule.apply(self.step, grad_Rn)
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
@@ -76,7 +76,7 @@ class ReplicaStack:
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.params.data, self.buffers.data = self.params.data[positions], self.buffers.data[positions]
-        self.grad_Rn, self.answer_RP = self.grad_Rn[positions], self.answer_RP[positions]
+        self.answer_RP = self.answer_RP[positions]
         self.update_rule.select(positions)
         self.batches.select(positions)
         self._attach()
@@ -91,11 +91,10 @@ class ReplicaStack:
         return {"parameters": self.params.data} | self.update_rule.state
 
     def _attach(self) -> None:
-        """Make the model's parameters and their gradients views of the flat tensors."""
-        params, grads = self.params.views(self.params.data), self.params.views(self.grad_Rn)
-        buffers = self.buffers.views(self.buffers.data)
+        """Make the model's parameters and buffers views of the flat tensors."""
+        params, buffers = self.params.views(self.params.data), self.buffers.views(self.buffers.data)
         for name, parameter in self.model.named_parameters():
-            parameter.data, parameter.grad = params[name], grads[name]
+            parameter.data, parameter.grad = params[name], None
         for name, buffer in self.model.named_buffers():
             buffer.data = buffers[name]
 

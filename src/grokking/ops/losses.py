@@ -89,5 +89,5 @@ def _mean_squared_error(
     """The gradient is 2 / V times the difference of logits and one-hot answer, which is written out nowhere."""
     difference_EV = logits_EV.clone()
     difference_EV[torch.arange(len(answer_E)), answer_E] -= 1
-    loss_E = difference_EV.to(dtype).square_().mean(-1)
+    loss_E = difference_EV.to(dtype).square().mean(-1)
     return loss_E, difference_EV.mul_(2 / logits_EV.shape[-1])
