@@ -35,7 +35,9 @@ class NumpyMLPConfig:
     init_scale: Positive  # multiplies the He-normal initial weights
 
 
-def forward(weights: Arrays, biases: Arrays, a_B: np.ndarray, b_B: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def forward(
+    weights: Arrays, biases: Arrays, a_B: np.ndarray, b_B: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
     """ReLU network on pairs: hidden activations of each layer, (B, O), and logits (B, V)."""
     tokens = len(weights[0]) // 2
     x = weights[0][a_B] + weights[0][tokens + b_B] + biases[0]
@@ -108,7 +110,9 @@ class _ByHand(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(a, b, *parameters)
-        passed = [forward(weights, biases, a_B, b_B) for a_B, b_B, weights, biases in _replicas(a, b, parameters)]
+        passed = [
+            forward(weights, biases, a_B, b_B) for a_B, b_B, weights, biases in _replicas(a, b, parameters)
+        ]
         ctx.hidden = [hidden for hidden, _ in passed]
         logits = torch.from_numpy(np.stack([logits_BV for _, logits_BV in passed]))
         return logits.view(*a.shape, -1)
@@ -124,7 +128,9 @@ class _ByHand(Function):
                 _replicas(a, b, parameters), ctx.hidden, grad_RBV, strict=True
             )
         ]
-        in_turns = [[grad for layer in zip(*of_replica, strict=True) for grad in layer] for of_replica in found]
+        in_turns = [
+            [grad for layer in zip(*of_replica, strict=True) for grad in layer] for of_replica in found
+        ]
         stacked = [torch.from_numpy(np.stack(of_each)) for of_each in zip(*in_turns, strict=True)]
         return None, None, *(grad.view(p.shape) for grad, p in zip(stacked, parameters, strict=True))
 
@@ -133,5 +139,7 @@ def _replicas(a: Tensor, b: Tensor, parameters: Sequence[Tensor]) -> Any:
     """Operands, weights and biases of one replica after the other, as arrays."""
     operands = (x.reshape(-1, x.shape[-1]).numpy() for x in (a, b))
     dimensions = [2 - number % 2 for number in range(len(parameters))]
-    arrays = [p.detach().reshape(-1, *p.shape[-d:]).numpy() for p, d in zip(parameters, dimensions, strict=True)]
+    arrays = [
+        p.detach().reshape(-1, *p.shape[-d:]).numpy() for p, d in zip(parameters, dimensions, strict=True)
+    ]
     return zip(*operands, zip(*arrays[::2], strict=True), zip(*arrays[1::2], strict=True), strict=True)

@@ -8,7 +8,9 @@ from grokking.ops import numba_kernels as kernels
 from grokking.ops.switch import is_fast
 
 
-def adam_step(parameter_Rn: Tensor, grad_Rn: Tensor, mean_Rn: Tensor, square_Rn: Tensor, factor_R6: Tensor) -> None:
+def adam_step(
+    parameter_Rn: Tensor, grad_Rn: Tensor, mean_Rn: Tensor, square_Rn: Tensor, factor_R6: Tensor
+) -> None:
     """Update the parameters and both moments, in place.
 
     The factors: what is kept of the parameters, 1 - beta1, 1 - beta2, the correction of the second moment,

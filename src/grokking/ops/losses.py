@@ -52,7 +52,10 @@ def _cross_entropy(
     logits_EV: Tensor, answer_E: Tensor, dtype: torch.dtype, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
     """The gradient is softmax(logits) - one-hot answer."""
-    below_EV, at_answer_E = torch.empty_like(logits_EV), logits_EV.new_empty(len(logits_EV), dtype=torch.float64)
+    below_EV, at_answer_E = (
+        torch.empty_like(logits_EV),
+        logits_EV.new_empty(len(logits_EV), dtype=torch.float64),
+    )
     lowest = LOWEST_EXPONENT[logits_EV.dtype.itemsize]
     arrays = [kernels.array(x) for x in (logits_EV, answer_E, below_EV, at_answer_E)]
     kernels.below_peak(*arrays[:2], float(lowest), *arrays[2:])
@@ -86,5 +89,5 @@ def _mean_squared_error(
     """The gradient is 2 / V times the difference of logits and one-hot answer, which is written out nowhere."""
     difference_EV = logits_EV.clone()
     difference_EV[torch.arange(len(answer_E)), answer_E] -= 1
-    loss_E = difference_EV.to(dtype).square_().mean(-1)
+    loss_E = difference_EV.to(dtype).square().mean(-1)
     return loss_E, difference_EV.mul_(2 / logits_EV.shape[-1])

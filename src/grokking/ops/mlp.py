@@ -24,7 +24,12 @@ Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) 
 
 
 def mlp(
-    table: Tensor, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: torch.dtype | None = None
+    table: Tensor,
+    a: Tensor,
+    b: Tensor,
+    dense: Dense,
+    activation: Activation,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Logits (..., B, V) from a table (..., 2T, N) and pairs (..., B); `dtype` as in `matmul`."""
     if is_fast(table) and activation in BACKWARD:
@@ -35,7 +40,12 @@ def mlp(
 
 
 def mlp_hidden(
-    table: Tensor, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: torch.dtype | None = None
+    table: Tensor,
+    a: Tensor,
+    b: Tensor,
+    dense: Dense,
+    activation: Activation,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Activations of the last hidden layer, (..., B, N); `dense` is of the layers up to it."""
     x = activation(rows(table, a) + rows(table, table.shape[-2] // 2 + b))
@@ -74,7 +84,13 @@ class _MLP(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, activation: Activation, dtype: torch.dtype | None, table: Tensor, a: Tensor, b: Tensor, *dense: Tensor
+        ctx: Any,
+        activation: Activation,
+        dtype: torch.dtype | None,
+        table: Tensor,
+        a: Tensor,
+        b: Tensor,
+        *dense: Tensor,
     ) -> Tensor:
         ctx.activation, ctx.dtype = activation, dtype
         ctx.save_for_backward(table, a, b, *dense)
