@@ -16,6 +16,7 @@ from grokking.experiment import Replica
 from grokking.models import FAMILIES
 from grokking.models.embedding_mlp import EmbeddingMLP
 from grokking.models.layers import ACTIVATIONS, Dense
+from grokking.models.numpy_mlp import NumpyMLP
 from grokking.models.one_hot_mlp import OneHotMLP
 from grokking.models.transformer import Block, Transformer
 
@@ -109,7 +110,7 @@ def _dense(layer: Dense, x: Tensor) -> Tensor:
 
 def _activate(module: torch.nn.Module, x: Tensor) -> Tensor:
     """The activation by its definition, picked by the fast one's name in the table of activations."""
-    name = next(name for name, activation in ACTIVATIONS.items() if activation is module.activation)
+    name = next(name for name, function in ACTIVATIONS.items() if function is module.activation)
     return {"relu": lambda: x.clamp(min=0), "gelu": lambda: _gelu(x), "square": lambda: x * x}[name]()
 
 
@@ -120,11 +121,23 @@ def _gelu(x: Tensor) -> Tensor:
 def embedding_logits(model: EmbeddingMLP, a: Tensor, b: Tensor) -> Tensor:
     """Embed every example, combine, then the dense layers."""
     first, second = model.embedding_a[a], getattr(model, "embedding_b", model.embedding_a)[b]
-    concatenated = model.first.weight.shape[1] == 2 * model.width
+    concatenated = model.first.weight.shape[1] == 2 * first.shape[1]
     x = torch.cat([first, second], dim=1) if concatenated else first + second
     for layer in [model.first, *model.layers[:-1]]:
         x = _activate(model, _dense(layer, x))
     return model.output_scale * _dense(model.layers[-1], x)
+
+
+def numpy_logits(model: NumpyMLP, a: Tensor, b: Tensor) -> Tensor:
+    """Dense one-hot inputs and ReLU layers, by torch."""
+    weights, biases = (
+        [p for name, p in model.named_parameters() if end in name] for end in ("weight", "bias")
+    )
+    tokens = len(weights[0]) // 2
+    x = torch.cat([one_hot(a, tokens), one_hot(b, tokens)], dim=1).to(weights[0].dtype)
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        x = (x @ weight + bias).clamp(min=0)
+    return x @ weights[-1] + biases[-1]
 
 
 def transformer_hidden(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
@@ -163,6 +176,7 @@ LOGITS = {
     "one_hot_mlp": one_hot_logits,
     "embedding_mlp": embedding_logits,
     "transformer": transformer_logits,
+    "numpy_mlp": numpy_logits,
 }
 
 

@@ -1,20 +1,18 @@
-"""Families against their plain forms in float64, lookups, causality, and the network by hand."""
+"""Families against their slow forms in float64, alone and stacked; initial values; causality; lookups."""
 
-import numpy as np
 import pytest
 import torch
 from examples import MODELS, experiment
 from reference import LOGITS, transformer_hidden
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
+from grokking import ops
 from grokking.data.tasks import Sizes
-from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
-from grokking.models import FAMILIES, numpy_mlp
-from grokking.ops.autograd import add_gradients
+from grokking.models import FAMILIES
+from grokking.models.layers import INITIALISATIONS, Dense
 from grokking.ops.lookup import rows
-from grokking.training.loop import learner
 
 TOKENS, CLASSES = 11, 7
 A, B = (torch.randint(11, (60,), generator=torch.Generator().manual_seed(s)) for s in (0, 1))
@@ -28,6 +26,8 @@ VARIANTS = [
     ("embedding_mlp", {"tables": "separate", "combine": "sum", "hidden_widths": [16]}),
     ("embedding_mlp", {"tables": "separate"}),
     ("embedding_mlp", {"combine": "sum"}),
+    ("numpy_mlp", {}),
+    ("numpy_mlp", {"hidden_widths": [16]}),
     ("transformer", {}),
     ("transformer", {"norm": "post", "layers": 3}),
     ("transformer", {"norm": "none", "layers": 1, "activation": "gelu"}),
@@ -35,42 +35,103 @@ VARIANTS = [
 ]
 
 
-def build(family, change):
-    mapping = experiment(family)
+def build(family, change, seed=0):
+    mapping = experiment(family, "sgd")
     mapping["model"] |= change
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = expand(mapping, "e")[0].config.model
     classes = TOKENS if getattr(config, "tied_unembedding", False) else CLASSES
     return FAMILIES[family](config, Sizes(TOKENS, classes)).double()
 
 
+def stack(models):
+    """One module with the parameters and buffers of all; the first model becomes it."""
+    tensors = [[*model.parameters(), *model.buffers()] for model in models]
+    for tensor, *others in zip(*tensors, strict=True):
+        tensor.data = torch.stack([tensor.data, *(other.data for other in others)])
+    return models[0]
+
+
+@pytest.mark.parametrize("mode", ["fast", "plain"])
+@pytest.mark.parametrize("replicas", [None, 1, 3])
 @pytest.mark.parametrize(("family", "change"), VARIANTS)
-def test_logits_and_gradients_equal_the_plain_form(family, change):
-    model = build(family, change)
-    fast, plain = model(A, B), LOGITS[family](model, A, B)
-    assert fast.shape == plain.shape
-    assert_close(fast, plain, rtol=1e-12, atol=1e-12)
+def test_logits_and_gradients_equal_the_slow_form(family, change, replicas, mode):
+    """Of one network, and of a stack whose networks differ in their parameters."""
+    models = [build(family, change, seed) for seed in range(replicas or 1)]
+    expected = [slow_gradients(family, model) for model in models]
+    model, leading = (models[0], ()) if replicas is None else (stack(models), (replicas,))
+    with ops.use(mode):
+        logits = model(A.expand(*leading, -1), B.expand(*leading, -1))
+        (logits * weights_of(logits)).sum().backward()
+    found = [logits, *(parameter.grad for parameter in model.parameters())]
+    for ours, theirs in zip(found, zip(*expected, strict=True), strict=True):
+        reference = theirs[0] if replicas is None else torch.stack(theirs)
+        assert_close(ours, reference, rtol=1e-10, atol=1e-12)
+
+
+def slow_gradients(family, model):
+    """Logits, and gradients of their weighted sum, of one network."""
+    logits = LOGITS[family](model, A, B)
     parameters = list(model.parameters())
-    weights = torch.randn(fast.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     # the plain transformer projects queries at positions whose output the answer never uses
-    expected = torch.autograd.grad((plain * weights).sum(), parameters, allow_unused=True)
-    by_autograd = torch.autograd.grad((fast * weights).sum(), parameters, allow_unused=True)
-    for theirs, ours, backward in zip(expected, by_autograd, backpropagated(model, weights), strict=True):
-        assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-        assert_close(backward, theirs, rtol=1e-10, atol=1e-12)
+    grads = torch.autograd.grad((logits * weights_of(logits)).sum(), parameters, allow_unused=True)
+    zeros = (torch.zeros_like(p) if g is None else g for g, p in zip(grads, parameters, strict=True))
+    return [logits.detach(), *zeros]
 
 
-def backpropagated(model, weights):
-    """Gradients as the engine takes them, of one replica stacked, where those of the logits are `weights`."""
-    for tensor in [*model.parameters(), *model.buffers()]:
-        tensor.data = tensor.data[None]
-    sums = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
-    tables = model.tables()
-    of_tables = tuple(torch.zeros_like(table) for table in tables)
-    model.backpropagate(tables, A[None], B[None], lambda logits: weights[None].clone(), of_tables, sums)
-    products = [(table * gradient).sum() for table, gradient in zip(tables, of_tables, strict=True)]
-    add_gradients(products, list(model.parameters()), list(sums.values()))
-    return [total[0] for total in sums.values()]
+def weights_of(logits):
+    """Gradients at the logits, the same for every network of a stack."""
+    weights = torch.randn(logits.shape[-2:], generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    return weights.expand_as(logits)
+
+
+@pytest.mark.parametrize(("family", "change"), [of for of in VARIANTS if of[0] != "transformer"])
+def test_logits_are_read_out_of_the_last_hidden_layer(family, change):
+    model = build(family, change)
+    assert_close(model.unembed(model.hidden(A, B)), model(A, B), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_first_layer_and_readout_are_names_of_parameters_or_layers(family):
+    model = build(family, {})
+    known = dict(model.named_parameters()).keys() | dict(model.named_modules()).keys()
+    assert model.readout in known
+    assert known.intersection(model.first_layer)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_short_factors_reach_every_dense_layer(family):
+    """bfloat16 keeps 8 bits of each factor."""
+    model = build(family, {}).float()
+    full = model(A, B)
+    model.set_matmul_dtype(torch.bfloat16)
+    if family == "numpy_mlp":  # has none
+        assert torch.equal(model(A, B), full)
+    else:
+        assert_close(model(A, B), full, rtol=0.05, atol=0.05)
+        assert not torch.equal(model(A, B), full)
+
+
+SPREAD = {  # standard deviation of weights (outputs, inputs), largest weight, whether biases are drawn
+    "fan_in_uniform": (lambda o, i: (3 * i) ** -0.5, lambda o, i: i**-0.5, True),
+    "he_normal": (lambda o, i: (2 / i) ** 0.5, None, False),
+    "standard_normal": (lambda o, i: 1, None, False),
+    "lecun_normal": (lambda o, i: i**-0.5, None, False),
+    "glorot_uniform": (lambda o, i: (2 / (o + i)) ** 0.5, lambda o, i: (6 / (o + i)) ** 0.5, False),
+}
+
+
+@pytest.mark.parametrize("name", INITIALISATIONS)
+def test_initial_weights_have_the_spread_of_their_source(name):
+    std, largest, drawn = SPREAD[name]
+    torch.manual_seed(0)
+    layer = Dense(400, 100, INITIALISATIONS[name])
+    assert layer.weight.std().item() == pytest.approx(std(100, 400), rel=0.02)
+    assert abs(layer.weight.mean().item()) < 0.02 * std(100, 400)
+    if largest is not None:
+        assert layer.weight.abs().max().item() == pytest.approx(largest(100, 400), rel=1e-3)
+        assert layer.weight.abs().max().item() <= largest(100, 400)
+    assert (layer.bias.abs().max().item() > 0) == drawn
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -110,73 +171,5 @@ def test_rows_equal_one_hot_products():
     assert_close(ours, torch.autograd.grad((product * weights).sum(), tables)[0])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_stacked_models_give_each_models_logits(family):
-    models = [build(family, {"init_scale": scale}) for scale in (1.0, 0.3)]
-    alone = [model(A, B) for model in models]
-    stacked, *_ = models
-    tensors = [[*model.parameters(), *model.buffers()] for model in models]
-    for tensor, of_each in zip(tensors[0], list(zip(*tensors, strict=True)), strict=True):
-        tensor.data = torch.stack([one.data for one in of_each])
-    logits = stacked(A.expand(2, -1), B.expand(2, -1))
-    for position, expected in enumerate(alone):
-        assert_close(logits[position], expected, rtol=1e-12, atol=1e-12)
-
-
-def torch_name(name):
-    """layer_0.weight -> first.weight, layer_1.weight -> layers.0.weight"""
-    layer, _, kind = name.removeprefix("layer_").partition(".")
-    return f"first.{kind}" if layer == "0" else f"layers.{int(layer) - 1}.{kind}"
-
-
-def torch_layout(name, value):
-    """Dense layers of torch have a row per output, the by-hand ones and the first table a row per input."""
-    table = name.startswith("layer_0") or value.ndim == 1
-    return torch.tensor(value if table else value.T.copy())
-
-
-def twin_of(parameters):
-    """The torch model with the NumPy network's parameters."""
-    model = build("one_hot_mlp", {"alpha": 0.0, "output_scale": 1.0})
-    state = {torch_name(name): torch_layout(name, value) for name, value in parameters.items()}
-    model.load_state_dict(state, strict=False)
-    return model
-
-
-def test_backpropagation_by_hand_equals_autograd():
-    """In float64 to 1e-10."""
-    config = expand(experiment("numpy_mlp", "sgd"), "e")[0].config.model
-    parameters = numpy_mlp.initialise(config, Sizes(TOKENS, CLASSES), seed=0, dtype="float64")
-    answer = (A + B) % 7
-    passed = numpy_mlp.forward(parameters, A.numpy(), B.numpy())
-    delta = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer.numpy(), "float64")
-    by_hand = numpy_mlp.backward(parameters, passed, delta, A.numpy(), B.numpy())
-
-    model = twin_of(parameters)
-    cross_entropy(LOGITS["one_hot_mlp"](model, A, B), answer).backward()
-    autograd = {name: parameter.grad for name, parameter in model.named_parameters()}
-    assert len(by_hand) == len(autograd)
-    for name, gradient in by_hand.items():
-        assert_close(torch_layout(name, gradient), autograd[torch_name(name)], rtol=1e-10, atol=1e-12)
-
-
-def test_loss_curve_of_the_network_by_hand_equals_its_torch_twin(tiny_task):
-    """The same batches, momentum and L2 over 200 steps, in float64."""
-    by_hand = expand(experiment("numpy_mlp", "sgd", "with_replacement", seeds=(2,)), "e")
-    mapping = experiment("one_hot_mlp", "sgd", "with_replacement", seeds=(2,))
-    mapping["model"] |= {"alpha": 0.0, "output_scale": 1.0}
-    ours, twin = learner(by_hand, tiny_task, "cpu"), ReplicaStack(expand(mapping, "e"), tiny_task, "cpu")
-    views = twin.parameters.views()
-    for name, value in ours.snapshot(0).items():
-        views[torch_name(name)].copy_(torch_layout(name, value)[None])
-    everything = np.arange(len(tiny_task.equations))[None]
-    for _ in range(20):
-        ours.update(10)
-        twin.update(10)
-        first, second = (learner.measure([0], everything) for learner in (ours, twin))
-        assert_close(first.loss_RE, second.loss_RE, rtol=1e-9, atol=0)
-        assert_close(ours.norms([0])["weight_norm"], twin.norms([0])["weight_norm"], rtol=1e-9, atol=0)
-
-
 def test_examples_hold_every_family():
-    assert set(MODELS) == {*FAMILIES, "numpy_mlp"}
+    assert set(MODELS) == set(FAMILIES)
