@@ -191,6 +191,23 @@ HIDDEN = {
 }  # matrices between hidden layers of the networks in examples.py
 
 
+FROZEN = {
+    "nothing": {},
+    "first_layer": {
+        "one_hot_mlp": ("first",),
+        "embedding_mlp": ("embedding",),
+        "transformer": ("token", "position"),
+        "numpy_mlp": ("layer_0",),
+    },
+    "readout": {
+        "one_hot_mlp": ("layers.1",),
+        "embedding_mlp": ("layers.1",),
+        "transformer": ("unembedding",),
+        "numpy_mlp": ("layer_2",),
+    },
+}  # prefixes of the names of what is frozen in the networks of examples.py
+
+
 class SequentialTrainer:
     """One replica with torch.optim and the plain model; its batches come from the engine's own sampler."""
 
@@ -247,11 +264,7 @@ class SequentialTrainer:
 
     def _frozen(self) -> tuple[str, ...]:
         """Prefixes of the names of what is frozen in the networks of examples.py."""
-        first = {"one_hot_mlp": "first", "embedding_mlp": "embedding", "transformer": ("token", "position")}
-        last = {"one_hot_mlp": "layers.1", "embedding_mlp": "layers.1", "transformer": "unembedding"}
-        family = self.config.model.family
-        chosen = {"nothing": (), "first_layer": first[family], "readout": last[family]}[self.config.frozen]
-        return (chosen,) if isinstance(chosen, str) else chosen
+        return FROZEN[self.config.frozen].get(self.config.model.family, ())
 
 
 class PlainFilter:

@@ -2,7 +2,8 @@
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -45,17 +46,14 @@ class UpdateRule:
         params, grads = self.params.views(param_Rn), self.params.views(grad_Rn)
         self.filter.apply(grad_Rn, self.state, hparams, step)
         self.project(grads.values(), params.values())
-        before = {name: params[name].clone() for name in (*self.frozen, *self._separate_matrices())}
-        self.optimizer.update(param_Rn, grad_Rn, self.state, hparams, step)
-        for name, tensor in before.items():
-            params[name].copy_(tensor)
-        if self.optimizer.update_matrices:
-            momenta = self.params.views(self.state["momentum"])
-            matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))
-            self.optimizer.update_matrices(matrices, matrix_grads, matrix_momenta, hparams)
-        self.clamp(param_Rn, params.values(), hparams)
-        for name in self.frozen:
-            params[name].copy_(before[name])
+        with _unchanged(params, self.frozen):
+            with _unchanged(params, self.hidden if self.optimizer.update_matrices else ()):
+                self.optimizer.update(param_Rn, grad_Rn, self.state, hparams, step)
+            if self.optimizer.update_matrices:
+                momenta = self.params.views(self.state["momentum"])
+                matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))
+                self.optimizer.update_matrices(matrices, matrix_grads, matrix_momenta, hparams)
+            self.clamp(param_Rn, params.values(), hparams)
 
     def _scheduled(self, step: int) -> HParams:
         """The hyperparameters at this step: the schedule multiplies every learning rate."""
@@ -65,13 +63,18 @@ class UpdateRule:
         rates = {name: scale * rate for name, rate in self.hparams.items() if name.endswith("learning_rate")}
         return self.hparams | rates
 
-    def _separate_matrices(self) -> Sequence[str]:
-        """Parameters that `update_matrices` moves, from where they were."""
-        return list(self.hidden) if self.optimizer.update_matrices else []
-
     def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
         """The hidden matrices (R, O, I) among these tensors."""
         return [part for name, stacked in self.hidden.items() for part in named[name].chunk(stacked, dim=1)]
+
+
+@contextmanager
+def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[None]:
+    """Whatever happens to these parameters inside is undone."""
+    before = {name: params[name].clone() for name in names}
+    yield
+    for name, tensor in before.items():
+        params[name].copy_(tensor)
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:
