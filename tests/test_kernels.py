@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from grokking.ops.attention import KeyValues, attention, compiled_attention
 from grokking.ops.lookup import add_pairs, sum_pairs
 from grokking.updates.losses import LOSSES
 from grokking.updates.optimizers import adam_operations, adam_step
@@ -127,37 +126,3 @@ def test_adam_operations_are_torchs_own_adamw():
         theirs.grad = gradient
         optimizer.step()
     assert_close(parameter, theirs.detach(), rtol=1e-12, atol=1e-12)
-
-
-HEADS = 4
-
-
-def attention_inputs(leading, queries, looked_up, own, dtype=torch.float64):
-    """Queries, table, own keys and values, and the rows of the table."""
-    width = 3 * HEADS
-    tensors = [
-        normal(*leading, EXAMPLES, queries, width, dtype=dtype),
-        normal(*leading, 2 * TOKENS, 2 * width, dtype=dtype, seed=1),
-        normal(*leading, EXAMPLES, own, 2 * width, dtype=dtype, seed=2),
-    ]
-    return [x.requires_grad_() for x in tensors], integers(2 * TOKENS, *leading, EXAMPLES, looked_up)
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("leading", [(), (1,), (3,)])
-@pytest.mark.parametrize(
-    ("queries", "looked_up", "own"), [(2, 4, 0), (1, 4, 0), (2, 2, 2), (1, 2, 2), (2, 0, 2)]
-)
-def test_attention_is_that_of_operations(queries, looked_up, own, leading, dtype):
-    inputs, index = attention_inputs(leading, queries, looked_up, own, dtype)
-    query, table, of_own = inputs
-    key_values = KeyValues(table, index, of_own)
-    ours, plain = (attend(query, key_values, HEADS) for attend in (compiled_attention, attention))
-    assert_close(ours, plain, **TOLERANCE[dtype])
-    weights = normal(*plain.shape, dtype=dtype, seed=3)
-    found, expected = (
-        torch.autograd.grad((x * weights).sum(), inputs, allow_unused=True) for x in (ours, plain)
-    )
-    for gradient, reference in zip(found, expected, strict=True):
-        zero = torch.zeros(()) if reference is None else reference
-        assert_close(gradient, zero.to(dtype).expand_as(gradient), **TOLERANCE[dtype])

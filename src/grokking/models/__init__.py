@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from grokking.data.tasks import Sizes
-from grokking.models import embedding_mlp, one_hot_mlp, transformer
+from grokking.models import embedding_mlp, one_hot_mlp
 from grokking.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from grokking.models.numpy_mlp import NumpyMLPConfig
 from grokking.models.one_hot_mlp import OneHotMLP, OneHotMLPConfig
@@ -59,12 +59,12 @@ FAMILIES: dict[str, Callable[..., nn.Module]] = {
 def require_fit(config: ModelConfig, sizes: Sizes) -> None:
     """Raise ConfigError where a table has not the sizes that the network needs."""
     if isinstance(config, TransformerConfig):
-        transformer.require_fit(config, sizes)
+        Transformer.require_fit(config, sizes)
 
 
 MULTIPLY_ADDS: dict[str, Callable[[Any, Any], int]] = {
     "one_hot_mlp": one_hot_mlp.multiply_adds,
     "numpy_mlp": one_hot_mlp.multiply_adds,
     "embedding_mlp": embedding_mlp.multiply_adds,
-    "transformer": transformer.multiply_adds,
+    "transformer": Transformer.multiply_adds,
 }
