@@ -17,12 +17,12 @@ from grokking import ops
 from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import shared_prefix
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, Norm, rescale
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
+from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
 from grokking.ops.matmul import affine
-from grokking.ops.norm import rms_norm
 
 GATED = {"swiglu": nn.functional.silu}  # activations of one half of `up`, which multiplies the other half
 
@@ -39,7 +39,9 @@ class TransformerConfig:
     heads: PositiveInt  # the width of one head is width / heads
     mlp_ratio: Positive  # hidden width of the MLP, in widths
     norm: Literal["none", "pre", "post"]  # before each sublayer, after each sum, or nowhere
-    norm_type: Literal["layer", "rms"]  # of "pre" and "post": LayerNorm, or RMSNorm without mean and bias
+    norm_type: Annotated[
+        str, one_of(NORMS)
+    ]  # of "pre" and "post": LayerNorm, or RMSNorm without mean and bias
     activation: Annotated[str, one_of(ACTIVATIONS | GATED)]
     bias: bool  # in the dense layers of the blocks and in the readout
     embedding_std: Positive  # of the initial token embeddings and learned positions
@@ -96,7 +98,7 @@ class Transformer(nn.Module):
                 "position", sinusoids(length, width) if fixed else torch.zeros(length, width)
             )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.last_norm = norm_layer(config) if config.norm == "pre" else nn.Identity()
+        self.last_norm = NORMS[config.norm_type](width) if config.norm == "pre" else nn.Identity()
         if not config.tied_unembedding:
             initialise = INITIALISATIONS[config.initialisation]
             self.unembedding = Dense(width, sizes.classes, initialise, config.bias)
@@ -176,8 +178,8 @@ class Block(nn.Module):
         parts = 2 if gated else 1
         self.up = Dense(width, parts * hidden, initialise, bias, stacked=parts)
         self.down = Dense(hidden, width, initialise, bias)
-        self.attention_norm = norm_layer(config) if config.norm != "none" else nn.Identity()
-        self.mlp_norm = norm_layer(config) if config.norm != "none" else nn.Identity()
+        self.attention_norm = NORMS[config.norm_type](width) if config.norm != "none" else nn.Identity()
+        self.mlp_norm = NORMS[config.norm_type](width) if config.norm != "none" else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., N, D) -> (..., N, D)"""
@@ -206,18 +208,3 @@ class Block(nn.Module):
             gate, value = x.chunk(2, dim=-1)
             return GATED[self.config.activation](gate) * value
         return ACTIVATIONS[self.config.activation].apply(x)
-
-
-class RMSNorm(nn.Module):
-    """Rows divided by their root mean square, with a gain."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.gain)
-
-
-def norm_layer(config: TransformerConfig) -> nn.Module:
-    return {"layer": Norm, "rms": RMSNorm}[config.norm_type](config.width)
