@@ -111,6 +111,13 @@ def _dense(layer: Dense, x: Tensor) -> Tensor:
 def _activate(module: torch.nn.Module, x: Tensor) -> Tensor:
     """The activation by its definition, picked by the fast one's name in the table of activations."""
     name = next(name for name, function in ACTIVATIONS.items() if function is module.activation)
+    return _activate_named(name, x)
+
+
+def _activate_named(name: str, x: Tensor) -> Tensor:
+    if name == "swiglu":
+        gate, value = x.chunk(2, dim=-1)
+        return gate * torch.sigmoid(gate) * value
     return {"relu": lambda: x.clamp(min=0), "gelu": lambda: _gelu(x), "square": lambda: x * x}[name]()
 
 
@@ -141,35 +148,66 @@ def numpy_logits(model: NumpyMLP, a: Tensor, b: Tensor) -> Tensor:
 
 
 def transformer_hidden(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
-    """All four positions of every example through every layer, with a causal mask: (B, 4, D)."""
-    tokens = torch.stack([a, torch.full_like(a, model.tokens), b, torch.full_like(a, model.tokens + 1)], 1)
-    x = model.token[tokens] + model.position
+    """Every position of every example through every layer: (B, S, D)."""
+    config = model.config
+    row, specials = {"a": a, "b": b}, iter(range(model.tokens, len(model.token)))
+    for symbol in config.sequence.split("_"):
+        if symbol not in row:
+            row[symbol] = torch.full_like(a, next(specials))
+    x = model.token[torch.stack([row[symbol] for symbol in config.sequence.split("_")], 1)]
+    if config.positions in ("learned", "sinusoidal"):
+        x = x + model.position
     for block in model.blocks:
         x = _plain_block(block, x)
     return x
 
 
 def transformer_logits(model: Transformer, a: Tensor, b: Tensor) -> Tensor:
-    x = model.last_norm(transformer_hidden(model, a, b)[:, -1])
-    tied = isinstance(model.unembedding, torch.nn.Identity)
+    hidden = transformer_hidden(model, a, b)
+    x = {"last": hidden[:, -1], "mean": hidden.mean(1)}[model.config.pooling]
+    x = _plain_norm(model.last_norm, x) if model.config.norm == "pre" else x
+    tied = model.config.tied_unembedding
     logits = x @ model.token[: model.tokens].T if tied else _dense(model.unembedding, x)
     return model.output_scale * logits
 
 
 def _plain_block(block: Block, x: Tensor) -> Tensor:
     def norm(layer: torch.nn.Module, when: str, y: Tensor) -> Tensor:
-        return layer(y) if block.norm == when else y
+        return _plain_norm(layer, y) if block.config.norm == when else y
 
     x = norm(block.attention_norm, "post", x + _plain_attention(block, norm(block.attention_norm, "pre", x)))
-    inner = _activate(block, _dense(block.up, norm(block.mlp_norm, "pre", x)))
-    return norm(block.mlp_norm, "post", x + _dense(block.down, inner))
+    inner = _dense(block.up, norm(block.mlp_norm, "pre", x))
+    return norm(
+        block.mlp_norm, "post", x + _dense(block.down, _activate_named(block.config.activation, inner))
+    )
+
+
+def _plain_norm(layer: torch.nn.Module, x: Tensor) -> Tensor:
+    if not hasattr(layer, "bias"):
+        return layer.gain * x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    return torch.nn.functional.layer_norm(x, x.shape[-1:], layer.gain, layer.bias)
 
 
 def _plain_attention(block: Block, x: Tensor) -> Tensor:
     key, value = _dense(block.key_value, x).chunk(2, dim=-1)
-    heads = [y.unflatten(-1, (block.heads, -1)).transpose(1, 2) for y in (_dense(block.query, x), key, value)]
-    attended = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
+    heads = [
+        y.unflatten(-1, (block.config.heads, -1)).transpose(1, 2)
+        for y in (_dense(block.query, x), key, value)
+    ]
+    if block.config.positions == "rotary":
+        heads[:2] = [_turned(y) for y in heads[:2]]
+    causal = block.config.attention == "causal"
+    attended = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=causal)
     return _dense(block.output, attended.transpose(1, 2).flatten(2))
+
+
+def _turned(x: Tensor) -> Tensor:
+    """Both halves of a head as one complex number per frequency, turned by position times frequency."""
+    length, half = x.shape[-2], x.shape[-1] // 2
+    number = torch.complex(x[..., :half], x[..., half:])
+    turn = [[p * 10_000 ** (-f / half) for f in range(half)] for p in range(length)]
+    turned = number * torch.exp(1j * torch.tensor(turn, dtype=x.dtype))
+    return torch.cat([turned.real, turned.imag], dim=-1)
 
 
 LOGITS = {

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from grokking import ops
 
-
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
-    "gelu": nn.functional.gelu,
+    "gelu": ops.gelu,
     "square": torch.square,
 }
 

@@ -1,10 +1,10 @@
-"""Causal attention of the last positions of a sequence, some of whose positions are shared by examples."""
+"""Attention over sequences of a few positions, for which matrix products are too small to be fast."""
 
-# ... leading dimensions (replicas), R their product, B examples, D width, H heads, T rows of a table
-# Q last positions, K positions that they attend to: P looked up in a table, S of the example's own
+# ... leading dimensions (none, or R replicas), B sequences of S positions, D width, H heads of width d
+# N rows that attend, L rows of queries, M rows that are seen, K of them by each
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -14,73 +14,74 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from grokking.ops.attention_kernels import attend, attend_backward
-from grokking.ops.lookup import rows
-from grokking.ops.numba_kernels import stacked
+from grokking.ops.switch import is_fast
+
+NOTHING = -1  # ends the list of the rows that a row sees
 
 
-@dataclass(frozen=True)
-class KeyValues:
-    """Keys beside values of each example's positions: rows of a table, then the example's own."""
+def attention(query: Tensor, key_value: Tensor, length: int, heads: int, causal: bool) -> Tensor:
+    """Softmax attention within sequences; rows are positions, one sequence below the other.
 
-    table: Tensor  # (..., T, 2D)
-    index: Tensor  # (..., B, P), rows of the first positions
-    own: Tensor  # (..., B, S, 2D)
-
-    def gathered(self) -> Tensor:
-        """Of all positions: (..., B, K, 2D)."""
-        looked_up = rows(self.table, self.index.flatten(-2)).unflatten(-2, self.index.shape[-2:])
-        return torch.cat([looked_up, self.own], dim=-2)
-
-
-Attention = Callable[[Tensor, KeyValues, int], Tensor]
-
-
-def attention(query: Tensor, key_values: KeyValues, heads: int) -> Tensor:
-    """What each of the last positions takes from those up to it: (..., B, Q, D) -> (..., B, Q, D).
-
-    Products over four positions are too small for matrix products; element by element is faster.
+    Queries (..., B·S, D), keys beside values (..., B·S, 2D) -> (..., B·S, D).
     """
-    halves = key_values.gathered().chunk(2, dim=-1)
-    keys, values = (half.unflatten(-1, (heads, -1)) for half in halves)
-    before = keys.shape[-3] - query.shape[-2]  # positions that every query sees besides its own
-    attended = []
-    for number, query_BHd in enumerate(query.unflatten(-1, (heads, -1)).unbind(-3)):
-        seen = slice(before + number + 1)
-        score_BKH = (query_BHd.unsqueeze(-3) * keys[..., seen, :, :]).sum(-1)
-        weight_BKH = (score_BKH * query_BHd.shape[-1] ** -0.5).softmax(-2)
-        attended.append((weight_BKH.unsqueeze(-1) * values[..., seen, :, :]).sum(-3).flatten(-2))
-    return torch.stack(attended, dim=-2)
+    if is_fast(query):
+        own = torch.arange(query.shape[-2]).expand(query.shape[:-1])
+        return row_attention(query, key_value, own, _seen(own, length, causal), heads)
+    parts = query, *key_value.chunk(2, dim=-1)
+    query, key, value = (x.unflatten(-2, (-1, length)).unflatten(-1, (heads, -1)) for x in parts)
+    score_HSS = torch.einsum("...qhd,...khd->...hqk", query, key) * query.shape[-1] ** -0.5
+    if causal:
+        future = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
+        score_HSS = score_HSS.masked_fill(future, -torch.inf)
+    attended = torch.einsum("...hqk,...khd->...qhd", score_HSS.softmax(-1), value)
+    return attended.flatten(-2).flatten(-3, -2)
 
 
-def compiled_attention(query: Tensor, key_values: KeyValues, heads: int) -> Tensor:
-    """The same by kernels, which read shared positions where they are; it has first derivatives only."""
-    table, index, own = key_values.table, key_values.index, key_values.own
-    return cast(Tensor, _Attention.apply(query, table, own, index, heads))
+def row_attention(query: Tensor, key_value: Tensor, own: Tensor, seen: Tensor, heads: int) -> Tensor:
+    """Row n has the query of row `own[n]` and sees keys and values of the rows `seen[n]`, up to NOTHING.
+
+    (..., L, D), (..., M, 2D), (..., N), (..., N, K) -> (..., N, D). On the CPU; first derivatives only.
+    """
+    return cast(Tensor, _RowAttention.apply(query, key_value, own, seen, heads))
 
 
-class _Attention(Function):
+def _seen(own: Tensor, length: int, causal: bool) -> Tensor:
+    """Rows of each row's own sequence, (..., N, S), in a causal one up to the row itself."""
+    first = (own - own % length).unsqueeze(-1)
+    rows = first + torch.arange(length)
+    return rows.masked_fill(rows > own.unsqueeze(-1), NOTHING) if causal else rows
+
+
+class _RowAttention(Function):
     @staticmethod
-    def forward(ctx: Any, query: Tensor, table: Tensor, own: Tensor, index: Tensor, heads: int) -> Tensor:
-        of_heads = query.unflatten(-1, (heads, -1))
-        attended = torch.empty_like(of_heads, memory_format=torch.contiguous_format)
-        positions = index.shape[-1] + own.shape[-2]
-        weights = query.new_zeros(*of_heads.shape[:-1], positions)
-        ctx.save_for_backward(of_heads, table, own, index, weights)
-        attend(*_arrays(table, of_heads, table, own, index, weights, attended))
-        return attended.flatten(-2)
+    def forward(ctx: Any, query: Tensor, key_value: Tensor, own: Tensor, seen: Tensor, heads: int) -> Tensor:
+        weights = query.new_empty(*own.shape, heads * seen.shape[-1])
+        attended = query.new_empty(*own.shape, query.shape[-1])
+        ctx.save_for_backward(query, key_value, own, seen, weights)
+        ctx.heads = heads
+        rows = query, attended, weights
+        attend(*_arrays(own, seen, heads, rows, [key_value]))
+        return attended
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, table, own, index, weights = ctx.saved_tensors
-        of_out = gradients[0].unflatten(-1, query.shape[-2:])
-        of_inputs = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (query, table, own)]
-        attend_backward(*_arrays(table, query, table, own, index, weights, of_out, *of_inputs))
-        of_query, of_table, of_own = of_inputs
-        return of_query.flatten(-2), of_table, of_own, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key_value, own, seen, weights = ctx.saved_tensors
+        query_grad, key_value_grad = (x.new_zeros(x.shape) for x in (query, key_value))
+        rows = query, grads[0], weights, query_grad
+        attend_backward(*_arrays(own, seen, ctx.heads, rows, [key_value, key_value_grad]))
+        return query_grad, key_value_grad, None, None, None
 
 
-def _arrays(table: Tensor, *tensors: Tensor) -> list[np.ndarray]:
-    """With one dimension for all replicas, also where the table says that there is none."""
-    own = 1 - (table.dim() - 2)
-    return [stacked(x.contiguous(), x.dim() + own) for x in tensors]
+def _arrays(
+    own: Tensor, seen: Tensor, heads: int, rows: Iterable[Tensor], keys_and_values: Iterable[Tensor]
+) -> list[np.ndarray]:
+    """As the kernels take them: one dimension for all replicas, and heads apart."""
+    leading = own.shape[:-1]
+
+    def array(x: Tensor, *last: int) -> np.ndarray:
+        shape = prod(leading), x.shape[len(leading)], *last
+        return cast(np.ndarray, x.detach().contiguous().view(shape).numpy())
+
+    by_head = [array(x, heads, -1) for x in rows] + [array(x, 2, heads, -1) for x in keys_and_values]
+    return [array(own), array(seen, seen.shape[-1]), *by_head]

@@ -1,7 +1,7 @@
-"""Attention over a few positions, forward and backward, compiled as in `kernels`."""
+"""Attention of rows to a few rows each, forward and backward, compiled as in `numba_kernels`."""
 
-# R replicas, B examples, T rows of a table, H heads of width d, E keys beside values of all heads
-# Q last positions, K positions that they see: P rows of a table and S of the example's own
+# R replicas, N rows that attend, L rows of queries, M rows that are seen, K of them by each
+# H heads of width d
 
 import numpy as np
 
@@ -9,96 +9,81 @@ from grokking.ops.numba_kernels import compiled
 
 
 @compiled
-def attend(query_RBQHd, table_RTE, own_RBSE, index_RBP, weight_RBQHK, out_RBQHd):
-    """Softmax attention of the last Q of K positions over those up to each, as `models.attention` has it."""
-    replicas, examples, queries, heads, positions = weight_RBQHK.shape
-    rows_KE = np.empty((positions, table_RTE.shape[2]), table_RTE.dtype)
-    rows_K2Hd = rows_KE.reshape((positions, 2, heads, query_RBQHd.shape[4]))
+def attend(own_RN, seen_RNK, query_RLHd, out_RNHd, weight_RNHK, key_value_RM2Hd):
+    """Softmax attention as `ops.attention.row_attention` has it; keeps the weights for the way back."""
+    replicas, rows, heads, _ = out_RNHd.shape
     for replica in range(replicas):
-        for example in range(examples):
-            at = replica, example
-            _gather(table_RTE[replica], index_RBP[at], own_RBSE[at], rows_KE)
-            for number in range(queries):
-                seen = positions - queries + number + 1
-                for head in range(heads):
-                    here = replica, example, number, head
-                    _attend_one(
-                        query_RBQHd[here], rows_K2Hd, head, weight_RBQHK[here][:seen], out_RBQHd[here]
-                    )
+        key_value_M2Hd = key_value_RM2Hd[replica]
+        for row in range(rows):
+            query_Hd = query_RLHd[replica, own_RN[replica, row]]
+            seen_K = _until_nothing(seen_RNK[replica, row])
+            for head in range(heads):
+                weight_K, out_d = weight_RNHK[replica, row, head], out_RNHd[replica, row, head]
+                _attend_one(query_Hd[head], key_value_M2Hd, head, seen_K, weight_K, out_d)
 
 
 @compiled
-def _attend_one(query_d, rows_K2Hd, head, weight_K, out_d):
-    """One position's head: the weights of the positions it sees, and what it takes from them."""
+def _attend_one(query_d, key_value_M2Hd, head, seen_K, weight_K, out_d):
+    """One row's head: the weights of the rows it sees, and what it takes from them."""
     kind = query_d.dtype.type
     scale, peak, total = kind(len(query_d) ** -0.5), kind(-np.inf), kind(0)
-    for position in range(len(weight_K)):
-        weight_K[position] = scale * _dot(query_d, rows_K2Hd[position, 0, head])
-        peak = weight_K[position] if peak < weight_K[position] else peak
-    for position in range(len(weight_K)):
-        weight_K[position] = np.exp(weight_K[position] - peak)
-        total += weight_K[position]
-    for column in range(len(out_d)):
-        out_d[column] = 0
-    for position in range(len(weight_K)):
-        weight_K[position] /= total
-        _add_scaled(out_d, weight_K[position], rows_K2Hd[position, 1, head])
+    for k in range(len(seen_K)):
+        weight_K[k] = scale * _dot(query_d, key_value_M2Hd[seen_K[k], 0, head])
+        peak = weight_K[k] if peak < weight_K[k] else peak
+    for k in range(len(seen_K)):
+        weight_K[k] = np.exp(weight_K[k] - peak)
+        total += weight_K[k]
+    out_d[:] = 0
+    for k in range(len(seen_K)):
+        weight_K[k] /= total
+        _add_scaled(out_d, weight_K[k], key_value_M2Hd[seen_K[k], 1, head])
 
 
 @compiled
 def attend_backward(
-    query_RBQHd,
-    table_RTE,
-    own_RBSE,
-    index_RBP,
-    weight_RBQHK,
-    of_out_RBQHd,
-    of_query_RBQHd,
-    of_table_RTE,
-    of_own_RBSE,
-):
-    """Add the gradients of `attend` to those of queries, table and own keys and values."""
-    replicas, examples, queries, heads, positions = weight_RBQHK.shape
-    rows_KE = np.empty((positions, table_RTE.shape[2]), table_RTE.dtype)
-    of_rows_KE = np.zeros(rows_KE.shape, rows_KE.dtype)
-    split = positions, 2, heads, query_RBQHd.shape[4]
-    rows_K2Hd, of_rows_K2Hd = rows_KE.reshape(split), of_rows_KE.reshape(split)
-    slope_K = np.empty(positions, table_RTE.dtype)
+    own_RN, seen_RNK, query_RLHd, out_grad_RNHd, weight_RNHK, query_grad_RLHd,
+    key_value_RM2Hd, key_value_grad_RM2Hd,
+):  # fmt: skip
+    """Add the gradients of `attend` to those of queries, keys and values."""
+    replicas, rows, heads, _ = out_grad_RNHd.shape
+    slope_K = np.empty(seen_RNK.shape[2], query_RLHd.dtype)
     for replica in range(replicas):
-        for example in range(examples):
-            at = replica, example
-            _gather(table_RTE[replica], index_RBP[at], own_RBSE[at], rows_KE)
-            for number in range(queries):
-                seen = positions - queries + number + 1
-                for head in range(heads):
-                    here = replica, example, number, head
-                    of_query_d, weight_K = of_query_RBQHd[here], weight_RBQHK[here][:seen]
-                    _attend_one_backward(
-                        query_RBQHd[here],
-                        rows_K2Hd,
-                        head,
-                        weight_K,
-                        slope_K,
-                        of_out_RBQHd[here],
-                        of_query_d,
-                        of_rows_K2Hd,
-                    )
-            _scatter(of_rows_KE, index_RBP[at], of_table_RTE[replica], of_own_RBSE[at])
+        key_value_M2Hd, key_value_grad_M2Hd = key_value_RM2Hd[replica], key_value_grad_RM2Hd[replica]
+        for row in range(rows):
+            own, seen_K = own_RN[replica, row], _until_nothing(seen_RNK[replica, row])
+            for head in range(heads):
+                weight_K, out_grad_d = weight_RNHK[replica, row, head], out_grad_RNHd[replica, row, head]
+                query_d, query_grad_d = query_RLHd[replica, own, head], query_grad_RLHd[replica, own, head]
+                _attend_one_backward(
+                    query_d, key_value_M2Hd, head, seen_K, weight_K, slope_K,
+                    out_grad_d, query_grad_d, key_value_grad_M2Hd,
+                )  # fmt: skip
 
 
 @compiled
-def _attend_one_backward(query_d, rows_K2Hd, head, weight_K, slope_K, of_out_d, of_query_d, of_rows_K2Hd):
+def _attend_one_backward(
+    query_d, key_value_M2Hd, head, seen_K, weight_K, slope_K, out_grad_d, query_grad_d, key_value_grad_M2Hd
+):
     """The gradient of `_attend_one`; of softmax it is weight * (slope - mean slope)."""
     kind = query_d.dtype.type
     scale, mean = kind(len(query_d) ** -0.5), kind(0)
-    for position in range(len(weight_K)):
-        slope_K[position] = _dot(of_out_d, rows_K2Hd[position, 1, head])
-        mean += weight_K[position] * slope_K[position]
-    for position in range(len(weight_K)):
-        of_product = scale * weight_K[position] * (slope_K[position] - mean)
-        _add_scaled(of_query_d, of_product, rows_K2Hd[position, 0, head])
-        _add_scaled(of_rows_K2Hd[position, 0, head], of_product, query_d)
-        _add_scaled(of_rows_K2Hd[position, 1, head], weight_K[position], of_out_d)
+    for k in range(len(seen_K)):
+        slope_K[k] = _dot(out_grad_d, key_value_M2Hd[seen_K[k], 1, head])
+        mean += weight_K[k] * slope_K[k]
+    for k in range(len(seen_K)):
+        product_grad = scale * weight_K[k] * (slope_K[k] - mean)
+        _add_scaled(query_grad_d, product_grad, key_value_M2Hd[seen_K[k], 0, head])
+        _add_scaled(key_value_grad_M2Hd[seen_K[k], 0, head], product_grad, query_d)
+        _add_scaled(key_value_grad_M2Hd[seen_K[k], 1, head], weight_K[k], out_grad_d)
+
+
+@compiled
+def _until_nothing(seen_K):
+    """The rows before the first that is negative."""
+    count = 0
+    while count < len(seen_K) and seen_K[count] >= 0:
+        count += 1
+    return seen_K[:count]
 
 
 @compiled
@@ -113,24 +98,3 @@ def _dot(x_d, y_d):
 def _add_scaled(total_d, scale, x_d):
     for column in range(len(total_d)):
         total_d[column] += scale * x_d[column]
-
-
-@compiled
-def _gather(table_TE, index_P, own_SE, rows_KE):
-    """An example's positions: rows of the table, then its own."""
-    shared = len(index_P)
-    for position in range(len(rows_KE)):
-        from_E = table_TE[index_P[position]] if position < shared else own_SE[position - shared]
-        for column in range(len(from_E)):
-            rows_KE[position, column] = from_E[column]
-
-
-@compiled
-def _scatter(of_rows_KE, index_P, of_table_TE, of_own_SE):
-    """Add the gradient of `_gather` to those of the table and of the example's own, and make it 0 again."""
-    shared, one = len(index_P), of_rows_KE.dtype.type(1)
-    for position in range(len(of_rows_KE)):
-        to_E = of_table_TE[index_P[position]] if position < shared else of_own_SE[position - shared]
-        _add_scaled(to_E, one, of_rows_KE[position])
-        for column in range(len(to_E)):
-            of_rows_KE[position, column] = 0

@@ -104,6 +104,3 @@ def _dense(matrix: Tensor) -> Tensor:
     """Without gaps between rows or between columns: others oneDNN would copy entry by entry."""
     rows, columns = matrix.shape
     return matrix if matrix.stride() in ((columns, 1), (1, rows)) else matrix.contiguous()
-
-
-affine, product = linear, matmul  # for models/transformer.py until its branch is merged

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from grokking.ops import numba_kernels as kernels
+from grokking.ops.gelu import gelu
 from grokking.ops.matmul import linear, multiply
 from grokking.ops.switch import is_fast
 
@@ -74,7 +75,7 @@ def _relu_backward(grad: Tensor, before: Tensor) -> Tensor:
 # The gradient before an activation from that after it, which may be overwritten, and from pre-activations
 BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
     torch.relu: _relu_backward,
-    nn.functional.gelu: _gelu_backward,
+    gelu: _gelu_backward,
     torch.square: _square_backward,
 }
 
