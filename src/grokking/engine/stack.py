@@ -54,8 +54,7 @@ class ReplicaStack:
                 logits_RMV = self.model(self.a_P[index_RM], self.b_P[index_RM])
                 loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
                 (loss_RM.sum() / index_RB.shape[1]).backward()
-            grad_Rn = torch.cat([param.grad.flatten(1) for param in self.model.parameters()], dim=1)
-            self.update_rule.apply(self.step, grad_Rn)
+            self.update_rule.apply(self.step, self._grads())
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
@@ -89,6 +88,11 @@ class ReplicaStack:
     def state(self) -> dict[str, Tensor]:
         """What training has changed, apart from `step`: to be saved, or to be copied into."""
         return {"parameters": self.params.data} | self.update_rule.state
+
+    def _grads(self) -> Tensor:
+        """The gradients of all parameters, laid out as `params`, (R, n)."""
+        grads = (param.grad for param in self.model.parameters())
+        return torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1)
 
     def _attach(self) -> None:
         """Make the model's parameters and buffers views of the flat tensors."""

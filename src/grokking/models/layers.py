@@ -62,19 +62,6 @@ def _add_bias(layer: nn.Module, outputs: int, trained: bool) -> None:
         layer.register_buffer("bias", torch.zeros(outputs))
 
 
-class Norm(nn.Module):
-    """Layer normalisation over the last dimension with a gain and a bias."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        normalised = nn.functional.layer_norm(x, x.shape[-1:])
-        return torch.addcmul(self.bias.unsqueeze(-2), normalised, self.gain.unsqueeze(-2))
-
-
 Initialisation = Callable[[Tensor, Tensor, int, int], None]  # weight, bias, fan in, fan out
 
 

@@ -1,4 +1,4 @@
-"""Losses of examples and their gradients at the logits in the same passes; `updates.losses` has the formulas."""
+"""Losses with their gradients at the logits in the same passes; `updates.losses` has the formulas."""
 
 # ... leading dimensions (replicas), E examples of all replicas, V classes
 
@@ -86,7 +86,7 @@ def _shares(
 def _mean_squared_error(
     logits_EV: Tensor, answer_E: Tensor, dtype: torch.dtype, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradient is 2 / V times the difference of logits and one-hot answer, which is written out nowhere."""
+    """The gradient is 2 / V times the difference of logits and one-hot answer."""
     difference_EV = logits_EV.clone()
     difference_EV[torch.arange(len(answer_E)), answer_E] -= 1
     loss_E = difference_EV.to(dtype).square().mean(-1)
