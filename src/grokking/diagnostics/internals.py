@@ -180,6 +180,9 @@ class _NumpyMLPTwin(nn.Module):
         weight_a, weight_b = cast(Any, self).layer_0.weight.chunk(2)
         return weight_a, weight_b
 
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.run(a, b).logits_BV
+
     def run(self, a: Tensor, b: Tensor) -> Pass:
         (first, *later), (weight_a, weight_b) = cast(Any, list(self.children())), self.rows()
         x = weight_a[a] + weight_b[b] + first.bias

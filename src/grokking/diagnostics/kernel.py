@@ -78,7 +78,7 @@ def class_alignments(kernel: Kernel, answer_B: np.ndarray) -> dict[str, float]:
     for a constant kernel (Cortes, Mohri & Rostamizadeh 2012). Uncentred (C = I, Cristianini et al. 2001) a
     constant kernel has √Σ(B_c/B)², which is p^-1/2 on a full table of addition. The kernel's scale does not
     matter, but parts weigh by theirs: read the whole kernel's beside the parts'. It shows that pairs of equal
-    answer are treated alike, not that their answers are right. Take it over all pairs, or those not trained on.
+    answer are treated alike, not that their answers are right. Take it over all pairs.
     """
     target = class_kernel(answer_B)
     on_target, among, itself = _products(kernel, target), _products(kernel, kernel), _products(target, target)

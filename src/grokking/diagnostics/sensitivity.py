@@ -16,7 +16,7 @@ from grokking.diagnostics.two_layer_mlp import TwoLayerMLP
 
 MODULUS, WIDTH, TRAIN_FRACTION, SEED = 97, 512, 0.3, 0  # system 2's network and share of pairs
 ACTIVATIONS = ("square", "relu")
-HUGE = 1e6  # a ratio with nothing but rounding below it is shown as larger than this
+HUGE, TINY = 1e6, 1e-9  # where a quotient, or a number, is nothing but rounding
 
 
 def networks() -> dict[str, MeasuredNetwork]:
@@ -71,4 +71,6 @@ def markdown(found: pd.DataFrame) -> str:
 
 
 def _rounded(value: float) -> str:
-    return f"> {HUGE:.0e}" if value > HUGE else f"{value:.3g}"
+    if value > HUGE:
+        return f"> {HUGE:.0e}"
+    return "0" if abs(value) < TINY else f"{value:.3g}"

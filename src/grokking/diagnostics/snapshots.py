@@ -54,7 +54,11 @@ class ReplicaSnapshots:
         rows = []
         for before_last, step in enumerate(reversed(steps)):
             net = MeasuredNetwork(self.arrays(step), context, keys, initial_PN)
-            row = {"replica": self.replica.index, "step": step, "keys": np.nan if keys is None else len(keys)}
+            row = {
+                "replica": self.replica.index,
+                "step": step,
+                "keys": np.nan if keys is None else float(len(keys)),
+            }
             rows.append(row | suite.measure(net, before_last))
         return rows[::-1]
 

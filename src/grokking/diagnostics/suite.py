@@ -57,7 +57,7 @@ def losses(net: MeasuredNetwork) -> Values:
 
 
 def sum_losses(net: MeasuredNetwork) -> Values:
-    """Restricted loss with every frequency kept. Its pairs are those in the cyclic order: none with a zero."""
+    """Restricted loss with every frequency kept; its pairs are those in the cyclic order."""
     return circuit_progress.restricted_loss(net.logits_nnV, *net.answers_and_mask, None)
 
 
@@ -179,7 +179,7 @@ SUITE: dict[str, Diagnostic] = {
     "zero_gradient": Diagnostic(lambda net: net.collapse["zero_gradient"]),
     "embedding_snr": Diagnostic(embedding_snr, needs=("order", "embedding")),
     "mean_free_ratio": Diagnostic(
-        lambda net: fourier.mean_free_ratio(net.embedding_TD), needs=("order", "embedding")
+        lambda net: fourier.mean_free_ratio(net.embedding_TD), needs=("embedding",)
     ),
     "neuron_ipr": Diagnostic(neuron_mean(fourier.inverse_participation_ratio), needs=("order", "neurons")),
     "neuron_gini": Diagnostic(neuron_mean(fourier.gini), needs=("order", "neurons")),
