@@ -4,7 +4,7 @@ A family without an entry there is measured by its logits and its weights alone.
 differentiated twice, unlike the engine's fast passes.
 """
 
-# P equations, B pairs, T tokens, D embedding width, N hidden width, V classes
+# B pairs, T tokens, Q positions, D embedding width, N hidden width, V classes
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -138,7 +138,8 @@ def _transformer(module: Any, config: Any) -> Internals:
     def run(a: Tensor, b: Tensor) -> Pass:
         with _outputs(module.last_norm, module.blocks[-1].up) as (features, neurons):
             logits_BV = module(a, b)
-        return Pass(logits_BV, features[-1], neurons[-1])
+        at_positions_BQN = neurons[-1].unflatten(0, (len(a), -1))
+        return Pass(logits_BV, features[-1], at_positions_BQN[:, -1])
 
     operands = module.token[: module.tokens]
     apart = None if config.tied_unembedding else (module.token, module.token)

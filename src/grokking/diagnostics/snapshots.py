@@ -49,11 +49,12 @@ class ReplicaSnapshots:
     def rows(self) -> list[dict[str, float]]:
         """A row per snapshot. Key frequencies are the last network's, so they are known in hindsight only."""
         steps, context = sorted(self.files), self.context()
-        keys = key_frequencies(self.arrays(steps[-1]), context)
-        initial_PN = self.arrays(steps[0]).features_PN
+        ends = {step: self.arrays(step) for step in (steps[0], steps[-1])}
+        keys, initial_PN = key_frequencies(ends[steps[-1]], context), ends[steps[0]].features_PN
         rows = []
         for before_last, step in enumerate(reversed(steps)):
-            net = MeasuredNetwork(self.arrays(step), context, keys, initial_PN)
+            arrays = ends[step] if step in ends else self.arrays(step)
+            net = MeasuredNetwork(arrays, context, keys, initial_PN)
             row = {
                 "replica": self.replica.index,
                 "step": step,
