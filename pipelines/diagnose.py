@@ -22,10 +22,10 @@ def main() -> None:
     task_name = replicas[0].config.task
     operation = load(TaskConfig, entry(params, "tasks", task_name), f"tasks.{task_name}").operation
     order = cyclic.find_order(operation.name, getattr(operation, "modulus", None))
-    jobs = snapshots.jobs(folder, replicas, task, order)
+    todo = snapshots.of_folder(folder, replicas, task, order)
 
     observed = pd.read_parquet(folder / "replicas.parquet", columns=["observed"])["observed"].astype(bool)
-    table, portrait = snapshots.diagnose(jobs, int(observed.argmax()))  # the first that generalised
+    table, portrait = snapshots.diagnose(todo, int(observed.argmax()))  # the first that generalised
     out = DIAGNOSTICS / name
     out.mkdir(parents=True, exist_ok=True)
     table.to_parquet(out / TABLE, index=False)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import make_task
 
+from grokking.data.table import all_pairs
 from grokking.diagnostics import cyclic, fourier
-from grokking.diagnostics.analytic import cosine_mlp, random_mlp
-from grokking.diagnostics.network import all_pairs
+from grokking.diagnostics.known_solutions import cosine_mlp, random_mlp
 
 SIZES = [11, 12]  # without and with the real character (-1)^t
 
@@ -59,25 +59,6 @@ def test_the_published_signal_to_noise_sees_the_mean_only():
     assert fourier.mean_free_ratio(np.zeros((97, 2))) == np.inf
     before, after = (fourier.inverse_participation_ratio(fourier.power(t)) for t in (table, table + 1))
     np.testing.assert_allclose(before, after, rtol=1e-10)
-
-
-@pytest.mark.parametrize("n", SIZES)
-def test_neurons_vote_for_their_frequency(n):
-    network = cosine_mlp(n, 20, "square", np.random.default_rng(0))
-    hidden = network.hidden(*all_pairs(n)).reshape(n, n, 20)
-    frequency = 1 + np.arange(20) % ((n - 1) // 2)
-    voted, explained = fourier.neuron_frequencies(hidden + 3)
-    # cos² also contains the doubled frequency, on the axes, but less of it than of the products
-    assert list(voted) == list(frequency)
-    assert (explained > 0.65).all()
-    assert (fourier.neuron_frequencies(normal(n, n, 20) + 3)[1] < 0.4).all()
-
-
-def test_a_neuron_of_one_operand_has_a_frequency_too():
-    wave = np.cos(2 * np.pi * 3 * np.arange(11) / 11 + 1)
-    voted, explained = fourier.neuron_frequencies(np.stack([np.tile(wave, (11, 1)), np.zeros((11, 11))], -1))
-    assert voted[0] == 3
-    np.testing.assert_allclose(explained, [1, 0])
 
 
 def projection(n, argument):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from grokking.data.table import all_pairs
 from grokking.diagnostics import fourier, geometry, spectrum
-from grokking.diagnostics.analytic import cosine_mlp
-from grokking.diagnostics.network import all_pairs
+from grokking.diagnostics.known_solutions import cosine_mlp
 
 
 def normal(*shape, seed=0):
@@ -32,11 +32,13 @@ def phase_quality(table, frequencies):
 
 def test_effective_ranks_of_known_singular_values():
     matrix = rotation(5) @ np.diag([3.0, 2, 1, 0, 0]) @ rotation(5).T
-    for of, weights in ((spectrum.effective_rank, [3, 2, 1]), (spectrum.energy_effective_rank, [9, 4, 1])):
+    found = np.linalg.svd(matrix, compute_uv=False)
+    for power, weights in ((1, [3, 2, 1]), (2, [9, 4, 1])):
         p = np.array(weights) / sum(weights)
-        assert of(matrix) == pytest.approx(np.exp(-(p * np.log(p)).sum()))
-        assert of(np.eye(7)) == pytest.approx(7)
-        assert of(7 * matrix) == pytest.approx(of(matrix))
+        rank = spectrum.effective_rank(found**power)
+        assert rank == pytest.approx(np.exp(-(p * np.log(p)).sum()))
+        assert spectrum.effective_rank((7 * found) ** power) == pytest.approx(rank)
+    assert spectrum.effective_rank(np.ones(7)) == pytest.approx(7)
 
 
 def test_participation_ratio_counts_directions_of_equal_variance():

@@ -1,4 +1,4 @@
-"""The factorised tangent kernel against Jacobians by autograd, and its estimates by probes."""
+"""The factorised tangent kernel against Jacobians by autograd and against dense matrices."""
 
 from dataclasses import replace
 
@@ -8,10 +8,11 @@ import torch
 from torch.func import jacrev
 from torch.nn.functional import gelu, one_hot
 
-from grokking.diagnostics import kernel, probes
-from grokking.diagnostics.analytic import cosine_mlp
+from grokking.data.table import all_pairs
+from grokking.diagnostics import kernel
 from grokking.diagnostics.kernel import Part
-from grokking.diagnostics.network import TwoLayerMLP, all_pairs
+from grokking.diagnostics.known_solutions import cosine_mlp
+from grokking.diagnostics.two_layer_mlp import TwoLayerMLP
 
 P, WIDTH = 7, 6
 PLAIN = {"relu": torch.relu, "square": torch.square, "gelu": gelu}
@@ -23,8 +24,10 @@ def network(activation="gelu", biases=True, classes=P):
     first_bias, readout = random.standard_normal(WIDTH), random.standard_normal((classes, WIDTH))
     readout_bias = random.standard_normal(classes)
     if not biases:
-        return TwoLayerMLP(first_a, first_b, None, readout, None, WIDTH**-0.5, activation)
-    return TwoLayerMLP(first_a, first_b, first_bias, readout, readout_bias, WIDTH**-0.5, activation)
+        return TwoLayerMLP(first_a, first_b, readout, activation, scale=WIDTH**-0.5, output_scale=1.7)
+    return TwoLayerMLP(
+        first_a, first_b, readout, activation, first_bias, readout_bias, scale=WIDTH**-0.5, output_scale=1.7
+    )
 
 
 def tensors(net):
@@ -44,7 +47,7 @@ def plain_logits(net, parameters, a, b):
     x_a, x_b = (one_hot(torch.from_numpy(token), P).double() for token in (a, b))
     z = x_a @ parameters["first_a"] + x_b @ parameters["first_b"] + parameters.get("first_bias", 0)
     hidden = PLAIN[net.activation](net.scale * z)
-    return hidden @ parameters["readout"].T + parameters.get("readout_bias", 0)
+    return net.output_scale * (hidden @ parameters["readout"].T + parameters.get("readout_bias", 0))
 
 
 def jacobian_kernels(net, a, b):
@@ -52,6 +55,19 @@ def jacobian_kernels(net, a, b):
     jacobians = jacrev(lambda parameters: plain_logits(net, parameters, a, b))(tensors(net))
     flat = {name: jacobian.flatten(2) for name, jacobian in jacobians.items()}
     return {name: torch.einsum("xcp,ycp->xy", j, j).numpy() for name, j in flat.items()}
+
+
+def dense(part):
+    """The part as a matrix (B, B)."""
+    kernel_BB = part.rows_BN @ part.rows_BN.T
+    return kernel_BB if part.group_B is None else kernel_BB * np.equal.outer(part.group_B, part.group_B)
+
+
+def dense_alignment(one, two):
+    """Cosine of two centred matrices."""
+    centring = np.eye(len(one)) - 1 / len(one)
+    one, two = (centring @ each @ centring for each in (one, two))
+    return (one * two).sum() / (np.linalg.norm(one) * np.linalg.norm(two))
 
 
 def relative_error(found, expected):
@@ -72,8 +88,8 @@ def test_kernel_equals_that_of_jacobians(activation, biases, classes):
     expected, found = jacobian_kernels(net, a, b), kernel.mlp_kernel(net, a, b)
     assert found.keys() == expected.keys()
     for name, part in found.items():
-        assert relative_error(part.dense(), expected[name]) < 1e-12, name
-    whole = sum(part.dense() for part in found.values())
+        assert relative_error(dense(part), expected[name]) < 1e-12, name
+    whole = sum(map(dense, found.values()))
     assert relative_error(whole, sum(expected.values())) < 1e-12
 
 
@@ -84,44 +100,30 @@ def test_alignments_equal_those_of_matrices(pairs, biases):
     net, (a, b) = network("relu", biases), (token[pairs] for token in all_pairs(P))
     answer = (a + b) % P
     parts, target = kernel.mlp_kernel(net, a, b), np.equal.outer(answer, answer).astype(float)
-    dense = {name: part.dense() for name, part in parts.items()}
-    whole, found = sum(dense.values()), kernel.class_alignments(parts, answer)
-    assert found.pop("whole") == pytest.approx(kernel.dense_alignment(whole, target), rel=1e-11)
+    matrices = {name: dense(part) for name, part in parts.items()}
+    whole, found = sum(matrices.values()), kernel.class_alignments(parts, answer)
+    assert found.pop("whole") == pytest.approx(dense_alignment(whole, target), rel=1e-11)
     cosine = (whole * target).sum() / np.linalg.norm(whole) / np.linalg.norm(target)
     assert found.pop("uncentred") == pytest.approx(cosine, rel=1e-11)
     assert found.pop("readout_bias", 0) == 0  # constant: nothing is left of it when centred
-    expected = {name: kernel.dense_alignment(dense[name], target) for name in found}
+    expected = {name: dense_alignment(matrices[name], target) for name in found}
     assert found == pytest.approx(expected, rel=1e-11)
-    assert kernel.alignment(parts, kernel.class_kernel(answer), centred=False) == pytest.approx(cosine)
 
 
-def test_dense_alignment_is_the_cosine_of_centred_matrices():
-    one, two = (x @ x.T for x in np.random.default_rng(0).standard_normal((2, 9, 4)))
-    centring = np.eye(9) - 1 / 9
-    flat = [(centring @ each @ centring).ravel() for each in (one, two)]
-    expected = flat[0] @ flat[1] / np.sqrt((flat[0] @ flat[0]) * (flat[1] @ flat[1]))
-    assert kernel.dense_alignment(one, two) == pytest.approx(expected)
+def test_feature_distance_compares_the_kernels_of_two_layers():
+    random = np.random.default_rng(0)
+    one, other = random.standard_normal((30, 6)) + 3, random.standard_normal((30, 4))
+    expected = 1 - dense_alignment(one @ one.T, other @ other.T)
+    assert kernel.feature_distance(one, other) == pytest.approx(expected, rel=1e-10)
+    rotation = np.linalg.qr(random.standard_normal((6, 6)))[0]
+    assert kernel.feature_distance(one, 5 * one @ rotation + 1) == pytest.approx(0, abs=1e-12)
 
 
-def test_velocity_compares_kernels_of_two_steps():
-    (a, b), net = all_pairs(P), network("relu")
-    later = replace(net, first_a_TN=net.first_a_TN + 0.5)
-    now, then = (kernel.mlp_kernel(each, a, b) for each in (net, later))
-    dense = [sum(part.dense() for part in each.values()) for each in (now, then)]
-    assert kernel.velocity(now, then) == pytest.approx(1 - kernel.dense_alignment(*dense), rel=1e-9)
-    assert kernel.velocity(now, then) > 0.01
-    assert kernel.velocity(now, kernel.mlp_kernel(net, a, b)) == pytest.approx(0, abs=1e-12)
-
-
-def test_uncentred_alignment_of_a_constant_kernel_is_the_floor():
+def test_uncentred_alignment_of_a_constant_kernel_is_its_floor():
     a, b = all_pairs(97)
-    answer = (a + b) % 97
-    constant = {"constant": Part(np.ones((len(a), 1)))}
-    floor = kernel.alignment(constant, kernel.class_kernel(answer), centred=False)
-    assert floor == pytest.approx(97**-0.5) == pytest.approx(kernel.uncentred_floor(answer))
-    assert kernel.alignment(constant, kernel.class_kernel(answer)) == 0
-    uneven = np.array([0, 0, 0, 1])
-    assert kernel.uncentred_floor(uneven) == pytest.approx(10**0.5 / 4)
+    found = kernel.class_alignments({"constant": Part(np.ones((len(a), 1)))}, (a + b) % 97)
+    assert found["uncentred"] == pytest.approx(97**-0.5)
+    assert found["whole"] == 0
 
 
 def test_a_dead_network_has_no_alignment():
@@ -146,8 +148,8 @@ def test_first_layer_adds_to_class_alignment_on_the_diagonal_only():
     answer = (a + b) % P
     target = np.equal.outer(answer, answer)
     for name in ("first_a", "first_b"):
-        dense = kernel.mlp_kernel(net, a, b)[name].dense()
-        assert dense[target].sum() == pytest.approx(np.trace(dense), rel=1e-12)
+        matrix = dense(kernel.mlp_kernel(net, a, b)[name])
+        assert matrix[target].sum() == pytest.approx(np.trace(matrix), rel=1e-12)
 
 
 def test_relabelling_and_scale_do_not_change_alignment():
@@ -164,66 +166,3 @@ def test_relabelling_and_scale_do_not_change_alignment():
     answer = (a + b) % P
     expected = kernel.class_alignments(kernel.mlp_kernel(net, a, b), answer)
     assert kernel.class_alignments(kernel.mlp_kernel(other, a, b), answer) == pytest.approx(expected)
-
-
-def dense_layers(net):
-    """The network as a stack of dense layers on [one-hot a; one-hot b]."""
-    a, b = all_pairs(P)
-    inputs = np.hstack([np.eye(P)[a], np.eye(P)[b]])
-    first = net.scale * np.vstack([net.first_a_TN, net.first_b_TN]).T
-    return inputs, [first, net.readout_VN], [net.scale * net.first_bias_N, net.readout_bias_V]
-
-
-def test_probed_kernel_converges_to_the_exact_one():
-    """Its mean over many probes is within their standard error, entry by entry; a wrong sharing is not."""
-    net = replace(network(), scale=1.0)
-    inputs, weights, biases = dense_layers(net)
-    drawn = np.random.default_rng(0).standard_normal((4000, P))
-    estimates = np.array(
-        [
-            probes.probed_kernel(probes.dense_passes(inputs, weights, biases, "gelu", drawn[i : i + 8]))
-            for i in range(0, len(drawn), 8)
-        ]
-    )
-    exact = sum(part.dense() for part in kernel.mlp_kernel(net, *all_pairs(P)).values())
-    error = estimates.std(0, ddof=1) / len(estimates) ** 0.5
-    deviation = (estimates.mean(0) - exact) / error
-    # entries share their probes, so all may deviate together, by about one standard error
-    assert np.abs(deviation).max() < 4.5
-    assert np.abs(deviation).mean() < 1.5
-    assert relative_error(estimates.mean(0), exact) < 0.05 < relative_error(estimates[0], exact)
-
-
-def test_a_probe_along_every_class_gives_the_exact_kernel():
-    """√V e_c for each class c has the covariance of N(0, I)."""
-    net = replace(network(), scale=1.0)
-    inputs, weights, biases = dense_layers(net)
-    passes = probes.dense_passes(inputs, weights, biases, "gelu", P**0.5 * np.eye(P))
-    exact = sum(part.dense() for part in kernel.mlp_kernel(net, *all_pairs(P)).values())
-    assert relative_error(probes.probed_kernel(passes), exact) < 1e-12
-
-
-def test_probes_of_a_deep_stack_with_a_shared_embedding_equal_jacobians():
-    """Embedding of both operands by one table, then three dense layers, one of them without bias."""
-    random = np.random.default_rng(0)
-    embedding, shapes = random.standard_normal((P, 3)), [(5, 6), (4, 5), (P, 4)]
-    weights = [random.standard_normal(shape) for shape in shapes]
-    biases = [random.standard_normal(5), None, random.standard_normal(P)]
-    a, b = all_pairs(P)
-    inputs = np.hstack([embedding[a], embedding[b]])
-    passes = probes.dense_passes(inputs, weights, biases, "gelu", P**0.5 * np.eye(P))
-    to_inputs = passes[0].gradients_PBSO[:, :, 0] @ weights[0]
-    places = np.stack([np.eye(P)[a], np.eye(P)[b]], axis=1)
-    table = probes.LayerPass(places, to_inputs.reshape(P, len(a), 2, 3), bias=False)
-
-    def logits(parameters):
-        table, first, second, third, first_bias, third_bias = parameters
-        x = torch.cat([table[torch.from_numpy(a)], table[torch.from_numpy(b)]], dim=1)
-        x = gelu(gelu(x @ first.T + first_bias) @ second.T)
-        return x @ third.T + third_bias
-
-    arrays = [embedding, *weights, biases[0], biases[2]]
-    jacobians = jacrev(logits)([torch.from_numpy(array) for array in arrays])
-    flat = torch.cat([jacobian.flatten(2) for jacobian in jacobians], dim=2)
-    exact = torch.einsum("xcp,ycp->xy", flat, flat).numpy()
-    assert relative_error(probes.probed_kernel([table, *passes]), exact) < 1e-12

@@ -1,11 +1,11 @@
-"""Curvature against dense Hessians, and the learning coefficient of minima that are known."""
+"""Curvature against dense Hessians, and the excess around minima whose learning coefficient is known."""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from grokking.diagnostics.landscape import Langevin, local_learning_coefficient, top_eigenvalue
+from grokking.diagnostics.landscape import Langevin, smoothed_excess, top_eigenvalue
 
 
 def normal(*shape, seed=0):
@@ -44,22 +44,22 @@ def test_top_eigenvalue_is_the_largest_not_the_largest_in_size(curvatures):
     assert top_eigenvalue(loss, [w, linear], 200, 0) == pytest.approx(expected, abs=1e-6)
 
 
-LANGEVIN = Langevin(step_size=5e-4, localisation=1.0, steps=1000, burn_in=100, chains=4)
+LANGEVIN = Langevin(step_size=5e-4, localization=1.0, steps=1000, burn_in=100, chains=4)
 
 
-def test_learning_coefficient_of_a_regular_minimum_is_half_the_dimension():
+def test_smoothed_excess_with_a_weak_pull_at_a_regular_minimum_is_half_the_dimension():
     """Linear regression with 6 coefficients, at its least-squares fit."""
     x, n = normal(2000, 6), 2000
     y = x @ normal(6, seed=1) + normal(n, seed=2)
     w = torch.linalg.lstsq(x, y).solution.requires_grad_()
     before = w.detach().clone()
-    found = local_learning_coefficient(lambda: (x @ w - y).square().mean() / 2, [w], n, LANGEVIN, 0)
+    found = smoothed_excess(lambda: (x @ w - y).square().mean() / 2, [w], n, LANGEVIN, 0)
     assert found.mean == pytest.approx(3, rel=0.1)
     assert 0 < found.standard_error < 0.3
     assert torch.equal(w.detach(), before)
 
 
-def test_learning_coefficient_counts_only_directions_that_matter():
+def test_smoothed_excess_counts_only_directions_that_matter():
     """The same loss with two of the six coefficients unused, spread over two tensors."""
     n, h = 2000, torch.tensor([1.0, 2, 1, 0.5], dtype=torch.float64)
     used, unused = torch.zeros(4, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
@@ -68,27 +68,26 @@ def test_learning_coefficient_counts_only_directions_that_matter():
     def loss():
         return (h * used**2).sum() / 2 + 0 * unused.sum()
 
-    found = local_learning_coefficient(loss, parameters, n, LANGEVIN, 0)
+    found = smoothed_excess(loss, parameters, n, LANGEVIN, 0)
     assert found.mean == pytest.approx(2, rel=0.1)
 
 
-def test_learning_coefficient_of_a_degenerate_minimum_is_smaller():
+def test_smoothed_excess_at_a_degenerate_minimum_is_smaller():
     """L = w⁴ has λ = 1/4 against 1/2 of w²; the pull must be weak beside a flat loss."""
-    free = Langevin(step_size=4e-3, localisation=1e-3, steps=1500, burn_in=100, chains=4)
+    free = Langevin(step_size=4e-3, localization=1e-3, steps=1500, burn_in=100, chains=4)
     w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    found = local_learning_coefficient(lambda: (w**4).sum(), [w], 2000, free, 0)
+    found = smoothed_excess(lambda: (w**4).sum(), [w], 2000, free, 0)
     assert found.mean == pytest.approx(0.25, rel=0.25)
 
 
-def test_a_diverging_chain_is_an_error_and_restores_the_parameters():
+def test_a_diverging_chain_gives_nan_and_restores_the_parameters():
     w = torch.ones(2, dtype=torch.float64, requires_grad=True)
-    wild = Langevin(step_size=10.0, localisation=1.0, steps=300, burn_in=0, chains=1)
-    with pytest.raises(ValueError, match="take a `step_size` below 10"):
-        local_learning_coefficient(lambda: (w**4).sum(), [w], 1000, wild, 0)
+    wild = Langevin(step_size=10.0, localization=1.0, steps=300, burn_in=0, chains=1)
+    assert np.isnan(smoothed_excess(lambda: (w**4).sum(), [w], 1000, wild, 0).mean)
     assert w.tolist() == [1, 1]
 
 
 def test_one_chain_has_no_standard_error():
     w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    one = Langevin(step_size=1e-4, localisation=1.0, steps=5, burn_in=0, chains=1)
-    assert np.isnan(local_learning_coefficient(lambda: (w**2).sum(), [w], 100, one, 0).standard_error)
+    one = Langevin(step_size=1e-4, localization=1.0, steps=5, burn_in=0, chains=1)
+    assert np.isnan(smoothed_excess(lambda: (w**2).sum(), [w], 100, one, 0).standard_error)

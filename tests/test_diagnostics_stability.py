@@ -1,4 +1,4 @@
-"""Scales, collapse and slingshots on values worked out by hand."""
+"""Scales and collapse on values worked out by hand."""
 
 import numpy as np
 import pytest
@@ -41,37 +41,3 @@ def test_collapse_by_hand(dtype, margins, expected):
 def test_a_collapsed_softmax_on_the_wrong_class_still_teaches():
     found = stability.collapse(logits(200), np.array([1]))
     assert found == {"softmax_collapse": 1, "zero_loss": 0, "zero_gradient": 0}
-
-
-def curve(spikes=(), factor=100.0, noise=0.05):
-    """A loss that falls slowly with noise, with jumps that decay over some steps."""
-    steps = np.arange(200)
-    log_loss = -0.02 * steps + noise * np.random.default_rng(0).standard_normal(200)
-    for at in spikes:
-        log_loss[at:] += np.log(factor) * np.exp(-0.5 * np.arange(200 - at))
-    return np.exp(log_loss)
-
-
-GROWING = np.linspace(1, 2, 200)
-
-
-def test_slingshots_are_where_the_loss_jumps_after_growth_of_the_last_layer():
-    assert stability.slingshots(curve(), GROWING, 20).tolist() == []
-    assert stability.slingshots(curve([80, 150]), GROWING, 20).tolist() == [80, 150]
-    assert stability.slingshots(curve([80, 150]), -GROWING, 20).tolist() == []
-    grown_once = np.where(np.arange(200) < 100, GROWING, 1.5)
-    assert stability.slingshots(curve([80, 150]), grown_once, 20).tolist() == [80]
-
-
-def test_a_rise_over_several_evaluations_is_one_slingshot():
-    loss = curve(noise=0.01)
-    loss[90:] *= np.exp(np.clip(np.arange(110) + 1, 0, 3))
-    assert stability.slingshots(loss, GROWING, 20).tolist() == [90]
-
-
-def test_small_rises_and_falls_are_no_slingshots():
-    smooth = curve(noise=0)
-    ripple = smooth * np.where(np.arange(200) == 100, 1.05, 1)
-    drop = smooth * np.where(np.arange(200) >= 100, 0.01, 1)
-    for loss in (smooth, ripple, drop, np.zeros(200)):
-        assert stability.slingshots(loss, GROWING, 20).tolist() == []

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from grokking.analysis import early_warning, pages
+from grokking.diagnostics import suite
+from grokking.figures.diagnostics import LOSSES, PANELS
 
 
 def snapshots(**scores):
@@ -21,6 +23,7 @@ def snapshots(**scores):
         "generalization_step": [8.0, 8.0, np.nan],
         "steps_run": 16,
     })  # fmt: skip
+    diagnosed = diagnosed.reindex(columns=["replica", *early_warning.DIRECTIONS])
     return early_warning.labelled({"e": diagnosed}, {"e": replicas})
 
 
@@ -84,12 +87,17 @@ def test_a_study_in_which_nothing_generalises_has_a_table():
     assert "—" in pages.diagnostics(table, pd.DataFrame())
 
 
-def test_every_direction_is_of_a_diagnostic_that_is_computed():
-    from grokking.diagnostics import suite
-
+def test_every_name_that_reports_choose_is_of_a_diagnostic_that_is_computed():
     known = {"step", "norm/total", *suite.NAMES}
     assert set(early_warning.DIRECTIONS) <= known
+    assert {name for _, columns, _ in PANELS for name in columns} | set(LOSSES) <= known
     assert {*early_warning.PUBLISHED_FIVE, *early_warning.IN_HINDSIGHT} <= set(early_warning.DIRECTIONS)
+
+
+def test_an_unknown_name_is_refused():
+    table = snapshots(r_sum=[[0, 1, 2, 3]] * 3).drop(columns="rqi")
+    with pytest.raises(ValueError, match="no diagnostic is called rqi"):
+        early_warning.warning_table(table)
 
 
 @pytest.mark.parametrize("name", early_warning.PUBLISHED_FIVE)

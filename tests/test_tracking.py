@@ -60,8 +60,8 @@ def trained(replicas, tmp_path_factory) -> Trained:
     table = history.save(folder, replicas, evaluations, task)
     figures.curves(history.history_table(evaluations), table, "small", folder / "curves.png")
     split = store.Split("test", folder, "0" * 32 + ".dir")
-    diagnosed = snapshots.jobs(folder, replicas, task, cyclic.find_order("add", 11))
-    of_snapshots = snapshots.table([row for job in diagnosed for row in job.rows()])
+    diagnosed = snapshots.of_folder(folder, replicas, task, cyclic.find_order("add", 11))
+    of_snapshots = snapshots.table([row for each in diagnosed for row in each.rows()])
     of_snapshots.to_parquet(folder / "diagnostics.parquet", index=False)
     return Trained(
         "small", "experiments", folder, split, folder / "curves.png", folder / "diagnostics.parquet"

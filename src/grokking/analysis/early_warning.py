@@ -199,6 +199,8 @@ def _interval(kind: str, value: float, resampled: list[float]) -> dict[str, floa
 
 
 def warning_table(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """A row per diagnostic that is there, best first."""
-    judged = {name: judge(snapshots, name) for name in DIRECTIONS if name in snapshots}
+    """A row per diagnostic that has a value somewhere, best first."""
+    if unknown := [name for name in DIRECTIONS if name not in snapshots]:
+        raise ValueError(f"no diagnostic is called {', '.join(unknown)}; take a name of `diagnostics.suite`")
+    judged = {name: judge(snapshots, name) for name in DIRECTIONS if snapshots[name].notna().any()}
     return pd.DataFrame(judged).T.sort_values("auroc", ascending=False).rename_axis("diagnostic")

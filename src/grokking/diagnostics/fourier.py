@@ -102,25 +102,6 @@ def key_frequencies(power_K: np.ndarray, m: int) -> np.ndarray:
     return 1 + np.argsort(-power_K, kind="stable")[:m]
 
 
-def neuron_frequencies(hidden_TTN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each neuron's frequency and the share of its variance that it explains: (T, T, N) -> (N,), (N,).
-
-    The frequency whose products {1, cos, sin}(a) × {1, cos, sin}(b), less the constant, hold most of the
-    activation's energy over all pairs (Nanda et al. 2023, arXiv 2301.05217, who take the frequencies that
-    neurons vote for as key frequencies). Cost 4 T³ N multiply-adds. Only the final network's vote is the
-    paper's measure; an earlier one may be for frequencies that are dropped later.
-    """
-    n = len(hidden_TTN)
-    basis, row_frequency = real_basis(n), row_frequencies(n)
-    once_TTN = np.tensordot(basis, hidden_TTN, axes=1)
-    energy_TTN = np.tensordot(basis, once_TTN, axes=(1, 1)) ** 2
-    energy_TTN[0, 0] = 0
-    total_N = energy_TTN.sum((0, 1))
-    blocks = [np.flatnonzero((row_frequency == 0) | (row_frequency == k)) for k in range(1, n // 2 + 1)]
-    held_KN = np.stack([energy_TTN[np.ix_(block, block)].sum((0, 1)) for block in blocks])
-    return 1 + held_KN.argmax(0), held_KN.max(0) / np.where(total_N > 0, total_N, 1)
-
-
 def double_centred(logits_TTV: np.ndarray) -> np.ndarray:
     """Logits less each class's mean over pairs and each pair's mean over classes, which no answer needs."""
     centred_TTV = logits_TTV - logits_TTV.mean((0, 1))

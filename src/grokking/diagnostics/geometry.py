@@ -102,15 +102,15 @@ def circularity(embedding_TD: np.ndarray, components: int) -> float:
     return float(share_D.mean())
 
 
-def gradient_symmetricity(gradient_a_MD: np.ndarray, gradient_b_MD: np.ndarray) -> float:
-    """Mean cosine of a logit's gradients with respect to both operands' embeddings, over triples (a, b, c).
+def gradient_symmetricity(grad_a_MD: np.ndarray, grad_b_MD: np.ndarray) -> float:
+    """Mean cosine of a logit's grads with respect to both operands' embeddings, over triples (a, b, c).
 
     Zhong et al. 2023: 0.99 in their pizza, 0.33 in their clock. c is any class, not just the answer. Triples
-    with a vanishing gradient are left out. Exactly 1 where embeddings are added before anything
+    with a vanishing grad are left out. Exactly 1 where embeddings are added before anything
     else, as in an MLP on one-hot inputs: nothing to see there.
     """
-    product_M = (gradient_a_MD * gradient_b_MD).sum(1)
-    norm_M = np.linalg.norm(gradient_a_MD, axis=1) * np.linalg.norm(gradient_b_MD, axis=1)
+    product_M = (grad_a_MD * grad_b_MD).sum(1)
+    norm_M = np.linalg.norm(grad_a_MD, axis=1) * np.linalg.norm(grad_b_MD, axis=1)
     return float((product_M[norm_M > 0] / norm_M[norm_M > 0]).mean())
 
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from grokking.diagnostics.network import ACTIVATIONS, TwoLayerMLP
+from grokking.diagnostics import spectrum
+from grokking.diagnostics.two_layer_mlp import TwoLayerMLP, activation_and_slope
 
 NOISE = 1e-12  # a centred norm² below this share of the uncentred one is rounding: the kernel is constant
 
@@ -33,11 +34,6 @@ class Part:
 
     rows_BN: np.ndarray
     group_B: np.ndarray | None = None
-
-    def dense(self) -> np.ndarray:
-        """The (B, B) matrix, for small B."""
-        kernel_BB = self.rows_BN @ self.rows_BN.T
-        return kernel_BB if self.group_B is None else kernel_BB * np.equal.outer(self.group_B, self.group_B)
 
     def row_sums(self) -> np.ndarray:
         """The kernel times the vector of ones, (B,)."""
@@ -54,18 +50,19 @@ Kernel = Mapping[str, Part]  # the sum of its parts
 def mlp_kernel(network: TwoLayerMLP, a_B: np.ndarray, b_B: np.ndarray) -> dict[str, Part]:
     """The trace kernel on distinct pairs, by parameter; `readout` over V is the hidden-feature kernel."""
     z_BN = network.pre_activations(a_B, b_B).astype(np.float64, copy=False)  # centring cancels digits
-    activation, classes = ACTIVATIONS[network.activation], len(network.readout_VN)
+    hidden_BN, slope_BN = activation_and_slope(network.activation, z_BN)
     readout_norm_N = np.sqrt(np.square(network.readout_VN).sum(0))
-    gradient_BN = network.scale * activation.derivative(z_BN) * readout_norm_N
+    grad_BN = network.output_scale * network.scale * slope_BN * readout_norm_N
+    root_V = network.output_scale * len(network.readout_VN) ** 0.5
     parts = {
-        "first_a": Part(gradient_BN, a_B),
-        "first_b": Part(gradient_BN, b_B),
-        "readout": Part(classes**0.5 * activation.apply(z_BN)),
+        "first_a": Part(grad_BN, a_B),
+        "first_b": Part(grad_BN, b_B),
+        "readout": Part(root_V * hidden_BN),
     }
     if network.first_bias_N is not None:
-        parts["first_bias"] = Part(gradient_BN)
+        parts["first_bias"] = Part(grad_BN)
     if network.readout_bias_V is not None:
-        parts["readout_bias"] = Part(np.full((len(z_BN), 1), classes**0.5))
+        parts["readout_bias"] = Part(np.full((len(z_BN), 1), root_V))
     return parts
 
 
@@ -74,29 +71,14 @@ def class_kernel(answer_B: np.ndarray) -> dict[str, Part]:
     return {"class": Part(np.ones((len(answer_B), 1)), answer_B)}
 
 
-def feature_kernel(hidden_BN: np.ndarray) -> dict[str, Part]:
-    """H Hᵀ of any layer's activations."""
-    return {"features": Part(hidden_BN.astype(np.float64, copy=False))}
-
-
-def alignment(kernel: Kernel, other: Kernel, centred: bool = True) -> float:
-    """<CKC, K'>_F / (‖CKC‖ ‖CK'C‖), C = I - 11ᵀ/B; 1 for equal directions, 0 for a constant kernel.
-
-    Cortes, Mohri & Rostamizadeh 2012. Uncentred (C = I, Cristianini et al. 2001) it has a floor, see
-    `uncentred_floor`. Without scale; but parts weigh by their scale, so that of a whole network's kernel
-    depends on the relative scale of its layers: read it beside those of its parts.
-    """
-    between, one, two = (_products(*pair) for pair in ((kernel, other), (kernel, kernel), (other, other)))
-    if not centred:
-        return _cosine(between.raw.sum(), one.raw.sum() ** 0.5, two.raw.sum() ** 0.5)
-    return _cosine(between.centred.sum(), one.norm(), two.norm())
-
-
 def class_alignments(kernel: Kernel, answer_B: np.ndarray) -> dict[str, float]:
     """Class alignment of the `whole` kernel, of it `uncentred`, and of each part alone, centred.
 
-    Shows that pairs of equal answer are treated alike, not that their answers are right. Take it over all
-    pairs, or those not trained on. All come from one set of products, which is what costs.
+    The alignment of K and K* is <CKC, K*>_F / (‖CKC‖ ‖CK*C‖) with C = I - 11ᵀ/B: 1 for equal directions, 0
+    for a constant kernel (Cortes, Mohri & Rostamizadeh 2012). Uncentred (C = I, Cristianini et al. 2001) a
+    constant kernel has √Σ(B_c/B)², which is p^-1/2 on a full table of addition. The kernel's scale does not
+    matter, but parts weigh by theirs: read the whole kernel's beside the parts'. It shows that pairs of equal
+    answer are treated alike, not that their answers are right. Take it over all pairs.
     """
     target = class_kernel(answer_B)
     on_target, among, itself = _products(kernel, target), _products(kernel, kernel), _products(target, target)
@@ -111,7 +93,7 @@ def class_alignments(kernel: Kernel, answer_B: np.ndarray) -> dict[str, float]:
 def feature_alignments(
     hidden_BN: np.ndarray, scatter_NN: np.ndarray, answer_B: np.ndarray
 ) -> dict[str, float]:
-    """`whole` and `uncentred` of `class_alignments` for `feature_kernel`, from `spectrum.scatter`.
+    """`whole` and `uncentred` of `class_alignments` for the kernel H Hᵀ, from `spectrum.scatter`.
 
     Exact in the activations' own type: what is multiplied was centred before, so no digits are lost.
     """
@@ -133,34 +115,21 @@ def class_sums(rows_BN: np.ndarray, answer_B: np.ndarray) -> np.ndarray:
     return chosen @ rows_BN
 
 
-def uncentred_floor(answer_B: np.ndarray) -> float:
-    """Uncentred class alignment of a constant kernel, √Σ(B_c/B)²: p^-1/2 on a full table of addition."""
-    return float(np.sqrt(np.square(np.bincount(answer_B) / len(answer_B)).sum()))
+def feature_distance(hidden_BN: np.ndarray, other_BN: np.ndarray) -> float:
+    """1 - centred alignment of the kernels H Hᵀ of two layers' activations on the same pairs.
 
-
-def velocity(kernel: Kernel, later: Kernel) -> float:
-    """1 - centred alignment of one network's kernels at two steps, on the same pairs: 0 in lazy training.
-
-    Kumar et al. 2024, arXiv 2310.06110: grokking as the transition from lazy to rich. Sees that features
-    move, not where to: a memorising network moves its features too.
+    0 where only scale and rotation differ, as in lazy training, and at most 1. Kumar et al. 2024 (arXiv
+    2310.06110): grokking as the transition from lazy to rich. Sees that features have moved, not where to: a
+    memorizing network moves its features too. Cost three products of B N².
     """
-    return 1 - alignment(kernel, later)
-
-
-def dense_alignment(kernel_BB: np.ndarray, other_BB: np.ndarray) -> float:
-    """Centred alignment of two kernels given as matrices, such as estimates of `probes`."""
-    one, other = (_centred(each) for each in (kernel_BB, other_BB))
-    return float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other)))
+    one_BN, two_BN = spectrum.centred(hidden_BN), spectrum.centred(other_BN)
+    norm, other_norm = (float(np.linalg.norm(each_BN.T @ each_BN)) for each_BN in (one_BN, two_BN))
+    return 1 - _cosine(float(np.square(one_BN.T @ two_BN).sum()), norm, other_norm)
 
 
 def _cosine(product: float, norm: float, other_norm: float) -> float:
     """0 where one of the norms is."""
     return float(product / (norm * other_norm)) if norm * other_norm > 0 else 0.0
-
-
-def _centred(kernel_BB: np.ndarray) -> np.ndarray:
-    once = kernel_BB - kernel_BB.mean(0)
-    return once - once.mean(1, keepdims=True)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The loss around a point: largest curvature, and how much of the space is flat.
+"""The loss around a point: largest curvature, and how far it rises nearby.
 
 Functions of a closure that computes the loss from the given torch parameters. The loss must be twice
-differentiable by autograd for the eigenvalue, once for the coefficient.
+differentiable by autograd for the eigenvalue, once for the excess.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,18 +17,17 @@ Loss = Callable[[], Tensor]
 def top_eigenvalue(loss: Loss, parameters: Sequence[Tensor], iterations: int, seed: int) -> float:
     """The Hessian's largest eigenvalue by power iteration: sharpness.
 
-    Each iteration costs a Hessian-vector product, about two gradients; 20 to 30 give it to a few per cent
+    Each iteration costs a Hessian-vector product, about two grads; 20 to 30 give it to a few per cent
     where the next one is not close. The power method finds the eigenvalue of largest size; if that is
     negative, it becomes a shift and the iteration runs again. Gradient descent of step η is unstable above
     2/η. Says how sharp the point is, nothing of what was learned.
     """
-    gradient = _flat(torch.autograd.grad(loss(), parameters, create_graph=True))
-    start = torch.randn(
-        gradient.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-    ).to(gradient)
+    grad = _flat(torch.autograd.grad(loss(), parameters, create_graph=True))
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(grad.shape, dtype=torch.float64, generator=generator).to(grad)
 
     def product(vector: Tensor) -> Tensor:
-        along = gradient @ vector  # a number: given a vector, autograd first imports sympy, for half a second
+        along = grad @ vector  # a number: given a vector, autograd first imports sympy, for half a second
         return _flat(torch.autograd.grad(along, parameters, retain_graph=True, materialize_grads=True))
 
     largest = _power_iteration(product, start, iterations)
@@ -56,29 +55,31 @@ class Langevin:
     """How the posterior around a point is sampled, by stochastic gradient Langevin dynamics."""
 
     step_size: float  # ε: each step moves by -ε/2 times the gradient of the log posterior, plus N(0, ε)
-    localisation: float  # γ: a pull back to the point, γ (w - w*)
+    localization: float  # γ: a pull back to the point, γ (w - w*)
     steps: int  # of each chain, kept
     burn_in: int  # steps before these
     chains: int
 
 
 @dataclass(frozen=True)
-class LearningCoefficient:
+class SmoothedExcess:
     """Mean over chains, and its standard error from their spread (nan for one chain)."""
 
     mean: float
     standard_error: float
 
 
-def local_learning_coefficient(
+def smoothed_excess(
     loss: Loss, parameters: Sequence[Tensor], examples: int, langevin: Langevin, seed: int
-) -> LearningCoefficient:
-    """λ = n β (E[L(w)] - L(w*)) with β = 1/ln n (Lau et al. 2023, arXiv 2308.12108).
+) -> SmoothedExcess:
+    """n β (E[L(w)] - L(w*)) with β = 1/ln n: how far the loss is above L(w*) around the point w*.
 
-    The expectation is over w drawn from exp(-n β L(w) - γ/2 ‖w - w*‖²). d/2 for a regular minimum of
-    d parameters, less where the loss is flat in more ways: how many parameters the solution uses. `loss`
-    is the mean over all n examples. Costs a gradient per step of each chain, so it is for single snapshots;
-    depends on ε and γ, so compare only at the same. Parameters are restored.
+    The expectation is over w drawn from exp(-n β L(w) - γ/2 ‖w - w*‖²). With a weak pull γ this is the local
+    learning coefficient of Lau et al. 2023 (arXiv 2308.12108): d/2 for a regular minimum of d parameters,
+    less where the loss is flat in more ways. With a strong pull, as in the suite, it is the loss smoothed
+    over about 1/√γ per weight: it orders networks of one kind and is no count of parameters. `loss` is the
+    mean over all n examples. Costs a grad per step of each chain; depends on ε and γ, so compare only at the
+    same. Parameters are restored. nan where a chain diverged: ε is too large there.
     """
     there = _flat([parameter.detach() for parameter in parameters])
     inverse_temperature = examples / np.log(examples)
@@ -91,9 +92,9 @@ def local_learning_coefficient(
         ]
     finally:
         _write(there, parameters)
-    coefficients = inverse_temperature * np.array(excess)
-    spread = coefficients.std(ddof=1) if langevin.chains > 1 else np.nan
-    return LearningCoefficient(float(coefficients.mean()), float(spread / langevin.chains**0.5))
+    scaled = inverse_temperature * np.array(excess)
+    spread = scaled.std(ddof=1) if langevin.chains > 1 else np.nan
+    return SmoothedExcess(float(scaled.mean()), float(spread / langevin.chains**0.5))
 
 
 def _chain(
@@ -104,19 +105,17 @@ def _chain(
     langevin: Langevin,
     generator: torch.Generator,
 ) -> float:
-    """Mean loss along one chain after its burn-in."""
+    """Mean loss along one chain after its burn-in; nan where it diverged."""
     at, losses = there.clone(), []
     for _ in range(langevin.burn_in + langevin.steps):
         _write(at, parameters)
         value = loss()
         losses.append(value.item())
         drift = inverse_temperature * _flat(torch.autograd.grad(value, parameters))
-        drift = drift + langevin.localisation * (at - there)
+        drift = drift + langevin.localization * (at - there)
         noise = torch.randn(at.shape, dtype=at.dtype, generator=generator).to(at.device)
         at = at - langevin.step_size / 2 * drift + langevin.step_size**0.5 * noise
-    if not np.isfinite(losses).all():
-        raise ValueError(f"the chain diverged; take a `step_size` below {langevin.step_size}")
-    return float(np.mean(losses[langevin.burn_in :]))
+    return float(np.mean(losses[langevin.burn_in :])) if np.isfinite(losses).all() else np.nan
 
 
 @torch.no_grad()

@@ -9,14 +9,13 @@ say nothing of grokking; in a transformer, which keeps a handful of frequencies,
 import numpy as np
 
 
-def effective_rank(matrix: np.ndarray) -> float:
-    """exp of the entropy of σ / Σσ over the singular values σ (Roy & Vetterli 2007). Cost: one SVD."""
-    return _exponential_entropy(np.linalg.svd(matrix, compute_uv=False))
+def effective_rank(weights: np.ndarray) -> float:
+    """exp of the entropy of w / Σw over a matrix's singular values w (Roy & Vetterli 2007).
 
-
-def energy_effective_rank(matrix: np.ndarray) -> float:
-    """exp of the entropy of σ² / Σσ²: what system 2 published as effective rank. Never above the other."""
-    return _exponential_entropy(np.linalg.svd(matrix, compute_uv=False) ** 2)
+    Of their squares it is what system 2 published as effective rank, and never above the other.
+    """
+    share = weights[weights > 0] / weights.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def participation_ratio(hidden_BN: np.ndarray) -> float:
@@ -34,10 +33,10 @@ def scatter_ratio(scatter_NN: np.ndarray) -> float:
 
 def scatter(hidden_BN: np.ndarray) -> np.ndarray:
     """Covariance of the activations times B, (N, N) in float64; multiplied in the activations' own type."""
-    centred_BN = hidden_BN - hidden_BN.mean(0, dtype=np.float64).astype(hidden_BN.dtype)
+    centred_BN = centred(hidden_BN)
     return (centred_BN.T @ centred_BN).astype(np.float64)
 
 
-def _exponential_entropy(weights: np.ndarray) -> float:
-    share = weights[weights > 0] / weights.sum()
-    return float(np.exp(-(share * np.log(share)).sum()))
+def centred(hidden_BN: np.ndarray) -> np.ndarray:
+    """Activations less their mean over pairs, in their own type."""
+    return hidden_BN - hidden_BN.mean(0, dtype=np.float64).astype(hidden_BN.dtype)

@@ -1,17 +1,13 @@
-"""Scale of logits and weights, collapse of the softmax, slingshots: whether training can still move.
+"""Scale of logits and weights, collapse of the softmax: whether training can still move.
 
 What is exactly 0 or 1 depends on the floating-point type, so collapse is measured in the type of the logits.
 """
 
-# B pairs, V classes, S evaluations
+# B pairs, V classes
 
 from collections.abc import Mapping
 
 import numpy as np
-
-SPIKE = 5.0  # rises of log loss above this many deviations of the changes before are spikes
-SMALLEST_DEVIATION = 0.02  # of changes in log loss; on a smooth curve any rise would be a spike otherwise
-SMALLEST_LOSS = 1e-12  # losses below count as this
 
 
 def logit_rms(logits_BV: np.ndarray) -> float:
@@ -54,23 +50,3 @@ def collapse(logits_BV: np.ndarray, answer_B: np.ndarray) -> dict[str, float]:
         "zero_loss": float((loss_B == 0).mean()),
         "zero_gradient": float((gradient_BV == 0).all(1).mean()),
     }
-
-
-def slingshots(train_loss_S: np.ndarray, last_norm_S: np.ndarray, window: int) -> np.ndarray:
-    """Evaluations at which a slingshot's spike begins (Thilak et al. 2022, arXiv 2206.04817).
-
-    A spike is a rise of log train loss by more than SPIKE robust deviations of its changes in the `window`
-    evaluations before; it counts if the last layer's norm grew over these. Rises in a row are one. Needs
-    evaluations as dense as the spikes are short.
-    """
-    change_S = np.diff(np.log(np.maximum(train_loss_S, SMALLEST_LOSS)))
-    spikes = [at for at in range(window + 1, len(train_loss_S)) if _is_spike(change_S, at, window)]
-    grown = [at for at in spikes if last_norm_S[at - 1] > last_norm_S[at - 1 - window]]
-    return np.array([at for at in grown if at - 1 not in grown], dtype=int)
-
-
-def _is_spike(change_S: np.ndarray, at: int, window: int) -> bool:
-    """Whether the change that leads to evaluation `at` stands out from those before it."""
-    before = change_S[at - 1 - window : at - 1]
-    deviation = 1.4826 * np.median(np.abs(before - np.median(before)))  # that of a normal distribution
-    return bool(change_S[at - 1] - np.median(before) > SPIKE * max(deviation, SMALLEST_DEVIATION))

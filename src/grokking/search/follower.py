@@ -11,8 +11,8 @@ import numpy as np
 from grokking.data.tasks import Task
 from grokking.diagnostics import fourier, stability
 from grokking.diagnostics.cyclic import Order
-from grokking.diagnostics.suite import Setting, Subject
-from grokking.diagnostics.view import view
+from grokking.diagnostics.measured_network import MeasuredNetwork, MeasurementContext
+from grokking.diagnostics.network_arrays import arrays_of
 from grokking.engine.answers import answers
 from grokking.engine.events import ACCURACY_THRESHOLD, CrossingDetector
 from grokking.experiment import Replica
@@ -72,7 +72,7 @@ class Follower:
         self.job, self.task, self.order = job, task, order
         replica = job.replica
         mask_P = task.train_mask(replica.split_seed)
-        self.setting = Setting(task, mask_P, answers(replica, task), order)
+        self.context = MeasurementContext(task, mask_P, answers(replica, task), order)
         self.price = price(replica, task)
         self.watch = CrossingDetector()
         self.signs: list[Sign] = []
@@ -169,17 +169,17 @@ class Follower:
 
         A network that still guesses has no structure: R_sum and IPR of what rounding leaves may be 1.
         """
-        shown, setting = view(self.job.replica, self.task, reading.parameters()), self.setting
+        arrays, context = arrays_of(self.job.replica, self.task, reading.parameters()), self.context
         found = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
         if self.job.replica.config.loss == "cross_entropy":
-            trained = shown.logits_PV[setting.train_P], setting.answer_P[setting.train_P]
+            trained = arrays.logits_PV[context.train_P], context.answer_P[context.train_P]
             found["zero_gradient"] = stability.collapse(*trained)["zero_gradient"]
         if self.order is not None and not self._knows(reading):
             found["r_sum"] = found["ipr"] = 0.0
         elif self.order is not None:
-            subject = Subject(shown, setting, None)
-            found["r_sum"] = fourier.sum_energy(subject.logits_nnV)
-            found["ipr"] = float(fourier.inverse_participation_ratio(subject.neuron_power_KN).mean())
+            net = MeasuredNetwork(arrays, context)
+            found["r_sum"] = fourier.sum_energy(net.logits_nnV)
+            found["ipr"] = float(fourier.inverse_participation_ratio(net.neuron_power_KN).mean())
         return found
 
     def _knows(self, reading: Observation) -> bool:

@@ -91,13 +91,6 @@ def excluded_loss(
     return part_losses(excluded_logits(logits_TTV, frequencies), answer_TT, train_TT)
 
 
-def excluded_loss_by_frequency(
-    logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndarray, frequencies: Sequence[int]
-) -> dict[int, Losses]:
-    """Excluded loss of each frequency alone: how much the network would miss that one."""
-    return {int(k): excluded_loss(logits_TTV, answer_TT, train_TT, [int(k)]) for k in frequencies}
-
-
 def part_losses(logits_TTV: np.ndarray, answer_TT: np.ndarray, train_TT: np.ndarray) -> Losses:
     """Mean cross-entropy over the training pairs, the validation pairs, and all."""
     log_probability_TTV = log_softmax(logits_TTV.astype(np.float64), axis=-1)

@@ -1,4 +1,4 @@
-"""Networks whose solution is known: an exact one for addition, a memorising one, one at random.
+"""Networks whose solution is known: an exact one for addition, a memorizing one, one at random.
 
 A diagnostic that cannot tell the first from the other two does not see grokking.
 """
@@ -10,17 +10,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, gelu
+from torch.nn.functional import cross_entropy
 
-from grokking.diagnostics.network import TwoLayerMLP, all_pairs
+from grokking.data.table import all_pairs
+from grokking.diagnostics.two_layer_mlp import TwoLayerMLP, activated
 
-LEARNING_RATE = 1e-2  # Adam's, for the memorising network
+LEARNING_RATE = 1e-2  # Adam's, for the memorizing network
 STEPS = 400  # it needs about a tenth of them
-TORCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "gelu": gelu,
-    "square": torch.square,
-}
 
 
 def cosine_mlp(n: int, width: int, activation: str, rng: np.random.Generator) -> TwoLayerMLP:
@@ -37,16 +33,16 @@ def cosine_mlp(n: int, width: int, activation: str, rng: np.random.Generator) ->
     angle_TN = 2 * np.pi / n * np.outer(np.arange(n), frequency_N)
     first_a_TN, first_b_TN = np.cos(angle_TN + phase_a_N), np.cos(angle_TN + phase_b_N)
     readout_VN = np.cos(angle_TN + phase_a_N + phase_b_N)
-    return TwoLayerMLP(first_a_TN, first_b_TN, None, readout_VN, None, 1.0, activation)
+    return TwoLayerMLP(first_a_TN, first_b_TN, readout_VN, activation)
 
 
 def random_mlp(n: int, width: int, activation: str, rng: np.random.Generator) -> TwoLayerMLP:
     """Weights standard normal, no biases: a network that has learned nothing."""
     first_a_TN, first_b_TN, readout_VN = rng.standard_normal((3, n, width))
-    return TwoLayerMLP(first_a_TN, first_b_TN, None, readout_VN, None, 1.0, activation)
+    return TwoLayerMLP(first_a_TN, first_b_TN, readout_VN, activation)
 
 
-def memorising_mlp(
+def memorizing_mlp(
     n: int, width: int, activation: str, pairs: int, rng: np.random.Generator
 ) -> tuple[TwoLayerMLP, np.ndarray, np.ndarray]:
     """A network trained on random labels of `pairs` random pairs until all are right.
@@ -66,11 +62,11 @@ def memorising_mlp(
 
     def logits() -> Tensor:
         first_a_TN, first_b_TN, readout_VN = parameters
-        return TORCH_ACTIVATIONS[activation](first_a_TN[a_B] + first_b_TN[b_B]) @ readout_VN.T
+        return activated(activation, first_a_TN[a_B] + first_b_TN[b_B]) @ readout_VN.T
 
     _fit(logits, torch.from_numpy(label_B), parameters)
     first_a_TN, first_b_TN, readout_VN = (parameter.detach().numpy() for parameter in parameters)
-    return TwoLayerMLP(first_a_TN, first_b_TN, None, readout_VN, None, 1.0, activation), chosen_B, label_B
+    return TwoLayerMLP(first_a_TN, first_b_TN, readout_VN, activation), chosen_B, label_B
 
 
 def _fit(logits: Callable[[], Tensor], label_B: Tensor, parameters: list[Tensor]) -> None:
@@ -84,6 +80,6 @@ def _fit(logits: Callable[[], Tensor], label_B: Tensor, parameters: list[Tensor]
         cross_entropy(logits_BV, label_B).backward()
         optimizer.step()
     raise ValueError(
-        f"{len(label_B)} random labels were not memorised in {STEPS} steps; "
+        f"{len(label_B)} random labels were not memorized in {STEPS} steps; "
         "take fewer pairs or a wider network"
     )
