@@ -6,12 +6,13 @@ import numpy as np
 
 ACCURACY_THRESHOLD = 0.99
 SUSTAINED_ABOVE = 0.985  # a crossing does not count if accuracy falls below this while it is on trial
+HOLD_SHARE, HOLD_STEPS = 1.2, 500  # how long a crossing is on trial
 UNDECIDED_ABOVE = 0.96  # a sample's accuracy from here on does not rule out a crossing
 
 
-def trial_end(step: int) -> float:
+def trial_end(step: int, hold_steps: int = HOLD_STEPS) -> float:
     """Until which step a crossing at `step` must hold."""
-    return max(1.2 * step, step + 500)
+    return max(HOLD_SHARE * step, step + hold_steps)
 
 
 def first_crossing(steps: np.ndarray, accuracy: np.ndarray) -> int | None:

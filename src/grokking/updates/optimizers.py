@@ -182,12 +182,13 @@ class Optimizer:
 
     update: Callable[[Tensor, Tensor, State, Values, Matrices], None]
     state: tuple[str, ...]
+    decoupled: bool  # weight decay multiplies the parameters; coupled, it is added to the gradient
 
 
 OPTIMIZERS = {
-    "sgd": Optimizer(sgd, ("momentum",)),
-    "nesterov": Optimizer(nesterov, ("momentum",)),
-    "adam": Optimizer(adam, ("mean", "square")),
-    "adamw": Optimizer(adamw, ("mean", "square")),
-    "muon": Optimizer(muon, ("mean", "square", "momentum")),
+    "sgd": Optimizer(sgd, ("momentum",), decoupled=False),
+    "nesterov": Optimizer(nesterov, ("momentum",), decoupled=False),
+    "adam": Optimizer(adam, ("mean", "square"), decoupled=False),
+    "adamw": Optimizer(adamw, ("mean", "square"), decoupled=True),
+    "muon": Optimizer(muon, ("mean", "square", "momentum"), decoupled=True),
 }
