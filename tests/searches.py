@@ -36,7 +36,7 @@ def network(**changes: Any) -> dict[str, Any]:
         precision="float32",
         loss_precision="float32",
         schedule={"name": "constant", "warmup_steps": 0},
-        budget=60,
+        budget=100,
     )
     mapping["model"] |= {
         "hidden_widths": [32], "activation": "square", "alpha": 0.0, "bias": False,

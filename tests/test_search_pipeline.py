@@ -30,7 +30,7 @@ from pipelines.stage import run
 
 FORK = multiprocessing.get_context("fork")
 STUDY = {
-    "experiment": network(budget=90),
+    "experiment": network(budget=120),
     "trials": 5,
     "published": {"optimizer.learning_rate": 0.03, "optimizer.weight_decay": 2.0},
     "random_baseline": True,
@@ -322,7 +322,7 @@ def killed_at_commit(number):
 
 def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
     """Two trials, then four with kills inside transactions; the same as those of a search in a file."""
-    known = {"experiment": network(budget=90), "random_baseline": False}
+    known = {"experiment": network(budget=120), "random_baseline": False}
     folder, in_file = tmp_path / "server", tmp_path / "file"
     stage_folder(folder, **known, trials=2)
     assert in_own_process(search, folder, "--storage", postgres) == 0

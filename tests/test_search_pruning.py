@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from conftest import make_task
-from examples import MODELS, experiment
+from examples import MODELS, OPTIMIZERS, experiment
 from searches import ORDER, decisive, job_of, network, plan_of, pruning_context, search_task
 
 from grokking.data.monitor import monitored
@@ -31,9 +31,10 @@ from grokking.search.pruning import (
     stop_rule,
     underfit,
 )
+from grokking.search.scheduler import decay_rate
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED
 from grokking.search.trial_monitor import HOLD_STEPS, TrialMonitor
-from grokking.training.loop import train
+from grokking.training.loop import Observation, train
 
 STEPS = (10, 20, 40, 80, 160, 200, 240, 280)
 FLAT = {
@@ -182,6 +183,28 @@ def test_slack_is_the_worst_of_many_errors_and_infinite_of_few():
     assert slack([]) == math.inf
 
 
+SGD = {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.02, "momentum": 0.75}
+ADAM = OPTIMIZERS["adamw"] | {"learning_rate": 0.1, "weight_decay": 0.02}
+MUON = OPTIMIZERS["muon"] | {"learning_rate": 0.1, "weight_decay": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [
+        (SGD, 0.008),
+        (SGD | {"name": "nesterov"}, 0.008),
+        (ADAM | {"name": "adam"}, 0.0),
+        (ADAM, 0.002),
+        (MUON, 0.002),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_decay_rate_is_known_unless_gradients_rescale_it(optimizer, rate):
+    """Learning rate times weight decay, over 1 - momentum where the decay goes through momentum."""
+    (replica,) = expand(experiment(optimizer=optimizer["name"]) | {"optimizer": optimizer}, "e")
+    assert decay_rate(replica.config) == pytest.approx(rate)
+
+
 # The monitor, on networks in training
 
 GOOD = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
@@ -231,6 +254,41 @@ def test_a_crossing_that_does_not_hold_is_none(monkeypatch):
     for _ in train([replica], task, "cpu", judge=with_a_relapse):
         pass
     assert monitor.outcome().step == whole.step + 21
+
+
+# step -> accuracy of a replica with a budget of 100 steps
+HELD = {80: 0.5, 90: 0.99, 100: 0.99, 120: 0.985, 139: 1.0, 140: 1.0}
+LOST = {80: 0.5, 90: 0.99, 100: 0.99, 120: 0.98, 130: 1.0, 180: 1.0}
+LATE = {80: 0.5, 100: 0.98, 101: 1.0, 160: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "end", "reason", "step"),
+    [
+        (HELD, 140, GENERALIZED, 90),  # the trial goes on past the budget
+        (dict(list(HELD.items())[:-1]), 139, BUDGET, None),  # training ended: that proves nothing
+        (LOST, 120, BUDGET, None),
+        (LATE, 101, BUDGET, None),  # began after the budget
+        ({99: 0.98, 100: 0.99, 150: 1.0}, 150, GENERALIZED, 100),
+    ],
+)
+def test_a_crossing_within_the_budget_must_hold_through_its_trial(accuracies, end, reason, step, monkeypatch):
+    """Whether the loop itself ends at the budget, at the trial's end or never."""
+    nothing = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
+    monkeypatch.setattr(TrialMonitor, "_structure", lambda *given: nothing)
+    replica = replica_of(GOOD, budget=100)
+    monitor = TrialMonitor(job_of(replica), search_task(), ORDER)
+    others = dict.fromkeys(
+        ("train_loss", "train_accuracy", "validation_loss", "weight_norm", "logit_rms"), 1.0
+    )
+    for at, accuracy in accuracies.items():
+        seen = Observation(replica, at, 0.0, others | {"validation_accuracy": accuracy}, dict)
+        if monitor(seen):
+            break
+    found = monitor.outcome()
+    assert (found.steps_run, found.reason, found.step) == (end, reason, step)
+    assert (found.cost, found.gap > 0) == (step, step is None)
+    assert found.value == log_cost(step) if step else found.value > log_cost(100)
 
 
 def test_who_does_not_arrive_is_graded_by_how_far_it_was():

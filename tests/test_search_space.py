@@ -290,7 +290,7 @@ def test_a_stage_tells_a_mistake_and_writes_nothing(stage, tmp_path):
 def test_a_sound_study_is_read_and_its_random_arm_is_plain():
     plan = plan_of(first=[{"optimizer.learning_rate": 0.03}], published={"model.hidden_widths": [500]})
     assert isinstance(plan, StudyPlan)
-    assert plan.budget == 60
+    assert plan.budget == 100
     assert [r.config.model.hidden_widths for r in plan.published(plan.config.confirm)] == [(500,)]
     arm = random_arm(plan)
     assert arm.config.sampler.name == "random"

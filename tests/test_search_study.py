@@ -292,7 +292,7 @@ def _go_on_after(folder, result):
 
 def jobs_of_every_end():
     """Seven replicas of two shapes; some generalize, one is raced, one diverges."""
-    plan = plan_of(experiment=network(budget=90))
+    plan = plan_of()
     points = [
         {"optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1},
         {"optimizer.learning_rate": 0.05, "optimizer.decay_rate": 0.1},

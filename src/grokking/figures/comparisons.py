@@ -12,7 +12,10 @@ from grokking.figures.style import TRAIN, VALIDATION, save
 
 
 def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) -> None:
-    """Time to generalisation against the training fraction, ours and the published one."""
+    """Time to generalization against the training fraction, ours and the published one.
+
+    Tables as `analysis.results.over_train_fraction` makes them.
+    """
     figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
     axes.plot(
         published["train_fraction"], published["step"], "s--", color="grey", label="published, 1 seed each"
@@ -27,7 +30,7 @@ def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) ->
             censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget"
         )
     axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
-    axes.set_title("System 4: shared embedding MLP, a+b mod 97", fontsize=10)
+    axes.set_title(f"System {published['title'].iloc[0]}", fontsize=10)
     axes.legend()
     save(figure, file)
 
