@@ -64,29 +64,25 @@ def soon(step_S: ArrayLike, generalization_S: ArrayLike, steps_run_S: ArrayLike)
     return np.where(left_out_S, np.nan, label_S)
 
 
-def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive's score is above a negative's, ties counting half; NaN without either."""
-    return _Wins.of(score, positive, np.zeros(len(score), dtype=int), 1).auroc(np.ones(1))
-
-
 @dataclass(frozen=True)
-class _Wins:
+class Wins:
     """Wins and comparisons of positives of replica i against negatives of replica j."""
 
     won_RR: np.ndarray
     pairs_RR: np.ndarray
 
     @classmethod
-    def of(cls, score_S: np.ndarray, positive_S: np.ndarray, run_S: np.ndarray, runs: int) -> "_Wins":
+    def count(cls, score_S: np.ndarray, positive_S: np.ndarray, run_S: np.ndarray, runs: int) -> "Wins":
+        """From snapshots of replicas 0 to runs - 1; ties count half."""
         positive_S = np.asarray(positive_S, dtype=bool)
         one, other = score_S[positive_S][:, None], score_S[~positive_S][None]
         won = (one > other) + 0.5 * (one == other)
         of_one, of_other = (np.eye(runs)[run_S[mask]] for mask in (positive_S, ~positive_S))
         return cls(of_one.T @ won @ of_other, np.outer(of_one.sum(0), of_other.sum(0)))
 
-    def between(self, chosen_RR: np.ndarray) -> "_Wins":
+    def between(self, chosen_RR: np.ndarray) -> "Wins":
         """Only those between the chosen pairs of replicas."""
-        return _Wins(self.won_RR * chosen_RR, self.pairs_RR * chosen_RR)
+        return Wins(self.won_RR * chosen_RR, self.pairs_RR * chosen_RR)
 
     def auroc(self, weight_R: np.ndarray) -> float:
         """The AUROC with each replica counted as often as its weight says."""
@@ -134,7 +130,7 @@ def judge(snapshots: pd.DataFrame, name: str) -> dict[str, float]:
     row: dict[str, float] = {"positives": memorized["soon"].sum(), "snapshots": len(memorized)}
     for kind, (chosen, pairs_RR) in kinds.items():
         score_S, soon_S, run_S = (chosen[column].to_numpy() for column in ("score", "soon", "run"))
-        wins = _Wins.of(score_S, soon_S, run_S, runs).between(pairs_RR)
+        wins = Wins.count(score_S, soon_S, run_S, runs).between(pairs_RR)
         row |= _interval(kind, wins.auroc(np.ones(runs)), [wins.auroc(weight) for weight in weights])
     return row | _lead(known[known["memorized"]], weights)
 
@@ -158,7 +154,7 @@ def _lead(known: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Group:
-    """Replicas of one kind of network: steps and scores of each, and when it generalised."""
+    """Replicas of one kind of network: steps and scores of each, and when it generalized."""
 
     steps: dict[int, np.ndarray]
     scores: dict[int, np.ndarray]

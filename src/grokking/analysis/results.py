@@ -46,18 +46,14 @@ def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[st
 
 
 def _experiment(table: pd.DataFrame) -> dict[str, Any]:
-    points = grid_points(table)
-    first = table.iloc[0]
+    points, first = grid_points(table), table.iloc[0]
     system = str(first["system"])
+    found = {label: summary(part) for label, part in points.items()}
     return {
         "system": int(system) if system.isdecimal() else system,
         "role": first["role"],
         "task": first["task"],
-    } | (
-        {"grid": {label: summary(part) for label, part in points.items()}}
-        if len(points) > 1
-        else summary(table)
-    )
+    } | ({"grid": found} if len(found) > 1 else found[""])
 
 
 def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -87,20 +83,16 @@ def over_train_fraction(
 
     `theirs` also names the system and its network in the column `title`.
     """
+    fractions = {name: task["split"].get("train_fraction") for name, task in tasks.items()}
     ours = pd.concat(tables[p.experiment] for p in published)
     observed = ours["observed"].astype(bool)
     step = ours["generalization_step"].where(observed, ours["budget"])
-    fraction = ours["task"].map({name: task["split"].get("train_fraction") for name, task in tasks.items()})
+    own = {"train_fraction": ours["task"].map(fractions), "step": step, "observed": observed}
     theirs = [
-        {
-            "train_fraction": fraction[ours["task"] == tables[p.experiment]["task"].iloc[0]].iloc[0],
-            "step": p.step,
-            "title": p.title.partition("\n")[0],
-        }
+        (fractions[tables[p.experiment]["task"].iloc[0]], p.step, p.title.partition("\n")[0])
         for p in published
     ]
-    own = {"train_fraction": fraction, "step": step, "observed": observed}
-    return pd.DataFrame(own), pd.DataFrame(theirs)
+    return pd.DataFrame(own), pd.DataFrame(theirs, columns=["train_fraction", "step", "title"])
 
 
 def varying(table: pd.DataFrame) -> list[str]:

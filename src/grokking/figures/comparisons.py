@@ -1,6 +1,5 @@
 """Times to generalisation against each other: over training fractions, methods, grids."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -62,12 +61,8 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])
     axes.set(xlabel=str(table.columns.name), ylabel=str(table.index.name))
     axes.grid(False)
-    for (row, column), value in _cells(table):
+    for (row, column), value in np.ndenumerate(table.to_numpy(float)):
         text = f"{value:,.0f}" if value == value else f"> {budget:,}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
     axes.set_title(f"{title}: median steps to generalise", fontsize=10)
     save(figure, file)
-
-
-def _cells(table: pd.DataFrame) -> Sequence[tuple[tuple[int, ...], float]]:
-    return [(index, float(value)) for index, value in np.ndenumerate(table.to_numpy(float))]
