@@ -36,6 +36,7 @@ VALUES = {
     "model.output_scale",
     *(f"{section}.{name}" for section, names in HYPERPARAMETERS.items() for name in names),
 }  # fmt: skip
+PARAMS_PREFIX = "params/"  # of the columns of trials.parquet that hold hyperparameters, by dotted key
 BY_HAND = {
     "optimizer.name": "sgd", "loss": "cross_entropy", "gradient_filter.name": "none",
     "gradient_projection": "none", "weight_clamp.name": "none", "frozen": "nothing",

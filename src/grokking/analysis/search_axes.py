@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-PARAMS_PREFIX = "params/"  # of the columns of trials.parquet that hold hyperparameters
+from grokking.experiment import PARAMS_PREFIX
+
 NEAR = 0.05  # of a range: a value so close to an end is at the edge
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from grokking.analysis.pages import flat
-from grokking.analysis.search_axes import PARAMS_PREFIX
 from grokking.analysis.studies import Study, confirmed_median
+from grokking.experiment import PARAMS_PREFIX
 from grokking.tracking import identity, store
 
 if TYPE_CHECKING:
