@@ -30,11 +30,12 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.search.config import StudyPlan, read_study
-from grokking.search.driver import Search, best_value
-from grokking.search.lanes import lanes
+from grokking.search.executor import replica_executor
+from grokking.search.scheduler import Scheduler, best_value
 from grokking.search.space import suggest
-from grokking.search.study import Storage, opened, so_many
-from grokking.search.table import replica_table
+from grokking.search.storage import Storage
+from grokking.search.study import max_trials, open_study
+from grokking.search.tables import replica_table
 from grokking.training import history
 from grokking.training.workers import device
 
@@ -128,11 +129,15 @@ def ours(name: str, studied: Studied, processes: int) -> Measured:
     config = replace(studied.plan.config, first=tuple(studied.points))
     plan, started = replace(studied.plan, config=config), time.perf_counter()
     environment = patch.dict(os.environ, {"GROKKING_PROCESSES": str(processes)})
-    with environment, tempfile.TemporaryDirectory() as folder, lanes(studied.task, studied.order) as here:
-        trials = opened(plan, "benchmark", Storage(Path(folder)), so_many(len(studied.points)))
-        Search(plan, trials, here, lambda search: None).run()
+    with (
+        environment,
+        tempfile.TemporaryDirectory() as folder,
+        replica_executor(studied.task, studied.order) as here,
+    ):
+        trials = open_study(plan, "benchmark", Storage(Path(folder)), max_trials(len(studied.points)))
+        Scheduler(plan, trials, here).run()
         seconds = time.perf_counter() - started
-        best = best_value(trials, len(plan.config.search.seeds))
+        best = best_value(trials, plan)
         steps = int(replica_table(trials)["steps_run"].sum())
         return Measured(name, seconds, steps, None if best is None else 10**best)
 

@@ -11,7 +11,7 @@ from grokking import figures
 from grokking.analysis import studies, study_pages
 from grokking.analysis.studies import Study
 from grokking.config import ConfigError, entry, read_params
-from grokking.search import calibration, config, importance
+from grokking.search import config, importance, pruner_audit
 from pipelines import searched
 from pipelines.searched import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
 from pipelines.stage import CONFIRMED, PARAMS, STUDY_SECTIONS, named, run
@@ -28,8 +28,8 @@ def main() -> None:
         raise ConfigError(f"study `{name}` was not confirmed; run `dvc repro confirm@{name}` first")
 
     draw(study, importance.importances(study.trials, plan.config.space), SEARCH_REPORTS / name)
-    judgements = calibration.judgements(searched.tables(study))
-    page = study_pages.page(study, searched.machine(study), calibration.comparison(judgements))
+    judgements = pruner_audit.judgements(searched.tables(study))
+    page = study_pages.page(study, searched.machine(study), pruner_audit.comparison(judgements))
     (SEARCH_REPORTS / f"{name}.md").write_text(page)
     write(studies.results(study), SEARCH_REPORTS / f"{name}.json")
     write(studies.overview(study), SEARCH_REPORTS / name / OVERVIEW)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from grokking.analysis import pages, study_pages
 from grokking.config import ConfigError, read_params
-from grokking.search import calibration
+from grokking.search import pruner_audit
 from pipelines.searched import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
 from pipelines.stage import PARAMS, README, STUDY_SECTIONS, run
 
@@ -22,8 +22,8 @@ def main() -> None:
         raise ConfigError("no study has a page yet; run `dvc repro report_search@quick` first")
     rows = pd.DataFrame([read(f"{name}/{OVERVIEW}") for name in found])
     judgements = pd.concat([pd.read_csv(SEARCH_REPORTS / name / JUDGEMENTS) for name in found])
-    rules = calibration.comparison(judgements)
-    page = study_pages.overview(rows, rules, calibration.by_rule(judgements))
+    rules = pruner_audit.comparison(judgements)
+    page = study_pages.overview(rows, rules, pruner_audit.by_rule(judgements))
     README.write_text(pages.with_table(README.read_text(), study_pages.readme_table(rows), pages.SEARCHES))
     (SEARCH_REPORTS / "README.md").write_text(page)
     of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null

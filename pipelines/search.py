@@ -12,13 +12,21 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.experiment import Replica
-from grokking.search import study, table
+from grokking.search import tables
 from grokking.search.config import StudyPlan, random_arm, read_study
-from grokking.search.driver import Search
-from grokking.search.lanes import lanes
-from grokking.search.progress import Display
-from grokking.search.proof import lasting
-from grokking.search.study import Enough, Storage, Trials
+from grokking.search.executor import replica_executor
+from grokking.search.scheduler import Scheduler
+from grokking.search.storage import Storage
+from grokking.search.study import (
+    SharedStudy,
+    StopCondition,
+    max_flops,
+    max_trials,
+    open_study,
+    study_key,
+)
+from grokking.search.study_progress import StudyProgress
+from grokking.search.sustain import first_sustained
 from grokking.training.fingerprint import fingerprint
 from pipelines.stage import PARAMS, SEARCHES, STUDIES, STUDY_SECTIONS, TASK_SECTIONS, named, run
 from pipelines.training import read_task
@@ -45,9 +53,9 @@ def main() -> None:
 
     storage = Storage(STUDIES, arguments.storage, arguments.take_over)
 
-    arms = {"search": searched(plan, task, order, storage, study.so_many(plan.config.trials))}
+    arms = {"search": searched(plan, task, order, storage, max_trials(plan.config.trials))}
     if plan.config.random_baseline:
-        compute = study.so_much(float(table.trial_table(arms["search"], plan)["flops"].sum()))
+        compute = max_flops(float(tables.trial_table(arms["search"], plan)["flops"].sum()))
         arms["random"] = searched(random_arm(plan), task, order, storage, compute)
     write(arms, plan, task, SEARCHES / name)
 
@@ -60,54 +68,58 @@ def order_of(params: Params, replica: Replica) -> Order | None:
     return cyclic.find_order(operation.name, getattr(operation, "modulus", None))
 
 
-def searched(plan: StudyPlan, task: Task, order: Order | None, storage: Storage, enough: Enough) -> Trials:
+def searched(
+    plan: StudyPlan, task: Task, order: Order | None, storage: Storage, stop: StopCondition
+) -> SharedStudy:
     """The study with all its trials ended, by this process or by others."""
     core = fingerprint(plan.replicas({}, plan.config.search), task)
-    trials = study.opened(plan, study.study_key(plan, core), storage, enough)
-    with lanes(task, order) as lanes_here, Display(plan) as display:
+    study = open_study(plan, study_key(plan, core), storage, stop)
+    with replica_executor(task, order) as executor, StudyProgress(plan) as progress:
         while True:
-            Search(plan, trials, lanes_here, display.show).run()
-            if not trials.running():
-                return trials
-            display.wait_for_others(trials)
+            Scheduler(plan, study, executor, progress.show).run()
+            if not study.running():
+                return study
+            progress.wait_for_others(study)
 
 
-def write(arms: dict[str, Trials], plan: StudyPlan, task: Task, folder: Path) -> None:
+def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Path) -> None:
     """trials.parquet, replicas.parquet and curves.parquet of all arms, and best.yaml."""
-    found = {arm: table.trial_table(trials, plan) for arm, trials in arms.items()}
-    by_number = {arm: {trial.number: trial for trial in trials.ended()} for arm, trials in arms.items()}
-    proofs = {
-        arm: lasting([by_number[arm][n] for n in table.best_trials(found[arm])], WANTED[arm], plan, task)
+    found = {arm: tables.trial_table(study, plan) for arm, study in arms.items()}
+    by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
+    sustained = {
+        arm: first_sustained(
+            [by_number[arm][n] for n in tables.best_trials(found[arm])], WANTED[arm], plan, task
+        )
         for arm in arms
     }
-    tables = {
-        "trials": {arm: rows.assign(lasts=rows["trial"].map(proofs[arm])) for arm, rows in found.items()},
-        "replicas": {arm: table.replica_table(trials) for arm, trials in arms.items()},
-        "curves": {arm: table.curve_table(trials) for arm, trials in arms.items()},
+    written = {
+        "trials": {arm: t.assign(sustained=t["trial"].map(sustained[arm])) for arm, t in found.items()},
+        "replicas": {arm: tables.replica_table(study) for arm, study in arms.items()},
+        "curves": {arm: tables.curve_table(study) for arm, study in arms.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    for name, by_arm in tables.items():
+    for name, by_arm in written.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
         joined.to_parquet(folder / f"{name}.parquet", index=False)
-    best = chosen(proofs, plan)
+    best = chosen(sustained, plan)
     with (folder / "best.yaml").open("w", encoding="utf-8") as file:
-        of_arms = {arm: table.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
+        of_arms = {arm: tables.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
         YAML().dump(of_arms, file)
 
 
-def chosen(proofs: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
+def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
     """Which trials are to be confirmed, as study and number."""
-    proven = {arm: [number for number, lasts in tried.items() if lasts] for arm, tried in proofs.items()}
-    if not proven["search"]:
-        tried = len(proofs["search"])
-        known = f"none of {tried} trials generalised for good" if tried else "no trial generalised"
+    kept = {arm: [number for number, holds in tried.items() if holds] for arm, tried in sustained.items()}
+    if not kept["search"]:
+        tried = len(sustained["search"])
+        known = f"none of {tried} trials generalized for good" if tried else "no trial generalized"
         raise ConfigError(
             f"{known} with the seeds of `{plan.where}`; raise `trials` or the budget, "
             "or widen `space`, and run the search again"
         )
-    best = {arm: ("search", number) for arm, number in zip(ARMS, proven["search"], strict=False)}
-    if proven.get("random"):
-        best["random_best"] = ("random", proven["random"][0])
+    best = {arm: ("search", number) for arm, number in zip(ARMS, kept["search"], strict=False)}
+    if kept.get("random"):
+        best["random_best"] = ("random", kept["random"][0])
     return best
 
 

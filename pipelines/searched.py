@@ -5,7 +5,7 @@ from typing import Any
 
 from grokking.analysis import studies
 from grokking.analysis.studies import Study
-from grokking.search.calibration import SearchTables
+from grokking.search.pruner_audit import SearchTables
 from pipelines.stage import CONFIRMED, REPORTS, SEARCHES
 
 SEARCH_REPORTS = REPORTS / "search"

@@ -14,11 +14,12 @@ from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.experiment import Replica
 from grokking.search.config import StudyPlan, read_study
-from grokking.search.driver import Search
-from grokking.search.follower import Job, Outcome
-from grokking.search.lanes import lanes
-from grokking.search.pruning import Circumstances
-from grokking.search.study import Enough, Storage, Trials, opened, so_many
+from grokking.search.executor import replica_executor
+from grokking.search.pruning import PruningContext
+from grokking.search.scheduler import Scheduler
+from grokking.search.seed_job import SeedJob, SeedOutcome
+from grokking.search.storage import Storage
+from grokking.search.study import SharedStudy, StopCondition, max_trials, open_study
 
 ORDER = cyclic.find_order("add", 11)
 SPACE = {
@@ -35,7 +36,7 @@ def network(**changes: Any) -> dict[str, Any]:
         precision="float32",
         loss_precision="float32",
         schedule={"name": "constant", "warmup_steps": 0},
-        budget=60,
+        budget=100,
     )
     mapping["model"] |= {
         "hidden_widths": [32], "activation": "square", "alpha": 0.0, "bias": False,
@@ -72,9 +73,9 @@ def search_task() -> Monitored:
     return monitored(make_task(train_fraction=0.8))
 
 
-def circumstances(**changes: Any) -> Circumstances:
-    """Those of a first trial: nothing is known of others."""
-    return Circumstances(
+def pruning_context(**changes: Any) -> PruningContext:
+    """That of a first trial: nothing is known of others."""
+    return PruningContext(
         **{
             "budget": 1000, "limit": float("inf"), "decay_rate": 1e-3, "decay_driven": True,
             "memorization_step": None, "generalization_norm": None, "slack": float("inf"),
@@ -83,23 +84,23 @@ def circumstances(**changes: Any) -> Circumstances:
     )  # fmt: skip
 
 
-def job_of(replica: Replica, exempt: bool = True, objective: str = "steps", **known: Any) -> Job:
-    return Job(replica.index, 0, replica, objective, circumstances(**known), exempt)
+def job_of(replica: Replica, exempt: bool = True, objective: str = "steps", **known: Any) -> SeedJob:
+    return SeedJob(replica.index, 0, replica, objective, pruning_context(**known), exempt)
 
 
-def open_study(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trials:
-    return opened(plan, "key", Storage(folder), enough or so_many(plan.config.trials))
+def open_in(folder: Path, plan: StudyPlan, stop: StopCondition | None = None) -> SharedStudy:
+    return open_study(plan, "key", Storage(folder), stop or max_trials(plan.config.trials))
 
 
-def search(plan: StudyPlan, folder: Path, enough: Enough | None = None) -> Trials:
-    """Run the study to its end, or as long as there is not `enough`."""
-    trials = open_study(plan, folder, enough)
-    with lanes(search_task(), ORDER) as here:
-        Search(plan, trials, here, lambda search: None).run()
-    return trials
+def search(plan: StudyPlan, folder: Path, stop: StopCondition | None = None) -> SharedStudy:
+    """Run the study to its end, or until the stop condition holds."""
+    study = open_in(folder, plan, stop)
+    with replica_executor(search_task(), ORDER) as executor:
+        Scheduler(plan, study, executor).run()
+    return study
 
 
-def decisive(outcome: Outcome) -> dict[str, Any]:
+def decisive(outcome: SeedOutcome) -> dict[str, Any]:
     """What may not depend on where or how fast a job ran."""
     return {name: value for name, value in vars(outcome).items() if name != "seconds"}
 

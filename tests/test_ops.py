@@ -4,6 +4,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from grokking import ops

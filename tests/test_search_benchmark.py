@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import make_task
 from examples import CLAMPS, FILTERS, MODELS, experiment
+from searches import pruning_context
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -17,12 +18,12 @@ from benchmarks import page, search
 from benchmarks.cases import Case
 from benchmarks.plain_search import EVERY, PlainSearch, time_to_grok
 from benchmarks.plain_tuned import TunedLoop
-from benchmarks.search import EquationMetrics, Studied
+from benchmarks.search import Measured, Studied
 from grokking.data.monitor import monitored
 from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
-from grokking.search.follower import Follower, Job
-from grokking.search.pruning import Circumstances
+from grokking.search.seed_job import SeedJob
+from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.loop import learner, train
 
 SMALL: dict[str, Any] = MODELS["one_hot_mlp"] | {
@@ -91,10 +92,10 @@ def test_plain_loop_makes_the_engines_updates(name, task):
 def test_both_agree_on_when_a_replica_generalised(task):
     """The plain loop looks every ten steps, the engine at each of the first hundred."""
     replica = replace(expand(generalising(), "test")[0], index=0)
-    nothing = Circumstances(300, math.inf, 0.0, False, None, None, math.inf)
-    follower = Follower(Job(0, 0, replica, "steps", nothing, exempt=True), task, None)
-    list(train([replica], task, "cpu", judge=follower))
-    step = follower.outcome().step
+    job = SeedJob(0, 0, replica, "steps", pruning_context(budget=300), exempt=True)
+    monitor = TrialMonitor(job, task, None)
+    list(train([replica], task, "cpu", judge=monitor))
+    step = monitor.outcome().step
     assert step is not None
     seen: list[int] = []
     found = time_to_grok(plain_loop(replica, task), lambda step, accuracy: seen.append(step))
@@ -170,7 +171,7 @@ def test_a_pruned_trial_ends_the_plain_loop(studied, monkeypatch):
 
 
 def test_ratio_is_that_of_steps_times_that_of_their_speed():
-    found = [EquationMetrics("plain", 100.0, 9000, 40.0), EquationMetrics("ours", 10.0, 3000, None)]
+    found = [Measured("plain", 100.0, 9000, 40.0), Measured("ours", 10.0, 3000, None)]
     row = search.table(found, 5).iloc[1]
     assert row["trials per hour"] == "1,800"
     assert (row["times plain"], row["fewer steps"], row["faster steps"]) == ("10.00", "3.00", "3.33")
@@ -187,7 +188,7 @@ def test_reports_of_two_benchmarks_keep_apart():
 
 def test_command_prints_a_row_per_search(studied, capsys, monkeypatch):
     before = page.PAGE.read_text()
-    measured = [EquationMetrics(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
+    measured = [Measured(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
     monkeypatch.setattr(search, "measure", lambda studied, threads: measured)
     search.main(["--trials", "2", "--no-write"])
     printed = capsys.readouterr().out

@@ -20,16 +20,17 @@ from searches import network, plan_of, search_task, stage_folder
 from searches import search as run_study
 from sqlalchemy import Engine, event
 
-from grokking.search import lanes, proof
-from grokking.search.driver import all_generalised
-from grokking.search.study import outcomes
-from grokking.search.table import best_trials
+from grokking.search import sustain
+from grokking.search.executor import ReplicaExecutor
+from grokking.search.scheduler import all_generalized
+from grokking.search.study import seed_outcomes
+from grokking.search.tables import best_trials
 from pipelines import confirm, search
 from pipelines.stage import run
 
 FORK = multiprocessing.get_context("fork")
 STUDY = {
-    "experiment": network(budget=90),
+    "experiment": network(budget=120),
     "trials": 5,
     "published": {"optimizer.learning_rate": 0.03, "optimizer.weight_decay": 2.0},
     "random_baseline": True,
@@ -85,13 +86,13 @@ def test_a_search_writes_its_tables(done):
         assert 0.02 <= trial["params/optimizer.learning_rate"] <= 0.06
 
 
-def test_best_are_the_first_of_the_ranking_whose_crossings_last(done):
+def test_best_are_the_first_of_the_ranking_whose_crossings_are_sustained(done):
     trials = read(done, "trials")
     best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
     for arm, of, rank in (("winner", "search", 0), ("runner_up", "search", 1), ("random_best", "random", 0)):
         of_study = trials[trials["confirmable"] & (trials["arm"] == of)]
         ranking = of_study.sort_values(["value", "mean_value", "trial"])
-        row = ranking[ranking["lasts"] == True].iloc[rank]  # noqa: E712  (None: not tried)
+        row = ranking[ranking["sustained"] == True].iloc[rank]  # noqa: E712  (None: not tried)
         assert best[arm]["trial"] == row["trial"]
         assert best[arm]["searched_cost"] == pytest.approx(row["cost"])
         for key, value in best[arm]["values"].items():
@@ -100,35 +101,35 @@ def test_best_are_the_first_of_the_ranking_whose_crossings_last(done):
 
 
 @pytest.mark.parametrize("lost", [None, "own", "further"])
-def test_a_trial_lasts_if_all_its_seeds_keep_their_crossings(lost, monkeypatch, tmp_path):
+def test_a_trial_is_sustained_if_all_its_seeds_keep_their_crossings(lost, monkeypatch, tmp_path):
     """Against histories by hand: kept, lost and found again, lost for ever; further seeds only if need be."""
     plan, task = plan_of(), search_task()
     ended = run_study(plan, tmp_path).ended()
-    best = next(trial for trial in ended if all_generalised(outcomes(trial.user_attrs), 2))
-    seen = next(outcome.step for outcome in outcomes(best.user_attrs) if outcome.seed_number == 1)
-    for sustained in (1.2 * seen + 1, None):
+    best = next(trial for trial in ended if all_generalized(seed_outcomes(trial), 2))
+    seen = next(outcome.step for outcome in seed_outcomes(best) if outcome.seed_number == 1)
+    for step in (1.2 * seen + 1, None):
         own, further = [1, seen], [1.2 * 30] * 4
         if lost is not None:
-            {"own": own, "further": further}[lost][-1] = sustained
+            {"own": own, "further": further}[lost][-1] = step
         tables = [
             pd.DataFrame({"first_crossing_step": [1, 1], "generalization_step": own}),
             pd.DataFrame({"first_crossing_step": [30] * 4, "generalization_step": further}),
         ]
-        monkeypatch.setattr(proof, "train_all", lambda *given: [])
-        monkeypatch.setattr(proof.history, "replica_table", lambda *given, left=tables: left.pop(0))
-        assert proof.lasts(best, plan, task) == (lost is None)
+        monkeypatch.setattr(sustain, "train_all", lambda *given: [])
+        monkeypatch.setattr(sustain.history, "replica_table", lambda *given, left=tables: left.pop(0))
+        assert sustain.is_sustained(best, plan, task) == (lost is None)
         assert len(tables) == (lost == "own")
 
 
 @pytest.mark.parametrize(("lost", "lasts"), [(0, True), (1, True), (2, False)])
 def test_one_of_six_further_seeds_may_lose_its_crossing(lost, lasts, monkeypatch, tmp_path):
     best = run_study(plan_of(), tmp_path).ended()[0]
-    seen = [outcome.step for outcome in outcomes(best.user_attrs)]
+    seen = [outcome.step for outcome in seed_outcomes(best)]
     own = pd.DataFrame({"first_crossing_step": seen, "generalization_step": seen})
     sustained = [30] * (6 - lost) + [None, 90][:lost]
     tables = [own, pd.DataFrame({"first_crossing_step": [30] * 6, "generalization_step": sustained})]
-    monkeypatch.setattr(proof, "_trained", lambda *given: tables.pop(0))
-    assert proof.lasts(best, plan_of(), search_task()) == lasts
+    monkeypatch.setattr(sustain, "_replica_table", lambda *given: tables.pop(0))
+    assert sustain.is_sustained(best, plan_of(), search_task()) == lasts
 
 
 def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
@@ -137,8 +138,8 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
     best = run_study(plan, tmp_path).ended()[0]
     trained = []
     monkeypatch.setattr(
-        proof,
-        "_trained",
+        sustain,
+        "_replica_table",
         lambda replicas, task: (
             trained.append(replicas)
             or pd.DataFrame(
@@ -146,16 +147,21 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
             )
         ),
     )
-    proof.lasts(best, plan, task)
+    sustain.is_sustained(best, plan, task)
     assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0), (1, 1)], [(3, 1)]]
     rates = {replica.config.optimizer.learning_rate for part in trained for replica in part}
     assert rates == {best.params["optimizer.learning_rate"]}
 
 
-def test_a_ranking_is_tried_until_so_many_last(monkeypatch, tmp_path):
+def test_a_ranking_is_tried_until_enough_are_sustained(monkeypatch, tmp_path):
     ended = run_study(plan_of(), tmp_path).ended()
-    monkeypatch.setattr(proof, "lasts", lambda trial, *given: trial.number in (1, 3, 4))
-    assert proof.lasting(ended, 2, plan_of(), search_task()) == {0: False, 1: True, 2: False, 3: True}
+    monkeypatch.setattr(sustain, "is_sustained", lambda trial, *given: trial.number in (1, 3, 4))
+    assert sustain.first_sustained(ended, 2, plan_of(), search_task()) == {
+        0: False,
+        1: True,
+        2: False,
+        3: True,
+    }
 
 
 def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
@@ -170,7 +176,7 @@ def test_the_random_arm_costs_as_much_as_the_search_within_one_trial(done):
     assert flops["random"].sum() >= flops["search"].sum()
     assert flops["random"].iloc[:-1].sum() < flops["search"].sum()
     reasons = set(trials[trials["arm"] == "random"]["reason"])
-    assert reasons <= {"generalised", "budget", "diverged"}  # no rule stopped anything
+    assert reasons <= {"generalized", "budget", "diverged"}  # no rule stopped anything
     learning_rates = trials["params/optimizer.learning_rate"]
     assert learning_rates.is_unique  # nor are the first trials those of the search
 
@@ -199,7 +205,7 @@ def test_a_finished_search_trains_nothing_and_writes_the_same(done, monkeypatch)
     def submit(self, job):
         raise AssertionError(f"trains {job}")
 
-    monkeypatch.setattr(lanes.ProcessLanes, "submit", submit)
+    monkeypatch.setattr(ReplicaExecutor, "submit", submit)
     run_stage(search, done)
     assert bits(done) == before
 
@@ -210,7 +216,7 @@ def test_more_trials_go_on_from_those_there_are(done, tmp_path):
     stage_folder(folder, **STUDY | {"trials": 6})
     run_stage(search, folder)
     tables = (read(at, "trials").query("arm == 'search'") for at in (done, folder))
-    before, after = (trials.drop(columns="lasts") for trials in tables)  # the best may be others now
+    before, after = (trials.drop(columns="sustained") for trials in tables)  # the best may be others now
     assert list(after["trial"]) == list(range(6))
     assert after.iloc[:5].equals(before)
 
@@ -221,7 +227,7 @@ def test_where_nothing_generalised_the_search_ends_with_one_line(tmp_path, capsy
         run_stage(search, folder)
     assert ended.value.code == 2
     told = capsys.readouterr().err
-    assert re.fullmatch(r"error: no trial generalised with the seeds of `studies.tiny`; raise .*\n", told)
+    assert re.fullmatch(r"error: no trial generalized with the seeds of `studies.tiny`; raise .*\n", told)
     assert len(read(folder, "trials")) == 1
     assert not (folder / "artifacts/search/tiny/best.yaml").exists()
 
@@ -316,7 +322,7 @@ def killed_at_commit(number):
 
 def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
     """Two trials, then four with kills inside transactions; the same as those of a search in a file."""
-    known = {"experiment": network(budget=90), "random_baseline": False}
+    known = {"experiment": network(budget=120), "random_baseline": False}
     folder, in_file = tmp_path / "server", tmp_path / "file"
     stage_folder(folder, **known, trials=2)
     assert in_own_process(search, folder, "--storage", postgres) == 0
@@ -329,7 +335,7 @@ def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
             assert in_own_process(search, folder, "--storage", postgres) == -signal.SIGKILL
     assert in_own_process(search, folder, "--storage", postgres) == 0
     second = read(folder, "trials")
-    assert second.iloc[:2].drop(columns="lasts").equals(first.drop(columns="lasts"))
+    assert second.iloc[:2].drop(columns="sustained").equals(first.drop(columns="sustained"))
     assert not list((folder / "studies").glob("*.journal"))
     assert in_own_process(search, stage_folder(in_file, **known, trials=4)) == 0
     expected = read(in_file, "trials").drop(columns="seconds")

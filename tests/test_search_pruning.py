@@ -1,4 +1,4 @@
-"""The rules that stop a replica, on curves made by hand, and the follower that applies them, on real ones."""
+"""The rules that stop a replica, on curves made by hand, and the monitor that applies them, on real ones."""
 
 import math
 from dataclasses import fields, replace
@@ -6,33 +6,35 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from conftest import make_task
-from examples import MODELS, experiment
-from searches import ORDER, circumstances, decisive, job_of, network, plan_of, search_task
+from examples import MODELS, OPTIMIZERS, experiment
+from searches import ORDER, decisive, job_of, network, plan_of, pruning_context, search_task
 
 from grokking.data.monitor import monitored
 from grokking.diagnostics import cyclic
-from grokking.engine.events import first_crossing
+from grokking.engine.events import first_crossing, trial_end
 from grokking.experiment import expand
-from grokking.search.follower import BUDGET, DIVERGED, GENERALISED, HOLD_SHARE, HOLD_STEPS, Follower
-from grokking.search.objective import lost, reached
+from grokking.search.objective import failed_value, log_cost
 from grokking.search.pruning import (
-    FEWEST,
+    FEWEST_CHECKS,
     RULES,
     SPARING_RULES,
-    Sign,
+    CurvePoint,
     collapsed,
     forecast,
     frozen,
-    lately,
     progressing,
     raced,
+    recent,
     slack,
     slow_decay,
     stagnant,
+    stop_rule,
     underfit,
-    verdict,
 )
-from grokking.training.loop import train
+from grokking.search.scheduler import decay_rate
+from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED
+from grokking.search.trial_monitor import HOLD_STEPS, TrialMonitor
+from grokking.training.loop import Observation, train
 
 STEPS = (10, 20, 40, 80, 160, 200, 240, 280)
 FLAT = {
@@ -41,14 +43,14 @@ FLAT = {
 }  # fmt: skip
 
 
-def signs(**columns) -> list[Sign]:
+def curve(**columns) -> list[CurvePoint]:
     """Eight checks of a network that has memorised and then stands still, but for these columns."""
     rows = [{"step": step, "cost": float(step)} | FLAT for step in STEPS]
     for name, values in columns.items():
         values = values if isinstance(values, list) else [values] * len(rows)
         for row, value in zip(rows, values, strict=True):
             row[name] = value
-    return [Sign(**row) for row in rows]
+    return [CurvePoint(**row) for row in rows]
 
 
 FALLING = [8.0, 9.0, 9.0, 8.0, 6.0, 4.0, 3.0, 2.0]
@@ -59,7 +61,7 @@ LOSSES = [4.0, 3.9, 3.8, 3.6, 3.2, 3.0, 2.8, 2.6]
 DECAYING = {"weight_norm": 50.0}
 SLOW = {"generalization_norm": 5.0, "decay_rate": 1e-4}
 CASES = [
-    # rule, signs, circumstances, whether it fires
+    # rule, curve, context, whether it fires
     (collapsed, {"train_accuracy": FORGOT, "train_loss": 4.0}, {}, True),
     (collapsed, {"train_accuracy": FORGOT, "train_loss": LOSSES}, {}, False),  # it learns anew
     (collapsed, {"train_accuracy": [*[0.9] * 6, 0.3, 0.3], "train_loss": 4.0}, {}, False),  # for a moment
@@ -96,7 +98,7 @@ CASES = [
 
 @pytest.mark.parametrize(("rule", "seen", "known", "fires"), CASES)
 def test_rule(rule, seen, known, fires):
-    assert rule(signs(**seen), circumstances(**known)) is fires
+    assert rule(curve(**seen), pruning_context(**known)) is fires
 
 
 def test_every_rule_has_cases_of_both_kinds():
@@ -109,35 +111,35 @@ def test_every_rule_has_cases_of_both_kinds():
 @pytest.mark.parametrize(("rule", "seen", "known", "fires"), [case for case in CASES if case[-1]])
 @pytest.mark.parametrize("progress", [{"monitor_loss": FALLING}, {"r_sum": RISING}, {"ipr": RISING}])
 def test_progress_overrules_all_but_collapse_and_racing(rule, seen, known, fires, progress):
-    found = verdict(signs(**progress | seen), circumstances(**known))
+    found = stop_rule(curve(**progress | seen), pruning_context(**known))
     assert found == (rule.__name__ if rule in RULES.values() else None)
 
 
 @pytest.mark.parametrize(("rule", "seen", "known", "fires"), [case for case in CASES if case[-1]])
-def test_verdict_names_a_rule_that_fires_but_never_before_enough_checks(rule, seen, known, fires):
-    at, whole = circumstances(**known), signs(**seen)
-    named = verdict(whole, at)
+def test_stop_rule_names_a_rule_that_fires_but_never_before_enough_checks(rule, seen, known, fires):
+    at, whole = pruning_context(**known), curve(**seen)
+    named = stop_rule(whole, at)
     assert named is not None
     assert (RULES | SPARING_RULES)[named](whole, at)
-    for few in range(1, FEWEST):
-        assert verdict(whole[-few:], at) is None
+    for few in range(1, FEWEST_CHECKS):
+        assert stop_rule(whole[-few:], at) is None
 
 
 def test_no_rule_can_see_validation_accuracy():
-    """It is flat until the transition; a rule is a function of signs, and they do not hold it."""
-    names = {field.name for field in fields(Sign)}
+    """It is flat until the transition; a rule is a function of a curve, which does not hold it."""
+    names = {field.name for field in fields(CurvePoint)}
     assert not [name for name in names if "validation" in name]
     assert [name for name in names if "accuracy" in name] == ["train_accuracy"]
 
 
 def test_progressing():
-    assert not progressing(signs())
-    assert progressing(signs(monitor_loss=FALLING))
-    assert progressing(signs(r_sum=RISING))
-    assert progressing(signs(ipr=RISING))
-    assert not progressing(signs(monitor_loss=sorted(FALLING)))  # it climbs to its peak
-    assert not progressing(signs(monitor_loss=[8.0, 4.0, *[3.0] * 6]))  # fell long ago
-    assert not progressing(signs(r_sum=math.nan, ipr=math.nan))
+    assert not progressing(curve())
+    assert progressing(curve(monitor_loss=FALLING))
+    assert progressing(curve(r_sum=RISING))
+    assert progressing(curve(ipr=RISING))
+    assert not progressing(curve(monitor_loss=sorted(FALLING)))  # it climbs to its peak
+    assert not progressing(curve(monitor_loss=[8.0, 4.0, *[3.0] * 6]))  # fell long ago
+    assert not progressing(curve(r_sum=math.nan, ipr=math.nan))
 
 
 def test_a_curve_that_is_flat_for_long_and_then_falls_is_never_stopped():
@@ -145,33 +147,33 @@ def test_a_curve_that_is_flat_for_long_and_then_falls_is_never_stopped():
 
     Only structure grows while the loss is flat: R_sum by 2 % in each check.
     """
-    at = circumstances(memorization_step=60.0, generalization_norm=9.0, limit=1200.0, decay_rate=2e-3)
+    at = pruning_context(memorization_step=60.0, generalization_norm=9.0, limit=1200.0, decay_rate=2e-3)
     steps = [10, 13, 17, 23, 30, 39, 51, 67, 87, 113, 147, 192, 249, 324, 422, 548, 713, 927, 1000]
-    seen: list[Sign] = []
+    seen: list[CurvePoint] = []
     for number, step in enumerate(steps):
         fallen = 1 - max(0.0, (step - 560) / 440)
         now = replace(
-            signs()[-1], step=step, cost=float(step), train_accuracy=1.0 if step > 40 else 0.5,
+            curve()[-1], step=step, cost=float(step), train_accuracy=1.0 if step > 40 else 0.5,
             train_loss=3 * 0.7**number, monitor_loss=8.0 * fallen + 0.2, r_sum=0.02 * number,
         )  # fmt: skip
         seen.append(now)
-        assert verdict(seen, at) is None, step
-    still = [replace(sign, r_sum=0.05) for sign in seen[:-3]]
-    assert verdict(still, at) == "stagnant"  # without structure it would have been
+        assert stop_rule(seen, at) is None, step
+    still = [replace(point, r_sum=0.05) for point in seen[:-3]]
+    assert stop_rule(still, at) == "stagnant"  # without structure it would have been
 
 
-def test_lately_is_the_last_share_of_the_steps_or_three_checks():
-    assert [sign.step for sign in lately(signs())] == [200, 240, 280]
-    assert [sign.step for sign in lately(signs()[:5])] == [40, 80, 160]
-    assert len(lately(signs()[:2])) == 2
+def test_recent_is_the_last_share_of_the_steps_or_three_checks():
+    assert [point.step for point in recent(curve())] == [200, 240, 280]
+    assert [point.step for point in recent(curve()[:5])] == [40, 80, 160]
+    assert len(recent(curve()[:2])) == 2
 
 
 def test_forecast_is_where_the_loss_would_be_zero():
-    straight = signs(monitor_loss=[9.0, 9.0, 9.0, 8.0, 6.0, 5.0, 4.0, 3.0])  # 1 in 40 steps
+    straight = curve(monitor_loss=[9.0, 9.0, 9.0, 8.0, 6.0, 5.0, 4.0, 3.0])  # 1 in 40 steps
     assert forecast(straight) == pytest.approx(280 + 3 * 40)
-    assert forecast(signs()) == 0.0
+    assert forecast(curve()) == 0.0
     assert (
-        forecast(signs(r_sum=RISING, monitor_loss=sorted(FALLING))) == 0.0
+        forecast(curve(r_sum=RISING, monitor_loss=sorted(FALLING))) == 0.0
     )  # structure, but a loss that grows
 
 
@@ -181,7 +183,29 @@ def test_slack_is_the_worst_of_many_errors_and_infinite_of_few():
     assert slack([]) == math.inf
 
 
-# The follower, on networks in training
+SGD = {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.02, "momentum": 0.75}
+ADAM = OPTIMIZERS["adamw"] | {"learning_rate": 0.1, "weight_decay": 0.02}
+MUON = OPTIMIZERS["muon"] | {"learning_rate": 0.1, "weight_decay": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [
+        (SGD, 0.008),
+        (SGD | {"name": "nesterov"}, 0.008),
+        (ADAM | {"name": "adam"}, 0.0),
+        (ADAM, 0.002),
+        (MUON, 0.002),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_decay_rate_is_known_unless_gradients_rescale_it(optimizer, rate):
+    """Learning rate times weight decay, over 1 - momentum where the decay goes through momentum."""
+    (replica,) = expand(experiment(optimizer=optimizer["name"]) | {"optimizer": optimizer}, "e")
+    assert decay_rate(replica.config) == pytest.approx(rate)
+
+
+# The monitor, on networks in training
 
 GOOD = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
 SLUGGISH = {"model.init_scale": 0.1, "optimizer.learning_rate": 1e-4, "optimizer.decay_rate": 1e-3}
@@ -192,25 +216,25 @@ def replica_of(point, budget=60):
     return plan.replicas(point, plan.config.search)[0]
 
 
-def followed(replica, task=None, **known):
+def monitored_run(replica, task=None, **known):
     task = task or search_task()
-    follower = Follower(job_of(replica, **known), task, ORDER)
-    steps = [e.step for e in train([replica], task, "cpu", judge=follower)]
-    return follower, follower.outcome(), steps
+    monitor = TrialMonitor(job_of(replica, **known), task, ORDER)
+    steps = [e.step for e in train([replica], task, "cpu", judge=monitor)]
+    return monitor, monitor.outcome(), steps
 
 
 def test_the_crossing_is_that_of_the_recorded_curve():
-    _, found, steps = followed(replica_of(GOOD, budget=200))
+    _, found, steps = monitored_run(replica_of(GOOD, budget=200))
     recorded = list(train([replica_of(GOOD, budget=200)], search_task(), "cpu"))
     accuracy = [e.metrics["validation_accuracy"] for e in recorded]
     crossed = first_crossing(np.array([e.step for e in recorded]), np.array(accuracy))
-    assert found.reason == GENERALISED
+    assert found.reason == GENERALIZED
     assert found.step == crossed
-    assert found.value == reached(crossed)
+    assert found.value == log_cost(crossed)
     assert (found.gap, found.cost) == (0.0, crossed)
     assert found.generalization_norm == next(e.metrics["weight_norm"] for e in recorded if e.step == crossed)
     assert found.memorization_step == next(e.step for e in recorded if e.metrics["train_accuracy"] >= 0.99)
-    held = max(HOLD_SHARE * crossed, crossed + HOLD_STEPS)
+    held = trial_end(crossed, HOLD_STEPS)
     assert steps[-1] == found.steps_run == next(e.step for e in recorded if e.step >= held)
     assert found.curves["step"] == steps
     assert found.curves["validation_accuracy"] == pytest.approx(accuracy[: len(steps)], rel=1e-4)
@@ -219,63 +243,101 @@ def test_the_crossing_is_that_of_the_recorded_curve():
 def test_a_crossing_that_does_not_hold_is_none(monkeypatch):
     """The same readings, but for one in the middle of the time a crossing must hold."""
     replica, task = replica_of(GOOD, budget=200), search_task()
-    _, whole, _ = followed(replica, task)
-    follower = Follower(job_of(replica), task, ORDER)
+    _, whole, _ = monitored_run(replica, task)
+    monitor = TrialMonitor(job_of(replica), task, ORDER)
 
-    def with_a_relapse(reading):
-        if reading.step == whole.step + 20:
-            reading = replace(reading, metrics=reading.metrics | {"validation_accuracy": 0.9})
-        return follower(reading)
+    def with_a_relapse(observation):
+        if observation.step == whole.step + 20:
+            observation = replace(observation, metrics=observation.metrics | {"validation_accuracy": 0.9})
+        return monitor(observation)
 
     for _ in train([replica], task, "cpu", judge=with_a_relapse):
         pass
-    assert follower.outcome().step == whole.step + 21
+    assert monitor.outcome().step == whole.step + 21
+
+
+# step -> accuracy of a replica with a budget of 100 steps
+HELD = {80: 0.5, 90: 0.99, 100: 0.99, 120: 0.985, 139: 1.0, 140: 1.0}
+LOST = {80: 0.5, 90: 0.99, 100: 0.99, 120: 0.98, 130: 1.0, 180: 1.0}
+LATE = {80: 0.5, 100: 0.98, 101: 1.0, 160: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "end", "reason", "step"),
+    [
+        (HELD, 140, GENERALIZED, 90),  # the trial goes on past the budget
+        (dict(list(HELD.items())[:-1]), 139, BUDGET, None),  # training ended: that proves nothing
+        (LOST, 120, BUDGET, None),
+        (LATE, 101, BUDGET, None),  # began after the budget
+        ({99: 0.98, 100: 0.99, 150: 1.0}, 150, GENERALIZED, 100),
+    ],
+)
+def test_a_crossing_within_the_budget_must_hold_through_its_trial(accuracies, end, reason, step, monkeypatch):
+    """Whether the loop itself ends at the budget, at the trial's end or never."""
+    nothing = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
+    monkeypatch.setattr(TrialMonitor, "_structure", lambda *given: nothing)
+    replica = replica_of(GOOD, budget=100)
+    monitor = TrialMonitor(job_of(replica), search_task(), ORDER)
+    others = dict.fromkeys(
+        ("train_loss", "train_accuracy", "validation_loss", "weight_norm", "logit_rms"), 1.0
+    )
+    for at, accuracy in accuracies.items():
+        seen = Observation(replica, at, 0.0, others | {"validation_accuracy": accuracy}, dict)
+        if monitor(seen):
+            break
+    found = monitor.outcome()
+    assert (found.steps_run, found.reason, found.step) == (end, reason, step)
+    assert (found.cost, found.gap > 0) == (step, step is None)
+    assert found.value == log_cost(step) if step else found.value > log_cost(100)
 
 
 def test_who_does_not_arrive_is_graded_by_how_far_it_was():
-    (_, found, steps), (_, better, _) = followed(replica_of(SLUGGISH)), followed(replica_of(GOOD, budget=30))
+    (_, found, steps), (_, better, _) = (
+        monitored_run(replica_of(SLUGGISH)),
+        monitored_run(replica_of(GOOD, budget=30)),
+    )
     assert found.reason == better.reason == BUDGET
     assert steps[-1] == found.steps_run == 60
     assert (found.cost, found.step, found.generalization_norm) == (None, None, None)
-    assert reached(60) < found.value < lost(60)
-    assert found.gap == pytest.approx(found.value - reached(60))
+    assert log_cost(60) < found.value < failed_value(60)
+    assert found.gap == pytest.approx(found.value - log_cost(60))
     assert 0 < better.gap < found.gap
 
 
 def test_a_rule_stops_a_replica_and_its_value_is_that_of_the_whole_budget():
     """Graded as if it had trained to the end: a rule that stops early makes nothing look better."""
-    _, found, steps = followed(replica_of(SLUGGISH, budget=400), exempt=False, limit=30.0)
+    _, found, steps = monitored_run(replica_of(SLUGGISH, budget=400), exempt=False, limit=30.0)
     assert found.reason == found.stopped_by == "raced"
     assert steps[-1] == found.steps_run == found.stop_step == 31
     assert found.limit == 30.0
-    assert reached(400) < found.value < lost(400)
+    assert log_cost(400) < found.value < failed_value(400)
 
 
 def test_an_exempt_replica_goes_on_and_the_rule_is_noted():
-    follower, found, steps = followed(replica_of(SLUGGISH), exempt=True, limit=30.0)
+    monitor, found, steps = monitored_run(replica_of(SLUGGISH), exempt=True, limit=30.0)
     assert found.reason == BUDGET
     assert (found.stopped_by, found.stop_step) == ("raced", 31)
     assert steps[-1] == 60
-    _, free, _ = followed(replica_of(SLUGGISH))
+    _, free, _ = monitored_run(replica_of(SLUGGISH))
     assert found.curves == free.curves
     assert found.value == pytest.approx(free.value, rel=1e-3)  # R_sum is that of the last check
-    assert len(follower.signs) > FEWEST
+    assert len(monitor.curve) > FEWEST_CHECKS
 
 
 def test_who_generalises_before_the_limit_is_not_raced_while_it_holds():
-    _, found, _ = followed(replica_of(GOOD, budget=200), exempt=False, limit=60.0)
-    assert found.reason == GENERALISED
+    _, found, _ = monitored_run(replica_of(GOOD, budget=200), exempt=False, limit=60.0)
+    assert found.reason == GENERALIZED
     assert found.stopped_by is None
     assert found.steps_run > 60
 
 
 def test_a_replica_that_diverges_is_lost_and_its_value_finite():
     wild = {"model.init_scale": 0.2, "optimizer.learning_rate": 1e6, "optimizer.decay_rate": 1e-3}
-    _, found, steps = followed(replica_of(wild), exempt=False)
+    _, found, steps = monitored_run(replica_of(wild), exempt=False)
     assert found.reason == DIVERGED
     assert steps[-1] < 60
-    assert found.value == pytest.approx(lost(60))
-    assert found.gap == pytest.approx(found.value - reached(60))
+    assert found.value == pytest.approx(failed_value(60))
+    assert found.gap == pytest.approx(found.value - log_cost(60))
     assert all(math.isfinite(v) for v in vars(found).values() if isinstance(v, float))
 
 
@@ -287,7 +349,7 @@ def test_validation_is_the_monitor_part_only():
     table = task.equations.copy()
     table.loc[~open_part, "c"] = (table.loc[~open_part, "c"] + 1) % 11
     changed = replace(task, table=replace(task.table, equations=table))
-    (_, found, _), (_, same, _) = followed(replica_of(GOOD)), followed(replica_of(GOOD), changed)
+    (_, found, _), (_, same, _) = monitored_run(replica_of(GOOD)), monitored_run(replica_of(GOOD), changed)
     assert decisive(found) == decisive(same)
     assert monitored(make_task()).validation_mask(0).sum() == 12
 
@@ -295,32 +357,32 @@ def test_validation_is_the_monitor_part_only():
 @pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("operation", ["add", "permutation_product"])
 def test_every_family_is_followed_on_every_kind_of_table(family, operation):
-    """Structure is looked at where the table has a cyclic order; elsewhere its signs are NaN."""
+    """Structure is looked at where the table has a cyclic order; elsewhere it is NaN."""
     optimizer = "sgd" if family == "numpy_mlp" else "adamw"
     (replica,) = expand(experiment(family, optimizer, precision="float32"), "e")
     task = monitored(make_task(operation))
-    follower = Follower(job_of(replica), task, cyclic.find_order(operation, 11))
-    for _ in train([replica], task, "cpu", judge=follower):
+    monitor = TrialMonitor(job_of(replica), task, cyclic.find_order(operation, 11))
+    for _ in train([replica], task, "cpu", judge=monitor):
         pass
-    found = follower.outcome()
+    found = monitor.outcome()
     assert (found.reason, found.steps_run) == (BUDGET, 30)
-    assert reached(30) < found.value < lost(30)
-    assert len(follower.signs) >= FEWEST
-    assert all(math.isnan(sign.r_sum) != (operation == "add") for sign in follower.signs)
+    assert log_cost(30) < found.value < failed_value(30)
+    assert len(monitor.curve) >= FEWEST_CHECKS
+    assert all(math.isnan(point.r_sum) != (operation == "add") for point in monitor.curve)
 
 
 def test_no_forecast_from_a_loss_that_has_only_left_its_peak():
     peak = [4.0] * 5
-    assert forecast(signs(monitor_loss=[*peak, 3.95, 3.9, 3.8])) == 0.0
-    assert forecast(signs(monitor_loss=[*peak, 3.9, 3.7, 3.5])) > 280
+    assert forecast(curve(monitor_loss=[*peak, 3.95, 3.9, 3.8])) == 0.0
+    assert forecast(curve(monitor_loss=[*peak, 3.9, 3.7, 3.5])) > 280
 
 
 def test_a_network_that_guesses_has_no_structure():
     """One answer for all: of such logits, rounding alone makes R_sum 1, and IPR of dying weights grows."""
     dead = {"model.init_scale": 0.1, "optimizer.learning_rate": 1e-4, "optimizer.decay_rate": 0.5}
-    (follower, _, _), (living, _, _) = followed(replica_of(dead)), followed(replica_of(GOOD))
-    assert max(sign.train_accuracy for sign in follower.signs) < 3 / 11
-    assert {(sign.r_sum, sign.ipr) for sign in follower.signs} == {(0.0, 0.0)}
-    knowing = [sign for sign in living.signs if sign.train_accuracy > 3 / 11]
+    (monitor, _, _), (living, _, _) = monitored_run(replica_of(dead)), monitored_run(replica_of(GOOD))
+    assert max(point.train_accuracy for point in monitor.curve) < 3 / 11
+    assert {(point.r_sum, point.ipr) for point in monitor.curve} == {(0.0, 0.0)}
+    knowing = [point for point in living.curve if point.train_accuracy > 3 / 11]
     assert knowing
-    assert all(sign.r_sum > 0 and sign.ipr > 0 for sign in knowing)
+    assert all(point.r_sum > 0 and point.ipr > 0 for point in knowing)

@@ -69,12 +69,12 @@ RULES = pd.DataFrame(
 MACHINE = {"processor": "a processor", "torch": "1", "gpu": None}
 
 
-def trial(number, cost, arm="search", state="COMPLETE", reason="generalised", rate=0.01, clamp="none"):
-    done = reason == "generalised"
+def trial(number, cost, arm="search", state="COMPLETE", reason="generalized", rate=0.01, clamp="none"):
+    done = reason == "generalized"
     return {
         "trial": number, "arm": arm, "state": state, "reason": reason, "value": float(np.log10(cost)),
         "cost": float(cost) if done else None, "seeds": 3 if done else 1, "generalized": 3 if done else 0,
-        "confirmable": done, "lasts": number != 2 if done else None, "exempt": False,
+        "confirmable": done, "sustained": number != 2 if done else None, "exempt": False,
         "flops": 1e12, "seconds": 2.0,
         "params/optimizer.learning_rate": rate, "params/optimizer.beta1": 0.9,
         "params/batch": '{"sampling": "full"}', "params/weight_clamp": clamp,
@@ -126,8 +126,8 @@ def test_confirmed_arms_with_medians_intervals_and_p_by_hand():
     assert table.loc["random best", "log-rank p"] == f"{p:.3f}"
     assert table.loc["winner", "memorised at step"] == "20"
     assert table.loc["winner", "ratio"] == "6.0"
-    assert "number 2" in table.loc["winner", "what it is"]
-    assert "best of 1 random trials" in table.loc["random best", "what it is"]
+    assert "number 2" in table.loc["winner", "description"]
+    assert "best of 1 random trials" in table.loc["random best", "description"]
 
 
 def test_costs_of_a_replica_that_stopped_early_are_those_of_its_whole_budget():
@@ -159,7 +159,7 @@ def test_regression_is_confirmed_over_searched():
 
 def test_trials_are_counted_and_their_compute_summed():
     counts = studies.count_table(study()).set_index(["state", "reason"])
-    assert counts.loc[("COMPLETE", "generalised")].to_dict() == {"search": "2", "random": "1"}
+    assert counts.loc[("COMPLETE", "generalized")].to_dict() == {"search": "2", "random": "1"}
     assert counts.loc[("PRUNED", "raced"), "search"] == "1"
     compute = studies.compute_table(study()).set_index("part")
     assert compute.loc["search"].to_dict() == {

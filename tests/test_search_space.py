@@ -15,11 +15,19 @@ from ruamel.yaml import YAML
 from searches import SPACE, network, plan_of, study_mapping
 from test_config import EMPTY
 
+from grokking.analysis.search_axes import axes
 from grokking.config import ConfigError, load
 from grokking.search import objective
-from grokking.search.config import StudyPlan, parameter_names, random_arm, read_study
-from grokking.search.objective import OBJECTIVES, Price, badness, censored, lost, reached
-from grokking.search.space import Space, at, corners, suggest
+from grokking.search.config import StudyPlan, random_arm, read_study
+from grokking.search.objective import (
+    OBJECTIVES,
+    Price,
+    censored_value,
+    distance_to_goal,
+    failed_value,
+    log_cost,
+)
+from grokking.search.space import Space, apply_point, corners, suggest
 
 ROOT = Path(__file__).parents[1]
 ADAMW = {
@@ -99,7 +107,7 @@ def test_parameters_as_stored_give_back_the_point():
     for trial in drawn(space, 50):
         point = suggest(trial, space)
         assert suggest(FixedTrial(trial.params), space) == point
-        assert set(trial.params) <= parameter_names(space)
+        assert set(trial.params) <= {axis.name for axis in axes(EVERY_KIND)}
         assert all(isinstance(value, int | float | str) for value in trial.params.values())
 
 
@@ -109,7 +117,7 @@ def test_a_branch_sets_its_whole_section():
     mapping = experiment(optimizer="muon")
     names = set()
     for trial in drawn(space, 30):
-        found = at(mapping, suggest(trial, space), "space")["optimizer"]
+        found = apply_point(mapping, suggest(trial, space), "space")["optimizer"]
         names.add(found["name"])
         wanted = OPTIMIZERS[found["name"]]
         assert set(found) == set(wanted)
@@ -122,7 +130,7 @@ def test_rates_of_decay_become_weight_decays():
         "optimizer.learning_rate": 0.02, "optimizer.decay_rate": 0.005,
         "optimizer.adamw_learning_rate": 0.004, "optimizer.rest_decay_rate": 0.01,
     }  # fmt: skip
-    found = at(experiment(optimizer="muon"), values, "space")["optimizer"]
+    found = apply_point(experiment(optimizer="muon"), values, "space")["optimizer"]
     assert found["weight_decay"] == pytest.approx(0.25)
     assert found["adamw_weight_decay"] == pytest.approx(2.5)
     assert set(found) == set(OPTIMIZERS["muon"])
@@ -282,7 +290,7 @@ def test_a_stage_tells_a_mistake_and_writes_nothing(stage, tmp_path):
 def test_a_sound_study_is_read_and_its_random_arm_is_plain():
     plan = plan_of(first=[{"optimizer.learning_rate": 0.03}], published={"model.hidden_widths": [500]})
     assert isinstance(plan, StudyPlan)
-    assert plan.budget == 60
+    assert plan.budget == 100
     assert [r.config.model.hidden_widths for r in plan.published(plan.config.confirm)] == [(500,)]
     arm = random_arm(plan)
     assert arm.config.sampler.name == "random"
@@ -303,23 +311,25 @@ def test_every_study_of_params_yaml_loads():
 
 
 @pytest.mark.parametrize("unit", OBJECTIVES)
-def test_reached_is_below_censored_below_lost(unit):
-    """For every cost up to the budget's and every badness, at costs of very different size."""
+def test_values_of_what_generalized_lie_below_censored_ones_below_failed_ones(unit):
+    """For every cost up to the budget's and every distance, at costs of very different size."""
     for budget in (10, 1000, 10**6):
         bound = OBJECTIVES[unit](budget, Price(examples=64, flops=10**5), budget * 1e-3)
-        graded = [censored(bound, tenths / 10) for tenths in range(11)]
-        assert reached(bound / 7) < reached(bound) < graded[0]
+        graded = [censored_value(bound, tenths / 10) for tenths in range(11)]
+        assert log_cost(bound / 7) < log_cost(bound) < graded[0]
         assert graded == sorted(set(graded))
-        assert graded[-1] < lost(bound)
+        assert graded[-1] < failed_value(bound)
 
 
-def test_badness_falls_with_the_loss_and_grows_without_structure():
-    assert badness(2.0, 8.0, None) < badness(4.0, 8.0, None) < badness(8.0, 8.0, None)
-    assert badness(4.0, 8.0, 0.9) < badness(4.0, 8.0, 0.1)
-    assert badness(4.0, 8.0, math.nan) == badness(4.0, 8.0, None)
-    assert badness(0.0, 0.0, None) == 1.0
+def test_distance_falls_with_the_loss_and_grows_without_structure():
+    assert (
+        distance_to_goal(2.0, 8.0, None) < distance_to_goal(4.0, 8.0, None) < distance_to_goal(8.0, 8.0, None)
+    )
+    assert distance_to_goal(4.0, 8.0, 0.9) < distance_to_goal(4.0, 8.0, 0.1)
+    assert distance_to_goal(4.0, 8.0, math.nan) == distance_to_goal(4.0, 8.0, None)
+    assert distance_to_goal(0.0, 0.0, None) == 1.0
     for loss, peak in ((math.inf, math.inf), (math.nan, math.nan), (1.0, math.inf)):
-        assert 0 <= badness(loss, peak, 0.5) <= 1
+        assert 0 <= distance_to_goal(loss, peak, 0.5) <= 1
 
 
 def test_objectives_count_updates_examples_flop_and_seconds():

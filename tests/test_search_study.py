@@ -21,20 +21,20 @@ from searches import (
     decisive,
     job_of,
     network,
-    open_study,
+    open_in,
     plan_of,
     search,
     search_task,
     stage_folder,
 )
 
-from grokking.search import lanes, study
+from grokking.search import executor, study
 from grokking.search.config import StudyPlan, random_arm
-from grokking.search.driver import Search
-from grokking.search.follower import Outcome
-from grokking.search.lanes import StackLanes
+from grokking.search.executor import ReplicaExecutor, in_this_process, replica_executor
+from grokking.search.scheduler import Scheduler
+from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import OWNER, keep_outcome, outcomes, so_many, study_key
+from grokking.search.study import OWNER, max_trials, save_outcome, seed_outcomes, study_key
 from pipelines import search as stage
 
 KILLS = 5
@@ -54,7 +54,7 @@ def one_worker(monkeypatch):
 def table(trials):
     """What a study found, in the order in which trials ended, without seconds."""
     return [
-        (t.number, t.state.name, t.value, t.params, [decisive(o) for o in outcomes(t.user_attrs)])
+        (t.number, t.state.name, t.value, t.params, [decisive(o) for o in seed_outcomes(t)])
         for t in trials.ended()
     ]
 
@@ -83,15 +83,15 @@ def test_another_seed_gives_other_trials(whole, tmp_path):
 @pytest.mark.parametrize("first", [1, 4])
 def test_a_search_that_was_ended_and_begun_again_asks_for_the_same(first, whole, tmp_path):
     """Once among the trials drawn at random, once among those that TPE chose."""
-    assert len(table(search(plan_of(), tmp_path, so_many(first)))) == first
+    assert len(table(search(plan_of(), tmp_path, max_trials(first)))) == first
     assert table(search(plan_of(), tmp_path)) == whole
 
 
 @pytest.mark.parametrize(("before", "known"), [(0, 2), (4, 1)])
 def test_a_trial_that_was_lost_between_two_parameters_gets_the_others(before, known, whole, tmp_path):
-    search(plan_of(), tmp_path, so_many(before))
+    search(plan_of(), tmp_path, max_trials(before))
     plan = plan_of()
-    trial = open_study(plan, tmp_path).ask()
+    trial = open_in(tmp_path, plan).ask()
     suggest(trial, dict(list(plan.config.space.items())[:known]))
     trial.set_user_attr(OWNER, dead())
     assert table(search(plan, tmp_path)) == whole
@@ -101,13 +101,13 @@ def test_a_trial_that_was_lost_between_two_parameters_gets_the_others(before, kn
 def test_other_samplers_go_on_as_well(sampler, tmp_path):
     plan = plan_of(sampler={"name": sampler, "seed": 0, "startup_trials": 3}, trials=2)
     at_once = table(search(plan, tmp_path / "at_once"))
-    search(plan, tmp_path / "later", so_many(1))
+    search(plan, tmp_path / "later", max_trials(1))
     assert table(search(plan, tmp_path / "later")) == at_once
 
 
 def test_parameters_of_one_trial_are_drawn_apart(tmp_path):
     """Not one number for all of them, whatever their ranges."""
-    trials = open_study(plan_of(trials=20), tmp_path)
+    trials = open_in(tmp_path, plan_of(trials=20))
     points = [suggest(trials.ask(), {"a": _unit(), "b": _unit()}) for _ in range(20)]
     assert abs(_correlation([p["a"] for p in points], [p["b"] for p in points])) < 0.6
 
@@ -133,28 +133,29 @@ def test_points_to_try_first_come_first_also_after_a_kill(tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(optuna.Study, "enqueue_trial", enqueue_one)
         with pytest.raises(KeyboardInterrupt):
-            open_study(plan, tmp_path)
+            open_in(tmp_path, plan)
     for _ in range(2):
-        trials = open_study(plan, tmp_path)
+        trials = open_in(tmp_path, plan)
     found = [suggest(trials.ask(), plan.config.space)["optimizer.learning_rate"] for _ in range(4)]
     assert found[:3] == rates
     assert found[3] not in rates
     assert trials.ask() is None
 
 
-def test_the_first_trial_has_the_lanes_to_itself_and_the_others_are_raced_against_it(tmp_path):
-    submitted: list[lanes.Job] = []
+def test_the_first_trial_runs_alone_and_the_others_are_raced_against_it(tmp_path):
+    submitted: list[SeedJob] = []
 
-    class Spied(StackLanes):
+    class Spied(ReplicaExecutor):
         def submit(self, job):
             submitted.append(job)
             super().submit(job)
 
     good = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
     plan = plan_of(trials=4, first=[good], experiment=network(budget=200))
-    Search(plan, open_study(plan, tmp_path), Spied(search_task(), ORDER, "cpu", 4), lambda search: None).run()
+    with in_this_process(search_task(), ORDER, "cpu") as pool:
+        Scheduler(plan, open_in(tmp_path, plan), Spied(pool, 4)).run()
     assert [(job.trial, job.seed_number) for job in submitted[:3]] == [(0, 0), (0, 1), (1, 0)]
-    assert [math.isinf(job.circumstances.limit) for job in submitted] == [job.trial == 0 for job in submitted]
+    assert [math.isinf(job.context.limit) for job in submitted] == [job.trial == 0 for job in submitted]
 
 
 def test_a_study_of_another_key_is_another_study(tmp_path):
@@ -184,35 +185,35 @@ def dead():
 
 
 def owned_by(pid):
-    return study._own() | {"pid": pid, "started": psutil.Process(pid).create_time()}
+    return study.this_process() | {"pid": pid, "started": psutil.Process(pid).create_time()}
 
 
 def test_seeds_that_were_finished_are_not_trained_again(whole, tmp_path, monkeypatch):
     """The first seed's outcome is as it was, seconds and all; only the second is submitted."""
     plan = plan_of(trials=1)
-    trial = open_study(plan, tmp_path).ask()
+    trial = open_in(tmp_path, plan).ask()
     suggest(trial, plan.config.space)
-    known = Outcome(**whole[0][4][0], seconds=1234.5)
+    known = SeedOutcome(**whole[0][4][0], seconds=1234.5)
     assert known.cost is not None  # so that the second seed is wanted
-    keep_outcome(trial, known)
+    save_outcome(trial, known)
     trial.set_user_attr(OWNER, dead())
 
-    submitted, submit = [], lanes.ProcessLanes.submit
+    submitted, submit = [], ReplicaExecutor.submit
 
     def spy(self, job):
         submitted.append((job.trial, job.seed_number))
         submit(self, job)
 
-    monkeypatch.setattr(lanes.ProcessLanes, "submit", spy)
+    monkeypatch.setattr(ReplicaExecutor, "submit", spy)
     trials = search(plan, tmp_path)
     assert submitted == [(0, 1)]
     assert table(trials) == whole[:1]
-    assert outcomes(trials.ended()[0].user_attrs)[0].seconds == 1234.5
+    assert seed_outcomes(trials.ended()[0])[0].seconds == 1234.5
 
 
 def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path):
     """A zombie is gone too: nobody may ever look at what became of it."""
-    trials = open_study(plan_of(trials=9), tmp_path)
+    trials = open_in(tmp_path, plan_of(trials=9))
     asked = [trials.ask() for _ in range(4)]
     living = FORK.Process(target=time.sleep, args=(60,))
     living.start()
@@ -220,7 +221,7 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path):
     owners = [
         owned_by(living.pid),
         owned_by(zombie.pid),
-        study._own() | {"host": "elsewhere", "pid": 1},
+        study.this_process() | {"host": "elsewhere", "pid": 1},
         dead(),
     ]
     for trial, owner in zip(asked, owners, strict=True):
@@ -229,7 +230,7 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path):
         time.sleep(0.01)
     try:
         assert [trials.ask().number for _ in range(3)] == [1, 3, 4]
-        assert trials.study.trials[1].user_attrs[OWNER]["pid"] == os.getpid()
+        assert trials.optuna.trials[1].user_attrs[OWNER]["pid"] == os.getpid()
         trials.take_over = True
         assert [trials.ask().number for _ in range(2)] == [2, 5]
     finally:
@@ -239,8 +240,8 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path):
 
 
 def test_a_pid_that_was_given_again_is_not_the_owner(tmp_path):
-    trials = open_study(plan_of(), tmp_path)
-    trials.ask().set_user_attr(OWNER, study._own() | {"started": time.time() - 10**6})
+    trials = open_in(tmp_path, plan_of())
+    trials.ask().set_user_attr(OWNER, study.this_process() | {"started": time.time() - 10**6})
     assert trials.ask().number == 0
 
 
@@ -267,7 +268,7 @@ def test_a_process_killed_while_it_writes_locks_nobody_out(torn, tmp_path, monke
 
 
 def _die_writing(folder, torn):
-    trial = open_study(plan_of(), folder).ask()
+    trial = open_in(folder, plan_of()).ask()
     trial.set_user_attr("before", 1)
 
     def die(descriptor):
@@ -279,19 +280,19 @@ def _die_writing(folder, torn):
 
 
 def _go_on_after(folder, result):
-    trials = open_study(plan_of(), folder)
-    optuna.trial.Trial(trials.study, 0).set_user_attr("after", 2)
-    again = open_study(plan_of(), folder)
-    kept = again.study.trials[0].user_attrs
+    trials = open_in(folder, plan_of())
+    optuna.trial.Trial(trials.optuna, 0).set_user_attr("after", 2)
+    again = open_in(folder, plan_of())
+    kept = again.optuna.trials[0].user_attrs
     result.write_text(json.dumps({name: value for name, value in kept.items() if name != OWNER}))
 
 
-# Lanes
+# Executors
 
 
-def jobs_of_two_shapes():
-    """Seven replicas, five of one shape; some generalise, one is raced, one diverges."""
-    plan = plan_of(experiment=network(budget=90))
+def jobs_of_every_end():
+    """Seven replicas of two shapes; some generalize, one is raced, one diverges."""
+    plan = plan_of()
     points = [
         {"optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1},
         {"optimizer.learning_rate": 0.05, "optimizer.decay_rate": 0.1},
@@ -306,46 +307,49 @@ def jobs_of_two_shapes():
     return [job_of(replace(replica, index=i), **known) for i, replica in enumerate(replicas)]
 
 
-def outcomes_on(lanes_here, jobs):
-    """All outcomes by trial; a place that is free is filled at once."""
+def run_jobs(executor, jobs):
+    """All outcomes by trial, and how many jobs ran at once; a free worker gets a job at once."""
     waiting, found, most = list(jobs), [], 0
     while len(found) < len(jobs):
-        while waiting and lanes_here.free > 0:
-            lanes_here.submit(waiting.pop(0))
+        while waiting and executor.free > 0:
+            executor.submit(waiting.pop(0))
         most = max(most, len(jobs) - len(waiting) - len(found))
-        found += lanes_here.wait()
+        found += executor.wait()
     return sorted(found, key=lambda outcome: outcome.trial), most
 
 
-def test_a_stack_gives_the_outcomes_of_processes():
-    """More jobs than places, of two shapes: the same bits, but for seconds."""
-    jobs = jobs_of_two_shapes()
-    with lanes.lanes(search_task(), ORDER) as processes:
-        expected, most = outcomes_on(processes, jobs)
+def test_jobs_in_this_process_have_the_outcomes_of_worker_processes(device):
+    """The same bits on the CPU but for seconds; on a GPU, which rounds otherwise, the same ends."""
+    jobs = jobs_of_every_end()
+    with replica_executor(search_task(), ORDER) as processes:
+        expected, most = run_jobs(processes, jobs)
     assert most == 1
-    stacked, most = outcomes_on(StackLanes(search_task(), ORDER, "cpu", 3), jobs)
+    with in_this_process(search_task(), ORDER, device) as pool:
+        found, most = run_jobs(ReplicaExecutor(pool, 3), jobs)
     assert most == 3
-    assert [outcome.trial for outcome in stacked] == list(range(7))
-    for one, other in zip(stacked, expected, strict=True):
-        assert decisive(one) == decisive(other)
-    assert {"generalised", "raced", "diverged"} <= {outcome.reason for outcome in expected}
+    assert [outcome.trial for outcome in found] == list(range(7))
+    for one, other in zip(found, expected, strict=True):
+        assert one.reason == other.reason
+        assert device != "cpu" or decisive(one) == decisive(other)
+    assert {"generalized", "raced", "diverged"} <= {outcome.reason for outcome in expected}
 
 
-def test_a_search_on_a_stack_ends_every_trial(tmp_path):
-    """Many trials at once: other circumstances, so other ends, but each trial has one."""
+def test_a_search_in_this_process_ends_every_trial(device, tmp_path, monkeypatch):
+    """The executor of a machine with a GPU, on every device there is."""
+    monkeypatch.setattr(executor, "device", lambda: "cuda")
+    monkeypatch.setattr(executor, "in_this_process", lambda *given: in_this_process(*given[:2], device))
     plan = plan_of(trials=7)
-    trials = open_study(plan, tmp_path)
-    Search(plan, trials, StackLanes(search_task(), ORDER, "cpu", 4), lambda search: None).run()
-    assert sorted(t.number for t in trials.ended()) == list(range(7))
-    assert trials.running() == []
+    study = search(plan, tmp_path)
+    assert sorted(t.number for t in study.ended()) == list(range(7))
+    assert study.running() == []
 
 
 # Several processes, and SIGKILL
 
 
-def _search_and_tell(plan: StudyPlan, folder, start, result):
+def _search_and_report(plan: StudyPlan, folder, start, result):
     """In a process of its own: search, and write which trials were asked for."""
-    asked, ask = [], study.Trials.ask
+    asked, ask = [], study.SharedStudy.ask
 
     def spy(self):
         trial = ask(self)
@@ -353,7 +357,7 @@ def _search_and_tell(plan: StudyPlan, folder, start, result):
             asked.append(trial.number)
         return trial
 
-    study.Trials.ask = spy
+    study.SharedStudy.ask = spy
     start.wait()
     search(plan, folder)
     result.write_text(json.dumps(asked))
@@ -363,7 +367,7 @@ def test_two_searches_share_a_study(tmp_path):
     """Started together on nothing; every trial is begun once, by one of them."""
     plan, start = plan_of(trials=8), FORK.Barrier(2)
     results = [tmp_path / "one", tmp_path / "other"]
-    pair = [FORK.Process(target=_search_and_tell, args=(plan, tmp_path, start, r)) for r in results]
+    pair = [FORK.Process(target=_search_and_report, args=(plan, tmp_path, start, r)) for r in results]
     for process in pair:
         process.start()
     for process in pair:
@@ -371,16 +375,16 @@ def test_two_searches_share_a_study(tmp_path):
     asked = [json.loads(result.read_text()) for result in results]
     assert sorted(asked[0] + asked[1]) == list(range(8))
     assert min(map(len, asked)) > 0
-    trials = open_study(plan, tmp_path)
+    trials = open_in(tmp_path, plan)
     assert sorted(t.number for t in trials.ended()) == list(range(8))
-    assert len(trials.study.trials) == 8
+    assert len(trials.optuna.trials) == 8
     owners = {t.number: t.user_attrs[OWNER]["pid"] for t in trials.ended()}
     assert [{owners[number] for number in numbers} for numbers in asked] == [{p.pid} for p in pair]
 
 
 def _ask_all(plan, folder, start, result):
     """Ask until there are no more, with time for the other process between looking and asking."""
-    trials, asked, ask = open_study(plan, folder), [], optuna.Study.ask
+    trials, asked, ask = open_in(folder, plan), [], optuna.Study.ask
 
     def slow(self):
         time.sleep(0.02)
@@ -406,7 +410,7 @@ def test_two_processes_that_ask_at_once_ask_for_no_more_than_there_should_be(tmp
         process.join()
     asked = [number for result in results for number in json.loads(result.read_text())]
     assert sorted(asked) == list(range(8))
-    assert len(open_study(plan, tmp_path).study.trials) == 8
+    assert len(open_in(tmp_path, plan).optuna.trials) == 8
 
 
 def run_stage(folder, *arguments):
@@ -482,6 +486,6 @@ def test_a_trial_reported_by_a_process_that_was_killed_then_can_still_be_told():
     trial = own.ask()
     trial.report(3.0, 0)
     again = optuna.Trial(own, trial._trial_id)
-    study.tell(own, again, 3.0, "underfit", 1.0, pruned=True)
+    study.end_trial(own, again, 3.0, "underfit", 1.0)
     (told,) = own.trials
     assert (told.state, told.value) == (optuna.trial.TrialState.PRUNED, 3.0)

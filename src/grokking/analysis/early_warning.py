@@ -1,7 +1,7 @@
 """Which diagnostic sees generalisation coming, and how early: AUROC and lead time over snapshots.
 
-A snapshot at step t of a replica that generalises at T is positive if t < T <= 2t, negative if T > 2t or if
-the replica had not generalised by 2t, and left out after T, or if the replica was stopped before 2t.
+A snapshot at step t of a replica that generalizes at T is positive if t < T <= 2t, negative if T > 2t or if
+the replica had not generalized by 2t. It is left out after T, or if the replica was stopped before 2t.
 """
 
 # S snapshots, R replicas
@@ -19,7 +19,7 @@ RESAMPLES = 1000
 COVERAGE = (2.5, 97.5)  # percentiles of the bootstrap
 RANDOM_SEED = 0
 
-# What is judged, and whether it should rise (1) or fall (-1) towards generalisation; decided beforehand
+# Diagnostic -> whether it should rise (1) or fall (-1) towards generalization; decided beforehand
 DIRECTIONS: dict[str, int] = {
     "step": 1,
     "loss/train": -1, "loss/validation": -1, "accuracy/validation": 1, "margin/validation": 1,
@@ -30,20 +30,16 @@ DIRECTIONS: dict[str, int] = {
     "circularity": 1, "phase_rqi": 1, "hidden_rqi": 1, "class_alignment": 1,
     "rqi": 1, "effective_rank": -1, "participation_ratio": -1, "uncentred_alignment": 1, "mean_free_ratio": 1,
 }  # fmt: skip
-PUBLISHED_FIVE = (
-    "rqi", "effective_rank", "participation_ratio", "uncentred_alignment", "mean_free_ratio"
-)  # fmt: skip  # of system 2
-IN_HINDSIGHT = (
-    "restricted_loss/validation",
-    "excluded_loss/train",
-)  # they use the last network's frequencies
+# The five order parameters of system 2
+PUBLISHED_FIVE = ("rqi", "effective_rank", "participation_ratio", "uncentred_alignment", "mean_free_ratio")
+IN_HINDSIGHT = ("restricted_loss/validation", "excluded_loss/train")  # use the last network's frequencies
 
 
 def labelled(diagnostics: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Snapshots of every experiment with what came of them.
+    """The snapshots of every experiment, labelled by the later fate of their replica.
 
-    Adds to each row `run` (a number per replica), `group` (the system it belongs to), `soon` (1 positive,
-    0 negative, NaN left out), `memorised` (whether that was behind) and `generalization_step` (NaN: never).
+    Adds the columns `run` (a number per replica), `group` (its system), `soon` (1 positive, 0 negative, NaN
+    left out), `memorized` (whether it had by then) and `generalization_step` (NaN: never).
     """
     tables, known = [], 0
     for name, table in diagnostics.items():
@@ -52,7 +48,7 @@ def labelled(diagnostics: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.
             "run": known + table["replica"].to_numpy(),
             "group": outcome["system"].astype(str).to_numpy(),
             "soon": soon(table["step"], outcome["generalization_step"], outcome["steps_run"]),
-            "memorised": table["step"].to_numpy() >= outcome["memorization_step"].to_numpy(float),
+            "memorized": table["step"].to_numpy() >= outcome["memorization_step"].to_numpy(float),
             "generalization_step": outcome["generalization_step"].to_numpy(float),
         }
         tables.append(table.assign(**columns))
@@ -61,53 +57,49 @@ def labelled(diagnostics: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.
 
 
 def soon(step_S: ArrayLike, generalization_S: ArrayLike, steps_run_S: ArrayLike) -> np.ndarray:
-    """1 where generalisation comes within twice the step, 0 where it does not, NaN where nobody can tell."""
+    """1 where generalization comes within twice the step, 0 where it does not, NaN where that is unknown."""
     step_S, event_S, run_S = (np.asarray(x, dtype=float) for x in (step_S, generalization_S, steps_run_S))
     label_S = np.where(event_S <= HORIZON * step_S, 1.0, 0.0)
     left_out_S = (step_S >= event_S) | (np.isnan(event_S) & (run_S < HORIZON * step_S))
     return np.where(left_out_S, np.nan, label_S)
 
 
-def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive's score is above a negative's, ties counting half; NaN without either."""
-    return _Wins.of(score, positive, np.zeros(len(score), dtype=int), 1).auroc(np.ones(1))
-
-
 @dataclass(frozen=True)
-class _Wins:
-    """For each pair of replicas, how often a positive of one beats a negative of the other, of how many."""
+class Wins:
+    """Wins and comparisons of positives of replica i against negatives of replica j."""
 
     won_RR: np.ndarray
     pairs_RR: np.ndarray
 
     @classmethod
-    def of(cls, score_S: np.ndarray, positive_S: np.ndarray, run_S: np.ndarray, runs: int) -> "_Wins":
+    def count(cls, score_S: np.ndarray, positive_S: np.ndarray, run_S: np.ndarray, runs: int) -> "Wins":
+        """From snapshots of replicas 0 to runs - 1; ties count half."""
         positive_S = np.asarray(positive_S, dtype=bool)
         one, other = score_S[positive_S][:, None], score_S[~positive_S][None]
         won = (one > other) + 0.5 * (one == other)
         of_one, of_other = (np.eye(runs)[run_S[mask]] for mask in (positive_S, ~positive_S))
         return cls(of_one.T @ won @ of_other, np.outer(of_one.sum(0), of_other.sum(0)))
 
-    def between(self, chosen_RR: np.ndarray) -> "_Wins":
-        """Those between some pairs of replicas only."""
-        return _Wins(self.won_RR * chosen_RR, self.pairs_RR * chosen_RR)
+    def between(self, chosen_RR: np.ndarray) -> "Wins":
+        """Only those between the chosen pairs of replicas."""
+        return Wins(self.won_RR * chosen_RR, self.pairs_RR * chosen_RR)
 
     def auroc(self, weight_R: np.ndarray) -> float:
-        """With each replica counted so often."""
+        """The AUROC with each replica counted as often as its weight says."""
         pairs = weight_R @ self.pairs_RR @ weight_R
         return float(weight_R @ self.won_RR @ weight_R / pairs) if pairs > 0 else np.nan
 
 
 def threshold(score_S: np.ndarray) -> float:
-    """The least threshold that at most 5 % of these scores, of replicas that never generalised, exceed."""
+    """The least threshold that at most 5 % of these scores, of replicas that never generalized, exceed."""
     allowed = int(FALSE_POSITIVES * len(score_S))
     return float(np.sort(score_S)[len(score_S) - allowed - 1])
 
 
 def lead(step_S: np.ndarray, score_S: np.ndarray, above: float, generalization: float) -> float:
-    """How many times the step of the alarm generalisation came at; 1 if there was no alarm.
+    """Step of generalization over step of the alarm; 1 if there was no alarm.
 
-    The alarm is the first snapshot from which on all before generalisation are above the threshold.
+    The alarm is the first snapshot from which on all before generalization are above the threshold.
     """
     before = step_S < generalization
     quiet = np.flatnonzero(before & ~(score_S > above))
@@ -116,10 +108,10 @@ def lead(step_S: np.ndarray, score_S: np.ndarray, above: float, generalization: 
 
 
 def judge(snapshots: pd.DataFrame, name: str) -> dict[str, float]:
-    """One diagnostic: AUROC after memorisation, the same from step 0, and lead at 5 % false positives.
+    """One diagnostic: AUROC after memorization, the same from step 0, and lead at 5 % false positives.
 
-    Compared are snapshots of one group, networks of one kind; `auroc_pooled` compares all with all. Intervals
-    are percentiles over bootstrap samples of replicas.
+    Snapshots are compared within a group, that is with networks of their kind; `auroc_pooled` compares all
+    with all. Intervals are percentiles over bootstrap samples of replicas.
     """
     known = snapshots[np.isfinite(snapshots[name])]
     known = known.assign(score=DIRECTIONS[name] * known[name])
@@ -129,18 +121,18 @@ def judge(snapshots: pd.DataFrame, name: str) -> dict[str, float]:
     weights = np.random.default_rng(RANDOM_SEED).multinomial(runs, np.full(runs, 1 / runs), size=RESAMPLES)
     everything = np.ones_like(same_RR)
     at_risk = known.dropna(subset=["soon"])
-    memorised = at_risk[at_risk["memorised"]]
+    memorized = at_risk[at_risk["memorized"]]
     kinds = {
-        "auroc": (memorised, same_RR),
+        "auroc": (memorized, same_RR),
         "auroc_all": (at_risk, same_RR),
-        "auroc_pooled": (memorised, everything),
+        "auroc_pooled": (memorized, everything),
     }
-    row: dict[str, float] = {"positives": memorised["soon"].sum(), "snapshots": len(memorised)}
+    row: dict[str, float] = {"positives": memorized["soon"].sum(), "snapshots": len(memorized)}
     for kind, (chosen, pairs_RR) in kinds.items():
         score_S, soon_S, run_S = (chosen[column].to_numpy() for column in ("score", "soon", "run"))
-        wins = _Wins.of(score_S, soon_S, run_S, runs).between(pairs_RR)
+        wins = Wins.count(score_S, soon_S, run_S, runs).between(pairs_RR)
         row |= _interval(kind, wins.auroc(np.ones(runs)), [wins.auroc(weight) for weight in weights])
-    return row | _lead(known[known["memorised"]], weights)
+    return row | _lead(known[known["memorized"]], weights)
 
 
 def _lead(known: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
@@ -162,11 +154,11 @@ def _lead(known: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Group:
-    """Replicas of one kind of network: steps and scores of each, and when it generalised."""
+    """Replicas of one kind of network: steps and scores of each, and when it generalized."""
 
     steps: dict[int, np.ndarray]
     scores: dict[int, np.ndarray]
-    events: dict[int, float]  # of those that generalised
+    events: dict[int, float]  # of those that generalized
     never: tuple[int, ...]  # the others
 
     @classmethod
@@ -182,7 +174,7 @@ class _Group:
         )
 
     def leads(self, weight_R: np.ndarray) -> np.ndarray:
-        """Leads with each replica counted so often; none where no control was drawn."""
+        """Leads with each replica repeated as its weight says; none where no control was drawn."""
         controls = [np.tile(self.scores[run], weight_R[run]) for run in self.never if weight_R[run]]
         if not controls:
             return np.empty(0)

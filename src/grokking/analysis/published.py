@@ -31,6 +31,9 @@ WIDE = "https://github.com/ChanceSiyuan/grokking"
 TRANSFORMER = "https://arxiv.org/abs/2201.02177"
 SHARED = "https://taot.hashnode.dev"
 
+# Studies of a published record (an entry of `records`) in place of a system
+STUDY_RECORDS = {"quick": "quadratic_mlp"}
+
 PUBLISHED = (
     # README, results at 40k steps: `grokking` preset, validation accuracy 0.000 throughout
     Published(0, "one-hot MLP by hand, a+b, f=0.30", "numpy_mlp_momentum", 40_000, ">", ONE_HOT),

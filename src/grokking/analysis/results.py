@@ -1,4 +1,4 @@
-"""Results of experiments: one summary each, and the comparison with what was published."""
+"""Results of experiments: a summary of each, and the comparison with published numbers."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ import pandas as pd
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
 
-GROKKING_RATIO = 3  # generalisation this many times later than memorisation is called grokking
+GROKKING_RATIO = 3  # generalization this many times later than memorization is called grokking
 
 
 def summary(replicas: pd.DataFrame) -> dict[str, Any]:
-    """Time to generalisation over a table of replicas, with those that were stopped before it."""
+    """Time to generalization over a table of replicas, those that did not generalize included."""
     observed = replicas["observed"].to_numpy(bool)
-    # one that diverged stopped early, but would not have generalised by the budget either
+    # one that diverged stopped early, but would not have generalized by the budget either
     times = replicas["generalization_step"].where(observed, replicas["budget"]).to_numpy(float)
     reached = times[observed]
     memorized = replicas["memorization_step"].astype(float)
@@ -46,18 +46,14 @@ def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[st
 
 
 def _experiment(table: pd.DataFrame) -> dict[str, Any]:
-    points = grid_points(table)
-    first = table.iloc[0]
+    points, first = grid_points(table), table.iloc[0]
     system = str(first["system"])
+    found = {label: summary(part) for label, part in points.items()}
     return {
         "system": int(system) if system.isdecimal() else system,
         "role": first["role"],
         "task": first["task"],
-    } | (
-        {"grid": {label: summary(part) for label, part in points.items()}}
-        if len(points) > 1
-        else summary(table)
-    )
+    } | ({"grid": found} if len(found) > 1 else found[""])
 
 
 def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -83,21 +79,20 @@ def grid_map(table: pd.DataFrame) -> pd.DataFrame | None:
 def over_train_fraction(
     published: list[Published], tables: dict[str, pd.DataFrame], tasks: dict[str, dict[str, Any]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Steps against training fraction: ours with a row per replica, theirs with a row per number."""
+    """Steps against training fraction: ours with a row per replica, theirs with a row per number.
+
+    `theirs` also names the system and its network in the column `title`.
+    """
+    fractions = {name: task["split"].get("train_fraction") for name, task in tasks.items()}
     ours = pd.concat(tables[p.experiment] for p in published)
     observed = ours["observed"].astype(bool)
     step = ours["generalization_step"].where(observed, ours["budget"])
-    fraction = ours["task"].map({name: task["split"].get("train_fraction") for name, task in tasks.items()})
+    own = {"train_fraction": ours["task"].map(fractions), "step": step, "observed": observed}
     theirs = [
-        {
-            "train_fraction": fraction[ours["task"] == tables[p.experiment]["task"].iloc[0]].iloc[0],
-            "step": p.step,
-        }
+        (fractions[tables[p.experiment]["task"].iloc[0]], p.step, p.title.partition("\n")[0])
         for p in published
     ]
-    return pd.DataFrame({"train_fraction": fraction, "step": step, "observed": observed}), pd.DataFrame(
-        theirs
-    )
+    return pd.DataFrame(own), pd.DataFrame(theirs, columns=["train_fraction", "step", "title"])
 
 
 def varying(table: pd.DataFrame) -> list[str]:
@@ -140,7 +135,7 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
 
 
 def median_and_range(ours: dict[str, Any]) -> str:
-    """Of a summary: the median step with the first and last, or that the budget was not enough."""
+    """The median step of a summary with the first and last; > the budget where there is no median."""
     if ours["median_step"] is None:
         return f"> {_steps(ours['budget'])}"
     return f"{_steps(ours['median_step'])} ({_steps(ours['first_step'])}–{_steps(ours['last_step'])})"

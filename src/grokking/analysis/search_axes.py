@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from grokking.experiment import PARAMS_PREFIX
+
 NEAR = 0.05  # of a range: a value so close to an end is at the edge
 
 
@@ -24,11 +26,11 @@ class Axis:
     @property
     def column(self) -> str:
         """Its column in trials.parquet."""
-        return f"params/{self.name}"
+        return f"{PARAMS_PREFIX}{self.name}"
 
     @property
     def text(self) -> str:
-        """What it may be."""
+        """The range or the choices, for a reader."""
         if self.choices:
             return " or ".join(map(shown, self.choices))
         return f"{self.low:g}–{self.high:g}" + (", logarithmic" if self.log else "")
@@ -37,11 +39,11 @@ class Axis:
         """Where a value lies between the ends, in [0, 1]; choices are spread evenly."""
         if self.choices:
             return self.choices.index(value) / max(len(self.choices) - 1, 1)
-        low, high, at = (math.log(x) if self.log else x for x in (self.low, self.high, value))
-        return (at - low) / (high - low)
+        low, high, x = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return (x - low) / (high - low)
 
     def at_edge(self, value: Any) -> bool:
-        """Whether a value of a range is so near an end that a wider range may do better."""
+        """Whether a value lies so near an end of its range that a wider range may do better."""
         return not self.choices and not NEAR <= self.place(value) <= 1 - NEAR
 
 

@@ -1,4 +1,4 @@
-"""A hyperparameter study as tables: what it found, what that was worth on fresh seeds, what it cost."""
+"""A hyperparameter study as tables: what it found, how that did on fresh seeds, what it cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,29 +9,28 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from grokking.analysis.published import PUBLISHED
+from grokking.analysis.published import PUBLISHED, STUDY_RECORDS
 from grokking.analysis.records import RECORDS
 from grokking.analysis.results import summary
 from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
 
 ARMS = {
-    "winner": "best trial of the search that lasts",
-    "runner_up": "second best trial that lasts",
+    "winner": "best sustained trial of the search",
+    "runner_up": "second best sustained trial",
     "random_best": "best of {random} random trials, together of the same compute",
     "published": "the published configuration",
 }
-# Each objective's column in replicas.parquet of a trained run, and what it would be at the end of the budget
+# Objective -> its column in replicas.parquet of a trained run
 COLUMNS = {"steps": "generalization_step", "examples": "examples", "flops": "flops", "seconds": "seconds"}
 PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))  # of FLOP
 UNITS = {"steps": "steps", "examples": "examples", "flops": "FLOP", "seconds": "seconds"}
-RECORD = {"quick": "quadratic_mlp"}  # studies of a published record in place of a system's number
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study that was run and confirmed, as its files have it."""
+    """A study that was run and confirmed, read from its files."""
 
     name: str
     section: str  # of params.yaml
@@ -65,7 +64,7 @@ class Study:
 def read(
     name: str, section: str, params: Mapping[str, Any], searched: Path, confirmed: Path
 ) -> "Study | None":
-    """The study as far as it was run; None where it was not both searched and confirmed."""
+    """The study, or None where it was not both searched and confirmed."""
     if not (searched / "best.yaml").exists() or not any(confirmed.glob("*/run.json")):
         return None
     config = params[section][name]
@@ -88,9 +87,9 @@ def searched_by(arm: str) -> str:
 
 
 def times(replicas: pd.DataFrame, objective: str) -> tuple[np.ndarray, np.ndarray]:
-    """Cost of each replica to generalisation in units of the objective, and whether it got there.
+    """Cost of each replica to generalization in units of the objective, and whether it generalized.
 
-    One that did not has the cost of the whole budget, at the rate of the steps that it ran.
+    One that did not has the cost of the whole budget, at the rate of the steps it ran.
     """
     observed = replicas["observed"].to_numpy(bool)
     run = replicas["steps_run"] if objective == "steps" else replicas[objective]
@@ -108,7 +107,7 @@ def _arm(study: Study, arm: str) -> Row:
     found = summary(replicas)
     row = {
         "arm": arm.replace("_", " "),
-        "what it is": what_it_is(study, arm),
+        "description": describe(study, arm),
         "generalised": f"{found['generalized']} of {found['n']}",
         f"median {study.unit} (95 %)": with_interval(replicas, study.objective),
         "log-rank p": p_text(p_against_winner(study, arm)),
@@ -123,8 +122,8 @@ def _arm(study: Study, arm: str) -> Row:
     return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
 
 
-def what_it_is(study: Study, arm: str) -> str:
-    """An arm in words, with the trial it was."""
+def describe(study: Study, arm: str) -> str:
+    """An arm in words, with its trial number."""
     random = int((study.trials["arm"] == "random").sum())
     text = ARMS[arm].format(random=random)
     return f"{text}: number {study.best[arm]['trial']}" if arm in study.best else text
@@ -165,27 +164,27 @@ def p_text(p: float | None) -> str:
 
 
 def regression_table(study: Study) -> pd.DataFrame:
-    """What the search promised of each arm it chose beside what fresh seeds gave.
+    """For each arm that a search chose, its cost in the search and on fresh seeds.
 
-    The best of many trials is partly the luckiest: the ratio tells how much of it was luck.
+    The best of many trials is partly the luckiest; the ratio tells how much of it was luck.
     """
     return pd.DataFrame([_regression(study, arm) for arm in study.best if arm in study.confirmed])
 
 
 def _regression(study: Study, arm: str) -> Row:
-    promised = float(study.best[arm]["searched_cost"])
+    searched = float(study.best[arm]["searched_cost"])
     confirmed = median(*times(study.confirmed[arm], study.objective))
     seeds = len(study.config["search"]["seeds"])
     return {
         "arm": arm.replace("_", " "),
-        f"searched: median {study.unit} of {seeds}": number(promised, study.objective),
+        f"searched: median {study.unit} of {seeds}": number(searched, study.objective),
         f"confirmed: median of {len(study.confirmed[arm])}": number(confirmed, study.objective),
-        "ratio": "—" if confirmed is None else f"{confirmed / promised:.2f}",
+        "ratio": "—" if confirmed is None else f"{confirmed / searched:.2f}",
     }
 
 
 def count_table(study: Study) -> pd.DataFrame:
-    """How many trials of each search ended in each way; `raced` and the like are the pruner's rules."""
+    """How many trials of each search ended for each reason; `raced` and the like are pruning rules."""
     counts = study.trials.groupby(["state", "reason", "arm"]).size().unstack("arm", fill_value=0)
     ordered = counts.reindex(columns=[arm for arm in ("search", "random") if arm in counts])
     return ordered.sort_values(["state", "search"], ascending=[True, False]).astype(str).reset_index()
@@ -213,12 +212,12 @@ def _compute(part: str, trials: int, replicas: int, flops: pd.Series, seconds: p
 
 
 def published_number(study: Study) -> tuple[str, str] | None:
-    """What was published for the study's system and training fraction, or as a record, and where."""
+    """The published steps for the study's system and training fraction, or its record; and their source."""
     experiment, fraction = study.config["experiment"], study.task["split"].get("train_fraction", 0)
     for found in PUBLISHED:
         if str(found.system) == str(experiment["system"]) and found.setting.endswith(f"f={fraction:.2f}"):
             return found.text, found.source
-    record = next((r for r in RECORDS if r.experiment == RECORD.get(study.name)), None)
+    record = next((r for r in RECORDS if r.experiment == STUDY_RECORDS.get(study.name)), None)
     return None if record is None else (record.steps, record.source)
 
 
@@ -246,7 +245,7 @@ def medians_of(study: Study) -> dict[str, str]:
 
 
 def _times_faster(study: Study) -> str:
-    """The winner against our run of the published configuration, a bound where that did not generalise."""
+    """Cost of the published configuration over the winner's; a bound where it did not generalize."""
     if "published" not in study.confirmed:
         return "—"
     (cost, observed), winner = times(study.confirmed["published"], study.objective), confirmed_median(study)
@@ -262,7 +261,7 @@ def confirmed_median(study: Study, arm: str = "winner") -> float | None:
 
 
 def results(study: Study) -> dict[str, Any]:
-    """The study as numbers, for DVC metrics; seconds are left out unless they are the objective."""
+    """The study as numbers, for DVC metrics; seconds only where they are the objective."""
     arms = {}
     for arm, replicas in study.confirmed.items():
         cost, observed = times(replicas, study.objective)

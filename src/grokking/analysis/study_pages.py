@@ -23,7 +23,7 @@ PRUNER_NAMES = {
 def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
     """The page of one study; its figures lie in a folder of its name beside it.
 
-    `rules` says how often rules that stop replicas were wrong, as in `pruner_table`.
+    `rules` counts the wrong stops of the pruners, as `pruner_audit.comparison` does.
     """
     return (
         templates()
@@ -33,7 +33,7 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
             headline=headline(study),
             experiment=study.config["experiment"],
             trials=study.trials["arm"].value_counts().to_dict(),
-            passed_over=int(study.trials.query("arm == 'search'")["lasts"].eq(False).sum()),
+            passed_over=int(study.trials.query("arm == 'search'")["sustained"].eq(False).sum()),
             threshold=f"{ACCURACY_THRESHOLD:.0%}",
             monitor=f"{MONITOR_SHARE:.0%}",
             machine=machine["gpu"] or machine["processor"],
@@ -57,15 +57,15 @@ def headline(study: Study) -> str:
         parts.append(f"the published one {medians['published']} on the same")
     if "random_best" in medians:
         parts.append(f"the best of a random search of the same compute {medians['random_best']}")
-    told = f" Published steps: [{published[0]}]({published[1]})." if published else ""
-    return ", ".join(parts) + "." + told
+    source = f" Published steps: [{published[0]}]({published[1]})." if published else ""
+    return ", ".join(parts) + "." + source
 
 
 def overview(rows: pd.DataFrame, rules: pd.DataFrame, by_rule: pd.DataFrame) -> str:
-    """The page of all studies that were run; `rules` and `by_rule` are of their replicas together."""
+    """The page of all studies that were run; `rules` and `by_rule` pool their replicas."""
     template = templates().get_template("searches.md.jinja")
-    singly = plain(rule_table(by_rule)) if len(by_rule) else "No rule applied to any of them.\n"
-    return template.render(table=plain(rows), rules=plain(pruner_table(rules)), by_rule=singly)
+    by_rule_text = plain(rule_table(by_rule)) if len(by_rule) else "No rule applied to any of them.\n"
+    return template.render(table=plain(rows), rules=plain(pruner_table(rules)), by_rule=by_rule_text)
 
 
 def readme_table(rows: pd.DataFrame) -> str:
@@ -77,12 +77,12 @@ def readme_table(rows: pd.DataFrame) -> str:
 
 
 def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:
-    """Columns pruner, replicas, stopped, wrong, rate, low, high, good, good_stopped, saved as text."""
+    """The rows of `pruner_audit.comparison` as text."""
     return _counts(rules).assign(pruner=rules["pruner"].map(PRUNER_NAMES)).set_index("pruner").reset_index()
 
 
 def rule_table(by_rule: pd.DataFrame) -> pd.DataFrame:
-    """The same by single rule."""
+    """The rows of `pruner_audit.by_rule` as text."""
     shown = ["stopped", "wrong", "wrong among the stopped (95 %)", "FLOP saved"]
     return _counts(by_rule)[shown].assign(rule="`" + by_rule["rule"] + "`").set_index("rule").reset_index()
 

@@ -1,5 +1,7 @@
 """Times to an event where some replicas were stopped before it happened (right-censored)."""
 
+# E event times, in order
+
 import warnings
 from typing import Any
 
@@ -8,19 +10,21 @@ from scipy.stats import CensoredData, ecdf, logrank
 
 
 def median(times: np.ndarray, observed: np.ndarray) -> float | None:
-    """Kaplan-Meier median: the first time by which at least half have had the event.
+    """Kaplan-Meier median: the first time by which at least half have had the event; None if never.
 
-    `times` holds the event's time where `observed`, else the time until which it had not happened. None
-    where the estimate never falls to one half.
+    `times` holds the event's time where `observed`, else the time until which it had not happened.
     """
-    return _half(_survival(times, observed)) if observed.any() else None
+    if not observed.any():
+        return None
+    survival = _survival(times, observed)
+    return _half(survival.quantiles, survival.probabilities)
 
 
 def median_interval(times: np.ndarray, observed: np.ndarray) -> tuple[float | None, float | None]:
     """95 % interval of the median: where the log-log band around the survival curve falls to one half.
 
-    Brookmeyer and Crowley 1982; None for an end that the band does not have. The band is not defined where
-    nobody or everybody has had the event; the curve itself stands in for it there.
+    Brookmeyer and Crowley 1982; None where the band never falls so far. Where nobody or everybody has had the
+    event, the band is undefined and the curve itself takes its place.
     """
     if not observed.any():
         return None, None
@@ -28,14 +32,15 @@ def median_interval(times: np.ndarray, observed: np.ndarray) -> tuple[float | No
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The confidence interval is undefined")
         band = survival.confidence_interval(method="log-log")
-    for edge in (band.low, band.high):
-        undefined = np.isnan(edge.probabilities)
-        edge.probabilities[undefined] = survival.probabilities[undefined]
-    return _half(band.low), _half(band.high)
+    low_E, high_E = (
+        np.where(np.isnan(edge.probabilities), survival.probabilities, edge.probabilities)
+        for edge in (band.low, band.high)
+    )
+    return _half(survival.quantiles, low_E), _half(survival.quantiles, high_E)
 
 
 def reached(times: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The share that has had the event by each time, as the corners of a step function from 0 on."""
+    """The share that has had the event by each time: the corners of a step function that begins at 0."""
     end = float(times.max())
     if not observed.any():
         return np.array([0.0, end]), np.zeros(2)
@@ -65,7 +70,7 @@ def _survival(times: np.ndarray, observed: np.ndarray) -> Any:
     return ecdf(_censored(times, observed)).sf
 
 
-def _half(curve: Any) -> float | None:
+def _half(time_E: np.ndarray, survival_E: np.ndarray) -> float | None:
     """The first time at which a survival curve is at one half or below."""
-    reached = curve.probabilities <= 0.5 + 1e-12
-    return float(curve.quantiles[reached][0]) if reached.any() else None
+    below = survival_E <= 0.5 + 1e-12
+    return float(time_E[below][0]) if below.any() else None

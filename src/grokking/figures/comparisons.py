@@ -1,6 +1,5 @@
 """Times to generalisation against each other: over training fractions, methods, grids."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,7 +11,10 @@ from grokking.figures.style import TRAIN, VALIDATION, save
 
 
 def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) -> None:
-    """Time to generalisation against the training fraction, ours and the published one."""
+    """Time to generalization against the training fraction, ours and the published one.
+
+    Tables as `analysis.results.over_train_fraction` makes them.
+    """
     figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
     axes.plot(
         published["train_fraction"], published["step"], "s--", color="grey", label="published, 1 seed each"
@@ -27,7 +29,7 @@ def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) ->
             censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget"
         )
     axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
-    axes.set_title("System 4: shared embedding MLP, a+b mod 97", fontsize=10)
+    axes.set_title(f"System {published['title'].iloc[0]}", fontsize=10)
     axes.legend()
     save(figure, file)
 
@@ -59,12 +61,8 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])
     axes.set(xlabel=str(table.columns.name), ylabel=str(table.index.name))
     axes.grid(False)
-    for (row, column), value in _cells(table):
+    for (row, column), value in np.ndenumerate(table.to_numpy(float)):
         text = f"{value:,.0f}" if value == value else f"> {budget:,}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
     axes.set_title(f"{title}: median steps to generalise", fontsize=10)
     save(figure, file)
-
-
-def _cells(table: pd.DataFrame) -> Sequence[tuple[tuple[int, ...], float]]:
-    return [(index, float(value)) for index, value in np.ndenumerate(table.to_numpy(float))]

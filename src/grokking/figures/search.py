@@ -28,7 +28,7 @@ LONG, BREAK = 26, 8  # letters from which a title is set smaller, a choice in se
 ENGINEERING = EngFormatter(sep="")
 COSTS = FuncFormatter(lambda value, _: f"{value:,.4g}" if value < 1e4 else ENGINEERING.format_eng(value))
 
-Times = Mapping[str, tuple[np.ndarray, np.ndarray]]  # cost and whether it generalised, of each arm
+Times = Mapping[str, tuple[np.ndarray, np.ndarray]]  # arm -> cost of each replica, and whether it generalized
 
 
 def trial_history(trials: pd.DataFrame, unit: str, budget: float | None, file: Path) -> None:
@@ -80,7 +80,7 @@ def _slice(panel: Axes, trials: pd.DataFrame, axis: Axis) -> None:
 
 
 def _places(trials: pd.DataFrame, axis: Axis) -> list[float]:
-    """Places on an axis; trials of the same choice are spread a little, so that they can be told apart."""
+    """Places on an axis; trials of the same choice are spread a little, to be distinguishable."""
     places = [axis.place(value) for value in trials[axis.column]]
     spread = 0.4 / max(len(axis.choices), 2) if axis.choices else 0.0
     return [place + spread * ((0.618 * k) % 1 - 0.5) for k, place in enumerate(places)]
@@ -161,7 +161,7 @@ def importances(shares: pd.DataFrame, file: Path) -> None:
 
 
 def survival(arms: Times, unit: str, file: Path) -> None:
-    """Kaplan-Meier share of each arm's replicas that generalised by a cost; ticks are those that did not."""
+    """Kaplan-Meier share of each arm's replicas that generalized by a cost; ticks mark those that did not."""
     figure, panel = plt.subplots(figsize=(6.5, 4.6), layout="constrained")
     for arm, (times, observed) in arms.items():
         x, y = reached(times, observed)
@@ -195,14 +195,14 @@ def _scatter(panel: Axes, x: Sequence[float] | pd.Series, trials: pd.DataFrame, 
 
 
 def _ends(trials: pd.DataFrame) -> pd.Series:
-    """How each trial ended, by the names of the markers."""
-    generalised, budget, stopped = MARKERS
-    complete = np.where(trials["generalized"] == trials["seeds"], generalised, budget)
+    """How each trial ended: the name of its marker."""
+    generalized, budget, stopped = MARKERS
+    complete = np.where(trials["generalized"] == trials["seeds"], generalized, budget)
     return pd.Series(np.where(trials["state"] == "PRUNED", stopped, complete), index=trials.index)
 
 
 def _best_so_far(trials: pd.DataFrame) -> pd.Series:
-    """The least cost of a trial all of whose seeds generalised; NaN before the first."""
+    """The least cost of a trial all of whose seeds generalized; NaN before the first."""
     return (10 ** trials["value"]).where(trials["confirmable"]).cummin().ffill()
 
 

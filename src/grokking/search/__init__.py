@@ -1,4 +1,4 @@
-"""Which hyperparameters make a network generalise soonest: a study's space, trials, judges and results.
+"""Hyperparameter studies: the space, the objective, pruning, trials, their execution and their tables.
 
-The only package that imports optuna.
+The only package that imports optuna. Read config, scheduler, trial_monitor and pruning, in this order.
 """

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
 from grokking.experiment import Replica, expand
 from grokking.search.objective import OBJECTIVES
-from grokking.search.space import Space, at, corners
+from grokking.search.space import Space, apply_point, corners
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -30,32 +30,32 @@ class Seeds:
 @dataclass(frozen=True, config=STRICT)
 class PrunerConfig:
     name: Literal["progress", "none"]  # none: only the budget ends a trial
-    racing: Positive  # a replica that costs so many times the best is stopped, and no more seeds are added
-    unpruned: NonNegativeInt  # so many first trials are never stopped: the rules learn from them
-    exempt_every: PositiveInt  # every so many-th trial is never stopped: it tells how often rules are wrong
+    racing: Positive  # a replica that costs this many times the best is stopped, and gets no more seeds
+    unpruned: NonNegativeInt  # this many first trials are never stopped: the rules learn from them
+    exempt_every: PositiveInt  # nor is every n-th trial: they show how often rules are wrong
 
 
 @dataclass(frozen=True, config=STRICT)
 class SamplerConfig:
     name: Literal["tpe", "random", "qmc"]
     seed: Seed
-    startup_trials: PositiveInt  # drawn at random before TPE begins; other samplers ignore it
+    startup_trials: PositiveInt  # random trials before TPE begins; other samplers ignore it
 
 
 @dataclass(frozen=True, config=STRICT)
 class StudyConfig:
-    experiment: dict[str, Any]  # an experiment without `replicas`: what the space does not touch
+    experiment: dict[str, Any]  # an experiment without `replicas`; the space changes it
     space: Space  # dotted key of the experiment -> the values it may take
-    first: tuple[dict[str, Any], ...]  # points to try first, by names of the space; what is left out is drawn
-    published: dict[str, Any]  # dotted keys that make the experiment the published one; empty: there is none
+    first: tuple[dict[str, Any], ...]  # tried first, by names of the space; missing keys are drawn
+    published: dict[str, Any]  # dotted keys that make the experiment the published one, if any
     objective: Annotated[str, one_of(OBJECTIVES)]
     trials: PositiveInt
-    search: Seeds  # a trial's replicas; the first decides whether there are more
-    proof: Seeds  # further ones on which the best trials must keep their crossings to be confirmed
-    confirm: Seeds  # fresh ones and fresh splits, opened once
+    search: Seeds  # a trial's replicas; the first decides whether the others follow
+    proof: Seeds  # further ones, on which the best trials must sustain their crossings
+    confirm: Seeds  # fresh ones on fresh splits, used once
     sampler: SamplerConfig
     pruner: PrunerConfig
-    random_baseline: bool  # also a random search of the same compute, its best to be confirmed beside
+    random_baseline: bool  # also run a random search of the same compute and confirm its best trial
 
 
 @plain_dataclass(frozen=True)
@@ -68,8 +68,9 @@ class StudyPlan:
 
     def replicas(self, values: Mapping[str, Any], seeds: Seeds) -> list[Replica]:
         """The replicas of a point of the space, one for each seed."""
-        mapping = at(self.config.experiment, values, f"{self.where}.space")
-        return expand(mapping | {"replicas": plan_of(seeds)}, f"{self.where}.experiment")
+        mapping = apply_point(self.config.experiment, values, f"{self.where}.space")
+        pairs = {"seeds": list(seeds.seeds), "split_seeds": list(seeds.split_seeds), "grid": {}}
+        return expand(mapping | {"replicas": pairs}, f"{self.where}.experiment")
 
     def published(self, seeds: Seeds) -> list[Replica]:
         """The replicas of the published configuration."""
@@ -83,8 +84,7 @@ class StudyPlan:
 def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     """The study as params.yaml has it; ConfigError for anything that could not be trained.
 
-    Every branch and choice and both ends of every range, any two of them together, are tried on the
-    experiment before anything runs.
+    The experiment is built at every corner of the space before anything runs.
     """
     plan = StudyPlan(name, where, load(StudyConfig, mapping, where))
     config = plan.config
@@ -97,27 +97,17 @@ def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     return plan
 
 
-def plan_of(seeds: Seeds) -> dict[str, Any]:
-    """Seeds as an experiment's `replicas`."""
-    return {"seeds": list(seeds.seeds), "split_seeds": list(seeds.split_seeds), "grid": {}}
-
-
-def parameter_names(space: Space) -> set[str]:
-    """Names under which Optuna knows the hyperparameters."""
-    return set(_parameters(space))
-
-
 def _parameters(space: Space) -> dict[str, Any]:
-    """The dimension of each hyperparameter, by the name under which Optuna knows it."""
+    """The dimension of each hyperparameter, by its name in Optuna."""
     found: dict[str, Any] = dict(space)
     for key, dimension in space.items():
         for branch, inner in getattr(dimension, "branches", {}).items():
-            found |= {f"{key}.{branch}.{name}": searched for name, searched in inner.space.items()}
+            found |= {f"{key}.{branch}.{name}": below for name, below in inner.space.items()}
     return found
 
 
 def _require_first(config: StudyConfig, where: str) -> None:
-    """What Optuna would only find when it is the point's turn."""
+    """Find a bad point now; Optuna would find it only when the point's turn comes."""
     known = _parameters(config.space)
     for key, value in itertools.chain.from_iterable(point.items() for point in config.first):
         if key not in known:
@@ -132,7 +122,7 @@ def _require_first(config: StudyConfig, where: str) -> None:
 
 
 def _require_fresh(config: StudyConfig, where: str) -> None:
-    """What proves is not what was searched with, and what confirms is neither, nor on a split of theirs."""
+    """Each part must use seeds that no earlier part used; `confirm` also fresh splits."""
     _require_apart(config, where, "proof", "search", "seeds")
     for earlier in ("search", "proof"):
         for kind in ("seeds", "split_seeds"):
@@ -148,7 +138,7 @@ def _require_apart(config: StudyConfig, where: str, part: str, earlier: str, kin
 
 
 def random_arm(plan: StudyPlan) -> StudyPlan:
-    """Plain random search in the same space: nothing known in advance, no rule but the budget."""
+    """Plain random search in the same space: no known points, no rule but the budget."""
     own_seed = plan.config.sampler.seed + 1  # else it would draw TPE's first trials again
     sampler = replace(plan.config.sampler, name="random", seed=own_seed)
     pruner = replace(plan.config.pruner, name="none")

@@ -16,19 +16,19 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.study import Study
 from optuna.trial import FixedTrial, FrozenTrial, create_trial
 
+from grokking.experiment import PARAMS_PREFIX
 from grokking.search.space import Space, suggest
 
-PREFIX = "params/"  # of the columns that hold hyperparameters
 SEED = 0  # of fANOVA's forest
-BEST_SHARE, BEST_TRIALS = 0.1, 5  # what PED-ANOVA calls the best: a tenth, but so many at least
+BEST_SHARE, BEST_TRIALS = 0.1, 5  # what PED-ANOVA calls the best: a tenth, but at least five
 
 
 def importances(trials: pd.DataFrame, space: Space) -> pd.DataFrame:
-    """Shares that sum to 1, by hyperparameter and most important first, in the columns ped_anova and fanova.
+    """A row per hyperparameter, most important first; the columns ped_anova and fanova each sum to 1.
 
-    PED-ANOVA asks what sets the best trials apart and includes the hyperparameters of branches; fANOVA, how
-    the variance of the value is divided among those that every trial has, NaN for the others. All trials
-    of the table with a value are used, complete or stopped, so that it may hold several searches of a space.
+    PED-ANOVA tells what sets the best trials apart, hyperparameters of branches included. fANOVA divides the
+    variance of the value among the hyperparameters that every trial has; the others are NaN. The table may
+    hold several searches of one space.
     """
     study = as_study(trials, space)
     best = min(max(BEST_SHARE, BEST_TRIALS / len(study.trials)), 0.5)
@@ -50,19 +50,19 @@ def as_study(trials: pd.DataFrame, space: Space) -> Study:
 
 
 def _trial(row: Mapping[str, Any], space: Space) -> FrozenTrial:
-    params = {key.removeprefix(PREFIX): value for key, value in row.items() if key.startswith(PREFIX)}
+    params = {k.removeprefix(PARAMS_PREFIX): v for k, v in row.items() if k.startswith(PARAMS_PREFIX)}
     fixed = FixedTrial({name: value for name, value in params.items() if pd.notna(value)})
     suggest(fixed, space)
-    straight = {name: _straight(fixed.params[name], d) for name, d in fixed.distributions.items()}
+    linear = {name: _linear(fixed.params[name], d) for name, d in fixed.distributions.items()}
     return create_trial(
         value=row["value"],
-        params={name: value for name, (value, _) in straight.items()},
-        distributions={name: distribution for name, (_, distribution) in straight.items()},
+        params={name: value for name, (value, _) in linear.items()},
+        distributions={name: distribution for name, (_, distribution) in linear.items()},
     )
 
 
-def _straight(value: Any, distribution: BaseDistribution) -> tuple[Any, BaseDistribution]:
-    """A logarithmic range as a linear one of logarithms: fANOVA would weigh its upper end many times over."""
+def _linear(value: Any, distribution: BaseDistribution) -> tuple[Any, BaseDistribution]:
+    """A logarithmic range as a linear one of logarithms: else fANOVA weighs its upper end most."""
     if isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
         low, high = math.log(distribution.low), math.log(distribution.high)
         return min(max(math.log(value), low), high), FloatDistribution(low, high)

@@ -1,4 +1,4 @@
-"""Curves of finished replicas shown again to Optuna's pruners: when each would have stopped which."""
+"""Replays the curves of finished replicas to Optuna's pruners: when would each have stopped which?"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-STARTUP_TRIALS = 5  # Optuna's default: so many trials end before the median stops any
-FIRST_RUNG, REDUCTION = 10, 3  # steps to Hyperband's first rung; from a rung one of so many goes on
+STARTUP_TRIALS = 5  # Optuna's default: this many trials end before the median stops any
+FIRST_RUNG, REDUCTION = 10, 3  # steps to Hyperband's first rung; one in three leaves a rung
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Pruner:
 
 
 def median(budget: int) -> BasePruner:
-    """Stops what is below the median of the trials that ended (Golovin et al., Vizier, KDD 2017)."""
+    """Stop what is below the median of the trials that ended (Golovin et al., Vizier, KDD 2017)."""
     return MedianPruner(n_startup_trials=STARTUP_TRIALS)
 
 
@@ -43,12 +43,12 @@ PRUNERS = {
 
 
 def stops(
-    pruner: Pruner, curves: Sequence[pd.DataFrame], generalised: Sequence[float], budget: int
+    pruner: Pruner, curves: Sequence[pd.DataFrame], generalized: Sequence[float], budget: int
 ) -> list[float]:
     """The step at which the pruner stops each replica, NaN where it lets it go on.
 
-    Replicas come one after the other, a trial each. A replica that has generalised, at a step that is NaN
-    for those that did not, is not stopped any more: a search ends it, as a success.
+    Replicas are replayed one after the other, a trial each. From its step of generalization on (NaN: never)
+    a replica is not stopped any more: the search ends it as a success.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -57,14 +57,14 @@ def stops(
         sampler=RandomSampler(seed=0),  # nothing is sampled
         pruner=pruner.build(budget),
     )
-    each = zip(curves, generalised, strict=True)
+    each = zip(curves, generalized, strict=True)
     return [_replay(study, curve[["step", pruner.metric]], until) for curve, until in each]
 
 
-def _replay(study: Study, curve: pd.DataFrame, generalised: float) -> float:
+def _replay(study: Study, curve: pd.DataFrame, generalized: float) -> float:
     trial, value = study.ask(), math.nan
     for step, value in curve.itertuples(index=False, name=None):
-        if _should_stop(trial, int(step), value) and not step >= generalised:
+        if _should_stop(trial, int(step), value) and not step >= generalized:
             study.tell(trial, state=TrialState.PRUNED)
             return float(step)
     if math.isnan(value):

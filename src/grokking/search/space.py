@@ -13,7 +13,7 @@ from grokking.experiment import with_values
 
 
 class Suggests(Protocol):
-    """What of an Optuna trial is used; a FixedTrial gives the parameters it was made of."""
+    """The part of an Optuna trial that is used; a FixedTrial returns the parameters it was made of."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
@@ -33,7 +33,7 @@ class FloatDimension:
         return trial.suggest_float(name, self.low, self.high, log=self.kind == "log")
 
     def holds(self, value: Any) -> bool:
-        """Whether a trial may have this value, as Optuna keeps it."""
+        """Whether a trial may have this value, in the form in which Optuna keeps it."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def corners(self) -> tuple[Any, ...]:
@@ -70,17 +70,17 @@ class ChoiceDimension:
             raise ValueError("needs at least one of `values`, but has none; remove the key or name some")
 
     def suggest(self, trial: Suggests, name: str) -> Any:
-        """Lists and mappings are kept by Optuna as JSON."""
-        written = self._written()
-        return self.values[written.index(trial.suggest_categorical(name, written))]
+        """Optuna keeps lists and mappings as JSON."""
+        stored = self._stored()
+        return self.values[stored.index(trial.suggest_categorical(name, stored))]
 
     def holds(self, value: Any) -> bool:
-        return value in self._written()
+        return value in self._stored()
 
     def corners(self) -> tuple[Any, ...]:
         return self.values
 
-    def _written(self) -> list[Any]:
+    def _stored(self) -> list[Any]:
         return [json.dumps(v) if isinstance(v, list | dict | tuple) else v for v in self.values]
 
 
@@ -98,7 +98,7 @@ class Branch:
 @dataclass(frozen=True, config=STRICT)
 class BranchDimension:
     kind: Literal["branch"]
-    branches: dict[str, Branch]  # which of them is chosen is a hyperparameter too
+    branches: dict[str, Branch]  # the choice among them is a hyperparameter too
 
     def holds(self, value: Any) -> bool:
         return value in self.branches
@@ -110,8 +110,8 @@ Space = dict[
         FloatDimension | IntegerDimension | ChoiceDimension | BranchDimension, Field(discriminator="kind")
     ],
 ]
-# Rates of decay, learning_rate * weight_decay, are searched in place of weight decays: they set the time
-# scale of decay, and good configurations have them in common at very different learning rates.
+# Decay rates, learning_rate * weight_decay, are searched in place of weight decays: they set the time scale
+# of decay, and good configurations at very different learning rates share them.
 DECAY_RATES = {
     "optimizer.decay_rate": ("optimizer.learning_rate", "optimizer.weight_decay"),
     "optimizer.rest_decay_rate": ("optimizer.adamw_learning_rate", "optimizer.adamw_weight_decay"),
@@ -126,15 +126,15 @@ def suggest(trial: Suggests, space: Space) -> dict[str, Any]:
             name = trial.suggest_categorical(key, list(dimension.branches))
             branch = dimension.branches[name]
             values[key] = branch.fixed
-            for inner, searched in branch.space.items():
-                values[f"{key}.{inner}"] = searched.suggest(trial, f"{key}.{name}.{inner}")
+            for inner, below in branch.space.items():
+                values[f"{key}.{inner}"] = below.suggest(trial, f"{key}.{name}.{inner}")
         else:
             values[key] = dimension.suggest(trial, key)
     return values
 
 
-def at(experiment: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The experiment at a point of the space, with rates of decay turned into weight decays."""
+def apply_point(experiment: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The experiment at a point of the space, its decay rates turned into weight decays."""
     mapping = with_values(experiment, values, where)
     for rate, (learning_rate, weight_decay) in DECAY_RATES.items():
         section, name = rate.split(".")
@@ -153,13 +153,13 @@ def _learning_rate(mapping: Mapping[str, Any], key: str, rate: str, where: str) 
 
 
 def corners(space: Space) -> Iterator[dict[str, Any]]:
-    """Points at which all branches, choices and ends of ranges occur, any two of them together.
+    """Points that hold every branch, choice and end of a range, any two of them together.
 
-    What cannot be trained is of two keys that do not fit each other, such as a model and an optimizer.
+    Two are enough: a point that cannot be trained has two keys that do not fit each other.
     """
     extremes = {key: _extremes(dimension) for key, dimension in space.items()}
-    places = {(key, number) for key, found in extremes.items() for number in range(len(found))}
-    for one, other in itertools.combinations_with_replacement(sorted(places), 2):
+    extreme_numbers = {(key, number) for key, found in extremes.items() for number in range(len(found))}
+    for one, other in itertools.combinations_with_replacement(sorted(extreme_numbers), 2):
         chosen = dict.fromkeys(space, 0) | dict([one, other])
         yield {
             f"{key}{inner}": value
@@ -169,7 +169,7 @@ def corners(space: Space) -> Iterator[dict[str, Any]]:
 
 
 def _extremes(dimension: Any) -> list[dict[str, Any]]:
-    """Extreme values of one dimension, each as what it sets: the key itself and, in branches, keys below."""
+    """The extreme values of one dimension, by suffix of the key they set: "" or, in branches, a key below."""
     if not isinstance(dimension, BranchDimension):
         return [{"": value} for value in dimension.corners()]
     found = []

@@ -1,4 +1,4 @@
-"""How runs are named and tagged, the same while they are streamed and when they are published."""
+"""Names and tags of runs: `stream` and `publish` must agree on them."""
 
 import socket
 import subprocess
@@ -9,7 +9,7 @@ KIND = "reproduce"  # the MLflow experiment that holds trained experiments
 
 
 def parent_tags(name: str, section: str, fingerprint: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of an experiment's run; `row` is any of its replicas as in replicas.parquet."""
+    """Tags of an experiment's run; `row` is a row of its replicas.parquet."""
     return {
         "experiment": name,
         "section": section,

@@ -1,4 +1,4 @@
-"""The MLflow store and what is written to a run; every write can be repeated without effect."""
+"""The MLflow store, and writing to its runs: the same write again changes nothing."""
 
 import contextlib
 import getpass
@@ -15,7 +15,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
 METRICS_PER_REQUEST = 1000  # MLflow's limits for one batch
 PARAMS_PER_REQUEST = 100
@@ -34,9 +34,9 @@ def tracking_uri() -> str:
 
 
 def connect() -> "MlflowClient":
-    """A client on the store, which is created first where it does not exist.
+    """A client of the store, which is created if need be.
 
-    Creating an SQLite store from two processes at once corrupts it, hence the lock.
+    Two processes that create an SQLite store at once corrupt it, hence the lock.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # MLflow's default blocks for minutes
@@ -78,7 +78,7 @@ def _creation_lock(database: Path) -> FileLock:
 
 
 def _write_ahead_log(database: Path) -> None:
-    """Let the UI read while a run writes; the setting stays in the file."""
+    """Let the UI read while a run is written; the setting is kept in the file."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
@@ -86,7 +86,7 @@ def _write_ahead_log(database: Path) -> None:
 def ensure_run(
     client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
 ) -> str:
-    """The id of the run with `tags["fingerprint"]`, created where there is none."""
+    """The id of the run with `tags["fingerprint"]`, which is created if need be."""
     found = client.search_runs([experiment], f"tags.fingerprint = '{tags['fingerprint']}'", max_results=1)
     if found:
         return found[0].info.run_id
@@ -113,7 +113,7 @@ def children(client: "MlflowClient", experiment: str, parent: str) -> dict[str, 
 
 
 def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> None:
-    """Log parameters; the same values again change nothing."""
+    """Log parameters; missing values are left out."""
     from mlflow.entities import Param
 
     entities = [Param(key, str(value)) for key, value in params.items() if present(value)]
@@ -122,35 +122,21 @@ def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -
 
 
 def log_points(client: "MlflowClient", run_id: str, points: Points) -> None:
-    """Log metrics at steps; the same points again change nothing.
+    """Log metrics at steps, each at a time that depends on the step only.
 
     Values that are not finite are left out: MLflow would store infinity as 1.8e308 and ruin the axis.
     """
-    metrics = _metrics(points, client.get_run(run_id).info.start_time)
-    for first in range(0, len(metrics), METRICS_PER_REQUEST):
-        client.log_batch(run_id, metrics=metrics[first : first + METRICS_PER_REQUEST])
-
-
-def _metrics(points: Points, start: int) -> list["Metric"]:
     from mlflow.entities import Metric
 
-    return [
-        Metric(key, float(value), start + step, step)
+    began = client.get_run(run_id).info.start_time
+    metrics = [
+        Metric(key, float(value), began + step, step)
         for step, values in points
         for key, value in values.items()
         if present(value) and math.isfinite(value)
     ]
-
-
-def log_all(client: "MlflowClient", run: "Run", params: Mapping[str, Any], points: Points) -> None:
-    """Log in one request what MLflow's limits for one admit; the same again changes nothing."""
-    from mlflow.entities import Param
-
-    client.log_batch(
-        run.info.run_id,
-        metrics=_metrics(points, run.info.start_time),
-        params=[Param(key, str(value)) for key, value in params.items() if present(value)],
-    )
+    for start in range(0, len(metrics), METRICS_PER_REQUEST):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
 
 
 def present(value: Any) -> bool:
@@ -160,7 +146,7 @@ def present(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Split:
-    """The data a run was trained on; `digest` is DVC's hash of the folder where DVC knows it."""
+    """The data a run was trained on; `digest` is DVC's hash of the folder, or "unknown"."""
 
     task: str
     folder: Path

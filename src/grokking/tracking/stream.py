@@ -1,7 +1,7 @@
 """Stream the evaluations of a running experiment to MLflow, so that a long run can be watched.
 
-A thread of the driver does it: training goes on in worker processes and never waits. What is streamed is
-a part of what `publish` writes later, point for point, so the two do not disturb each other.
+A thread of the driver sends them; training runs in worker processes and never waits. `publish` later writes
+the same points and more, so the two do not disturb each other.
 """
 
 import os
@@ -26,7 +26,7 @@ STREAM_EVERY_SECONDS = 5.0
 
 
 class Stream:
-    """Sends evaluations from a thread; trouble with the store is told once and costs only the view."""
+    """Sends evaluations from a thread; a store error is printed once and never stops training."""
 
     def __init__(self, name: str, section: str, replicas: list[Replica], fingerprint: str) -> None:
         self.name = name
@@ -57,11 +57,11 @@ class Stream:
             runs = self._open_runs(client)
             while not self.closed.wait(STREAM_EVERY_SECONDS):
                 self._flush(client, runs)
-        except Exception as error:  # whatever the store's trouble, training goes on and publish cures it
+        except Exception as error:  # whatever it is, training goes on and `publish` writes all points later
             print(f"{self.name}: not streamed to MLflow ({type(error).__name__}: {error})", file=sys.stderr)
 
     def _open_runs(self, client: "MlflowClient") -> dict[int, str]:
-        """The child run of each replica, RUNNING."""
+        """Open a run per replica as RUNNING; their ids by replica."""
         experiment = store.experiment_id(client, identity.KIND)
         alive = {"pid": str(os.getpid())}
         parent = store.ensure_run(client, experiment, self.name, self.tags | alive)
@@ -93,7 +93,7 @@ class Stream:
 
 
 def reap(client: "MlflowClient") -> None:
-    """Mark as KILLED the runs of this host whose process is gone; MLflow would show them running for ever."""
+    """Mark runs of this host as KILLED whose process is gone; MLflow would show them running for ever."""
     experiment = store.experiment_id(client, identity.KIND)
     query = f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"
     for run in client.search_runs([experiment], query):

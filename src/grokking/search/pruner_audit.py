@@ -1,11 +1,10 @@
-"""How often the pruning rules would have been wrong, by the replicas that no rule may stop.
+"""How often the pruning rules would have been wrong, judged on the exempt replicas, which no rule may stop.
 
-A stop is wrong if the replica went on to generalise at a cost not above the limit it was raced against, or
-at any cost where there was no limit yet. Such a replica is called good, so the wrong stops are the good
-replicas that were stopped. A stop saves the updates that came after it.
+A replica is good if it generalized at a cost within the limit it was raced against, or at any cost where
+there was no limit yet. To stop a good replica is wrong. A stop saves the steps that came after it.
 
-Exempt are trials: seeds that do not follow because the first one cost too much are no stop, and not counted.
-Intervals take replicas as independent, which the seeds of one trial are only in part.
+Seeds that never began because their trial's first seed cost too much count as no stop. Intervals treat
+replicas as independent, which the seeds of one trial are only in part.
 """
 
 from collections.abc import Iterable
@@ -25,7 +24,7 @@ KEY = ["trial", "seed_number"]
 
 @dataclass(frozen=True)
 class SearchTables:
-    """The search of one study; other arms are left out."""
+    """The tables of one study's search, without its other arms."""
 
     name: str
     budget: int  # updates of a replica
@@ -34,7 +33,7 @@ class SearchTables:
     curves: pd.DataFrame
 
     @classmethod
-    def of(cls, name: str, budget: int, *tables: pd.DataFrame) -> Self:
+    def from_tables(cls, name: str, budget: int, *tables: pd.DataFrame) -> Self:
         """From the tables trials, replicas and curves of all arms."""
         return cls(name, budget, *(table[table["arm"] == "search"] for table in tables))
 
@@ -42,10 +41,10 @@ class SearchTables:
     def read(cls, folder: Path, budget: int) -> Self:
         """From the files of the stage `search`."""
         tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("trials", "replicas", "curves"))
-        return cls.of(folder.name, budget, *tables)
+        return cls.from_tables(folder.name, budget, *tables)
 
     def exempt(self) -> pd.DataFrame:
-        """The replicas that no rule may stop, in the order of their trials."""
+        """The exempt replicas in the order of their trials."""
         exempt = self.trials.loc[self.trials["exempt"], "trial"]
         return self.replicas[self.replicas["trial"].isin(exempt)].sort_values(KEY, ignore_index=True)
 
@@ -56,54 +55,51 @@ class SearchTables:
 
 
 def judgements(study: SearchTables) -> pd.DataFrame:
-    """A row per exempt replica for our rules and for each of Optuna's pruners, as in `judged`.
+    """The rows of `judge_stops` for our rules and for each of Optuna's pruners.
 
-    Columns `pruner` and `rule` beside: of our rules the one that would have stopped it.
+    Adds the columns `pruner` and, for ours, `rule`: the one that would have stopped the replica.
     """
     exempt = study.exempt()
-    ours = judged(exempt, exempt["stop_step"]).assign(pruner=OURS, rule=exempt["stopped_by"])
-    replayed = [judged(exempt, _replayed(study, name)).assign(pruner=name) for name in PRUNERS]
+    ours = judge_stops(exempt, exempt["stop_step"]).assign(pruner=OURS, rule=exempt["stopped_by"])
+    replayed = [judge_stops(exempt, _replayed(study, name)).assign(pruner=name) for name in PRUNERS]
     return pd.concat([ours, *replayed], ignore_index=True)
 
 
 def comparison(judgements: pd.DataFrame) -> pd.DataFrame:
-    """A row for our rules and one for each of Optuna's pruners; of several studies they are pooled.
+    """A row for our rules and one for each of Optuna's pruners; several studies are pooled.
 
-    `replicas`, of them `stopped`, of these `wrong`: share `rate` with its 95 % interval `low` to `high`.
-    Of the `good` replicas the share `good_stopped`, `good_low` to `good_high`. `saved`: share of the FLOP.
+    Counts: `replicas`, `stopped`, `good`, `wrong` (stopped and good). `rate` is wrong over stopped and
+    `good_stopped` wrong over good, both with 95 % intervals. `saved` is the share of all FLOP.
     """
-    of = {name: judgements[judgements["pruner"] == name] for name in (OURS, *PRUNERS)}
-    return pd.DataFrame([{"pruner": name} | counted(rows) for name, rows in of.items()])
-
-
-def by_rule(judgements: pd.DataFrame) -> pd.DataFrame:
-    """A row per rule that would have stopped an exempt replica, as in `comparison`.
-
-    `saved` adds up over the rules: it is of the FLOP of all exempt replicas.
-    """
-    ours = judgements[judgements["pruner"] == OURS]
     return pd.DataFrame(
-        [{"rule": rule} | counted(_by(rule, ours)) for rule in sorted(set(ours["rule"].dropna()))]
+        {"pruner": name} | count_stops(judgements[judgements["pruner"] == name]) for name in (OURS, *PRUNERS)
     )
 
 
-def _by(rule: str, judgements: pd.DataFrame) -> pd.DataFrame:
-    """The same replicas, had this rule been the only one."""
+def by_rule(judgements: pd.DataFrame) -> pd.DataFrame:
+    """The same with a row per rule that would have stopped an exempt replica; `saved` adds up over them."""
+    ours = judgements[judgements["pruner"] == OURS]
+    rules = sorted(set(ours["rule"].dropna()))
+    return pd.DataFrame([{"rule": rule} | count_stops(_only(rule, ours)) for rule in rules])
+
+
+def _only(rule: str, judgements: pd.DataFrame) -> pd.DataFrame:
+    """The judgements had this rule been the only one."""
     own = judgements["rule"] == rule
     return judgements.assign(stopped=own, saved=judgements["saved"].where(own, 0.0))
 
 
-def judged(replicas: pd.DataFrame, stop_step: Iterable[float]) -> pd.DataFrame:
+def judge_stops(replicas: pd.DataFrame, stop_step: Iterable[float]) -> pd.DataFrame:
     """A row per replica: whether it was good, whether it was stopped, its FLOP and those after the stop.
 
-    `stop_step` is of each replica the step at which it would have been stopped, NaN where it would not.
+    `stop_step` holds the step at which each would have been stopped, NaN where it would not.
     """
     step = pd.Series(np.asarray(stop_step, dtype=float), index=replicas.index)
     after = (replicas["steps_run"] - step).fillna(0) / replicas["steps_run"].clip(lower=1)
     limit = replicas["limit"].astype(float).fillna(np.inf)
     return pd.DataFrame(
         {
-            "good": replicas["cost"].astype(float) <= limit,  # no cost: it did not generalise
+            "good": replicas["cost"].astype(float) <= limit,  # no cost: it did not generalize
             "stopped": step.notna(),
             "flops": replicas["flops"],
             "saved": after * replicas["flops"],
@@ -111,8 +107,8 @@ def judged(replicas: pd.DataFrame, stop_step: Iterable[float]) -> pd.DataFrame:
     )
 
 
-def counted(rows: pd.DataFrame) -> dict[str, float | int]:
-    """The counts and shares of `comparison` from rows of `judged`."""
+def count_stops(rows: pd.DataFrame) -> dict[str, float | int]:
+    """The counts and shares of `comparison` from rows of `judge_stops`."""
     stopped, good = int(rows["stopped"].sum()), int(rows["good"].sum())
     wrong = int((rows["stopped"] & rows["good"]).sum())
     flops = rows["flops"].sum()
@@ -128,7 +124,7 @@ def counted(rows: pd.DataFrame) -> dict[str, float | int]:
 
 
 def share(count: int, total: int) -> tuple[float, float, float]:
-    """A share and its 95 % interval (Wilson 1927, as in scipy); NaN of nothing."""
+    """A share and its 95 % interval (Wilson 1927, as in scipy); NaN where the total is 0."""
     if total == 0:
         return np.nan, np.nan, np.nan
     interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
@@ -136,8 +132,8 @@ def share(count: int, total: int) -> tuple[float, float, float]:
 
 
 def _replayed(study: SearchTables, pruner: str) -> list[float]:
-    generalised = study.exempt()["step"].astype(float).tolist()
-    return stops(PRUNERS[pruner], study.exempt_curves(), generalised, study.budget)
+    generalized = study.exempt()["step"].astype(float).tolist()
+    return stops(PRUNERS[pruner], study.exempt_curves(), generalized, study.budget)
 
 
 def _keys(replicas: pd.DataFrame) -> list[tuple[int, int]]:

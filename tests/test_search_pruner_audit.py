@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokking.search import calibration
-from grokking.search.calibration import SearchTables
+from grokking.search import pruner_audit
+from grokking.search.pruner_audit import SearchTables
 from grokking.search.replay import PRUNERS, stops
 
 NAN = np.nan
@@ -27,7 +27,7 @@ ROWS = [
     replica(0, cost=40),  # let go on, good
     replica(1, stop_step=50, cost=80, limit=100),  # wrong
     replica(2, stop_step=25, cost=80, limit=60),  # right: beyond the limit
-    replica(3, stop_step=10, flops=700.0, rule="collapsed"),  # right: never generalised
+    replica(3, stop_step=10, flops=700.0, rule="collapsed"),  # right: never generalized
     replica(4, stop_step=90, cost=95, rule="stagnant"),  # wrong: there was no limit
     replica(5, stop_step=90) | {"reason": "raced"},  # not exempt
     replica(6, stop_step=50, cost=80) | {"arm": "random"},
@@ -40,7 +40,7 @@ def tables(rows=ROWS, accuracies=None, name="study") -> SearchTables:
         {"trial": row["trial"], "arm": row["arm"], "exempt": row["trial"] in EXEMPT} for row in rows
     )
     curves = pd.concat([curve(row, (accuracies or {}).get(row["trial"], FLAT)) for row in rows])
-    return SearchTables.of(name, 100, trials, pd.DataFrame(rows), curves)
+    return SearchTables.from_tables(name, 100, trials, pd.DataFrame(rows), curves)
 
 
 def curve(row, accuracy) -> pd.DataFrame:
@@ -50,10 +50,10 @@ def curve(row, accuracy) -> pd.DataFrame:
 
 
 def compared(*studies: SearchTables) -> pd.DataFrame:
-    return calibration.comparison(pd.concat([calibration.judgements(study) for study in studies]))
+    return pruner_audit.comparison(pd.concat([pruner_audit.judgements(study) for study in studies]))
 
 
-def test_a_stop_is_wrong_if_the_replica_generalised_within_its_limit():
+def test_a_stop_is_wrong_if_the_replica_generalized_within_its_limit():
     ours = compared(tables()).set_index("pruner").loc["rules"]
     assert (ours["replicas"], ours["stopped"], ours["wrong"], ours["good"]) == (5, 4, 2, 3)
     assert (ours["rate"], ours["good_stopped"]) == (0.5, pytest.approx(2 / 3))
@@ -66,7 +66,7 @@ def test_saved_is_the_share_of_flops_after_the_stops():
 
 def test_rules_add_up_to_all_of_them():
     whole = compared(tables()).iloc[0]
-    rules = calibration.by_rule(calibration.judgements(tables())).set_index("rule")
+    rules = pruner_audit.by_rule(pruner_audit.judgements(tables())).set_index("rule")
     assert rules["stopped"].to_dict() == {"collapsed": 1, "raced": 2, "stagnant": 1}
     assert rules["wrong"].to_dict() == {"collapsed": 0, "raced": 1, "stagnant": 1}
     assert rules["saved"].sum() == pytest.approx(whole["saved"])
@@ -84,15 +84,15 @@ def test_studies_are_pooled():
 def test_a_study_without_exempt_replicas_has_rows_of_zeros():
     none = compared(tables(ROWS[5:]))
     assert none["replicas"].tolist() == [0] * (1 + len(PRUNERS))
-    assert len(calibration.by_rule(calibration.judgements(tables(ROWS[5:])))) == 0
+    assert len(pruner_audit.by_rule(pruner_audit.judgements(tables(ROWS[5:])))) == 0
 
 
 def test_judgements_survive_their_file(tmp_path):
-    kept = calibration.judgements(tables())
+    kept = pruner_audit.judgements(tables())
     kept.to_csv(tmp_path / "judgements.csv", index=False)
     read = pd.read_csv(tmp_path / "judgements.csv")
-    pd.testing.assert_frame_equal(calibration.comparison(read), calibration.comparison(kept))
-    pd.testing.assert_frame_equal(calibration.by_rule(read), calibration.by_rule(kept))
+    pd.testing.assert_frame_equal(pruner_audit.comparison(read), pruner_audit.comparison(kept))
+    pd.testing.assert_frame_equal(pruner_audit.by_rule(read), pruner_audit.by_rule(kept))
 
 
 def test_interval_is_wilsons():
@@ -100,8 +100,8 @@ def test_interval_is_wilsons():
     z, p, n = 1.959964, 0.25, 4
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-    assert calibration.share(1, 4) == pytest.approx((p, centre - half, centre + half))
-    assert np.isnan(calibration.share(0, 0)).all()
+    assert pruner_audit.share(1, 4) == pytest.approx((p, centre - half, centre + half))
+    assert np.isnan(pruner_audit.share(0, 0)).all()
 
 
 def test_tables_are_read_as_the_stage_writes_them(tmp_path):
@@ -112,9 +112,9 @@ def test_tables_are_read_as_the_stage_writes_them(tmp_path):
     pd.testing.assert_frame_equal(found, compared(kept))
 
 
-def replayed(pruner, accuracies, generalised=None) -> list[float]:
+def replayed(pruner, accuracies, generalized=None) -> list[float]:
     curves = [curve(replica(0), accuracy) for accuracy in accuracies]
-    return stops(PRUNERS[pruner], curves, generalised or [NAN] * len(curves), 100)
+    return stops(PRUNERS[pruner], curves, generalized or [NAN] * len(curves), 100)
 
 
 def test_median_pruner_is_blind_where_all_are_at_zero():
@@ -140,7 +140,7 @@ def test_hyperband_lets_ties_pass_and_stops_the_worse():
     np.testing.assert_array_equal(found, replayed("hyperband/loss", [EARLY, FLAT] * 12))
 
 
-def test_what_has_generalised_is_not_stopped_any_more():
+def test_what_has_generalized_is_not_stopped_any_more():
     fallen = (0.0, 1.0, 0.1, 0.1, 0.1)
     stopped = replayed("hyperband/accuracy", [EARLY] * 11 + [fallen])[-1]
     assert stopped in (30, 90)

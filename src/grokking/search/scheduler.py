@@ -1,0 +1,199 @@
+"""Runs a study: asks for trials, trains their seeds on every worker, reports how they ended.
+
+A trial begins with one seed. Only where that one comes near the best so far do the other seeds follow; so
+the best trials rest on all seeds and most others cost one. The study's first trial runs alone and with all
+its seeds: the others are raced against it.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from optuna.trial import Trial, TrialState
+
+from grokking.experiment import ExperimentConfig
+from grokking.search.config import PrunerConfig, StudyPlan
+from grokking.search.executor import ReplicaExecutor
+from grokking.search.pruning import PruningContext, slack
+from grokking.search.seed_job import SeedJob, SeedOutcome
+from grokking.search.space import suggest
+from grokking.search.study import SharedStudy, end_trial, save_outcome, seed_outcomes
+from grokking.updates.optimizers import OPTIMIZERS, SGDConfig
+
+PINS_LOGITS = ("mean_squared_error",)  # losses that fix the scale of the logits whatever the weight norm
+
+
+class ActiveTrial:
+    """A trial that this process runs, and what is known of its seeds."""
+
+    def __init__(self, trial: Trial, plan: StudyPlan) -> None:
+        self.trial = trial
+        self.replicas = plan.replicas(suggest(trial, plan.config.space), plan.config.search)
+        self.outcomes = {outcome.seed_number: outcome for outcome in seed_outcomes(trial)}
+        self.submitted = set(self.outcomes)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the study's first."""
+        return self.trial.number == 0
+
+    @property
+    def is_done(self) -> bool:
+        return self.submitted == set(self.outcomes)
+
+    def next_seeds(self, limit: float) -> list[int]:
+        """Seeds to train now: the first one, then all others if it cost no more than the limit."""
+        first = self.outcomes.get(0)
+        if self.is_first or (first is not None and first.cost is not None and first.cost <= limit):
+            wanted = range(len(self.replicas))
+        else:
+            wanted = range(0 if self.outcomes else 1)
+        return [number for number in wanted if number not in self.submitted]
+
+    def value(self) -> float:
+        return float(np.median([outcome.value for outcome in self.outcomes.values()]))
+
+    def gap(self) -> float:
+        return float(np.median([outcome.gap for outcome in self.outcomes.values()]))
+
+    def reason(self) -> str:
+        """Why the trial ended: the reason of the seed with the middle value."""
+        ordered = sorted(self.outcomes.values(), key=lambda outcome: outcome.value)
+        return ordered[len(ordered) // 2].reason
+
+
+class Scheduler:
+    """One process's part in a study."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        study: SharedStudy,
+        executor: ReplicaExecutor,
+        show: Callable[[SharedStudy], None] = lambda study: None,
+    ) -> None:
+        self.plan, self.study, self.executor, self.show = plan, study, executor, show
+        self.active: dict[int, ActiveTrial] = {}  # by trial number
+        self.queue: deque[SeedJob] = deque()
+        self.exhausted = False  # there are no more trials to ask for
+
+    def run(self) -> None:
+        """Run until there are no more trials to ask for and this process's own have ended."""
+        while True:
+            self._submit_jobs()
+            self.show(self.study)
+            if not self.active:
+                return
+            for outcome in self.executor.wait():
+                self._record(outcome)
+
+    def _submit_jobs(self) -> None:
+        while self.executor.free > 0:
+            while not self.queue and self._may_begin():
+                self._begin_trial()
+            if not self.queue:
+                return
+            self.executor.submit(self.queue.popleft())
+
+    def _may_begin(self) -> bool:
+        return not self.exhausted and not any(trial.is_first for trial in self.active.values())
+
+    def _begin_trial(self) -> None:
+        trial = self.study.ask()
+        if trial is None:
+            self.exhausted = True
+            return
+        self.active[trial.number] = ActiveTrial(trial, self.plan)
+        self._continue(self.active[trial.number])
+
+    def _record(self, outcome: SeedOutcome) -> None:
+        trial = self.active[outcome.trial]
+        save_outcome(trial.trial, outcome)
+        trial.outcomes[outcome.seed_number] = outcome
+        self._continue(trial)
+
+    def _continue(self, trial: ActiveTrial) -> None:
+        """Queue the seeds that should follow, or end the trial."""
+        for number in trial.next_seeds(self._limit()):
+            self.queue.append(self._job(trial, number))
+            trial.submitted.add(number)
+        if trial.is_done:
+            end_trial(self.study.optuna, trial.trial, trial.value(), trial.reason(), trial.gap())
+            del self.active[trial.trial.number]
+
+    def _job(self, trial: ActiveTrial, seed_number: int) -> SeedJob:
+        number = trial.trial.number
+        index = number * len(trial.replicas) + seed_number  # unique within the study
+        replica = replace(trial.replicas[seed_number], index=index)
+        return SeedJob(
+            trial=number,
+            seed_number=seed_number,
+            replica=replica,
+            objective=self.plan.config.objective,
+            context=self._context(replica.config),
+            exempt=is_exempt(number, self.plan.config.pruner),
+        )
+
+    def _limit(self) -> float:
+        """The cost beyond which a replica is too far from the best trial; infinite before there is one."""
+        best = best_value(self.study, self.plan)
+        return math.inf if best is None else self.plan.config.pruner.racing * 10**best
+
+    def _context(self, config: ExperimentConfig) -> PruningContext:
+        earlier = [outcome for trial in self.study.ended() for outcome in seed_outcomes(trial)]
+        rate = decay_rate(config)
+        return PruningContext(
+            budget=config.budget,
+            limit=self._limit(),
+            decay_rate=rate,
+            decay_driven=rate > 0 and norm_must_fall(config),
+            memorization_step=_median([outcome.memorization_step for outcome in earlier]),
+            generalization_norm=_median([outcome.generalization_norm for outcome in earlier]),
+            slack=slack([o.forecast_error for o in earlier if o.forecast_error is not None]),
+        )
+
+
+def is_exempt(trial: int, pruner: PrunerConfig) -> bool:
+    """Whether no rule may stop a trial: the first ones, and a fixed share of the others."""
+    nth = trial % pruner.exempt_every == pruner.exempt_every - 1
+    return pruner.name == "none" or trial < pruner.unpruned or nth
+
+
+def best_value(study: SharedStudy, plan: StudyPlan) -> float | None:
+    """The best value of a trial all of whose seeds generalized."""
+    seeds = len(plan.config.search.seeds)
+    values = [
+        trial.value
+        for trial in study.ended()
+        if trial.state == TrialState.COMPLETE and all_generalized(seed_outcomes(trial), seeds)
+    ]
+    return min((value for value in values if value is not None), default=None)
+
+
+def all_generalized(outcomes: list[SeedOutcome], seeds: int) -> bool:
+    return len(outcomes) == seeds and all(outcome.cost is not None for outcome in outcomes)
+
+
+def decay_rate(config: ExperimentConfig) -> float:
+    """Share of a weight that decay alone takes away per step; 0 where that depends on the gradients.
+
+    Adam rescales a coupled decay by its second moments. SGD only accumulates it in its momentum.
+    """
+    optimizer = config.optimizer
+    rate = optimizer.learning_rate * optimizer.weight_decay
+    if OPTIMIZERS[optimizer.name].decoupled:
+        return rate
+    return rate / (1 - optimizer.momentum) if isinstance(optimizer, SGDConfig) else 0.0
+
+
+def norm_must_fall(config: ExperimentConfig) -> bool:
+    """Whether only a smaller weight norm brings the logits to the scale at which a network generalizes."""
+    plain = config.gradient_projection == "none" and config.weight_clamp.name == "none"
+    return plain and config.loss not in PINS_LOGITS
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None

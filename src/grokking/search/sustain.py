@@ -1,0 +1,61 @@
+"""Whether the crossings of the best trials are sustained, on more seeds and to the full definition.
+
+A search ends a seed once its crossing has held for a short trial. Some networks lose it later, as their
+weights go on shrinking, and the fastest do so on some seeds and not on others. Validation stays closed: this
+uses the search's own splits and monitored equations.
+"""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from grokking.data.tasks import Task
+from grokking.engine.events import TRIAL_SHARE
+from grokking.experiment import Replica
+from grokking.search.config import StudyPlan
+from grokking.search.study import seed_outcomes
+from grokking.search.tables import parameters
+from grokking.training import history
+from grokking.training.workers import train_all
+
+LOST_SHARE = 0.2  # of the further seeds may lose their crossing: one of six, none of fewer than five
+
+
+def first_sustained(
+    ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: Task
+) -> dict[int, bool]:
+    """Check trials in rank order until `wanted` are sustained: {trial number: whether it is}."""
+    found: dict[int, bool] = {}
+    for trial in ranking:
+        if sum(found.values()) == wanted:
+            break
+        found[trial.number] = is_sustained(trial, plan, task)
+        state = "sustained" if found[trial.number] else "not sustained"
+        print(f"trial {trial.number}: crossings {state}", flush=True)
+    return found
+
+
+def is_sustained(trial: FrozenTrial, plan: StudyPlan, task: Task) -> bool:
+    """Whether all of the search's seeds keep the crossings seen there, and most others their first."""
+    values = parameters(trial, plan)
+    searched = _replica_table(plan.replicas(values, plan.config.search), task)
+    if _lost_share(searched, [float(outcome.step or 0) for outcome in seed_outcomes(trial)]):
+        return False
+    further = _replica_table(plan.replicas(values, plan.config.proof), task)
+    return _lost_share(further, further["first_crossing_step"].astype(float)) <= LOST_SHARE
+
+
+def _replica_table(replicas: list[Replica], task: Task) -> pd.DataFrame:
+    """Train to the full definition; a row of events per replica."""
+    with tempfile.TemporaryDirectory() as checkpoints:
+        return history.replica_table(replicas, train_all(replicas, task, [], Path(checkpoints)), task)
+
+
+def _lost_share(table: pd.DataFrame, crossing: Sequence[float] | pd.Series) -> float:
+    """Share of replicas without a sustained crossing at the given steps or soon after."""
+    kept = table["generalization_step"].astype(float) <= TRIAL_SHARE * np.asarray(crossing)
+    return float(1 - kept.mean())
