@@ -16,14 +16,13 @@ def checkout(commit: str) -> Iterator[Path]:
     """A work tree of the commit in a temporary folder. Raises CalledProcessError for an unknown one."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         root = Path(folder) / "checkout"
+        _git("worktree", "add", "--detach", str(root), commit)
         try:
-            _git("worktree", "add", "--detach", str(root), commit)
             for name in DRIVER:
                 shutil.copy(Path(__file__).with_name(name), root / "benchmarks" / name)
             yield root
         finally:
-            shutil.rmtree(root, ignore_errors=True)
-            _git("worktree", "prune")
+            _git("worktree", "remove", "--force", str(root))
 
 
 def _git(*arguments: str) -> None:

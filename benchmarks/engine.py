@@ -47,6 +47,7 @@ def _report(names: list[str], settings: Settings, against: str | None) -> str:
         cases = [case for case in cases if not case.is_numpy]  # NumPy has no other device
     before = f"*Before* is commit {against}.\n" if against else ""
     report = [f"## Engine on {machine.processor()}\n\n{before}"]
+    print(report[-1], flush=True)
     for measure in SECTIONS_OF_REPORT:
         section = measure(cases, settings)
         if not section.table.empty:  # none of the cases is for this section

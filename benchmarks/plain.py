@@ -212,8 +212,7 @@ class NumpyLoop:
         widths = [2 * case.task.sizes.tokens, *model.hidden_widths, case.task.sizes.classes]
         self.parameters = he_normal(random, widths, config.precision)
         self.momenta = {name: np.zeros_like(p) for name, p in self.parameters.items()}
-        examples = len(self.answer_P)
-        self.batches = iter(lambda: random.integers(examples, size=case.batch), None)
+        self.batches = drawn_with_replacement(random, len(self.answer_P), case.batch)
 
     def update(self, count: int) -> None:
         for index_B in islice(self.batches, count):
@@ -223,6 +222,11 @@ class NumpyLoop:
                 momentum *= self.sgd.momentum
                 momentum += gradients[name] + self.sgd.weight_decay * parameter
                 parameter -= self.sgd.learning_rate * momentum
+
+
+def drawn_with_replacement(random: np.random.Generator, examples: int, size: int) -> Iterator[np.ndarray]:
+    while True:
+        yield random.integers(examples, size=size)
 
 
 def he_normal(random: np.random.Generator, widths: list[int], dtype: str) -> Parameters:

@@ -52,9 +52,9 @@ def test_plain_loop_trains_the_same_network(name):
     loop.model.double().load_state_dict(ours.plain_parameters(stack.snapshot(0)))
     loop.inputs, loop.batches = ours.in_double(loop.inputs), iter(ours.batches(case, stack, 2))
     a, b = torch.tensor(case.task.equations[["a", "b"]].to_numpy()[::20].T.copy())
-    for steps in (0, 2):
-        stack.update(steps)
-        loop.update(steps)
+    for count in (0, 2):
+        stack.update(count)
+        loop.update(count)
         with torch.no_grad():
             logits = loop.model(ours.in_double(loop.model.encode(a, b)))
             assert_close(stack.module(a[None], b[None])[0], logits, rtol=1e-7, atol=1e-7)
@@ -133,7 +133,7 @@ def test_a_peer_trains_a_block_whenever_asked():
 
 def test_a_peer_that_fails_gives_its_error():
     broken = [sys.executable, "-c", "raise ValueError('no compiler')"]
-    with pytest.raises(peers.PeerError, match="^ValueError: no compiler$"):
+    with pytest.raises(peers.PeerError, match=r"^ValueError: no compiler$"):
         peers.Peer(broken, peers.ROOT)
 
 
@@ -176,13 +176,17 @@ def test_jax_gets_the_plain_models_parameters():
 
 
 def test_checkout_of_a_commit_is_removed_even_after_an_error():
-    worktrees = ["git", "worktree", "list"]
-    before = subprocess.check_output(worktrees)
-    with pytest.raises(ZeroDivisionError), earlier.checkout("HEAD") as root:
-        assert (root / "benchmarks" / "worker.py").read_bytes() == Path(worker.__file__).read_bytes()
-        raise ZeroDivisionError
-    assert not root.exists()
-    assert subprocess.check_output(worktrees) == before
+    def fail() -> None:
+        with earlier.checkout("HEAD") as root:
+            roots.append(root)
+            assert (root / "benchmarks" / "worker.py").read_bytes() == Path(worker.__file__).read_bytes()
+            raise ZeroDivisionError
+
+    roots: list[Path] = []
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not roots[0].exists()
+    assert str(roots[0]) not in subprocess.check_output(["git", "worktree", "list"], text=True)
 
 
 def test_unknown_commit_is_an_error_of_one_line():
