@@ -4,8 +4,9 @@ import pandas as pd
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.cases import Case
+from benchmarks.ours import make_stack
+from benchmarks.page import Section
 from benchmarks.timing import Settings
-from grokking.training.loop import learner
 
 STEPS = 20
 OTHERS_SHOWN = 5
@@ -15,16 +16,17 @@ PRODUCTS = {
 }  # fmt: skip
 
 NOTE = """
-Shares in the time of our step, by torch's profiler, which makes small operations look slower than they are:
-matrix products, then the next five. No step can be shorter than its products at the peak rate; what is over
-is work on single elements, bound by memory, and the price of the calls. *Kernels and Python* is what is in
-no operation of torch: the compiled kernels, and all that goes on between operations.
+Shares of the time of our step, by torch's profiler, which makes small operations look slower than they are:
+matrix products, then the next five. No step can be shorter than its products at the peak rate; the rest is
+element-wise work, bound by memory, and the cost of the calls. *Kernels and Python* is time outside torch's
+operations: in the compiled kernels, and between operations.
 """
 
 
-def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
+def measure(cases: list[Case], settings: Settings) -> Section:
     """One row per case in torch."""
-    return pd.DataFrame([_row(case, settings) for case in cases if not case.by_hand])
+    rows = [_row(case, settings) for case in cases if not case.is_numpy]
+    return Section("Where a step's time goes", pd.DataFrame(rows), NOTE)
 
 
 def _row(case: Case, settings: Settings) -> dict[str, str]:
@@ -37,7 +39,7 @@ def _row(case: Case, settings: Settings) -> dict[str, str]:
 
 def _shares(case: Case, device: str) -> pd.Series:
     """Each operation's share of the time, without the operations it calls."""
-    stack = learner([case.replica], case.task, device)
+    stack = make_stack([case.replica], case.task, device)
     stack.update(STEPS)
     activity = ProfilerActivity.CUDA if device == "cuda" else ProfilerActivity.CPU
     with profile(activities=[activity]) as profiled, record_function(REST):

@@ -29,7 +29,8 @@ class Case:
     task: Task
 
     @property
-    def by_hand(self) -> bool:
+    def is_numpy(self) -> bool:
+        """Whether the plain loop is in NumPy, on the CPU only."""
         return self.replica.config.model.family == "numpy_mlp"
 
     @property
@@ -42,7 +43,7 @@ class Case:
         return int(self.task.train_mask(self.replica.split_seed).sum())
 
     def replicas(self, count: int) -> list[Replica]:
-        """So many replicas that differ in their seed."""
+        """Replicas that differ in their seed only."""
         return [replace(self.replica, index=i, seed=self.replica.seed + i) for i in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Floating-point operations of one update of one replica, in the matrix products that are left."""
+"""Floating-point operations of one update of one replica, in the matrix products that the engine runs."""
 
 # T tokens, D width, N first hidden width
 
@@ -13,12 +13,12 @@ from grokking.training.history import FLOP_PER_MULTIPLY_ADD, FORWARD_AND_BACKWAR
 
 
 def per_step(case: Case) -> int:
-    """What runs per example, and what runs once per token; attention and element-wise work count nothing."""
+    """Products that run per example and once per token; attention and element-wise work are not counted."""
     model = case.replica.config.model
-    of_tables = TABLES[model.family](model, case.task.sizes)
+    once_per_token = TABLES[model.family](model, case.task.sizes)
     return (
         case.batch * flops_per_example(case.replica, case.task)
-        + FORWARD_AND_BACKWARD * FLOP_PER_MULTIPLY_ADD * of_tables
+        + FORWARD_AND_BACKWARD * FLOP_PER_MULTIPLY_ADD * once_per_token
     )
 
 

@@ -13,9 +13,10 @@ import torch
 
 from benchmarks import plain
 from benchmarks.cases import Case, prepare
+from benchmarks.ours import make_stack
+from benchmarks.page import Section
 from benchmarks.process import set_up
 from benchmarks.timing import Settings
-from grokking.training.loop import learner
 
 STEPS = 20
 ROOT = Path(__file__).parents[1]
@@ -25,9 +26,9 @@ on a GPU that of its tensors there.
 """
 
 
-def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
+def measure(cases: list[Case], settings: Settings) -> Section:
     """One row per case: megabytes before there is a network, and what each loop adds to them."""
-    return pd.DataFrame([_row(case, settings.device) for case in cases])
+    return Section("Memory", pd.DataFrame([_row(case, settings.device) for case in cases]), NOTE)
 
 
 def _row(case: Case, device: str) -> dict[str, str]:
@@ -47,7 +48,7 @@ def main(name: str, who: str, device: str) -> None:
     set_up(1)
     case = prepare(name)
     before = peak(device)
-    loop = plain.loop(case, device) if who == "plain" else learner([case.replica], case.task, device)
+    loop = plain.loop(case, device) if who == "plain" else make_stack([case.replica], case.task, device)
     loop.update(STEPS)
     print(json.dumps([before, peak(device)]))
 
@@ -55,7 +56,7 @@ def main(name: str, who: str, device: str) -> None:
 def peak(device: str) -> float:
     """The most memory so far in MB: of the GPU's tensors, or resident in this process.
 
-    getrusage would tell the parent's peak where that is higher: Linux hands it on to what the parent starts.
+    getrusage would give the parent's peak where that is higher: Linux passes it on to child processes.
     """
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6

@@ -12,23 +12,26 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.cases import Case
+from benchmarks.ours import make_stack
+from benchmarks.page import Section
 from benchmarks.timing import Settings, Timed, Update
+from benchmarks.worker import blocking
 from grokking.engine.evaluation import EvaluationSampler, evaluate
 from grokking.engine.events import evaluation_steps, snapshot_steps, trial_end
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.loop import Session, learner
+from grokking.training.loop import Session
 
 RESULTS = Path(__file__).parents[1] / "reports" / "results.json"
 LONGEST_RUN = 20_000  # steps that are accounted for at most
-WHOLE = 10  # evaluations of a run on every equation: three runs that were counted had 4 to 13 for each part
+WHOLE = 10  # evaluations of a run on every equation; three runs had 4 to 13 for each part
 CHECKPOINT_SECONDS = 30.0  # training time between two checkpoints, the engine's own default
 
 NOTE = f"""
-Steps: to the end of the last replica's run in reports/results.json, or else the budget; at most
-{LONGEST_RUN:,}. An evaluation is on samples of both parts, and on every equation of a part where its sample
-leaves an event open; here {WHOLE} of a run are taken to be on every equation of both. Share of the run:
-evaluations and their milliseconds against these and those of the steps. A checkpoint is one as at the end
-of the run, snapshots included; its share is that of one every {CHECKPOINT_SECONDS:.0f} s.
+*Steps*: to the end of the last replica's run in reports/results.json, or else the budget; at most
+{LONGEST_RUN:,}. An evaluation uses samples of both parts, and every equation of a part where its sample
+is inconclusive; here {WHOLE} evaluations of a run are taken to use every equation of both. *Share of the
+run*: time of all evaluations in that of evaluations and steps. The checkpoint is that of the end of the run,
+snapshots included; its share assumes one every {CHECKPOINT_SECONDS:.0f} s.
 """
 
 
@@ -42,13 +45,14 @@ class Costs:
     checkpoint: float
 
 
-def measure(cases: list[Case], settings: Settings) -> pd.DataFrame:
+def measure(cases: list[Case], settings: Settings) -> Section:
     """One row per case."""
-    return pd.DataFrame([_row(case, settings) for case in cases])
+    rows = [_row(case, settings) for case in cases]
+    return Section("Evaluations and checkpoints", pd.DataFrame(rows), NOTE)
 
 
 def run_length(case: Case) -> int:
-    """Steps until the last replica's generalisation was sustained, or the budget where no result says so."""
+    """Steps until the last replica's generalization was sustained, or the budget where there is no result."""
     results = json.loads(RESULTS.read_text())["experiments"] if RESULTS.exists() else {}
     last = results.get(case.name, {}).get("last_step")
     budget = case.replica.config.budget
@@ -78,21 +82,21 @@ def _row(case: Case, settings: Settings) -> dict[str, str]:
 
 def _costs(case: Case, save: Callable[[], None], settings: Settings) -> Costs:
     """Medians over rounds in which each takes its turn."""
-    stack = learner([case.replica], case.task, settings.device)
+    stack = make_stack([case.replica], case.task, settings.device)
     every_equation = np.arange(len(case.task.equations))[None]
     updates = (
         stack.update,
-        repeated(_look(case, settings.device)),
+        repeated(_sampled_evaluation(case, settings.device)),
         repeated(lambda: stack.measure([0], every_equation)),
         repeated(save),
     )
-    timed = [Timed(update, settings) for update in updates]
-    rounds = [[each.seconds_per_step() for each in timed] for _ in range(settings.few_rounds)]
+    timed = [Timed(blocking(update, settings.device)) for update in updates]
+    rounds = [[each.seconds_per_step(settings.seconds) for each in timed] for _ in range(settings.few_rounds)]
     return Costs(*(median(column) for column in zip(*rounds, strict=True)))
 
 
 def repeated(function: Callable[[], object]) -> Update:
-    """The function called so many times."""
+    """The function, called count times."""
 
     def times(count: int) -> None:
         for _ in range(count):
@@ -101,9 +105,10 @@ def repeated(function: Callable[[], object]) -> Update:
     return times
 
 
-def _look(case: Case, device: str) -> Callable[[], object]:
+def _sampled_evaluation(case: Case, device: str) -> Callable[[], object]:
     """An evaluation of an untrained network, whose accuracy on the samples leaves no event open."""
-    stack, sampler = learner([case.replica], case.task, device), EvaluationSampler(case.replica, case.task)
+    stack = make_stack([case.replica], case.task, device)
+    sampler = EvaluationSampler(case.replica, case.task)
     return lambda: evaluate(stack, [0], [sampler], [0], case.replica.config.budget)
 
 

@@ -39,14 +39,14 @@ class PlainSearch:
     def objective(self, trial: Trial) -> float:
         """The median over the seeds of time-to-grok, the budget where it was not reached."""
         replicas = self.plan.replicas(suggest(trial, self.plan.config.space), self.plan.config.search)
-        found = []
+        times = []
         for number, replica in enumerate(replicas):
             loop = TunedLoop(Case(self.plan.name, replica, self.task), self.device)
-            found.append(time_to_grok(loop, self._report(trial, number * self.plan.budget)))
-        return median(found)
+            times.append(time_to_grok(loop, self._report(trial, number * self.plan.budget)))
+        return median(times)
 
     def _report(self, trial: Trial, before: int) -> Report:
-        """Tell Optuna the error, as the study minimises; one seed's steps come after the other's."""
+        """Report the error, as the study minimizes; steps of one seed follow those of the seed before."""
 
         def report(step: int, accuracy: float) -> None:
             self.steps += EVERY
@@ -58,13 +58,13 @@ class PlainSearch:
 
 
 def time_to_grok(loop: TunedLoop, report: Report) -> int:
-    """The step at which accuracy on the monitored equations crosses the threshold to stay, as ours has it."""
+    """The step at which accuracy on the monitored equations crosses the threshold and stays, as in ours."""
     crossing, budget = None, loop.config.budget
     for step in range(EVERY, budget + 1, EVERY):
         loop.update(EVERY)
         accuracy = loop.accuracy()
         report(step, accuracy)
-        if not loop.loss.isfinite():
+        if not loop.last_loss.isfinite():
             return budget
         if accuracy < SUSTAINED_ABOVE:
             crossing = None

@@ -1,4 +1,4 @@
-"""A one-hot MLP with everything that the studies vary, as one would write it: plain modules, torch.optim."""
+"""A one-hot MLP with everything the studies vary, as one would write it: plain modules, torch.optim."""
 
 # B examples, P equations, T tokens, V classes
 
@@ -72,9 +72,9 @@ class TunedLoop(TorchLoop):
     def __init__(self, case: Case, device: str) -> None:
         torch.manual_seed(case.replica.seed)
         super().__init__(case, device)
-        self.loss_of = LOSSES[self.config.loss]
-        self.slow: list[Tensor] = []  # averages of the gradients
-        self.loss = torch.tensor(0.0)
+        self.loss_fn = LOSSES[self.config.loss]
+        self.slow_grads: list[Tensor] = []  # moving averages of the gradients
+        self.last_loss = torch.tensor(0.0)
         mask_P = case.task.validation_mask(case.replica.split_seed)
         rows = case.task.equations.loc[mask_P, ["a", "b", "c"]].to_numpy().T.copy()
         a_P, b_P, self.monitor_answer_P = torch.tensor(rows, device=device)
@@ -86,13 +86,16 @@ class TunedLoop(TorchLoop):
     def update(self, count: int) -> None:
         for index_B in islice(self.batches, count):
             self._set_learning_rate()
-            self.loss = self.loss_of(self.model(self.inputs[index_B]), self.answer_P[index_B])
+            self.last_loss = self.loss(self.inputs[index_B], self.answer_P[index_B])
             self.optimizer.zero_grad(set_to_none=True)
-            self.loss.backward()
+            self.last_loss.backward()
             self._change_gradients()
             self.optimizer.step()
             if isinstance(self.config.weight_clamp, RowClampConfig):
                 self._clamp(self.config.weight_clamp.max_norm)
+
+    def loss(self, inputs: Tensor, answer_B: Tensor) -> Tensor:
+        return self.loss_fn(self.model(inputs), answer_B)
 
     @torch.no_grad()
     def accuracy(self) -> float:
@@ -108,23 +111,23 @@ class TunedLoop(TorchLoop):
                 orthogonalise(parameter)
 
     def _amplify(self, grokfast: AverageFilterConfig) -> None:
-        gradients = [parameter.grad for parameter in self.model.parameters()]
-        self.slow = self.slow or [gradient.clone() for gradient in gradients]
-        for slow, gradient in zip(self.slow, gradients, strict=True):
-            slow.lerp_(gradient, 1 - grokfast.decay)
-            gradient.add_(slow, alpha=grokfast.amplitude)
+        grads = [parameter.grad for parameter in self.model.parameters()]
+        self.slow_grads = self.slow_grads or [grad.clone() for grad in grads]
+        for slow, grad in zip(self.slow_grads, grads, strict=True):
+            slow.lerp_(grad, 1 - grokfast.decay)
+            grad.add_(slow, alpha=grokfast.amplitude)
 
     @torch.no_grad()
     def _clamp(self, max_norm: float) -> None:
-        """Rows are those of nn.Linear, but in the first layer a token's weights."""
+        """Rows as in nn.Linear, but in the first layer the weights of one token, which are a column there."""
         for number, layer in enumerate(self.model.layers):
             length = layer.weight.norm(dim=0 if number == 0 else 1, keepdim=True)
             layer.weight.mul_(max_norm / length.clamp(min=max_norm))
 
 
 def orthogonalise(parameter: Tensor) -> None:
-    """⟂Grad (arXiv 2501.04697): the gradient across the parameter, at the length that it had."""
-    weight, gradient = parameter.flatten(), cast(Tensor, parameter.grad).flatten()
-    across = gradient - (weight @ gradient) / (weight @ weight + 1e-30) * weight
-    across *= gradient.norm() / (across.norm() + 1e-30)
-    parameter.grad = across.view_as(parameter)
+    """⟂Grad (arXiv 2501.04697): remove the gradient's component along the parameter, keep its norm."""
+    weight, grad = parameter.flatten(), cast(Tensor, parameter.grad).flatten()
+    orthogonal = grad - (weight @ grad) / (weight @ weight + 1e-30) * weight
+    orthogonal *= grad.norm() / (orthogonal.norm() + 1e-30)
+    parameter.grad = orthogonal.view_as(parameter)

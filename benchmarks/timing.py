@@ -1,21 +1,19 @@
 """Time by the wall clock, on a machine that others may share.
 
-What is compared is measured in turns, in short blocks, so that a slow minute is slow for all of it.
+What is compared is measured in turns, in short blocks, so that a slow minute is slow for all of it. This file
+needs the standard library only: it also runs in the environment of JAX and in an earlier commit.
 """
 
+import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from grokking.ops.matmul import product
-
-Update = Callable[[int], None]
-CHUNKS = 10  # looks at the clock per block: more of them would stop a GPU too often
-SGEMM_SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
-SGEMM_REPETITIONS = 3
+Update = Callable[[int], None]  # makes this number of steps and returns when they are done
+CHUNKS = 10  # readings of the clock per block: more of them would stop a GPU too often
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,8 @@ class Settings:
     device: str
     rounds: int  # turns that everything compared takes
     seconds: float  # of one block, roughly, as it ends with a step
+    peers: tuple[str, ...] = ()  # of `peers.PEERS`
+    before: Path | None = None  # checkout of an earlier commit to compare with
 
     @property
     def few_rounds(self) -> int:
@@ -31,49 +31,41 @@ class Settings:
 
 
 class Timed:
-    """Something that does steps, measured a block at a time."""
+    """Something that makes steps, measured a block at a time."""
 
-    def __init__(self, update: Update, settings: Settings) -> None:
-        """The first step, in which everything is allocated, does not count."""
-        self.update, self.settings = update, settings
+    def __init__(self, update: Update) -> None:
+        """The first step, in which everything is allocated or compiled, does not count."""
+        self.update = update
         update(1)
-        self.chunk = max(1, round(settings.seconds / CHUNKS / seconds(update, 1, settings.device)))
+        self.first = seconds(update, 1)
 
-    def seconds_per_step(self) -> float:
-        """The mean over one block."""
+    def seconds_per_step(self, block: float) -> float:
+        """The mean over a block of at least this number of seconds."""
+        chunk = max(1, round(block / CHUNKS / self.first))
         steps, elapsed = 0, 0.0
-        while elapsed < self.settings.seconds:
-            elapsed += seconds(self.update, self.chunk, self.settings.device)
-            steps += self.chunk
+        while elapsed < block:
+            elapsed += seconds(self.update, chunk)
+            steps += chunk
         return elapsed / steps
 
 
-def seconds(update: Update, steps: int, device: str) -> float:
-    """How long so many steps take."""
-    _wait(device)
+def seconds(update: Update, steps: int) -> float:
+    """How long these steps take."""
     started = time.perf_counter()
     update(steps)
-    _wait(device)
     return time.perf_counter() - started
 
 
-def sgemm_peaks(device: str) -> list[float]:
-    """FLOP/s of square float32 products by torch.mm and by ours: the best size, the best repetition."""
-    return [max(_sgemm(size, device, by) for size in SGEMM_SIZES[device]) for by in (torch.mm, product)]
+def serve(update: Update, steps: int = 1) -> None:
+    """Answer requests on standard input until it ends: {"seconds": block} -> {"seconds_per_step": ...}.
 
-
-@torch.no_grad()
-def _sgemm(size: int, device: str, by: Callable[[Tensor, Tensor], Tensor]) -> float:
-    left, right = torch.rand(2, size, size, device=device)
-
-    def multiply(times: int) -> None:
-        for _ in range(times):
-            by(left, right)
-
-    multiply(1)
-    return 2 * size**3 / min(seconds(multiply, 1, device) for _ in range(SGEMM_REPETITIONS))
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
+    One call of `update(1)` makes `steps` steps. The first answer, {}, says that everything is ready. Other
+    output of this process goes to standard error.
+    """
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    timed = Timed(update)
+    print("{}", file=answers, flush=True)
+    for line in sys.stdin:
+        found = timed.seconds_per_step(json.loads(line)["seconds"]) / steps
+        print(json.dumps({"seconds_per_step": found}), file=answers, flush=True)

@@ -1,26 +1,42 @@
 """The plain loops train the engine's own networks; counted operations are those that run."""
 
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from contextlib import closing
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode, shape_wrapper
 
-from benchmarks import engine, flops, page, plain, stacks
+from benchmarks import (
+    earlier,
+    engine,
+    flops,
+    jax_environment,
+    machine,
+    ours,
+    page,
+    peers,
+    plain,
+    stacks,
+    steps,
+    worker,
+)
 from benchmarks.cases import SECTIONS, Case, prepare
+from benchmarks.ours import make_stack
 from benchmarks.timing import Settings
 from grokking.data.batches import FullBatchConfig, MinibatchConfig
-from grokking.models import numpy_mlp
-from grokking.training.loop import learner
 
 CASES = {name: prepare(name) for name in SECTIONS}
-TORCH = {name: case for name, case in CASES.items() if not case.by_hand}
+TORCH = {name: case for name, case in CASES.items() if not case.is_numpy}
 
 
 def in_double(case: Case) -> Case:
@@ -28,67 +44,51 @@ def in_double(case: Case) -> Case:
     return replace(case, replica=replace(case.replica, config=config))
 
 
-def with_plain_names(ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The engine's parameters of one replica under the names and in the layout of the plain model."""
-    if "token" in ours:
-        return dict(renamed for name in ours for renamed in plain_transformer(ours, name))
-    dense = {name: p for name, p in ours.items() if name.startswith("layers.")}
-    layers = {f"layers.{2 * int(n) + 2}.{kind}": p for (_, n, kind), p in split_names(dense)}
-    layers |= {"layers.0.weight": ours["first.weight"], "layers.0.bias": ours["first.bias"]}
-    if "embedding_a" not in ours:
-        return layers | {"layers.0.weight": ours["first.weight"].T}
-    embedding_b = ours.get("embedding_b", ours["embedding_a"])
-    return layers | {"embedding_a.weight": ours["embedding_a"], "embedding_b.weight": embedding_b}
-
-
-def split_names(parameters: dict[str, Tensor]) -> Iterator[tuple[list[str], Tensor]]:
-    return ((name.split("."), parameter) for name, parameter in parameters.items())
-
-
-def plain_transformer(ours: dict[str, Tensor], name: str) -> Iterator[tuple[str, Tensor]]:
-    other = {"token": "token.weight", "up": "mlp.0", "down": "mlp.2", "gain": "weight"}
-    if ".key_value." in name:
-        return
-    if ".query." in name:
-        key_value = ours[name.replace(".query.", ".key_value.")]
-        yield name.replace(".query.", ".query_key_value."), torch.cat([ours[name], key_value])
-    else:
-        yield ".".join(other.get(piece, piece) for piece in name.split(".")), ours[name]
-
-
 @pytest.mark.parametrize("name", TORCH)
 def test_plain_loop_trains_the_same_network(name):
     """From the same parameters, on the same batches: the same logits of some pairs."""
     case = in_double(CASES[name])
-    ours, plainly = learner([case.replica], case.task, "cpu"), plain.TorchLoop(case, "cpu")
-    parameters = {key: torch.tensor(value) for key, value in ours.snapshot(0).items()}
-    plainly.model.double().load_state_dict(with_plain_names(parameters))
+    stack, loop = make_stack([case.replica], case.task, "cpu"), plain.TorchLoop(case, "cpu")
+    loop.model.double().load_state_dict(ours.plain_parameters(stack.snapshot(0)))
+    loop.inputs, loop.batches = ours.in_double(loop.inputs), iter(ours.batches(case, stack, 2))
     a, b = torch.tensor(case.task.equations[["a", "b"]].to_numpy()[::20].T.copy())
-    if torch.is_floating_point(plainly.inputs):
-        plainly.inputs = plainly.inputs.double()
-    train = torch.tensor(np.flatnonzero(case.task.train_mask(case.replica.split_seed)))
-    plainly.batches = (torch.searchsorted(train, ours.batches.at([step])[0]) for step in (1, 2))
-    for steps in (0, 2):
-        ours.update(steps)
-        plainly.update(steps)
+    for count in (0, 2):
+        stack.update(count)
+        loop.update(count)
         with torch.no_grad():
-            inputs = plainly.model.encode(a, b)
-            logits = plainly.model(inputs.double() if torch.is_floating_point(inputs) else inputs)
-            assert_close(ours.module(a[None], b[None])[0], logits, rtol=1e-7, atol=1e-7)
+            logits = loop.model(ours.in_double(loop.model.encode(a, b)))
+            assert_close(stack.module(a[None], b[None])[0], logits, rtol=1e-7, atol=1e-7)
 
 
-def test_plain_numpy_gradient_is_the_engines():
-    case = CASES["numpy_mlp_momentum"]
-    parameters = numpy_mlp.initialise(case.replica.config.model, case.task.sizes, 0, "float64")
-    a_P, b_P, answer_P = plain.columns(case)
-    inputs = plain.one_hot_pairs(a_P, b_P, case.task.sizes.tokens, "float64")
-    passed = numpy_mlp.forward(parameters, a_P, b_P)
-    of_logits = numpy_mlp.cross_entropy_gradient(passed.logits_BV, answer_P, "float64")
-    expected = numpy_mlp.backward(parameters, passed, of_logits, a_P, b_P)
-    found = plain.numpy_gradients(parameters, inputs, answer_P)
-    assert found.keys() == expected.keys()
-    for name, gradient in expected.items():
-        np.testing.assert_allclose(found[name], gradient, rtol=1e-10, atol=1e-14, err_msg=name)
+def test_plain_numpy_loop_trains_the_same_network():
+    case = in_double(CASES["numpy_mlp_momentum"])
+    stack, loop = make_stack([case.replica], case.task, "cpu"), plain.NumpyLoop(case)
+    loop.parameters = {name: array.copy() for name, array in stack.snapshot(0).items()}
+    loop.batches = iter(ours.batches(case, stack, 3).numpy())
+    stack.update(3)
+    loop.update(3)
+    for name, expected in stack.snapshot(0).items():
+        np.testing.assert_allclose(loop.parameters[name], expected, rtol=1e-8, atol=1e-12, err_msg=name)
+
+
+def test_plain_numpy_gradient_is_that_of_autograd():
+    loop = plain.NumpyLoop(in_double(CASES["numpy_mlp_momentum"]))
+    params = {name: torch.tensor(array, requires_grad=True) for name, array in loop.parameters.items()}
+    x, layers = torch.tensor(loop.inputs), len(params) // 2
+    for layer in range(layers):
+        x = (x.relu() if layer else x) @ params[f"layer_{layer}.weight"] + params[f"layer_{layer}.bias"]
+    torch.nn.functional.cross_entropy(x, torch.tensor(loop.answer_P)).backward()
+    found = plain.numpy_gradients(loop.parameters, loop.inputs, loop.answer_P)
+    assert found.keys() == params.keys()
+    for name, parameter in params.items():
+        np.testing.assert_allclose(found[name], parameter.grad, rtol=1e-10, atol=1e-14, err_msg=name)
+
+
+def test_initial_numpy_weights_are_he_normal():
+    parameters = plain.he_normal(np.random.default_rng(0), [200, 300, 50], "float64")
+    for layer, inputs in enumerate((200, 300)):
+        assert parameters[f"layer_{layer}.weight"].std() == pytest.approx((2 / inputs) ** 0.5, rel=0.03)
+        assert not parameters[f"layer_{layer}.bias"].any()
 
 
 def test_an_epoch_of_plain_batches_has_every_equation_at_most_once():
@@ -105,7 +105,7 @@ def test_counted_operations_are_those_that_run(name):
     """torch counts matrix products as they are called, also attention's, which our count leaves out."""
     case = CASES[name]
     tolerance = 0.04 if case.replica.config.model.family == "transformer" else 0
-    stack = learner([case.replica], case.task, "cpu")
+    stack = make_stack([case.replica], case.task, "cpu")
     counter = FlopCounterMode(display=False)
     known, aten = counter.flop_registry, torch.ops.aten
     known[aten.baddbmm_] = known[aten.baddbmm]  # which it does not know in place
@@ -117,9 +117,89 @@ def test_counted_operations_are_those_that_run(name):
 
 
 def test_processes_of_a_team_train_together():
-    team = stacks.Team(CASES["shared_mlp_published_f30"], stacks.Way(2, 1, 2), Settings("cpu", 1, 0.01))
+    layout = stacks.Layout(processes=2, threads=1, replicas=2)
+    team = stacks.Team(CASES["shared_mlp_published_f30"], layout, Settings("cpu", 1, 0.01))
     with closing(team):
         assert team.rate() > 0
+
+
+def test_a_peer_trains_a_block_whenever_asked():
+    settings = Settings("cpu", 1, 0.01)
+    with closing(peers.start("ours", CASES["shared_mlp_published_f30"], settings)) as peer:
+        assert 0 < peer.seconds_per_step(0.01) < 1
+        assert 0 < peer.seconds_per_step(0.01) < 1
+    assert peer.process.returncode == 0
+
+
+def test_a_peer_that_fails_gives_its_error():
+    broken = [sys.executable, "-c", "raise ValueError('no compiler')"]
+    with pytest.raises(peers.PeerError, match=r"^ValueError: no compiler$"):
+        peers.Peer(broken, peers.ROOT)
+
+
+def test_a_missing_peer_is_a_dash_with_its_reason(monkeypatch):
+    started = peers.start
+
+    def start(name: str, *arguments):
+        if name == "JAX":
+            raise peers.PeerError("no network")
+        return started(name, *arguments)
+
+    monkeypatch.setattr(steps, "start", start)
+    section = steps.measure([CASES["shared_mlp_published_f30"]], Settings("cpu", 1, 0.01, ("plain", "JAX")))
+    row = section.table.iloc[0]
+    assert (row["JAX, ms"], row["JAX / ours"]) == ("—", "—")
+    assert float(row["plain / ours"]) > 0
+    assert "JAX was not measured: no network (`shared_mlp_published_f30`)" in section.note
+
+
+def test_everything_that_takes_turns_is_on_one_core():
+    allowed = os.sched_getaffinity(0)
+    with peers.one_core("cpu"):
+        assert os.sched_getaffinity(0) == {max(allowed)}
+    assert os.sched_getaffinity(0) == allowed
+
+
+def test_jax_gets_the_plain_models_parameters():
+    """Dense weights as (inputs, outputs)."""
+    case = CASES["embedding_mlp"]
+    model = plain.TorchLoop(case, "cpu").model
+    with tempfile.TemporaryDirectory() as folder:
+        jax_environment.export(case, model, Path(folder))
+        arrays = np.load(Path(folder) / "arrays.npz")
+        problem = json.loads((Path(folder) / "problem.json").read_text())
+    assert len(arrays["a"]) == case.train_equations
+    assert arrays["layers.0.weight"].shape == (128, 256)
+    assert arrays["embedding_a.weight"].shape == (97, 128)
+    assert problem["sampling"] == "full"
+    assert problem["optimizer"]["weight_decay"] == 1.0
+
+
+def test_checkout_of_a_commit_is_removed_even_after_an_error():
+    def fail() -> None:
+        with earlier.checkout("HEAD") as root:
+            roots.append(root)
+            assert (root / "benchmarks" / "worker.py").read_bytes() == Path(worker.__file__).read_bytes()
+            raise ZeroDivisionError
+
+    roots: list[Path] = []
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not roots[0].exists()
+    assert str(roots[0]) not in subprocess.check_output(["git", "worktree", "list"], text=True)
+
+
+def test_unknown_commit_is_an_error_of_one_line():
+    with pytest.raises(SystemExit, match="no-such-commit") as error:
+        engine.main(["--against", "no-such-commit", "--no-write"])
+    assert "\n" not in str(error.value)
+
+
+def test_processor_is_told_by_family_and_model():
+    named = machine.Processor("AMD EPYC", "AuthenticAMD", "25", "17", "1", ("sse", "avx512f", "avx512_bf16"))
+    assert str(named) == "AMD EPYC family 25 model 17"
+    assert named.avx512 == "avx512f avx512_bf16"
+    assert (str(machine.Processor("arm")), machine.Processor("arm").avx512) == ("arm", "no")
 
 
 def test_command_prints_every_table(capsys):
@@ -132,8 +212,13 @@ def test_command_prints_every_table(capsys):
     assert page.PAGE.read_text() == before
 
 
-def test_report_replaces_the_text_between_its_markers():
-    kept = page.replaced(f"before\n\n{page.BEGIN}\nold\n{page.END}\n\nafter\n", "new")
-    assert kept == f"before\n\n{page.BEGIN}\n\nnew\n\n{page.END}\n\nafter\n"
-    assert page.replaced(kept, "new") == kept
-    assert page.replaced("before\n", "new") == f"before\n\n{page.BEGIN}\n\nnew\n\n{page.END}\n"
+def test_report_replaces_that_of_the_same_program_and_processor():
+    text = page.replaced("before\n", "old", "engine", "A")
+    text = page.replaced(text, "another", "engine", "B")
+    text = page.replaced(text, "searches", "search", "A")
+    assert page.replaced(text, "old", "engine", "A") == text
+    changed = page.replaced(text, "new", "engine", "A")
+    assert changed == text.replace("old", "new")
+    kept = [changed.index(part) for part in ("before", "new", "another", "searches")]
+    assert kept == sorted(kept)
+    assert changed.count(page.END) == 3

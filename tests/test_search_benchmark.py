@@ -1,4 +1,4 @@
-"""The plain search trains what ours trains, and both agree on when it generalised."""
+"""The plain search trains what ours trains, and both agree on when it generalized."""
 
 import math
 from copy import deepcopy
@@ -10,21 +10,22 @@ import pytest
 import torch
 from conftest import make_task
 from examples import CLAMPS, FILTERS, MODELS, experiment
-from searches import pruning_context
 from torch import Tensor
 from torch.testing import assert_close
 
-from benchmarks import page, search
+from benchmarks import machine, our_search, page, search
 from benchmarks.cases import Case
+from benchmarks.our_search import Study
+from benchmarks.ours import make_stack, plain_parameters
 from benchmarks.plain_search import EVERY, PlainSearch, time_to_grok
 from benchmarks.plain_tuned import TunedLoop
-from benchmarks.search import Measured, Studied
+from benchmarks.search import SearchResult
 from grokking.data.monitor import monitored
 from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
-from grokking.search.seed_job import SeedJob
-from grokking.search.trial_monitor import TrialMonitor
-from grokking.training.loop import learner, train
+from grokking.search.follower import Follower, Job
+from grokking.search.pruning import Circumstances
+from grokking.training.loop import train
 
 SMALL: dict[str, Any] = MODELS["one_hot_mlp"] | {
     "hidden_widths": [64],
@@ -49,39 +50,34 @@ POINTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def task():
-    """a + b mod 23; the network below generalises on it in about 100 steps."""
+    """a + b mod 23; the network below generalizes on it in about 100 steps."""
     return monitored(make_task(modulus=23, train_fraction=0.6))
 
 
-def generalising() -> dict[str, Any]:
+def generalizing() -> dict[str, Any]:
     return experiment(model=SMALL, loss="mean_squared_error", budget=300) | {"optimizer": deepcopy(ADAMW)}
 
 
 def plain_loop(replica: Replica, task) -> TunedLoop:
     """The plain loop in float64, from the engine's own initial parameters."""
     loop = TunedLoop(Case("test", replica, task), "cpu")
-    parameters = learner([replica], task, "cpu").snapshot(0)
+    parameters = make_stack([replica], task, "cpu").snapshot(0)
     loop.model.double().load_state_dict(with_plain_names(parameters))
     loop.inputs, loop.monitor_inputs = loop.inputs.double(), loop.monitor_inputs.double()
     return loop
 
 
 def with_plain_names(ours: dict[str, Any]) -> dict[str, Tensor]:
-    """The first weight matrix has a row per token, that of nn.Linear a column."""
-    named = {}
-    for name, array in ours.items():
-        *path, kind = name.split(".")
-        number = 0 if path == ["first"] else int(path[1]) + 1
-        tensor = torch.tensor(array)
-        named[f"layers.{number}.{kind}"] = tensor.T if name == "first.weight" else tensor
-    return named
+    """The layers of `TunedMLP` are numbered without the activations between them."""
+    named = plain_parameters(ours)
+    return {f"layers.{int(name.split('.')[1]) // 2}.{name.split('.')[2]}": p for name, p in named.items()}
 
 
 @pytest.mark.parametrize("name", POINTS)
 def test_plain_loop_makes_the_engines_updates(name, task):
     """But for N^-alpha, which the engine keeps in float32."""
     replica = expand(experiment(optimizer="adamw", **POINTS[name]), "test")[0]
-    ours, plainly = learner([replica], task, "cpu"), plain_loop(replica, task)
+    ours, plainly = make_stack([replica], task, "cpu"), plain_loop(replica, task)
     for _ in range(3):
         ours.update(1)
         plainly.update(1)
@@ -89,13 +85,13 @@ def test_plain_loop_makes_the_engines_updates(name, task):
             assert_close(plainly.model.state_dict()[key], parameter, rtol=1e-5, atol=1e-7)
 
 
-def test_both_agree_on_when_a_replica_generalised(task):
+def test_both_agree_on_when_a_replica_generalized(task):
     """The plain loop looks every ten steps, the engine at each of the first hundred."""
-    replica = replace(expand(generalising(), "test")[0], index=0)
-    job = SeedJob(0, 0, replica, "steps", pruning_context(budget=300), exempt=True)
-    monitor = TrialMonitor(job, task, None)
-    list(train([replica], task, "cpu", judge=monitor))
-    step = monitor.outcome().step
+    replica = replace(expand(generalizing(), "test")[0], index=0)
+    nothing = Circumstances(300, math.inf, 0.0, False, None, None, math.inf)
+    follower = Follower(Job(0, 0, replica, "steps", nothing, exempt=True), task, None)
+    list(train([replica], task, "cpu", judge=follower))
+    step = follower.outcome().step
     assert step is not None
     seen: list[int] = []
     found = time_to_grok(plain_loop(replica, task), lambda step, accuracy: seen.append(step))
@@ -104,18 +100,18 @@ def test_both_agree_on_when_a_replica_generalised(task):
 
 
 def test_budget_is_the_time_where_it_was_not_reached_or_lost(task):
-    loop = plain_loop(expand(generalising(), "test")[0], task)
+    loop = plain_loop(expand(generalizing(), "test")[0], task)
     loop.update = lambda count: None  # type: ignore[method-assign]
     assert time_to_grok(loop, lambda step, accuracy: None) == 300
-    loop.loss, seen = torch.tensor(math.nan), []
+    loop.last_loss, seen = torch.tensor(math.nan), []
     assert time_to_grok(loop, lambda step, accuracy: seen.append(step)) == 300
     assert seen == [EVERY]
 
 
 @pytest.fixture(scope="module")
-def studied(task) -> Studied:
+def study(task) -> Study:
     """Three trials of two seeds, of which the first is known to generalise."""
-    network = {key: value for key, value in generalising().items() if key != "replicas"}
+    network = {key: value for key, value in generalizing().items() if key != "replicas"}
     seeds, fresh, further = ({"seeds": s, "split_seeds": s} for s in ([0, 1], [2], [3]))
     mapping = {
         "experiment": network,
@@ -131,68 +127,60 @@ def studied(task) -> Studied:
         "pruner": {"name": "progress", "racing": 1.5, "unpruned": 4, "exempt_every": 10},
         "random_baseline": False,
     }
-    plan = search.shortened(read_study(mapping, "tiny", "studies.tiny"), 3)
-    return Studied(plan, task, None, search.drawn(plan))
+    plan = our_search.shortened(read_study(mapping, "tiny", "studies.tiny"), 3)
+    return Study(plan, task, None, our_search.draw_points(plan))
 
 
-def test_a_short_study_keeps_the_share_of_unpruned_trials(studied):
-    assert studied.plan.config.trials == 3
-    assert studied.plan.config.pruner.unpruned == 1
+def test_a_short_study_keeps_the_share_of_unpruned_trials(study):
+    assert study.plan.config.trials == 3
+    assert study.plan.config.pruner.unpruned == 1
 
 
-def test_points_are_the_studys_first_and_then_random_ones(studied):
-    rates = [point["optimizer.learning_rate"] for point in studied.points]
+def test_points_are_the_studys_first_and_then_random_ones(study):
+    rates = [point["optimizer.learning_rate"] for point in study.points]
     assert rates[0] == 1e-2
     assert len(set(rates)) == 3
-    assert search.drawn(studied.plan) == studied.points
+    assert our_search.draw_points(study.plan) == study.points
 
 
-def test_both_searches_try_the_points_and_find_the_same_best(studied):
-    ours = search.ours("ours", studied, 1)
-    plainly = PlainSearch(studied.plan, studied.task, "cpu")
-    study = plainly.run(studied.points)
-    assert [trial.params for trial in study.trials] == studied.points
-    assert ours.best == pytest.approx(study.best_value, rel=0.35)  # other initial weights, coarser looks
+def test_both_searches_try_the_points_and_find_the_same_best(study):
+    ours = search.run_ours("ours", study, 1)
+    plainly = PlainSearch(study.plan, study.task, "cpu")
+    trials = plainly.run(study.points)
+    assert [trial.params for trial in trials.trials] == study.points
+    assert ours.best == pytest.approx(trials.best_value, rel=0.35)  # other initial weights, coarser looks
     assert min(ours.steps, plainly.steps) > 3 * ours.best
 
 
-def test_without_rules_nothing_is_stopped(studied):
-    free = search.without_rules(studied)
-    assert search.ours("ours", free, 1).steps >= search.ours("ours", studied, 1).steps
-    assert free.points == studied.points
+def test_without_rules_nothing_is_stopped(study):
+    free = our_search.without_rules(study)
+    assert search.run_ours("ours", free, 1).steps >= search.run_ours("ours", study, 1).steps
+    assert free.points == study.points
 
 
-def test_a_pruned_trial_ends_the_plain_loop(studied, monkeypatch):
+def test_a_pruned_trial_ends_the_plain_loop(study, monkeypatch):
     monkeypatch.setattr(optuna.pruners.MedianPruner, "prune", lambda *_: True)
-    plainly = PlainSearch(studied.plan, studied.task, "cpu")
-    study = plainly.run(studied.points[:1])
+    plainly = PlainSearch(study.plan, study.task, "cpu")
+    trials = plainly.run(study.points[:1])
     assert plainly.steps == EVERY
-    assert study.trials[0].state == optuna.trial.TrialState.PRUNED
+    assert trials.trials[0].state == optuna.trial.TrialState.PRUNED
 
 
 def test_ratio_is_that_of_steps_times_that_of_their_speed():
-    found = [Measured("plain", 100.0, 9000, 40.0), Measured("ours", 10.0, 3000, None)]
+    found = [SearchResult("plain", 100.0, 9000, 40.0), SearchResult("ours", 10.0, 3000, None)]
     row = search.table(found, 5).iloc[1]
     assert row["trials per hour"] == "1,800"
     assert (row["times plain"], row["fewer steps"], row["faster steps"]) == ("10.00", "3.00", "3.33")
     assert row["best, steps"] == "none"
 
 
-def test_reports_of_two_benchmarks_keep_apart():
-    text = page.replaced(page.replaced("before\n", "engine"), "search", page.BEGIN_SEARCH)
-    changed = page.replaced(page.replaced(text, "new search", page.BEGIN_SEARCH), "new engine")
-    assert changed.index("new engine") < changed.index(page.BEGIN_SEARCH) < changed.index("new search")
-    assert changed.count(page.END) == 2
-    assert page.replaced(text, "search", page.BEGIN_SEARCH) == text
-
-
-def test_command_prints_a_row_per_search(studied, capsys, monkeypatch):
+def test_command_prints_a_row_per_search(study, capsys, monkeypatch):
     before = page.PAGE.read_text()
-    measured = [Measured(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
-    monkeypatch.setattr(search, "measure", lambda studied, threads: measured)
+    measured = [SearchResult(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
+    monkeypatch.setattr(search, "measure", lambda study, threads: measured)
     search.main(["--trials", "2", "--no-write"])
     printed = capsys.readouterr().out
-    assert printed.startswith("## Searches\n\nStudies of params.yaml.")
+    assert printed.startswith(f"## Searches on {machine.processor()}\n\nStudies of params.yaml.")
     assert "### Study quick\n\n| search" in printed
-    assert "2 trials of up to 3 seeds and 150 steps" in printed
+    assert "2 trials of up to 3 seeds and 150 steps;" in printed
     assert page.PAGE.read_text() == before

@@ -1,0 +1,87 @@
+"""How the benchmark of searches reads a study and calls the project's search."""
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import optuna
+
+from benchmarks.cases import PARAMS
+from grokking.config import entry, load, read_params
+from grokking.data import tasks
+from grokking.data.monitor import monitored
+from grokking.data.tasks import Task, TaskConfig
+from grokking.diagnostics import cyclic
+from grokking.diagnostics.cyclic import Order
+from grokking.search.config import StudyPlan, read_study
+from grokking.search.driver import Search, best_value
+from grokking.search.lanes import lanes
+from grokking.search.space import suggest
+from grokking.search.study import Storage, opened, so_many
+from grokking.search.table import replica_table
+
+SECTIONS = {"quick": "studies", "speedrun": "extended_studies", "system_2": "extended_studies"}
+NO_RACING = 1e9  # times the best
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, what its replicas are trained on, and the points that all searches try."""
+
+    plan: StudyPlan
+    task: Task
+    order: Order | None
+    points: list[dict[str, Any]]  # by Optuna's names, one for each trial
+
+
+def prepare(name: str, trials: int) -> Study:
+    """A study by its name in params.yaml, cut to this number of trials."""
+    params, section = read_params(PARAMS), SECTIONS[name]
+    plan = shortened(read_study(entry(params, section, name), name, f"{section}.{name}"), trials)
+    task_name = plan.config.experiment["task"]
+    where = next(part for part in ("tasks", "extended_tasks") if task_name in params[part])
+    config = load(TaskConfig, params[where][task_name], f"{where}.{task_name}")
+    order = cyclic.find_order(config.operation.name, getattr(config.operation, "modulus", None))
+    task = monitored(tasks.build(config, f"{where}.{task_name}"))
+    return Study(plan, task, order, draw_points(plan))
+
+
+def shortened(plan: StudyPlan, trials: int) -> StudyPlan:
+    """The study cut to this number of trials, the same share of them unpruned."""
+    pruner = plan.config.pruner
+    unpruned = round(pruner.unpruned * trials / plan.config.trials)
+    config = replace(plan.config, trials=trials, pruner=replace(pruner, unpruned=unpruned))
+    return replace(plan, config=config)
+
+
+def draw_points(plan: StudyPlan) -> list[dict[str, Any]]:
+    """A point for each trial: the study's initial points, then random ones."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.config.sampler.seed))
+    for point in plan.config.first:
+        study.enqueue_trial(point)
+    trials = [study.ask() for _ in range(plan.config.trials)]
+    for trial in trials:
+        suggest(trial, plan.config.space)
+    return [trial.params for trial in trials]
+
+
+def without_rules(study: Study) -> Study:
+    """The study with neither racing nor pruning."""
+    pruner = replace(study.plan.config.pruner, name="none", racing=NO_RACING)
+    return replace(study, plan=replace(study.plan, config=replace(study.plan.config, pruner=pruner)))
+
+
+def run(study: Study, processes: int) -> tuple[int, float | None]:
+    """Steps of all replicas, and the lowest median time-to-grok of a trial whose seeds all generalized."""
+    plan = replace(study.plan, config=replace(study.plan.config, first=tuple(study.points)))
+    environment = patch.dict(os.environ, {"GROKKING_PROCESSES": str(processes)})
+    with environment, tempfile.TemporaryDirectory() as folder, lanes(study.task, study.order) as executor:
+        trials = opened(plan, "benchmark", Storage(Path(folder)), so_many(len(study.points)))
+        Search(plan, trials, executor, lambda search: None).run()
+        best = best_value(trials, len(plan.config.search.seeds))
+        steps = int(replica_table(trials)["steps_run"].sum())
+        return steps, None if best is None else 10**best
