@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from benchmarks import bounds, machine, memory, overheads, page, stacks, steps
-from benchmarks.cases import SECTIONS, Case, prepare
+from benchmarks.cases import CASES, Case, prepare
 from benchmarks.process import set_up
 from benchmarks.timing import Settings
 
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=devices, default="cpu")
     parser.add_argument("--rounds", type=int, default=7, help="turns of everything that is compared")
     parser.add_argument("--seconds", type=float, default=0.25, help="time of one turn, roughly")
-    parser.add_argument("--cases", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="CASE")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
     return parser
 

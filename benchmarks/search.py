@@ -20,10 +20,11 @@ import pandas as pd
 import torch
 
 from benchmarks import machine, page
-from benchmarks.cases import PARAMS
+from benchmarks.cases import ROOT
 from benchmarks.plain_search import EVERY, PlainSearch
 from benchmarks.process import set_up
-from grokking.config import entry, load, read_params
+from grokking.catalogue import read_catalogue
+from grokking.config import load
 from grokking.data import tasks
 from grokking.data.monitor import monitored
 from grokking.data.tasks import Task, TaskConfig
@@ -38,7 +39,7 @@ from grokking.search.table import replica_table
 from grokking.training import history
 from grokking.training.workers import device
 
-SECTIONS = {"quick": "studies", "speedrun": "extended_studies", "system_2": "extended_studies"}
+STUDIES = ("quick", "speedrun", "system_2")
 NO_RACING = 1e9  # times the best
 
 CONDITIONS = """
@@ -80,14 +81,12 @@ class Measured:
 
 def prepare(name: str, trials: int) -> Studied:
     """A study by its name in params.yaml, with so many trials."""
-    params, section = read_params(PARAMS), SECTIONS[name]
-    plan = shortened(read_study(entry(params, section, name), name, f"{section}.{name}"), trials)
+    catalogue = read_catalogue(ROOT)
+    plan = shortened(read_study(catalogue.entry("studies", name), name, f"studies.{name}"), trials)
     task_name = plan.config.experiment["task"]
-    where = next(part for part in ("tasks", "extended_tasks") if task_name in params[part])
-    config = load(TaskConfig, params[where][task_name], f"{where}.{task_name}")
-    order = cyclic.find_order(config.operation.name, getattr(config.operation, "modulus", None))
-    task = monitored(tasks.build(config, f"{where}.{task_name}"))
-    return Studied(plan, task, order, drawn(plan))
+    config = load(TaskConfig, catalogue.entry("tasks", task_name), f"tasks.{task_name}")
+    task = monitored(tasks.build(config, f"tasks.{task_name}"))
+    return Studied(plan, task, cyclic.order_of(config), drawn(plan))
 
 
 def shortened(plan: StudyPlan, trials: int) -> StudyPlan:
@@ -204,7 +203,7 @@ def _conditions(studied: Studied) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
     parser.add_argument(
-        "--study", choices=SECTIONS, nargs="+", default=["quick"], help="studies of one-hot MLPs"
+        "--study", choices=STUDIES, nargs="+", default=["quick"], help="studies of one-hot MLPs"
     )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--threads", type=int, help="of the plain loop; without it torch chooses")

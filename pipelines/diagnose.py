@@ -27,7 +27,7 @@ def main() -> None:
 
     observed = pd.read_parquet(folder / "replicas.parquet", columns=["observed"])["observed"].astype(bool)
     table, portrait = snapshots.diagnose(jobs, int(observed.argmax()))  # the first that generalised
-    out = DIAGNOSTICS / name
+    out = DIAGNOSTICS / catalogue.group(name) / name
     out.mkdir(parents=True, exist_ok=True)
     table.to_parquet(out / DIAGNOSTICS_TABLE, index=False)
     save_file(portrait, out / PORTRAIT)

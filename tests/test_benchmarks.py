@@ -13,13 +13,14 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode, shape_wrapper
 
 from benchmarks import engine, flops, page, plain, stacks
-from benchmarks.cases import SECTIONS, Case, prepare
+from benchmarks.cases import CASES as NAMES
+from benchmarks.cases import Case, prepare
 from benchmarks.timing import Settings
 from grokking.data.batches import FullBatchConfig, MinibatchConfig
 from grokking.models import numpy_mlp
 from grokking.training.loop import learner
 
-CASES = {name: prepare(name) for name in SECTIONS}
+CASES = {name: prepare(name) for name in NAMES}
 TORCH = {name: case for name, case in CASES.items() if not case.by_hand}
 
 

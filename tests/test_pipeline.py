@@ -194,6 +194,26 @@ def test_an_experiment_with_another_value_runs_its_own_stages_only(clone):
     assert changed(clone) == set()
 
 
+@pytest.mark.parametrize("name", ["a;touch x", "../../note"])
+def test_a_name_that_is_no_plain_word_ends_before_anything_is_touched(clone, name):
+    """DVC itself would let the shell run the one, and remove the folder that the other names."""
+    file, note = clone / "params.yaml", clone / "note" / "kept"
+    original = file.read_text()
+    try:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text("kept")
+        entry = f'  "{name}":\n    extends: defaults.task\n\nexperiments:\n'
+        file.write_text(original.replace("\nexperiments:\n", entry, 1))
+        done = subprocess.run(["dvc", "repro"], cwd=clone, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert f"error: `tasks` in params.yaml: '{name}' is no name of an entry; write" in done.stderr
+        assert note.read_text() == "kept"
+        assert not (clone / "x").exists()
+    finally:
+        file.write_text(original)
+        shutil.rmtree(note.parent)
+
+
 @pytest.mark.parametrize("params", ["params.yaml", "extended/params.yaml"])
 def test_an_override_keeps_every_other_line_of_the_real_files(params, tmp_path):
     """Lists, comments and long lines that DVC would write in another way are not in them."""

@@ -25,7 +25,7 @@ from grokking.search.driver import all_generalised
 from grokking.search.study import outcomes
 from grokking.search.table import best_trials
 from pipelines import confirm, search
-from pipelines.stage import run
+from pipelines.common.stage import run
 
 FORK = multiprocessing.get_context("fork")
 STUDY = {

@@ -27,11 +27,7 @@ EVENTS = (
     "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run", "diverged",
     "final_train_accuracy", "final_validation_accuracy", "examples", "flops", "seconds",
 )  # fmt: skip
-IDENTITY = (
-    "seed",
-    "split_seed",
-    *(field.name for field in fields(ExperimentConfig)),
-)  # and of sections their keys
+IDENTITY = ("seed", "split_seed", *(field.name for field in fields(ExperimentConfig)))
 
 Draw = Callable[[pd.DataFrame, pd.DataFrame, str, Path], None]  # history, replicas, title, file to write
 
