@@ -8,26 +8,38 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 STUDY ?= quick
 
-.PHONY: repro test publish ui dashboard lint clean
+.PHONY: help repro test lint readme publish ui dashboard clean
 
-repro: $(VENV)/installed
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+repro: $(VENV)/installed  ## the default study: train, report, publish
 	dvc repro
 
-test: $(VENV)/installed
+test: lint  ## lint, types and tests
+	pytest
+
+lint: $(VENV)/installed  ## style and types, without tests
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
 
-publish: $(VENV)/installed
+readme: $(VENV)/installed  ## put the tables of reports/ into README.md
+	python -m pipelines.readme
+
+publish: $(VENV)/installed  ## everything that was trained to MLflow
 	python -m pipelines.publish
 
-ui: $(VENV)/installed
+ui: $(VENV)/installed  ## the MLflow UI on http://localhost:5000
 	python -m pipelines.ui
 
-dashboard: $(VENV)/installed
+dashboard: $(VENV)/installed  ## a search in Optuna's dashboard, with STUDY=name
 	@test -f studies/$(STUDY).journal || { echo "studies/$(STUDY).journal does not exist; run 'dvc repro search@$(STUDY)' first, or name another with STUDY="; exit 1; }
 	optuna-dashboard studies/$(STUDY).journal
+
+clean:  ## remove caches of Python and of tools; results, .venv and mlruns stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache dvc_plots
+	find src pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.lock
 	@echo "Installing requirements.lock into $(VENV) (about 2 GB, a few minutes) ..."

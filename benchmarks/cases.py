@@ -3,21 +3,22 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grokking.config import entry, load, read_params
+from grokking.catalogue import read_catalogue
+from grokking.config import load
 from grokking.data import tasks
 from grokking.data.batches import batch_size
 from grokking.data.tasks import Task, TaskConfig
 from grokking.experiment import Replica, expand
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
-SECTIONS = {
-    "adamw_transformer": "records",
-    "wide_mlp": "experiments",
-    "shared_mlp_published_f30": "published",
-    "embedding_mlp": "experiments",
-    "shared_mlp_f30": "experiments",
-    "numpy_mlp_momentum": "experiments",
-}
+ROOT = Path(__file__).parents[1]
+CASES = (
+    "adamw_transformer",
+    "wide_mlp",
+    "shared_mlp_published_f30",
+    "embedding_mlp",
+    "shared_mlp_f30",
+    "numpy_mlp_momentum",
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Case:
 
 def prepare(name: str) -> Case:
     """A case by its name in params.yaml."""
-    params, section = read_params(PARAMS), SECTIONS[name]
-    replica = expand(entry(params, section, name), f"{section}.{name}")[0]
+    catalogue = read_catalogue(ROOT)
+    replica = expand(catalogue.entry("experiments", name), f"experiments.{name}")[0]
     where = f"tasks.{replica.config.task}"
-    task = tasks.build(load(TaskConfig, entry(params, "tasks", replica.config.task), where), where)
+    task = tasks.build(load(TaskConfig, catalogue.entry("tasks", replica.config.task), where), where)
     return Case(name, replica, task)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import jax_environment, ours, plain
-from benchmarks.cases import SECTIONS, Case, prepare
+from benchmarks.cases import CASES, Case, prepare
 from benchmarks.process import set_up
 
 TOLERANCE = 1e-6  # in float32 rounding alone makes up to 1e-2: Adam amplifies it where gradients are small
@@ -75,7 +75,7 @@ def _train_jax(case: Case, loop: plain.TorchLoop, index_SB: Tensor) -> Tensor:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check_peers", description=__doc__)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cases", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="CASE")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     options = parser.parse_args(arguments)
     set_up(threads=1)
     cases = [case for case in map(prepare, options.cases) if not case.is_numpy]

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 import torch
 
 from benchmarks import bounds, earlier, machine, memory, overheads, page, stacks, steps
-from benchmarks.cases import SECTIONS, prepare
+from benchmarks.cases import CASES, prepare
 from benchmarks.peers import PEERS
 from benchmarks.process import set_up
 from benchmarks.timing import Settings
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=devices, default="cpu")
     parser.add_argument("--rounds", type=int, default=7, help="turns of everything that is compared")
     parser.add_argument("--seconds", type=float, default=0.25, help="time of one turn, roughly")
-    parser.add_argument("--cases", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="CASE")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="PEER")
     parser.add_argument("--against", metavar="COMMIT", help="an earlier commit to compare with")
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")

@@ -9,21 +9,23 @@ from unittest.mock import patch
 
 import optuna
 
-from benchmarks.cases import PARAMS
-from grokking.config import entry, load, read_params
+from benchmarks.cases import ROOT
+from grokking.catalogue import read_catalogue
+from grokking.config import load
 from grokking.data import tasks
 from grokking.data.monitor import monitored
 from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.search.config import StudyPlan, read_study
-from grokking.search.driver import Search, best_value
-from grokking.search.lanes import lanes
+from grokking.search.executor import replica_executor
+from grokking.search.scheduler import Scheduler, best_value
 from grokking.search.space import suggest
-from grokking.search.study import Storage, opened, so_many
-from grokking.search.table import replica_table
+from grokking.search.storage import Storage
+from grokking.search.study import max_trials, open_study
+from grokking.search.tables import replica_table
 
-SECTIONS = {"quick": "studies", "speedrun": "extended_studies", "system_2": "extended_studies"}
+STUDIES = ("quick", "speedrun", "system_2")
 NO_RACING = 1e9  # times the best
 
 
@@ -39,14 +41,12 @@ class Study:
 
 def prepare(name: str, trials: int) -> Study:
     """A study by its name in params.yaml, cut to this number of trials."""
-    params, section = read_params(PARAMS), SECTIONS[name]
-    plan = shortened(read_study(entry(params, section, name), name, f"{section}.{name}"), trials)
+    catalogue = read_catalogue(ROOT)
+    plan = shortened(read_study(catalogue.entry("studies", name), name, f"studies.{name}"), trials)
     task_name = plan.config.experiment["task"]
-    where = next(part for part in ("tasks", "extended_tasks") if task_name in params[part])
-    config = load(TaskConfig, params[where][task_name], f"{where}.{task_name}")
-    order = cyclic.find_order(config.operation.name, getattr(config.operation, "modulus", None))
-    task = monitored(tasks.build(config, f"{where}.{task_name}"))
-    return Study(plan, task, order, draw_points(plan))
+    config = load(TaskConfig, catalogue.entry("tasks", task_name), f"tasks.{task_name}")
+    task = monitored(tasks.build(config, f"tasks.{task_name}"))
+    return Study(plan, task, cyclic.order_of(config), draw_points(plan))
 
 
 def shortened(plan: StudyPlan, trials: int) -> StudyPlan:
@@ -79,9 +79,10 @@ def run(study: Study, processes: int) -> tuple[int, float | None]:
     """Steps of all replicas, and the lowest median time-to-grok of a trial whose seeds all generalized."""
     plan = replace(study.plan, config=replace(study.plan.config, first=tuple(study.points)))
     environment = patch.dict(os.environ, {"GROKKING_PROCESSES": str(processes)})
-    with environment, tempfile.TemporaryDirectory() as folder, lanes(study.task, study.order) as executor:
-        trials = opened(plan, "benchmark", Storage(Path(folder)), so_many(len(study.points)))
-        Search(plan, trials, executor, lambda search: None).run()
-        best = best_value(trials, len(plan.config.search.seeds))
+    executors = replica_executor(study.task, study.order)
+    with environment, tempfile.TemporaryDirectory() as folder, executors as executor:
+        trials = open_study(plan, "benchmark", Storage(Path(folder)), max_trials(len(study.points)))
+        Scheduler(plan, trials, executor).run()
+        best = best_value(trials, plan)
         steps = int(replica_table(trials)["steps_run"].sum())
         return steps, None if best is None else 10**best

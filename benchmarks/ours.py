@@ -11,19 +11,19 @@ from torch import Tensor
 
 from benchmarks.cases import Case
 from grokking.data.tasks import Task
+from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
-from grokking.training.loop import Learner, learner
 
 
-def make_stack(replicas: list[Replica], task: Task, device: str) -> Learner:
+def make_stack(replicas: list[Replica], task: Task, device: str) -> ReplicaStack:
     """The engine with these replicas, before their first update."""
-    return learner(replicas, task, device)
+    return ReplicaStack(replicas, task, device)
 
 
 def batches(case: Case, stack: Any, steps: int) -> Tensor:
     """What the engine trains on in its first steps (S, B), as positions among the training equations."""
     train = torch.tensor(np.flatnonzero(case.task.train_mask(case.replica.split_seed)))
-    rows_SB = torch.cat([stack.batches.at([step]) for step in range(1, steps + 1)])
+    rows_SB = torch.cat([stack.batches.at(step) for step in range(1, steps + 1)])
     return torch.searchsorted(train, rows_SB)
 
 

@@ -18,7 +18,7 @@ from benchmarks.our_search import Study
 from benchmarks.plain_search import EVERY, PlainSearch
 from benchmarks.process import set_up
 from grokking.search.config import StudyPlan
-from grokking.training.workers import device
+from grokking.training.pool import device
 
 CONDITIONS = """
 {trials} trials of up to {seeds} seeds and {budget:,} steps; {load}.
@@ -129,7 +129,7 @@ def _conditions(plan: StudyPlan) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
     parser.add_argument(
-        "--study", choices=our_search.SECTIONS, nargs="+", default=["quick"], help="studies of one-hot MLPs"
+        "--study", choices=our_search.STUDIES, nargs="+", default=["quick"], help="studies of one-hot MLPs"
     )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--threads", type=int, help="of the plain loop; without it torch chooses")

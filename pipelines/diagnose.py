@@ -3,32 +3,33 @@
 import pandas as pd
 from safetensors.numpy import save_file
 
-from grokking.config import ConfigError, entry, load, read_params
+from grokking.catalogue import read_catalogue
+from grokking.config import load
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic, snapshots
 from grokking.experiment import expand
-from pipelines.diagnosed import DIAGNOSTICS, PORTRAIT, TABLE
-from pipelines.stage import PARAMS, RUNS, named, run
-from pipelines.training import read_task
+from pipelines.common.paths import DIAGNOSTICS
+from pipelines.common.reports import DIAGNOSTICS_TABLE, PORTRAIT
+from pipelines.common.runs import run_folder
+from pipelines.common.stage import entry_parser, run
+from pipelines.common.training import read_task
 
 
 def main() -> None:
-    name = named(__doc__).parse_args().name
-    params, folder, where = read_params(PARAMS), RUNS["experiments"] / name, f"experiments.{name}"
-    replicas = expand(entry(params, "experiments", name), where)
-    task = read_task(params, replicas, where)
-    if not (folder / "run.json").exists():
-        raise ConfigError(f"{folder} holds no run; run `dvc repro train@{name}` first")
-    task_name = replicas[0].config.task
-    operation = load(TaskConfig, entry(params, "tasks", task_name), f"tasks.{task_name}").operation
-    order = cyclic.find_order(operation.name, getattr(operation, "modulus", None))
+    name = entry_parser(__doc__).parse_args().name
+    catalogue, where = read_catalogue(), f"experiments.{name}"
+    replicas = expand(catalogue.entry("experiments", name), where)
+    task = read_task(catalogue, replicas, where)
+    folder = run_folder(catalogue, name)
+    named = f"tasks.{replicas[0].config.task}"
+    order = cyclic.order_of(load(TaskConfig, catalogue.entry(*named.split(".")), named))
     todo = snapshots.of_folder(folder, replicas, task, order)
 
     observed = pd.read_parquet(folder / "replicas.parquet", columns=["observed"])["observed"].astype(bool)
     table, portrait = snapshots.diagnose(todo, int(observed.argmax()))  # the first that generalised
-    out = DIAGNOSTICS / name
+    out = DIAGNOSTICS / catalogue.group(name) / name
     out.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(out / TABLE, index=False)
+    table.to_parquet(out / DIAGNOSTICS_TABLE, index=False)
     save_file(portrait, out / PORTRAIT)
 
 

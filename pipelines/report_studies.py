@@ -7,29 +7,30 @@ import json
 
 import pandas as pd
 
-from grokking.analysis import pages, study_pages
-from grokking.config import ConfigError, read_params
+from grokking.analysis import study_pages
+from grokking.catalogue import FILES, read_catalogue
+from grokking.config import ConfigError
 from grokking.search import pruner_audit
-from pipelines.searched import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
-from pipelines.stage import PARAMS, README, STUDY_SECTIONS, run
+from pipelines.common.reports import JUDGEMENTS, OVERVIEW, REPORTS, SEARCH_REPORTS
+from pipelines.common.stage import run
 
 
 def main() -> None:
-    params = read_params(PARAMS)
-    named = [name for section in STUDY_SECTIONS for name in params[section]]
-    found = [name for name in named if (SEARCH_REPORTS / name / OVERVIEW).exists()]
+    catalogue = read_catalogue()
+    found = [name for name in catalogue.names("studies") if (SEARCH_REPORTS / name / OVERVIEW).exists()]
     if not found:
         raise ConfigError("no study has a page yet; run `dvc repro report_search@quick` first")
     rows = pd.DataFrame([read(f"{name}/{OVERVIEW}") for name in found])
     judgements = pd.concat([pd.read_csv(SEARCH_REPORTS / name / JUDGEMENTS) for name in found])
     rules = pruner_audit.comparison(judgements)
     page = study_pages.overview(rows, rules, pruner_audit.by_rule(judgements))
-    README.write_text(pages.with_table(README.read_text(), study_pages.readme_table(rows), pages.SEARCHES))
-    (SEARCH_REPORTS / "README.md").write_text(page)
+    (REPORTS / "searches.md").write_text(page)
+    (REPORTS / "searches_table.md").write_text(study_pages.short_table(rows))
     of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null
-    numbers = {name: read(f"{name}.json") for name in found if name in params["extended_studies"]}
+    long = catalogue.names("studies", file=FILES[1])
+    numbers = {name: read(f"{name}.json") for name in found if name in long}
     written = json.dumps({"studies": numbers, "pruners": of_rules}, indent=2)
-    (SEARCH_REPORTS / "extended.json").write_text(written + "\n")
+    (REPORTS / "searches.json").write_text(written + "\n")
 
 
 def read(file: str) -> dict:

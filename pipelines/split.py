@@ -2,17 +2,18 @@
 
 import sys
 
-from grokking.config import entry, load, read_params
+from grokking.catalogue import read_catalogue
+from grokking.config import load
 from grokking.data import tasks
 from grokking.data.identifiability import warning
-from pipelines.stage import PARAMS, SPLITS, TASK_SECTIONS, named, run
+from pipelines.common.paths import SPLITS
+from pipelines.common.stage import entry_parser, run
 
 
 def main() -> None:
-    arguments = named(__doc__, TASK_SECTIONS).parse_args()
-    name, section = arguments.name, arguments.section
-    where = f"{section}.{name}"
-    config = load(tasks.TaskConfig, entry(read_params(PARAMS), section, name), where)
+    name = entry_parser(__doc__).parse_args().name
+    where = f"tasks.{name}"
+    config = load(tasks.TaskConfig, read_catalogue().entry("tasks", name), where)
     tasks.save(tasks.build(config, where), SPLITS / name)
     if text := warning(tasks.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)

@@ -1,19 +1,19 @@
 """Stage `train`: every replica of one experiment, from initialisation to sustained generalisation."""
 
-from grokking.config import entry, read_params
+from grokking.catalogue import read_catalogue
 from grokking.experiment import expand
-from pipelines.stage import PARAMS, RUNS, named, run
-from pipelines.training import read_task, train
+from pipelines.common.paths import RUNS
+from pipelines.common.stage import entry_parser, run
+from pipelines.common.training import read_task, train
 
 
 def main() -> None:
-    arguments = named(__doc__, RUNS).parse_args()
-    name, section = arguments.name, arguments.section
-
-    params, where = read_params(PARAMS), f"{section}.{name}"
-    replicas = expand(entry(params, section, name), where)
-    task = read_task(params, replicas, where)
-    train(name, section, replicas, task, RUNS[section] / name)
+    name = entry_parser(__doc__).parse_args().name
+    catalogue, where = read_catalogue(), f"experiments.{name}"
+    replicas = expand(catalogue.entry("experiments", name), where)
+    task = read_task(catalogue, replicas, where)
+    group = catalogue.group(name)
+    train(name, group, replicas, task, RUNS / group / name)
 
 
 if __name__ == "__main__":

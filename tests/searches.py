@@ -7,7 +7,7 @@ from conftest import make_task
 from examples import experiment
 from ruamel.yaml import YAML
 
-from grokking.config import SECTIONS, load
+from grokking.config import load
 from grokking.data import tasks
 from grokking.data.monitor import Monitored, monitored
 from grokking.data.tasks import TaskConfig
@@ -113,9 +113,12 @@ def stage_folder(folder: Path, **changes: Any) -> Path:
         "split": {"name": "random", "train_fraction": 0.8},
         "split_seeds": [0, 1, 2],
     }
-    sections = {key: {} for key in SECTIONS} | {
-        "tasks": {"test": task},
-        "studies": {"tiny": study_mapping(**changes)},
+    study = {"extends": "defaults.study"} | study_mapping(**changes)
+    study["experiment"] = {"extends": "defaults.experiment"} | study["experiment"]
+    sections = {
+        "defaults": {"task": {}, "experiment": {}, "study": {}},
+        "tasks": {"test": {"extends": "defaults.task"} | task},
+        "studies": {"tiny": study},
     }
     folder.mkdir(exist_ok=True)
     with (folder / "params.yaml").open("w") as file:

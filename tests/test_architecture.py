@@ -1,24 +1,41 @@
 """The structure the design promises: imports point one way, stages depend on what they import."""
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from grokking.catalogue import DEFAULTS
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ORDER = [
-    "config", "ops", "data", "updates", "models", "experiment", "engine", "training", "diagnostics",
-    "analysis", "search",
+    "config", "catalogue", "ops", "data", "updates", "models", "experiment", "engine", "training",
+    "diagnostics", "analysis", "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress"}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
-DISPLAY_ONLY = {stage: {"tracking", "progress"} for stage in ("train", "diagnose", "search", "confirm")}
+SHOWN = {"tracking", "progress"}
+DISPLAY_ONLY = dict.fromkeys(("train", "diagnose", "search", "confirm", "tune"), SHOWN)
 
 MODULES = sorted(SOURCE.glob("grokking/**/*.py"))
-STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+FILES = {"dvc.yaml": "params.yaml", "extended/dvc.yaml": "extended/params.yaml"}
+GRAPHS = {
+    graph: {
+        stage: definition.get("do", definition) | {"foreach": definition.get("foreach")}
+        for stage, definition in YAML(typ="safe").load((ROOT / graph).read_text())["stages"].items()
+    }
+    for graph in FILES
+}
+STAGES = [(graph, stage) for graph, stages in GRAPHS.items() for stage in stages]
+ENTRY_STAGES = {  # of each entry of a section
+    "tasks": {"split"},
+    "experiments": {"train", "diagnose"},
+    "studies": {"search", "confirm", "report_search"},
+    "tuning": {"tune"},
+    "reports.groups": {"compare"},
+}
 
 
 def imported(file: Path) -> set[str]:
@@ -54,7 +71,7 @@ def test_imports_point_one_way(file):
     ("library", "home"), [("mlflow", "tracking"), ("matplotlib", "figures"), ("optuna", "search")]
 )
 def test_library_stays_in_its_place(library, home):
-    for file in [*MODULES, *ROOT.glob("pipelines/*.py")]:
+    for file in [*MODULES, *ROOT.glob("pipelines/**/*.py")]:
         if any(name.split(".")[0] == library for name in imported(file)):
             assert part(".".join(file.relative_to(SOURCE).with_suffix("").parts)) == home, file
 
@@ -90,46 +107,114 @@ def reached(file: Path, skip: set[str]) -> set[Path]:
     return seen
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stage_depends_on_everything_it_imports(stage):
+def written_and_read(stages: dict, kind: str) -> set[str]:
+    """Everything that the stages of a graph list under `deps`, `outs` or `metrics`."""
+    listed = [entry for stage in stages.values() for entry in stage.get(kind, [])]
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in listed}
+
+
+@pytest.mark.parametrize(("graph", "stage"), STAGES)
+def test_stage_depends_on_everything_it_imports(graph, stage):
     """DVC does not see Python imports, so `deps` must cover them."""
-    definition = STAGES[stage].get("do", STAGES[stage])
-    deps = [ROOT / dep for dep in definition["deps"] if "$" not in dep]
+    deps = [ROOT / dep for dep in GRAPHS[graph][stage]["deps"] if "$" not in dep]
     for file in reached(ROOT / "pipelines" / f"{stage}.py", DISPLAY_ONLY.get(stage, set())):
         assert any(file == dep or dep in file.parents for dep in deps), (
             f"{stage} needs {file.relative_to(ROOT)}"
         )
 
 
-def test_training_does_not_depend_on_how_it_is_shown():
-    deps = STAGES["train"]["do"]["deps"]
-    assert not [dep for dep in deps if any(leaf in dep for leaf in (*LEAVES, "analysis"))]
+@pytest.mark.parametrize(("graph", "stage"), STAGES)
+def test_stage_depends_on_no_code_that_is_gone(graph, stage):
+    for dep in GRAPHS[graph][stage]["deps"]:
+        assert "$" in dep or dep.startswith(("artifacts", "reports")) or (ROOT / dep).exists(), dep
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stage_has_the_name_of_its_script_and_whole_sections_as_params(stage):
-    definition = STAGES[stage].get("do", STAGES[stage])
-    assert definition["cmd"].split()[:3] == ["python", "-m", f"pipelines.{stage}"]
-    params = [re.sub(r"\$\{.*?\}", "entry", name) for name in definition.get("params", [])]
-    assert all(len(name.split(".")) <= 2 for name in params)
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("stage", ["train", "search", "confirm", "tune"])
+def test_training_does_not_depend_on_how_it_is_shown(graph, stage):
+    deps = GRAPHS[graph].get(stage, {"deps": []})["deps"]
+    shown = (*LEAVES, *(f"analysis/{page}" for page in ("pages", "comparison", "methods", "results")))
+    assert not [dep for dep in deps if any(f"src/grokking/{part}" in dep for part in shown)]
+    assert not [dep for dep in deps if dep in ("src/grokking/analysis", "pipelines/common/reports.py")]
+
+
+@pytest.mark.parametrize(("graph", "stage"), STAGES)
+def test_stage_has_the_name_of_its_script(graph, stage):
+    definition = GRAPHS[graph][stage]
+    command = ["python", "-m", f"pipelines.{stage}"]
+    if definition["foreach"]:  # quoted, since the shell sees it
+        command.append("'${item}'" if definition["foreach"] == "${reports.groups}" else "'${key}'")
+    assert definition["cmd"] == " ".join(command)
+    assert (ROOT / "pipelines" / f"{stage}.py").exists()
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_every_section_of_a_params_file_has_its_stages(graph):
+    params = YAML(typ="safe").load((ROOT / FILES[graph]).read_text())
+    sections = {**params, "reports.groups": params["reports"]["groups"]}
+    for section, stages in ENTRY_STAGES.items():
+        for stage in stages & set(GRAPHS[graph]):
+            assert GRAPHS[graph][stage]["foreach"] == f"${{{section}}}"
+        if section in sections and section != "reports.groups":
+            assert stages & set(GRAPHS[graph])
+
+
+@pytest.mark.parametrize(("graph", "stage"), [*STAGES])
+def test_stage_of_an_entry_has_the_entry_what_it_extends_and_the_defaults_as_parameters(graph, stage):
+    definition = GRAPHS[graph][stage]
+    section = (definition["foreach"] or "").strip("${}")
+    if section in ("", "reports.groups") or stage == "diagnose":  # the artifacts of a run hold what it is
+        return
+    own = {f"{section}.${{key}}", "${item.extends}"}
+    own |= {"${item.experiment.extends}"} if section == "studies" else set()
+    used = {DEFAULTS[section]} | ({DEFAULTS["experiments"]} if section == "studies" else set())
+    defaults = {f"defaults.{name}" for name in used}
+    if graph == "dvc.yaml":
+        assert set(definition["params"]) == own | defaults
+    else:
+        (long,) = [entry for entry in definition["params"] if isinstance(entry, dict)]
+        assert set(long["extended/params.yaml"]) == own
+        assert {entry for entry in definition["params"] if isinstance(entry, str)} == defaults
+
+
+@pytest.mark.parametrize(("graph", "stage"), STAGES)
+def test_every_stage_waits_for_the_check_of_all_entries(graph, stage):
+    """DVC removes the outputs of a stage before it runs, and would those of an entry called `../../src`."""
+    deps = GRAPHS[graph][stage]["deps"]
+    assert "artifacts/checked.txt" in deps or {"params.yaml", "extended/params.yaml"} <= set(deps)
 
 
 def test_mlruns_is_no_output_but_for_the_manifest():
-    outs = [str(out) for s in STAGES.values() for out in s.get("do", s).get("outs", [])]
-    assert [out for out in outs if "mlruns" in out] == ["{'mlruns/manifest.json': {'cache': False}}"]
+    outs = set.union(*(written_and_read(stages, "outs") for stages in GRAPHS.values()))
+    assert [out for out in outs if "mlruns" in out] == ["mlruns/manifest.json"]
+
+
+def test_the_readme_is_no_output():
+    for stages in GRAPHS.values():
+        outs = written_and_read(stages, "outs") | written_and_read(stages, "metrics")
+        assert not [out for out in outs if "README" in out]
+    for file in ROOT.glob("pipelines/**/*.py"):
+        assert ("README" in file.read_text()) == (file.name == "readme.py"), file
 
 
 def test_every_study_of_the_default_graph_is_published():
     """`publish` names them one by one, since the folder that holds them is the long studies' too."""
     for study in YAML(typ="safe").load((ROOT / "params.yaml").read_text())["studies"]:
         needed = {f"artifacts/search/{study}", f"artifacts/confirm/{study}", f"reports/search/{study}"}
-        assert needed <= set(STAGES["publish"]["deps"])
+        assert needed <= set(GRAPHS["dvc.yaml"]["publish"]["deps"])
 
 
 def test_the_default_graph_needs_nothing_of_the_long_studies():
     """A folder that both write to, as a dependency, would make DVC run the other's stages first."""
-    extended = YAML(typ="safe").load((ROOT / "extended" / "dvc.yaml").read_text())["stages"]
-    written = {out.partition("/$")[0] for s in extended.values() for out in map(str, s.get("do", s)["outs"])}
-    needed = {dep for s in STAGES.values() for dep in s.get("do", s)["deps"] if "$" not in dep}
-    assert "artifacts/splits" in written
-    assert not needed & written
+    groups = YAML(typ="safe").load((ROOT / "extended" / "params.yaml").read_text())["reports"]["groups"]
+    long = GRAPHS["extended/dvc.yaml"]
+    outs = written_and_read(long, "outs") | written_and_read(long, "metrics")
+    written = {out.replace("${item.group}", group) for out in outs for group in groups}
+    needed = {dep for dep in written_and_read(GRAPHS["dvc.yaml"], "deps") if "$" not in dep}
+    assert "artifacts/runs/records/${key}" in written
+    assert not [(dep, out) for dep in needed for out in written if f"{out}/".startswith(f"{dep}/")]
+
+
+def test_scripts_are_short():
+    for file in ROOT.glob("pipelines/*.py"):
+        assert len(file.read_text().splitlines()) <= 50, file

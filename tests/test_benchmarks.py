@@ -30,12 +30,13 @@ from benchmarks import (
     steps,
     worker,
 )
-from benchmarks.cases import SECTIONS, Case, prepare
+from benchmarks.cases import CASES as NAMES
+from benchmarks.cases import Case, prepare
 from benchmarks.ours import make_stack
 from benchmarks.timing import Settings
 from grokking.data.batches import FullBatchConfig, MinibatchConfig
 
-CASES = {name: prepare(name) for name in SECTIONS}
+CASES = {name: prepare(name) for name in NAMES}
 TORCH = {name: case for name, case in CASES.items() if not case.is_numpy}
 
 

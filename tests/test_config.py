@@ -9,7 +9,8 @@ import pytest
 from examples import CLAMPS, FILTERS, OPTIMIZERS, experiment
 from ruamel.yaml import YAML
 
-from grokking.config import SECTIONS, ConfigError, load, read_params
+from grokking.catalogue import ENTRIES, Catalogue, merge, read_catalogue
+from grokking.config import ConfigError, load
 from grokking.data import tasks
 from grokking.data.labels import LABELS
 from grokking.data.operations import OPERATIONS
@@ -27,7 +28,8 @@ from grokking.updates.optimizers import OPTIMIZERS as OPTIMIZER_RULES
 from grokking.updates.schedules import SCHEDULES
 from grokking.updates.weight_clamps import CLAMPS as WEIGHT_CLAMPS
 
-EMPTY: dict[str, dict] = {section: {} for section in SECTIONS}
+PARAMS = Path("params.yaml")
+LONG = Path("extended/params.yaml")
 TASK = {
     "operation": {"name": "add", "modulus": 11},
     "labels": {"name": "exact"},
@@ -254,70 +256,377 @@ def test_heads_must_divide_the_width():
         expand(mapping, "e")
 
 
-def test_every_entry_of_params_yaml_loads():
-    params = read_params(ROOT / "params.yaml")
-    every_task = params["tasks"] | params["extended_tasks"]
+CATALOGUE = read_catalogue(ROOT)
+COMING = {"glorot_uniform", "lecun_normal"} - set(
+    INITIALISATIONS
+)  # named by presets before the code has them
+
+
+def test_every_entry_of_both_files_loads():
+    every_task = {name: CATALOGUE.entry("tasks", name) for name in CATALOGUE.names("tasks")}
     for name, mapping in every_task.items():
         load(TaskConfig, mapping, f"tasks.{name}")
-    for section in ("experiments", "published", "records", "controls", "operations", "optimizers"):
-        for name, mapping in params[section].items():
-            settings = {key: value for key, value in mapping.items() if key != "confirm"}
+    for section in ("experiments", "tuning"):
+        for name in CATALOGUE.names(section):
+            settings = CATALOGUE.entry(section, name)
+            confirm = settings.pop("confirm", settings["replicas"])
+            if settings["model"].get("initialisation") in COMING:
+                continue
             (task,) = {replica.config.task for replica in expand(settings, f"{section}.{name}")}
-            for plan in (mapping["replicas"], mapping.get("confirm", mapping["replicas"])):
+            for plan in (settings["replicas"], confirm):
                 assert set(plan["split_seeds"]) <= set(every_task[task]["split_seeds"])
 
 
+def test_no_entry_was_lost():
+    """As many as before both files had them, and two presets of the published systems more."""
+    assert {section: len(CATALOGUE.names(section)) for section in ENTRIES} == {
+        "tasks": 24, "experiments": 61, "studies": 8, "tuning": 14
+    }  # fmt: skip
+    groups = [CATALOGUE.group(name) for name in CATALOGUE.names("experiments")]
+    assert {group: groups.count(group) for group in groups} == {
+        "systems": 15, "published": 13, "records": 4, "controls": 5, "operations": 24
+    }  # fmt: skip
+
+
+def test_published_presets_compute_their_loss_as_their_originals_did():
+    presets = {
+        name: CATALOGUE.entry("experiments", name) for name in CATALOGUE.names("experiments", "published")
+    }
+    assert {preset["loss_precision"] for preset in presets.values()} == {"float32"}
+    assert {preset["system"] for preset in presets.values()} == {0, 1, 2, 3, 4}
+    for name, width in (("embedding_mlp_published", 97), ("embedding_mlp_published_p59", 59)):
+        model = presets[name]["model"]
+        assert model["initialisation"] == "glorot_uniform"
+        assert model["embedding_std"] == pytest.approx(
+            (2 / (width + model["embedding_width"])) ** 0.5, abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("file", [PARAMS, LONG])
+def test_lines_are_short_enough_to_read(file):
+    assert max(map(len, (ROOT / file).read_text().splitlines())) <= 120
+
+
+# What entries inherit
+
+
+def catalogue(**sections) -> Catalogue:
+    """A root and a child in one file."""
+    entries = {
+        "root": {
+            "extends": "defaults.experiment", "group": "g", "task": "t", "budget": 10,
+            "optimizer": {"name": "adamw", "learning_rate": 0.1, "epsilon": 1e-8},
+            "replicas": {"seeds": [0, 1], "grid": {"model.alpha": [0.0]}},
+        },
+        "child": {
+            "extends": "experiments.root", "group": "g", "task": "u", "optimizer": {"learning_rate": 0.2},
+        },
+    }  # fmt: skip
+    default = {"experiment": {"loss": "cross_entropy", "optimizer": {"name": "sgd", "momentum": 0.9}}}
+    content = {"defaults": default, "reports": {"groups": ["g"]}, "experiments": entries}
+    return Catalogue({PARAMS: content | sections})
+
+
+def test_a_child_has_what_it_does_not_write_of_its_root_and_of_the_default():
+    assert catalogue().entry("experiments", "child") == {
+        "task": "u", "budget": 10, "loss": "cross_entropy",
+        "optimizer": {"name": "adamw", "learning_rate": 0.2, "epsilon": 1e-8},
+        "replicas": {"seeds": [0, 1], "grid": {"model.alpha": [0.0]}},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("stage", "change", "message"),
+    ("base", "change", "merged"),
+    [
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"b": 1}}, {"a": {}}, {"a": {}}),
+        ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        *(
+            ({"a": {tag: "x", "b": 1}}, {"a": {tag: "y", "c": 2}}, {"a": {tag: "y", "c": 2}})
+            for tag in ("name", "family", "sampling", "kind")
+        ),
+        ({"a": {"name": "x", "b": 1}}, {"a": {"name": "x", "c": 2}}, {"a": {"name": "x", "b": 1, "c": 2}}),
+    ],
+)
+def test_mappings_merge_key_by_key_unless_they_are_of_another_kind(base, change, merged):
+    assert merge(base, change) == merged
+
+
+def test_what_inherits_is_a_copy():
+    one = catalogue()
+    one.entry("experiments", "child")["replicas"]["seeds"].append(5)
+    assert one.entry("experiments", "root")["replicas"]["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("key", "origin"),
+    [
+        ("child.optimizer.learning_rate", "child.optimizer.learning_rate"),
+        ("child.optimizer.epsilon", "root.optimizer.epsilon"),
+        ("child.replicas.seeds.1", "root.replicas.seeds.1"),
+        ("child.replicas.grid.model.alpha", "root.replicas.grid.model.alpha"),
+        ("child.optimizer.momentum", "child.optimizer.momentum"),  # of sgd, which was replaced
+        ("child.nowhere", "child.nowhere"),
+        ("child", "child"),
+        ("gone.budget", "gone.budget"),
+    ],
+)
+def test_the_origin_of_a_value_is_the_entry_that_writes_it(key, origin):
+    assert catalogue().origin(f"experiments.{key}") == f"experiments.{origin}"
+
+
+def test_the_origin_may_be_a_default_or_the_experiment_of_a_study():
+    study = {
+        "extends": "defaults.study",
+        "experiment": {"extends": "experiments.root", "task": "t", "budget": 5},
+    }
+    defaults = {"experiment": {"loss": "cross_entropy"}, "study": {"trials": 3}}
+    one = catalogue(studies={"s": study}, defaults=defaults)
+    assert one.entry("studies", "s")["experiment"] == {
+        "loss": "cross_entropy", "task": "t", "budget": 5,
+        "optimizer": {"name": "adamw", "learning_rate": 0.1, "epsilon": 1e-8},
+    }  # fmt: skip
+    assert one.origin("studies.s.experiment.loss") == "defaults.experiment.loss"
+    assert one.origin("studies.s.experiment.optimizer.epsilon") == "experiments.root.optimizer.epsilon"
+    assert one.origin("studies.s.experiment.budget") == "studies.s.experiment.budget"
+    assert one.origin("studies.s.trials") == "defaults.study.trials"
+
+
+def test_a_wrong_value_is_told_where_it_was_written():
+    told = catalogue().locate("`experiments.child.optimizer.epsilon` must be above 0, but got -1")
+    written = "`experiments.root.optimizer.epsilon` must be above 0, but got -1"
+    assert told == f"{written} (`experiments.child` builds on it)"
+    own = "`experiments.child.optimizer.learning_rate` must be above 0, but got -1"
+    assert catalogue().locate(own) == own
+
+
+ROOT_ENTRY = {"extends": "defaults.experiment", "group": "g", "task": "t"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (
+            {"a": ROOT_ENTRY | {"extends": "experiments.b"}},
+            "names experiments.b, which is not in params.yaml; known: ",
+        ),
+        (
+            {"a": ROOT_ENTRY | {"extends": "defaults.task"}},
+            "names defaults.task, which is not in params.yaml; known: ",
+        ),
+        (
+            {
+                "a": ROOT_ENTRY,
+                "b": ROOT_ENTRY | {"extends": "experiments.a"},
+                "c": ROOT_ENTRY | {"extends": "experiments.b"},
+            },
+            "`experiments.c.extends` names experiments.b, which builds on experiments.a itself; build on",
+        ),
+        ({"a": ROOT_ENTRY | {"extends": "experiments.a"}}, "which builds on experiments.a itself"),
+        (
+            {"a": {"group": "g", "task": "t"}},
+            "`experiments.a.extends` is missing in params.yaml; add it, as it is not",
+        ),
+        (
+            {"a": {"extends": "defaults.experiment", "group": "g"}},
+            "`experiments.a.task` is missing in params.yaml",
+        ),
+        (
+            {"a": ROOT_ENTRY | {"group": "h"}},
+            "`experiments.a.group` must be one of `reports.groups` in params.yaml, g,",
+        ),
+        ({"a": ROOT_ENTRY | {"task": ["t"]}}, "`experiments.a.task` must be a name, but got ['t']"),
+        ({"a": None}, "`experiments.a` must be a mapping of keys, but got None"),
+    ],
+)
+def test_inheritance_is_told_in_one_line(entries, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as told:
+        catalogue(experiments=entries)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../../docs", "/abs", "a b", "a.b", "a;touch x", "A", "1a", 1, "-x", "a'b", "$(x)", ""]
+)
+@pytest.mark.parametrize("section", ENTRIES)
+def test_a_name_that_is_no_plain_word_is_refused(section, name):
+    entry = ROOT_ENTRY | {"experiment": {"extends": "defaults.experiment", "task": "t"}}
+    with pytest.raises(ConfigError, match="is no name of an entry; write lower-case letters") as told:
+        catalogue(**{section: {name: entry}})
+    assert "\n" not in str(told.value)
+
+
+def test_names_are_unique_over_both_files():
+    files = {
+        path: {"tasks": {"t": {"extends": "defaults.task"}}, "defaults": {"task": {}}}
+        for path in (PARAMS, LONG)
+    }
+    with pytest.raises(
+        ConfigError, match=r"`tasks.t` is in params.yaml and in extended/params.yaml; give one of"
+    ):
+        Catalogue(files)
+
+
+def test_defaults_of_the_long_studies_are_written_once():
+    long = {"defaults": {"task": "params.yaml"}, "tasks": {"u": {"extends": "defaults.task", "b": 2}}}
+    one = Catalogue({PARAMS: {"defaults": {"task": {"a": 1}}}, LONG: long})
+    assert one.entry("tasks", "u") == {"a": 1, "b": 2}
+    assert one.origin("tasks.u.a") == "defaults.task.a"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "tasks:\n  a: &x {b: 1}\n",
+            "params.yaml, line 2: anchors, aliases and << are not read; say with `extends`",
+        ),
+        ("tasks:\n  a: 1\n  <<: {b: 1}\n", "params.yaml, line 3: anchors, aliases and << are not read"),
+        ("tasks: &x {}\nstudies: *x\n", "params.yaml, line 1: anchors, aliases and << are not read"),
+        (
+            "tasks: {a: 1}\nstudies: {}\ntasks: {}\n",
+            'params.yaml, line 3: found duplicate key "tasks"; remove one',
+        ),
+        ("tasks:\n  a:\n    b: 1\n    b: 2\n", 'params.yaml, line 4: found duplicate key "b"; remove one'),
+        ("tasks: [1\n", "cannot read params.yaml: "),
+        (
+            "- 1\n",
+            "params.yaml must hold the sections defaults, reports, tasks, experiments, studies, tuning",
+        ),
+        ("tasks: [1]\n", "`tasks` in params.yaml must be a mapping of names, but got [1]"),
+        (
+            "experimets: {}\n",
+            "must hold the sections defaults, reports, tasks, experiments, studies, tuning, but",
+        ),
+    ],
+)
+def test_what_hides_what_a_line_changes_is_refused(text, message, tmp_path):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)) as told:
+        read_catalogue(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+# Stages
+
+
+STUDY_DEFAULTS = {"task": TASK, "experiment": {}, "study": {}}
+
+
+def params_of(**sections) -> dict:
+    """A params.yaml; entries build on empty defaults, and experiments are of the group `systems`."""
+    content = {
+        "defaults": STUDY_DEFAULTS,
+        "reports": {"groups": ["systems"]},
+        "tasks": {"t": {"extends": "defaults.task"}},
+    }
+    return content | sections
+
+
+def entry_of(**changes) -> dict:
+    return {"extends": "defaults.experiment", "group": "systems"} | experiment(task="t") | changes
+
+
+def run_stage(folder: Path, params: dict, *command: str) -> subprocess.CompletedProcess:
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(params, file)
+    environment = {"PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-m", *command]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("stage", "params", "message"),
     [
         (
             "split",
-            {"tasks": {"t": TASK | {"split": {"name": "random", "train_fraction": 2}}}},
+            params_of(tasks={"t": {"extends": "defaults.task", "split": {"train_fraction": 2}}}),
             "`tasks.t.split.train_fraction` must lie in (0, 1), but got 2",
         ),
         (
             "split",
-            {"tasks": {"t": TASK | {"operation": {"name": "divide", "modulus": 15}}}},
-            "but got 15 = 3 * 5",
+            params_of(defaults={"task": TASK | {"split_seeds": [0, -1]}}),
+            "`defaults.task.split_seeds.1` must lie in [0, 2^31), but got -1 (`tasks.t` builds on it)",
         ),
-        ("split", {"tasks": {"u": TASK}}, "`tasks.t` is not in params.yaml; known: u"),
-        (
-            "train",
-            {"experiments": {"t": experiment(task="gone")}},
-            "`tasks.gone` is not in params.yaml; known: t",
-        ),
-        ("train", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro split@t` first"),
-        ("split", {"tasks": [1]}, "`tasks` in params.yaml must be a mapping of names, but got [1]"),
-        ("report", {"experiments": {"t": experiment(task="t")}}, "run `dvc repro train@t` first"),
         (
             "split",
-            {"experimets": {}},
-            "must hold the sections tasks, experiments, extended_tasks, published,",
+            params_of(
+                tasks={"t": {"extends": "defaults.task", "operation": {"name": "divide", "modulus": 15}}}
+            ),
+            "but got 15 = 3 * 5",
+        ),
+        (
+            "split",
+            params_of(tasks={"u": {"extends": "defaults.task"}}),
+            "`tasks.t` is not in params.yaml; known: u",
+        ),
+        (
+            "train",
+            params_of(experiments={"t": entry_of(task="gone")}),
+            "`tasks.gone` is not in params.yaml; known: t",
+        ),
+        ("train", params_of(experiments={"t": entry_of()}), "run `dvc repro split@t` first"),
+        ("report", params_of(experiments={"t": entry_of()}), "run `dvc repro train@t` first"),
+        (
+            "compare",
+            params_of(),
+            "group `t` has no columns; known: published, records, controls, operations; add it to",
         ),
     ],
 )
-def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, change, message, tmp_path):
-    sections = EMPTY | {"tasks": {"t": TASK}} | change
-    with (tmp_path / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump(sections, file)
-    command = [sys.executable, "-m", f"pipelines.{stage}", "t"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
-    )
+def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, params, message, tmp_path):
+    done = run_stage(tmp_path, params, f"pipelines.{stage}", *(["t"] if stage != "report" else []))
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
+@pytest.mark.parametrize(
+    "stage", ["split", "train", "diagnose", "search", "confirm", "tune", "report_search", "compare"]
+)
+@pytest.mark.parametrize("name", ["../..", "a;touch x"])
+def test_a_stage_called_with_no_name_touches_nothing(stage, name, tmp_path):
+    """Not even beside its folders, where `..` would lead."""
+    inside = tmp_path / "checkout"
+    inside.mkdir()
+    (tmp_path / "run.json").write_text("{}")
+    done = run_stage(inside, params_of(), f"pipelines.{stage}", "--", name)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["checkout", "params.yaml", "run.json"]
+
+
+def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path):
+    """A second run of an experiment replaces its files and leaves everything beside them."""
+    entries = {"one": entry_of(budget=2, precision="float32"), "two": entry_of(budget=2)}
+    params = params_of(experiments=entries)
+    for stage, name in (("split", "t"), ("train", "one")):
+        done = run_stage(tmp_path, params, f"pipelines.{stage}", name)
+        assert done.returncode == 0, done.stderr
+    beside = tmp_path / "artifacts/runs/systems"
+    kept = [
+        beside / "two" / "run.json",
+        beside / "note",
+        beside.parent / "other" / "one" / "run.json",
+        tmp_path / "x",
+    ]
+    for file in kept:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("kept")
+    (beside / "one" / "old").write_text("replaced")
+    done = run_stage(tmp_path, params, "pipelines.train", "one")
+    assert done.returncode == 0, done.stderr
+    assert [file.read_text() for file in kept] == ["kept"] * 4
+    assert not (beside / "one" / "old").exists()
+    assert (beside / "one" / "run.json").exists()
+
+
 def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_path):
-    task = TASK | {"split": {"name": "rows", "train_fraction": 0.7}}
-    with (tmp_path / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump(EMPTY | {"tasks": {"t": task}}, file)
-    command = [sys.executable, "-m", "pipelines.split", "t"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
-    )
+    task = {"extends": "defaults.task", "split": {"name": "rows", "train_fraction": 0.7}}
+    done = run_stage(tmp_path, params_of(tasks={"t": task}), "pipelines.split", "t")
     assert done.returncode == 0
     assert done.stderr.startswith("warning: tasks.t: split seed 0: the training set does not determine")
     assert done.stderr.count("\n") == 1

@@ -1,5 +1,6 @@
-"""The whole pipeline with DVC in a temporary clone on a tiny study."""
+"""The whole pipeline with DVC in a temporary clone on a tiny study, and what a changed line runs again."""
 
+import difflib
 import json
 import os
 import re
@@ -9,21 +10,24 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
-from grokking.analysis import pages
+from pipelines.readme import with_tables
 
-STUDIES = ("records", "controls", "operations", "optimizers")
+PAGES = ("published", "records", "controls", "operations", "tuning")
 ROOT = Path(__file__).parents[1]
 COPIED = [
     "src",
     "pipelines",
-    "extended",
     "dvc.yaml",
+    "extended/dvc.yaml",
     ".dvcignore",
     ".dvc/config",
     "mlruns/.gitkeep",
     ".gitignore",
 ]
+README = "# Tiny\n<!-- table of reports/table.md -->\n<!-- end of table -->\n"
 
 
 def run(clone: Path, *command: str) -> str:
@@ -39,14 +43,16 @@ def run(clone: Path, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A copy of the repository with tests/tiny.yaml as its params, reproduced once."""
+    """A copy of the repository with tests/tiny.yaml and tests/tiny_extended.yaml as its params, run once."""
     folder = tmp_path_factory.mktemp("clone")
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, folder / name)
-    shutil.copy(ROOT / "tests" / "tiny.yaml", folder / "params.yaml")
-    (folder / "README.md").write_text(f"# Tiny\n{pages.RESULTS[0]}\n{pages.RESULTS[1]}\n")
+    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
+    (folder / "params.yaml").write_text(f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}")
+    shutil.copy(ROOT / "tests" / "tiny_extended.yaml", folder / "extended" / "params.yaml")
+    (folder / "README.md").write_text(README)
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "--all")
@@ -81,9 +87,12 @@ def test_reports_are_written_and_shown_by_dvc(clone):
     }  # fmt: skip
     assert len(results["experiments"]["wide_mlp_grid"]["grid"]) == 4
     assert "wide_mlp" in run(clone, "dvc", "metrics", "show")
-    assert (
-        pages.between_markers((clone / "README.md").read_text()) == (clone / "reports/table.md").read_text()
-    )
+    assert (clone / "README.md").read_text() == README
+    run(clone, "python", "-m", "pipelines.readme")
+    shown = (clone / "README.md").read_text()
+    assert (clone / "reports/table.md").read_text() in shown
+    assert with_tables(shown, clone) == shown
+    (clone / "README.md").write_text(README)
     page = (clone / "reports/index.html").read_text()
     for name in results["experiments"]:
         assert (clone / f"reports/figures/{name}.png").stat().st_size > 5000
@@ -101,8 +110,8 @@ def test_a_study_is_searched_confirmed_and_reported(clone):
 
 
 def test_every_snapshot_is_diagnosed(clone):
-    for folder in (clone / "artifacts/runs").iterdir():
-        table = pd.read_parquet(clone / "artifacts/diagnostics" / folder.name / "diagnostics.parquet")
+    for folder in (clone / "artifacts/runs/systems").iterdir():
+        table = pd.read_parquet(clone / "artifacts/diagnostics/systems" / folder.name / "diagnostics.parquet")
         assert len(table) == len(list((folder / "snapshots").iterdir()))
         assert table["r_sum"].notna().all()
     assert "| `r_sum`" in (clone / "reports/diagnostics.md").read_text()
@@ -110,19 +119,111 @@ def test_every_snapshot_is_diagnosed(clone):
         assert f"figures/{name}.png" in (clone / "reports/index.html").read_text()
 
 
-def test_an_experiments_key_reruns_its_own_stages_only(clone):
-    original = (clone / "params.yaml").read_text()
-    before, _, after = original.partition("learning_rate: 0.1")
+WIDE = ("wide_mlp", "wide_mlp_grid", "transformer", "shared_mlp_f30")  # the one, and those that build on it
+TINY = {"split@tiny", "split@tiny_division"}
+TRAIN_WIDE = {f"train@{name}" for name in WIDE}
+QUICK = {"search@quick", "confirm@quick", "report_search@quick"}  # its experiment builds on wide_mlp too
+
+
+@pytest.mark.parametrize(
+    ("override", "line", "stages"),
+    [
+        ("experiments.wide_mlp.budget=61", "budget: 61", TRAIN_WIDE | QUICK | {"report"}),
+        (
+            "experiments.wide_mlp.optimizer.learning_rate=0.02",
+            "learning_rate: 0.02  # of every layer",
+            TRAIN_WIDE | QUICK | {"report"},
+        ),
+        ("experiments.transformer.model.layers=1", "layers: 1", {"train@transformer", "report"}),
+        ("experiments.wide_mlp_grid.role=control", "role: control", {"train@wide_mlp_grid", "report"}),
+        ("+experiments.wide_mlp_grid.budget=61", "budget: 61", {"train@wide_mlp_grid", "report"}),
+        (
+            "experiments.numpy_mlp_momentum.batch.size=31",
+            "batch: {sampling: with_replacement, size: 31}",
+            {"train@numpy_mlp_momentum", "report"},
+        ),
+        ("tasks.small.operation.modulus=29", "operation: {modulus: 29}", {"split@small", "report"}),
+        ("tasks.tiny.split.train_fraction=0.7", "train_fraction: 0.7", TINY | {"report"}),
+        ("studies.quick.trials=5", "trials: 5", QUICK),
+        ("studies.quick.experiment.budget=151", "budget: 151", QUICK),
+        ("defaults.study.sampler.seed=1", "seed: 1", QUICK | {"report"}),
+        (
+            "defaults.experiment.label_noise=0.1",
+            "label_noise: 0.1",
+            TRAIN_WIDE | QUICK | {"train@numpy_mlp_momentum", "report"},
+        ),
+    ],
+)
+def test_an_override_changes_one_line_and_what_builds_on_it(clone, override, line, stages):
+    """Written by the function behind `dvc exp run -S`; the stages are those with a changed parameter."""
+    file = clone / "params.yaml"
+    original = file.read_text()
     try:
-        (clone / "params.yaml").write_text(f"{before}learning_rate: 0.2{after}")
-        assert "experiments.numpy_mlp_momentum.optimizer.learning_rate" in run(clone, "dvc", "params", "diff")
-        ran = re.findall(r"Running stage '([^']+)'", run(clone, "dvc", "repro"))
-        own = ["train@numpy_mlp_momentum", "diagnose@numpy_mlp_momentum"]
-        assert sorted(ran) == sorted([*own, "report", "publish"])
+        apply_overrides(file, [override])
+        removed, added = differing(original, file.read_text())
+        assert len(removed) == (0 if override.startswith("+") else 1)
+        assert len(added) == 1
+        assert line in added[0]
+        assert changed(clone) == {"check"} | stages
     finally:
-        (clone / "params.yaml").write_text(original)
+        file.write_text(original)
+
+
+def differing(before: str, after: str) -> tuple[list[str], list[str]]:
+    """The lines that went and those that came."""
+    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
+    return [x for x in lines if x.startswith("- ")], [x for x in lines if x.startswith("+ ")]
+
+
+def test_an_experiment_with_another_value_runs_its_own_stages_only(clone):
+    """The real thing, from the command line to the results."""
+    try:
+        printed = run(
+            clone, "dvc", "exp", "run", "-S", "experiments.numpy_mlp_momentum.optimizer.learning_rate=0.2"
+        )
+        ran = set(re.findall(r"Running stage '([^']+)'", printed))
+        own = {"train@numpy_mlp_momentum", "diagnose@numpy_mlp_momentum"}
+        assert ran == own | {"check", "report", "publish"}
+        changes = run(clone, "git", "diff", "--unified=0", "params.yaml").splitlines()[4:]
+        assert [line[0] for line in changes] == ["@", "-", "+"]
+        assert "experiments.numpy_mlp_momentum.optimizer.learning_rate" in run(clone, "dvc", "params", "diff")
+    finally:
+        run(clone, "git", "checkout", "--quiet", ".")
+        run(clone, "dvc", "checkout")
         run(clone, "dvc", "repro")
     assert changed(clone) == set()
+
+
+@pytest.mark.parametrize("name", ["a;touch x", "../../note"])
+def test_a_name_that_is_no_plain_word_ends_before_anything_is_touched(clone, name):
+    """DVC itself would let the shell run the one, and remove the folder that the other names."""
+    file, note = clone / "params.yaml", clone / "note" / "kept"
+    original = file.read_text()
+    try:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text("kept")
+        entry = f'  "{name}":\n    extends: defaults.task\n\nexperiments:\n'
+        file.write_text(original.replace("\nexperiments:\n", entry, 1))
+        done = subprocess.run(["dvc", "repro"], cwd=clone, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert f"error: `tasks` in params.yaml: '{name}' is no name of an entry; write" in done.stderr
+        assert note.read_text() == "kept"
+        assert not (clone / "x").exists()
+    finally:
+        file.write_text(original)
+        shutil.rmtree(note.parent)
+
+
+@pytest.mark.parametrize("params", ["params.yaml", "extended/params.yaml"])
+def test_an_override_keeps_every_other_line_of_the_real_files(params, tmp_path):
+    """Lists, comments and long lines that DVC would write in another way are not in them."""
+    file = Path(shutil.copy(ROOT / params, tmp_path / "params.yaml"))
+    for entry, value in (("experiments", "budget"), ("studies", "trials")):
+        name = next(iter(YAML(typ="safe").load(file.read_text())[entry]))
+        before = file.read_text()
+        apply_overrides(file, [f"{entry}.{name}.{value}=7"])
+        removed, added = differing(before, file.read_text())
+        assert (len(removed), [line.split() for line in added]) == (1, [["+", f"{value}:", "7"]])
 
 
 def test_a_colour_retrains_nothing(clone):
@@ -148,14 +249,19 @@ def test_lost_mlruns_are_filled_again_without_training(clone):
 def test_long_studies_run_by_name_and_are_published(clone):
     """Records, controls, operations and a tuned optimizer, with tasks of their own."""
     run(clone, "dvc", "repro", "extended/dvc.yaml")
-    pages_of = {name: (clone / f"reports/extended/{name}.md").read_text() for name in STUDIES}
+    pages_of = {name: (clone / f"reports/extended/{name}.md").read_text() for name in PAGES}
+    assert "`numpy_mlp_baseline`" in pages_of["published"]
     assert "`quadratic_mlp`" in pages_of["records"]
     assert "0." in pages_of["controls"].partition("`corrupted_labels`")[2].partition("\n")[0]
     assert "a b in S_3" in pages_of["operations"]
-    assert "2 × 1" in pages_of["optimizers"]
-    assert (clone / "reports/extended/optimizers.png").stat().st_size > 5000
+    assert "2 × 1" in pages_of["tuning"]
+    assert (clone / "reports/extended/tuning.png").stat().st_size > 5000
+    assert set(json.loads((clone / "reports/extended/operations.json").read_text())) == {
+        "addition_adamw", "product_adamw"
+    }  # fmt: skip
     assert "weight_clamp.row_norm.max_norm" in (clone / "reports/search/branches.md").read_text()
-    assert "(quick.md)" in (clone / "reports/search/README.md").read_text()
+    assert "(search/quick.md)" in (clone / "reports/searches.md").read_text()
+    assert changed(clone) == set()  # of the default graph
     printed = run(clone, "python", "-m", "pipelines.publish")
     for name in (
         "quadratic_mlp", "corrupted_labels", "product_adamw", "adamw_tuning", "adamw", "branches_winner",

@@ -8,7 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from grokking.analysis import pages, results
-from grokking.config import read_params
+from grokking.catalogue import FILES, read_catalogue
+from pipelines.readme import MARKED, with_tables
 
 ROOT = Path(__file__).parents[1]
 REPORTED = json.loads((ROOT / "reports" / "results.json").read_text())
@@ -24,7 +25,10 @@ TARGETS = {
 }
 
 
-EXTENDED = json.loads((ROOT / "reports" / "extended" / "results.json").read_text())
+EXTENDED = {
+    group: json.loads((ROOT / "reports" / "extended" / f"{group}.json").read_text())
+    for group in ("records", "controls", "operations", "tuning")
+}
 # experiment, replicas at least, steps at most on each
 RECORD_TARGETS = [
     ("quadratic_mlp", 5, 60),
@@ -32,7 +36,7 @@ RECORD_TARGETS = [
     ("muon_transformer", 3, 150),
     ("adamw_transformer", 3, 800),
 ]
-SEARCHES = json.loads((ROOT / "reports" / "search" / "extended.json").read_text())
+SEARCHES = json.loads((ROOT / "reports" / "searches.json").read_text())
 SEARCHED = SEARCHES["studies"]
 # study: median of ten fresh seeds at most, in units of its objective
 SEARCH_TARGETS = {
@@ -46,10 +50,16 @@ SEARCH_TARGETS = {
 }
 
 
-def test_readme_shows_the_reported_table():
+def test_readme_shows_the_reported_tables():
+    readme = (ROOT / "README.md").read_text()
+    assert {page for _, page, _ in MARKED.findall(readme)} == {
+        "reports/table.md", "reports/searches_table.md", "reports/extended/records.md"
+    }  # fmt: skip
+    assert with_tables(readme, ROOT) == readme, "run `make readme`"
     table = pages.markdown(results.comparison(REPORTED))
     assert (ROOT / "reports" / "table.md").read_text() == table
-    assert pages.between_markers((ROOT / "README.md").read_text()) == table
+    assert table in readme
+    assert "| recipe" in readme
 
 
 def test_results_were_made_by_the_committed_params_and_code():
@@ -106,25 +116,24 @@ def test_every_figure_of_the_page_is_committed():
 
 def test_long_studies_were_made_with_the_committed_params():
     """They take an hour, so an edit of the code leaves them as they are; one of their parameters does not."""
-    params = read_params(ROOT / "params.yaml")
+    catalogue = read_catalogue(ROOT)
+    params = catalogue.files[FILES[1]]
     locked = YAML(typ="safe").load((ROOT / "extended" / "dvc.lock").read_text())["stages"]
-    for section in ("records", "controls", "operations", "optimizers"):
-        for name, mapping in params[section].items():
-            (used,) = locked[f"{section}@{name}"]["params"].values()
-            assert used[f"{section}.{name}"] == mapping, f"run `dvc repro extended/dvc.yaml:{section}@{name}`"
-    for name in SEARCHED:
-        mapping = params["extended_studies"][name]
-        for stage in ("search", "confirm"):
-            (used,) = locked[f"{stage}@{name}"]["params"].values()
-            assert used[f"extended_studies.{name}"] == mapping, (
-                f"run `dvc repro extended/dvc.yaml:{stage}@{name}`"
-            )
-
-
-def test_readme_shows_the_records():
-    shown = pages.between_markers((ROOT / "README.md").read_text(), pages.RECORDS)
-    assert shown.startswith("| recipe")
-    assert shown in (ROOT / "reports" / "extended" / "records.md").read_text()
+    runs = [
+        name for name in catalogue.names("experiments", file=FILES[1]) if catalogue.group(name) in EXTENDED
+    ]
+    entries = [("train", "experiments", name) for name in runs]
+    entries += [("tune", "tuning", name) for name in params["tuning"]]
+    entries += [(stage, "studies", name) for name in SEARCHED for stage in ("search", "confirm")]
+    for stage, section, name in entries:
+        used = locked[f"{stage}@{name}"]["params"]
+        assert used[str(FILES[1])][f"{section}.{name}"] == params[section][name], (
+            f"run `dvc repro extended/dvc.yaml:{stage}@{name}`"
+        )
+        for path, values in used.items():  # what it extends, and the defaults
+            for key, value in values.items():
+                part, entry = key.split(".")
+                assert value == catalogue.files[Path(path)][part][entry], f"run `dvc repro {stage}@{name}`"
 
 
 @pytest.mark.parametrize(("record", "n", "steps"), RECORD_TARGETS)
@@ -144,8 +153,8 @@ def test_every_operation_is_answered_with_both_optimizers():
 
 
 def test_optimizers_are_compared_on_at_least_five_fresh_seeds():
-    assert all(method["n"] >= 5 for method in EXTENDED["optimizers"].values())
-    assert EXTENDED["optimizers"]["adamw"]["median_step"] < EXTENDED["optimizers"]["adamw_untuned"]["budget"]
+    assert all(method["n"] >= 5 for method in EXTENDED["tuning"].values())
+    assert EXTENDED["tuning"]["adamw"]["median_step"] < EXTENDED["tuning"]["adamw_untuned"]["budget"]
 
 
 @pytest.mark.parametrize(("study", "target"), SEARCH_TARGETS.items())
@@ -164,7 +173,7 @@ def test_the_search_beats_random_search_of_the_same_compute():
 
 
 def test_readme_and_pages_show_every_study():
-    shown = pages.between_markers((ROOT / "README.md").read_text(), pages.SEARCHES)
+    shown = (ROOT / "README.md").read_text()
     for study in SEARCHED:
         assert f"[{study}](reports/search/{study}.md)" in shown
         page = (ROOT / "reports" / "search" / f"{study}.md").read_text()

@@ -26,7 +26,7 @@ from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
 from pipelines import confirm, search
-from pipelines.stage import run
+from pipelines.common.stage import run
 
 FORK = multiprocessing.get_context("fork")
 STUDY = {

@@ -104,7 +104,6 @@ def study(objective="steps", **confirmed) -> Study:
     }
     return Study(
         "small",
-        "studies",
         CONFIG | {"objective": objective},
         TASK,
         trials,
@@ -294,13 +293,12 @@ def test_figures_are_drawn_of_branches_choices_and_censored_arms(tmp_path):
 
 
 def test_a_study_is_read_from_its_files_and_none_where_it_was_not_run(tmp_path):
-    params = {"studies": {"small": CONFIG}, "tasks": {"t": TASK}, "extended_tasks": {}}
     searched, confirmed = written(study(), tmp_path / "search"), tmp_path / "confirm"
-    assert studies.read("small", "studies", params, searched, confirmed) is None
+    assert studies.read("small", CONFIG, TASK, searched, confirmed) is None
     (confirmed / "winner").mkdir(parents=True)
     study().confirmed["winner"].to_parquet(confirmed / "winner" / "replicas.parquet")
     (confirmed / "winner" / "run.json").write_text("{}")
-    found = studies.read("small", "studies", params, searched, confirmed)
+    found = studies.read("small", CONFIG, TASK, searched, confirmed)
     assert (list(found.confirmed), found.chosen["winner"]["value"]) == (["winner"], 2.0)
 
 

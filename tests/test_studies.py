@@ -1,5 +1,7 @@
 """The long studies: choosing a point of a grid, comparing tuned methods, their tables and pages."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +9,14 @@ from scipy.stats import chi2
 from test_analysis import replica_rows
 
 from grokking.analysis import pages
-from grokking.analysis.controls import control_table
-from grokking.analysis.optimizers import Method, by_speed, optimizer_table
-from grokking.analysis.records import RECORDS, record_table
+from grokking.analysis.comparison import GROUPS, comparison_table
+from grokking.analysis.methods import Method, by_speed, method_table
+from grokking.analysis.published import PUBLISHED, RECORDS, main_experiments
 from grokking.analysis.survival import logrank_p, median_interval
 from grokking.analysis.tuning import at_edge, best_point
+from grokking.catalogue import FILES, read_catalogue
 
+ROOT = Path(__file__).parents[1]
 RATE = "optimizer.learning_rate"
 
 
@@ -96,7 +100,7 @@ def methods():
 
 def test_methods_are_ranked_and_compared_with_the_baseline():
     assert [method.name for method in by_speed(methods())] == ["muon", "adamw", "sgd"]
-    table = optimizer_table(methods()).set_index("method")
+    table = method_table(methods()).set_index("method")
     assert table.loc["`muon`", "median (range)"] == "110 (100–120)"
     assert table.loc["`muon`", "tuned"] == "learning_rate 0.1"
     assert table.loc["`muon`", "points × seeds"] == "2 × 2"
@@ -106,25 +110,75 @@ def test_methods_are_ranked_and_compared_with_the_baseline():
 
 
 def test_records_are_listed_with_what_was_published():
-    table = record_table({RECORDS[0].experiment: replica_rows([41, 43, 42])})
-    assert len(table) == 1
+    tables = {RECORDS[0].experiment: replica_rows([41, 43, 42]), "new": replica_rows([9, None])}
+    table = comparison_table(GROUPS["records"], tables)
+    assert len(table) == 2
     assert RECORDS[0].steps in table["published steps"][0]
+    assert RECORDS[0].setting == table["recipe"][0]
     assert table["our median (range)"][0] == "42 (41–43)"
+    assert table.iloc[1][["recipe", "published steps", "generalised"]].tolist() == ["—", "—", "1 of 2"]
+
+
+def test_operations_have_a_row_each_and_a_column_per_optimizer():
+    def run(task, optimizer, steps):
+        return replica_rows(steps).assign(
+            **{"task": task, "formula": f"f({task})", "optimizer.name": optimizer}
+        )
+
+    tables = {
+        "z_adamw": run("z", "adamw", [300, 310]),
+        "z_muon": run("z", "muon", [100, 110]),
+        "a_muon": run("a", "muon", [None, None]),
+    }
+    table = comparison_table(GROUPS["operations"], tables)
+    assert list(table.columns) == ["operation", "task", "adamw", "muon"]
+    assert table["operation"].tolist() == ["f(z)", "f(a)"]  # in the order of the experiments
+    assert table["adamw"].tolist() == ["300 (300–310), 2 of 2", "—"]
+    assert table["muon"][0] == "100 (100–110), 2 of 2"
+    assert table["muon"][1].startswith("> 1,000, 0 of 2, best accuracy ")
+
+
+def test_published_presets_are_shown_by_both_criteria():
+    replicas = replica_rows([None, 400]).assign(first_crossing_step=[350.0, 390.0])
+    row = comparison_table(GROUPS["published"], {"p": replicas.assign(task="t")}).iloc[0]
+    assert (row["first above 99 %"], row["sustained"], row["generalised"]) == ("350", "400", "1 of 2")
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_of_which_nothing_was_run_has_an_empty_table(name):
+    assert len(comparison_table(GROUPS[name], {})) == 0
+
+
+def test_every_group_of_long_runs_has_its_columns_and_every_record_its_run():
+    catalogue = read_catalogue(ROOT)
+    assert set(catalogue.files[FILES[1]]["reports"]["groups"]) == set(GROUPS)
+    assert {record.experiment for record in RECORDS} == set(catalogue.names("experiments", "records"))
+
+
+def test_the_main_experiment_of_a_system_has_most_replicas():
+    answered = {
+        "shared_mlp_f25": range(2),
+        "shared_mlp_f30": range(3),
+        "shared_mlp_f45": range(2),
+        "wide_mlp": [0],
+    }
+    assert [p.experiment for p in main_experiments(answered)] == ["wide_mlp", "shared_mlp_f30"]
+    assert set(answered) < {p.experiment for p in PUBLISHED}
 
 
 def test_controls_tell_clean_and_corrupted_training_accuracy():
     noisy = replica_rows([None, None]).assign(**{"final_train_accuracy/corrupted": [0.1, 0.3]})
     noisy["final_train_accuracy"] = 0.7
-    table = control_table({"noisy": noisy}).iloc[0]
+    table = comparison_table(GROUPS["controls"], {"noisy": noisy}).iloc[0]
     assert (table["of it corrupted"], table["of it clean"]) == ("0.200", "—")
 
 
-def test_a_studys_page_holds_its_table_and_all_parameters():
+def test_a_groups_page_holds_its_table_and_all_parameters():
     entries = {
         "one": {"budget": 10, "optimizer": {"name": "adamw", "learning_rate": 0.1}},
         "two": {"budget": 10, "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}},
     }
-    page = pages.study("records", pd.DataFrame([{"a": "cell"}]), entries, "picture.png")
+    page = pages.comparison("Title", "Text.", pd.DataFrame([{"a": "cell"}]), entries, "picture.png")
     assert "| cell" in page
     assert "| `budget` | 10 |" in page
     assert "| `optimizer.learning_rate` | 0.1 |" in page

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from examples import experiment
 from grokking import figures
 from grokking.diagnostics import cyclic, snapshots
 from grokking.engine.events import evaluation_steps
-from grokking.experiment import expand
+from grokking.experiment import ExperimentConfig, expand
 from grokking.tracking import identity, store, stream
 from grokking.tracking.publish import Trained, publish, thinned
 from grokking.training import history
@@ -63,9 +63,7 @@ def trained(replicas, tmp_path_factory) -> Trained:
     diagnosed = snapshots.of_folder(folder, replicas, task, cyclic.find_order("add", 11))
     of_snapshots = snapshots.table([row for each in diagnosed for row in each.rows()])
     of_snapshots.to_parquet(folder / "diagnostics.parquet", index=False)
-    return Trained(
-        "small", "experiments", folder, split, folder / "curves.png", folder / "diagnostics.parquet"
-    )
+    return Trained("small", "systems", folder, split, folder / "curves.png", folder / "diagnostics.parquet")
 
 
 def rows(root: Path) -> dict[str, int]:
@@ -89,6 +87,9 @@ def test_everything_is_there_for_every_run(client, trained):
         assert run.info.status == "FINISHED"
         assert run.data.params["optimizer.learning_rate"] == "0.01"
         assert {"system", "family", "stage", "fingerprint", "experiment"} <= set(run.data.tags)
+        assert run.data.tags["group"] == "systems"
+        keys = {field.name for field in fields(ExperimentConfig)} & set(table)
+        assert {"loss", "budget", "frozen", "role"} <= keys <= set(run.data.params)
         (dataset,) = run.inputs.dataset_inputs
         assert dataset.dataset.digest == trained.split.digest
         assert client.list_artifacts(run.info.run_id, "figures")
@@ -148,7 +149,7 @@ def test_streamed_evaluations_are_part_of_what_is_published(client, trained, rep
     monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
     monkeypatch.setattr(stream, "STREAM_EVERY_SECONDS", 0.2)
     fingerprint = trained.run()["fingerprint"]
-    with stream.Stream("small", "experiments", replicas, fingerprint) as streaming:
+    with stream.Stream("small", "systems", replicas, fingerprint) as streaming:
         for evaluation in train(replicas[:1], make_task(), "cpu"):
             streaming.send(evaluation)
         deadline = time.monotonic() + 30
@@ -170,7 +171,7 @@ def _points(client) -> int:
 def test_a_store_in_trouble_costs_only_the_view(replicas, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
-    with stream.Stream("small", "experiments", replicas, "f" * 32) as streaming:
+    with stream.Stream("small", "systems", replicas, "f" * 32) as streaming:
         started = time.monotonic()
         for evaluation in train(replicas[:1], make_task(), "cpu"):
             streaming.send(evaluation)

@@ -1,20 +1,14 @@
-"""Strict loading of params.yaml into frozen dataclasses that live beside the things they configure."""
+"""Strict loading of parsed YAML into frozen dataclasses that live beside the things they configure."""
 
 import dataclasses
 import json
 import types
 import typing
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
-SECTIONS = (
-    "tasks", "experiments", "extended_tasks", "published", "records", "controls", "operations",
-    "optimizers", "studies", "extended_studies",
-)  # fmt: skip
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 T = TypeVar("T")
@@ -22,32 +16,6 @@ T = TypeVar("T")
 
 class ConfigError(ValueError):
     """A mistake in the configuration, told in one line: the key, the value, the rule, the way out."""
-
-
-def read_params(path: Path) -> dict[str, dict[str, Any]]:
-    """The sections of params.yaml as plain mappings, anchors resolved.
-
-    ruamel reads YAML 1.2 as DVC does, so that `1e-3` is a number to both.
-    """
-    try:
-        params = YAML(typ="safe").load(path.read_text())
-    except (OSError, YAMLError) as error:
-        raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from None
-    if not isinstance(params, dict) or set(params) != set(SECTIONS):
-        found = ", ".join(params) if isinstance(params, dict) else "no sections"
-        raise ConfigError(f"{path} must hold the sections {', '.join(SECTIONS)}, but holds {found}")
-    for section, entries in params.items():
-        if not isinstance(entries or {}, dict):
-            raise ConfigError(f"`{section}` in {path} must be a mapping of names, but got {entries!r}")
-    return {section: entries or {} for section, entries in params.items()}
-
-
-def entry(params: Mapping[str, Mapping[str, Any]], section: str, name: str) -> Any:
-    """One named entry of a section; an unknown name lists the known ones."""
-    if name not in params[section]:
-        known = ", ".join(params[section]) or "(none)"
-        raise ConfigError(f"`{section}.{name}` is not in params.yaml; known: {known}")
-    return params[section][name]
 
 
 def load(kind: type[T], mapping: object, where: str) -> T:
@@ -98,7 +66,7 @@ def _one_line(kind: Any, where: str, error: ValidationError) -> str:
     key = f"`{'.'.join([where, *path])}`"
     match first["type"]:
         case "missing" | "union_tag_not_found":
-            return f"{key} is missing or incomplete; add it to params.yaml"
+            return f"{key} is missing or incomplete; add it"
         case "unexpected_keyword_argument":
             _, owner = _walk(kind, first["loc"][:-1])
             known = ", ".join(field.name for field in dataclasses.fields(owner))

@@ -1,5 +1,6 @@
-"""What was published for each system: the number this laboratory is measured against."""
+"""What was published: numbers of the five systems that this laboratory is measured against, and records."""
 
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 
 
@@ -49,4 +50,49 @@ PUBLISHED = (
     Published(4, "shared embedding MLP, a+b, f=0.35", "shared_mlp_f35", 447_500, "", SHARED),
     Published(4, "shared embedding MLP, a+b, f=0.40", "shared_mlp_f40", 340_800, "", SHARED),
     Published(4, "shared embedding MLP, a+b, f=0.45", "shared_mlp_f45", 267_400, "", SHARED),
+)
+
+
+def main_experiments(replicas: Mapping[str, Sized]) -> list[Published]:
+    """Of each system the published number that is answered with most replicas; these are by experiment."""
+    answered = [published for published in PUBLISHED if published.experiment in replicas]
+    shown = {p.system: p for p in sorted(answered, key=lambda p: len(replicas[p.experiment]))}
+    return [shown[system] for system in sorted(shown)]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A published time-to-grok beyond the five systems, and our run of the recipe."""
+
+    setting: str
+    experiment: str  # of the group `records`
+    steps: str  # as text, since some are read off figures
+    source: str
+
+
+RECORDS = (
+    Record(
+        "quadratic MLP, 500 wide, squared error, AdamW with decay 5, a+b mod 97, f=0.5",
+        "quadratic_mlp",
+        "42, 1 seed",
+        "https://github.com/d-doshi/Grokking",
+    ),
+    Record(
+        "one-hot ReLU MLP 200-200, AdamW on ⟂Grad without decay, f=0.4; a+b mod 113 there, 97 here",
+        "orthogonal_mlp",
+        "about 110–130",
+        "https://github.com/LucasPrietoAl/grokking-at-the-edge-of-numerical-stability",
+    ),
+    Record(
+        "transformer 2×128×4, Muon, a+b mod 97, f=0.4",
+        "muon_transformer",
+        "75–100, evaluated every 25–50",
+        "https://github.com/PeterPonyu/muon-norm-cap-grokking",
+    ),
+    Record(
+        "the same transformer, AdamW with decay 1",
+        "adamw_transformer",
+        "500, 575, 600",
+        "https://github.com/PeterPonyu/muon-norm-cap-grokking",
+    ),
 )

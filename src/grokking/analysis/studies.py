@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from grokking.analysis.published import PUBLISHED, STUDY_RECORDS
-from grokking.analysis.records import RECORDS
+from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS
 from grokking.analysis.results import summary
 from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
@@ -33,9 +32,8 @@ class Study:
     """A study that was run and confirmed, read from its files."""
 
     name: str
-    section: str  # of params.yaml
-    config: Mapping[str, Any]  # its entry there
-    task: Mapping[str, Any]  # the entry of its task
+    config: Mapping[str, Any]  # its entry in params.yaml with all that it inherits
+    task: Mapping[str, Any]  # the same of its task
     trials: pd.DataFrame
     replicas: pd.DataFrame
     best: Mapping[str, Any]
@@ -62,18 +60,16 @@ class Study:
 
 
 def read(
-    name: str, section: str, params: Mapping[str, Any], searched: Path, confirmed: Path
+    name: str, config: Mapping[str, Any], task: Mapping[str, Any], searched: Path, confirmed: Path
 ) -> "Study | None":
     """The study, or None where it was not both searched and confirmed."""
     if not (searched / "best.yaml").exists() or not any(confirmed.glob("*/run.json")):
         return None
-    config = params[section][name]
     tables = {arm: confirmed / arm / "replicas.parquet" for arm in ARMS}
     return Study(
         name,
-        section,
         config,
-        (params["tasks"] | params["extended_tasks"])[config["experiment"]["task"]],
+        task,
         pd.read_parquet(searched / "trials.parquet"),
         pd.read_parquet(searched / "replicas.parquet"),
         YAML(typ="safe").load((searched / "best.yaml").read_text(encoding="utf-8")),
@@ -222,11 +218,11 @@ def published_number(study: Study) -> tuple[str, str] | None:
 
 
 def overview(study: Study) -> Row:
-    """The study's row on the page of all studies."""
+    """The study's row on the page of all studies, with links from the folder of reports."""
     published, medians = published_number(study), dict.fromkeys(ARMS, "—") | medians_of(study)
     p = p_text(p_against_winner(study, "random_best")) if "random_best" in study.confirmed else "—"
     return {
-        "study": f"[{study.name}]({study.name}.md)",
+        "study": f"[{study.name}](search/{study.name}.md)",
         "task": f"`{study.config['experiment']['task']}`",
         "objective": study.unit,
         "published steps": f"[{published[0]}]({published[1]})" if published else "—",

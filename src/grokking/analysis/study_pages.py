@@ -68,12 +68,11 @@ def overview(rows: pd.DataFrame, rules: pd.DataFrame, by_rule: pd.DataFrame) -> 
     return template.render(table=plain(rows), rules=plain(pruner_table(rules)), by_rule=by_rule_text)
 
 
-def readme_table(rows: pd.DataFrame) -> str:
-    """The studies in a few columns, linked from the repository's root."""
+def short_table(rows: pd.DataFrame) -> str:
+    """The studies in a few columns, for the README."""
     table = rows.rename(columns={"published, our run": "published recipe, our run"})
-    links = table["study"].str.replace("](", "](reports/search/", regex=False)
     shown = ["study", "published steps", "published recipe, our run", "winner", "random best", "trials"]
-    return plain(table.assign(study=links)[shown])
+    return plain(table[shown])
 
 
 def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:

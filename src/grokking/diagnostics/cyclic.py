@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grokking.data.primes import is_prime
+from grokking.data.tasks import TaskConfig
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Order:
     def logits(self, logits_TTV: np.ndarray) -> np.ndarray:
         """Logits of all pairs with pairs and classes in this order, (n, n, n)."""
         return self.grid(logits_TTV)[:, :, self.c]
+
+
+def order_of(task: TaskConfig) -> Order | None:
+    """The order of the task's operation, where it is that of a cyclic group."""
+    return find_order(task.operation.name, getattr(task.operation, "modulus", None))
 
 
 def find_order(operation: str, modulus: int | None) -> Order | None:

@@ -2,6 +2,7 @@
 
 from grokking.figures.comparisons import grid, strips, train_fraction
 from grokking.figures.diagnostics import diagnostics, progress, warnings
+from grokking.figures.pages import draw_learned, draw_report, draw_study
 from grokking.figures.portraits import portrait
 from grokking.figures.runs import curves, system_panels
 from grokking.figures.search import importances, parallel, slices, survival, trial_history
@@ -9,6 +10,9 @@ from grokking.figures.search import importances, parallel, slices, survival, tri
 __all__ = [
     "curves",
     "diagnostics",
+    "draw_learned",
+    "draw_report",
+    "draw_study",
     "grid",
     "importances",
     "parallel",

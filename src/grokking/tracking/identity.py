@@ -8,11 +8,11 @@ from typing import Any
 KIND = "reproduce"  # the MLflow experiment that holds trained experiments
 
 
-def parent_tags(name: str, section: str, fingerprint: str, row: Mapping[str, Any]) -> dict[str, str]:
+def parent_tags(name: str, group: str, fingerprint: str, row: Mapping[str, Any]) -> dict[str, str]:
     """Tags of an experiment's run; `row` is a row of its replicas.parquet."""
     return {
         "experiment": name,
-        "section": section,
+        "group": group,
         "system": str(row["system"]),
         "family": str(row["model.family"]),
         "role": str(row["role"]),

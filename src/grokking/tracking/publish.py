@@ -3,16 +3,19 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
 
 from grokking.analysis.results import hyperparameters, summary
 from grokking.engine.events import evaluation_steps
+from grokking.experiment import ExperimentConfig
 from grokking.tracking import identity, store
 
 if TYPE_CHECKING:
@@ -24,10 +27,7 @@ EVENTS = (
     "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run", "diverged",
     "final_train_accuracy", "final_validation_accuracy", "examples", "flops", "seconds",
 )  # fmt: skip
-IDENTITY = (
-    "seed", "split_seed", "system", "role", "task", "loss", "label_noise", "precision", "matmul_precision",
-    "loss_precision", "gradient_projection", "frozen", "budget",
-)  # fmt: skip
+IDENTITY = ("seed", "split_seed", *(field.name for field in fields(ExperimentConfig)))
 
 Draw = Callable[[pd.DataFrame, pd.DataFrame, str, Path], None]  # history, replicas, title, file to write
 
@@ -37,7 +37,7 @@ class Trained:
     """A trained experiment as it lies on disk, and the split it was trained on."""
 
     name: str
-    section: str  # of params.yaml
+    group: str  # of experiments, or the section of params.yaml
     folder: Path
     split: store.Split
     figure: Path
@@ -75,7 +75,7 @@ def publish(client: "MlflowClient", trained: Trained, draw: Draw | None) -> bool
     `draw` makes each replica's figure, where they are wanted.
     """
     replicas, history = trained.table("replicas"), trained.table("history")
-    tags = identity.parent_tags(trained.name, trained.section, trained.run()["fingerprint"], _row(replicas))
+    tags = identity.parent_tags(trained.name, trained.group, trained.run()["fingerprint"], _row(replicas))
     experiment = store.experiment_id(client, identity.KIND)
     parent = store.ensure_run(client, experiment, trained.name, tags)
     content = trained.content()
@@ -162,5 +162,18 @@ def _points(table: pd.DataFrame) -> store.Points:
 
 def _shared_params(replicas: pd.DataFrame) -> Mapping[str, Any]:
     """Seeds and hyperparameters that all of these replicas have in common."""
-    names = [*IDENTITY, *hyperparameters(replicas)]
+    names = [*(name for name in IDENTITY if name in replicas), *hyperparameters(replicas)]
     return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}
+
+
+def split_digest(task: str, locks: Sequence[Path]) -> str:
+    """DVC's hash of a split from its lock files, so that MLflow and DVC name the same data alike."""
+    outs = _locked_stages(tuple(locks)).get(f"split@{task}", {}).get("outs", [{"md5": "unknown"}])
+    return str(outs[0]["md5"])
+
+
+@cache
+def _locked_stages(locks: tuple[Path, ...]) -> dict[str, Any]:
+    """The stages of every lock file there is."""
+    texts = [lock.read_text() for lock in locks if lock.exists()]
+    return {name: stage for text in texts for name, stage in YAML(typ="safe").load(text)["stages"].items()}

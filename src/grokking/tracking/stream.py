@@ -28,10 +28,10 @@ STREAM_EVERY_SECONDS = 5.0
 class Stream:
     """Sends evaluations from a thread; a store error is printed once and never stops training."""
 
-    def __init__(self, name: str, section: str, replicas: list[Replica], fingerprint: str) -> None:
+    def __init__(self, name: str, group: str, replicas: list[Replica], fingerprint: str) -> None:
         self.name = name
         self.rows = {replica.index: replica.row() for replica in replicas}
-        self.tags = identity.parent_tags(name, section, fingerprint, replicas[0].row())
+        self.tags = identity.parent_tags(name, group, fingerprint, replicas[0].row())
         self.queue: SimpleQueue[Evaluation] = SimpleQueue()
         self.closed = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)

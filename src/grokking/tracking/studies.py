@@ -25,12 +25,7 @@ FILES = ("trials.parquet", "replicas.parquet", "best.yaml")
 CURVES = ("validation_accuracy", "validation_loss")
 METRICS = ("value", "cost", "seeds", "generalized", "flops", "seconds")
 POINTS = 100  # of each curve; MLflow takes 0.1 s for a thousand
-MAY_CHANGE = (
-    "space",
-    "first",
-    "trials",
-    "confirm",
-)  # too long for a parameter, or not fixed once and for all
+MAY_CHANGE = ("space", "initial_points", "trials", "confirm")  # too long for a parameter, or not fixed for good
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,6 @@ def _tags(searched: Searched) -> dict[str, str]:
     study = searched.study
     return {
         "study": study.name,
-        "section": study.section,
         "storage_study": f"{study.name}-{searched.key[:12]}",
         "system": str(study.config["experiment"]["system"]),
         "family": str(study.config["experiment"]["model"]["family"]),

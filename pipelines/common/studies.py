@@ -1,24 +1,23 @@
-"""Where the reports of studies are, and the studies as they were run; apart from `stage`, see `diagnosed`."""
+"""Studies that were searched and confirmed, as they lie on disk."""
 
 import json
 from typing import Any
 
 from grokking.analysis import studies
 from grokking.analysis.studies import Study
+from grokking.catalogue import Catalogue
 from grokking.search.pruner_audit import SearchTables
-from pipelines.stage import CONFIRMED, REPORTS, SEARCHES
-
-SEARCH_REPORTS = REPORTS / "search"
-# In each study's folder there: its row of the page of all studies, what rules would have done to exempt ones
-OVERVIEW, JUDGEMENTS = "overview.json", "judgements.csv"
+from pipelines.common.paths import CONFIRMED, SEARCHES
 
 
-def read_study(params: dict[str, dict[str, Any]], section: str, name: str) -> Study | None:
+def find_study(catalogue: Catalogue, name: str) -> Study | None:
     """A study with its trials and confirmed arms; None where it was not run."""
-    return studies.read(name, section, params, SEARCHES / name, CONFIRMED / name)
+    config = catalogue.entry("studies", name)
+    task = catalogue.entry("tasks", config["experiment"]["task"])
+    return studies.read(name, config, task, SEARCHES / name, CONFIRMED / name)
 
 
-def tables(study: Study) -> SearchTables:
+def search_tables(study: Study) -> SearchTables:
     """The search's own tables, for what its rules were worth."""
     return SearchTables.read(SEARCHES / study.name, int(study.config["experiment"]["budget"]))
 

@@ -42,7 +42,7 @@ def by_speed(methods: list[Method]) -> list[Method]:
     return sorted(methods, key=lambda method: ((~method.observed).mean(), np.median(method.times)))
 
 
-def optimizer_table(methods: list[Method]) -> pd.DataFrame:
+def method_table(methods: list[Method]) -> pd.DataFrame:
     """A row per method, fastest first."""
     baseline = next((method for method in methods if method.name == BASELINE), None)
     return pd.DataFrame([_row(method, baseline) for method in by_speed(methods)])
@@ -58,9 +58,7 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
         "generalised": f"{found['generalized']} of {found['n']}",
         "median (range)": median_and_range(found),
         "95 % of median": _interval(method),
-        "memorised at": "—"
-        if found["median_memorization_step"] is None
-        else f"{found['median_memorization_step']:,.0f}",
+        "memorised at": _steps(found["median_memorization_step"]),
         "log-rank p": _p_value(method, baseline),
         "seconds": f"{method.confirmed['seconds'].median():.1f}",
     }
@@ -77,10 +75,12 @@ def _tried(method: Method) -> str:
 
 
 def _interval(method: Method) -> str:
-    low, high = (
-        "—" if end is None else f"{end:,.0f}" for end in median_interval(method.times, method.observed)
-    )
+    low, high = map(_steps, median_interval(method.times, method.observed))
     return f"{low}–{high}"
+
+
+def _steps(value: float | None) -> str:
+    return "—" if value is None else f"{value:,.0f}"
 
 
 def _p_value(method: Method, baseline: Method | None) -> str:

@@ -5,11 +5,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from grokking.config import ConfigError
+from grokking.catalogue import Catalogue
 from grokking.data import tasks
 from grokking.data.identifiability import warning
 from grokking.data.tasks import Task
@@ -20,15 +19,13 @@ from grokking.tracking.stream import Stream
 from grokking.training import history
 from grokking.training.fingerprint import fingerprint
 from grokking.training.workers import train_all
-from pipelines.stage import CHECKPOINTS, SPLITS, TASK_SECTIONS
+from pipelines.common.paths import CHECKPOINTS, SPLITS
 
 
-def read_task(params: dict[str, dict[str, Any]], replicas: Sequence[Replica], where: str) -> Task:
+def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str) -> Task:
     """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
     name = replicas[0].config.task
-    if not any(name in params[section] for section in TASK_SECTIONS):
-        known = ", ".join([*params["tasks"], *params["extended_tasks"]])
-        raise ConfigError(f"`tasks.{name}` is not in params.yaml; known: {known}")
+    catalogue.entry("tasks", name)  # an unknown name is told with the known ones
     task = tasks.read(SPLITS / name)
     for replica in replicas:
         tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
@@ -39,7 +36,7 @@ def read_task(params: dict[str, dict[str, Any]], replicas: Sequence[Replica], wh
 
 
 def train(
-    name: str, section: str, replicas: list[Replica], task: Task, folder: Path, snapshots: bool = True
+    name: str, group: str, replicas: list[Replica], task: Task, folder: Path, snapshots: bool = True
 ) -> pd.DataFrame:
     """Train every replica and write its files, networks only where `snapshots` are wanted; the replica table.
 
@@ -47,7 +44,7 @@ def train(
     """
     key = fingerprint(replicas, task)
     checkpoints = CHECKPOINTS / key
-    with Progress(name, replicas) as progress, Stream(name, section, replicas, key) as stream:
+    with Progress(name, replicas) as progress, Stream(name, group, replicas, key) as stream:
         evaluations = train_all(replicas, task, [progress.show, stream.send], checkpoints)
     if not snapshots:
         evaluations = [replace(evaluation, parameters=None) for evaluation in evaluations]

@@ -1,0 +1,19 @@
+"""Stage `check`: names and inheritance of every entry, before any stage writes or removes a file."""
+
+from pathlib import Path
+
+from grokking.catalogue import read_catalogue
+from pipelines.common.stage import run
+
+CHECKED = Path("artifacts/checked.txt")
+
+
+def main() -> None:
+    read_catalogue()
+    CHECKED.parent.mkdir(exist_ok=True)
+    # always the same, so that what depends on it is not run again
+    CHECKED.write_text("Names and inheritance of params.yaml and extended/params.yaml are sound.\n")
+
+
+if __name__ == "__main__":
+    run(main)

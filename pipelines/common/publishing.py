@@ -1,0 +1,64 @@
+"""Everything that `publish` shows in MLflow: trained experiments of either file, tuned methods, studies."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from grokking import figures
+from grokking.catalogue import Catalogue
+from grokking.data import tasks
+from grokking.data.monitor import monitored
+from grokking.search.config import read_study
+from grokking.search.study import study_key
+from grokking.tracking import store
+from grokking.tracking.publish import Trained, split_digest
+from grokking.tracking.studies import Searched
+from grokking.training.fingerprint import fingerprint
+from pipelines.common.paths import CONFIRMED, DIAGNOSTICS, RUNS, SEARCHES, SPLITS, TUNED
+from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, SEARCH_REPORTS
+from pipelines.common.studies import find_study
+
+LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
+
+
+def trained_runs(catalogue: Catalogue) -> Iterator[Trained]:
+    """Every run of an entry of params.yaml or extended/params.yaml that is on disk."""
+    for name, group, folder, figure in _runs(catalogue):
+        if (folder / "run.json").exists():
+            yield _trained(name, group, folder, figure)
+
+
+def _runs(catalogue: Catalogue) -> Iterator[tuple[str, str, Path, Path]]:
+    """Name, group and folder of whatever may have been trained, and where its curves are drawn."""
+    for name in catalogue.names("experiments"):
+        group = catalogue.group(name)
+        folder = RUNS / group / name
+        yield name, group, folder, FIGURES / f"{name}.png" if group == "systems" else folder / "curves.png"
+    for name in catalogue.names("tuning"):
+        for run, part in ((f"{name}_tuning", "tuning"), (name, "confirmed")):
+            yield run, "tuning", TUNED / name / part, TUNED / name / part / "curves.png"
+    for name in catalogue.names("studies"):
+        for folder in sorted((CONFIRMED / name).glob("*")):
+            arm = folder.name
+            yield f"{name}_{arm}", "studies", folder, SEARCH_REPORTS / name / f"{arm}.png"
+
+
+def _trained(name: str, group: str, folder: Path, figure: Path) -> Trained:
+    replicas = pd.read_parquet(folder / "replicas.parquet")
+    if not figure.exists():
+        figures.curves(pd.read_parquet(folder / "history.parquet"), replicas, name, figure)
+    task = str(replicas["task"].iloc[0])
+    split = store.Split(task, SPLITS / task, split_digest(task, LOCKS))
+    return Trained(name, group, folder, split, figure, DIAGNOSTICS / group / name / DIAGNOSTICS_TABLE)
+
+
+def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:
+    """Every study that was searched and confirmed."""
+    for name in catalogue.names("studies"):
+        study = find_study(catalogue, name)
+        if study is not None:
+            plan = read_study(catalogue.entry("studies", name), name, f"studies.{name}")
+            replicas = plan.replicas({}, plan.config.search)
+            core = fingerprint(replicas, monitored(tasks.read(SPLITS / replicas[0].config.task)))
+            yield Searched(study, study_key(plan, core), SEARCHES / name, SEARCH_REPORTS / name)

@@ -1,0 +1,11 @@
+"""Where reports are, and what lies in the folders of diagnostics and studies."""
+
+from pathlib import Path
+
+REPORTS = Path("reports")
+FIGURES = REPORTS / "figures"
+SEARCH_REPORTS = REPORTS / "search"
+COMPARISONS = REPORTS / "extended"  # of each group of long runs
+DIAGNOSTICS_TABLE, PORTRAIT = "diagnostics.parquet", "portrait.safetensors"
+# in each study's folder: its row of the page of all studies, what rules would have done to exempt replicas
+OVERVIEW, JUDGEMENTS = "overview.json", "judgements.csv"

@@ -1,0 +1,42 @@
+"""Stage `compare`: the page and numbers of one group of long runs, as far as they were run."""
+
+import json
+
+import pandas as pd
+
+from grokking.analysis import pages
+from grokking.analysis.comparison import GROUPS, comparison_table
+from grokking.analysis.results import summary
+from grokking.catalogue import read_catalogue
+from grokking.config import ConfigError
+from grokking.data import tasks
+from pipelines.common.paths import RUNS, SPLITS
+from pipelines.common.reports import COMPARISONS
+from pipelines.common.runs import replica_tables
+from pipelines.common.stage import entry_parser, run
+
+
+def main() -> None:
+    name, catalogue = entry_parser(__doc__).parse_args().name, read_catalogue()
+    if name not in GROUPS:
+        raise ConfigError(
+            f"group `{name}` has no columns; known: {', '.join(GROUPS)}; add it to comparison.py"
+        )
+    group = GROUPS[name]
+    entries = {entry: catalogue.entry("experiments", entry) for entry in catalogue.names("experiments", name)}
+    runs = replica_tables({entry: RUNS / name / entry for entry in entries})
+    tables = {entry: table.assign(formula=formula_of(table)) for entry, table in runs.items()}
+    page = pages.comparison(group.title, group.text, comparison_table(group, tables), entries)
+    COMPARISONS.mkdir(parents=True, exist_ok=True)
+    (COMPARISONS / f"{name}.md").write_text(page)
+    found = {entry: summary(table) for entry, table in tables.items()}
+    (COMPARISONS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+def formula_of(replicas: pd.DataFrame) -> str:
+    """What the equations of the replicas' task are."""
+    return str(tasks.read_meta(SPLITS / str(replicas["task"].iloc[0]))["formula"])
+
+
+if __name__ == "__main__":
+    run(main)

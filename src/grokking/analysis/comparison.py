@@ -1,0 +1,146 @@
+"""Groups of long runs: what each shows, and the columns of its table. A new group is an entry of GROUPS."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from grokking.analysis.published import RECORDS
+from grokking.analysis.results import median_and_range, summary
+
+Cell = Callable[[str, pd.DataFrame], str]  # of an experiment, by its name and its replicas
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of experiments on one page, a row each."""
+
+    title: str
+    text: str
+    columns: Mapping[str, Cell]
+    across: Cell | None = None  # rows that differ in this and the last column alone become one, side by side
+
+
+def _name(name: str, replicas: pd.DataFrame) -> str:
+    return f"`{name}`"
+
+
+def _task(name: str, replicas: pd.DataFrame) -> str:
+    return f"`{replicas['task'].iloc[0]}`"
+
+
+def _formula(name: str, replicas: pd.DataFrame) -> str:
+    return str(replicas["formula"].iloc[0])
+
+
+def _optimizer(name: str, replicas: pd.DataFrame) -> str:
+    return str(replicas["optimizer.name"].iloc[0])
+
+
+def _median(name: str, replicas: pd.DataFrame) -> str:
+    return median_and_range(summary(replicas))
+
+
+def _generalised(name: str, replicas: pd.DataFrame) -> str:
+    return f"{int(replicas['observed'].sum())} of {len(replicas)}"
+
+
+def _accuracy(column: str) -> Cell:
+    return lambda name, replicas: f"{replicas[column].median():.3f}" if column in replicas else "—"
+
+
+def _first(column: str) -> Cell:
+    """The step of the first replica's event, since published presets have one seed to a point of the grid."""
+
+    def cell(name: str, replicas: pd.DataFrame) -> str:
+        step = replicas[column].astype(float).min()
+        return f"> {replicas['budget'].max():,.0f}" if step != step else f"{step:,.0f}"
+
+    return cell
+
+
+def _recipe(name: str, replicas: pd.DataFrame) -> str:
+    return next((record.setting for record in RECORDS if record.experiment == name), "—")
+
+
+def _record(name: str, replicas: pd.DataFrame) -> str:
+    return next((f"[{r.steps}]({r.source})" for r in RECORDS if r.experiment == name), "—")
+
+
+def _with_counts(name: str, replicas: pd.DataFrame) -> str:
+    """Median and range, how many generalised, and how far the best came where none did."""
+    cell = f"{_median(name, replicas)}, {_generalised(name, replicas)}"
+    best = replicas["final_validation_accuracy"].max()
+    return cell if replicas["observed"].any() else f"{cell}, best accuracy {best:.2f}"
+
+
+GROUPS = {
+    "published": Group(
+        "The systems as published",
+        "The presets of the five systems as their authors ran them, one seed each; of a grid, the first "
+        "point to get there.",
+        {
+            "preset": _name,
+            "task": _task,
+            "memorised at": _first("memorization_step"),
+            "first above 99 %": _first("first_crossing_step"),
+            "sustained": _first("generalization_step"),
+            "generalised": _generalised,
+        },
+    ),
+    "records": Group(
+        "Published records",
+        "Recipes published as the fastest of their kind, with the same kind of network, data and optimizer.",
+        {
+            "recipe": _recipe,
+            "published steps": _record,
+            "our median (range)": _median,
+            "generalised": _generalised,
+            "experiment": _name,
+        },
+    ),
+    "controls": Group(
+        "Controls",
+        "The quadratic network of `records`, with something taken from it that generalisation needs, or "
+        "wrong labels given to it. Accuracies are the last ones, medians over replicas.",
+        {
+            "control": _name,
+            "generalised": _generalised,
+            "median (range)": _median,
+            "validation": _accuracy("final_validation_accuracy"),
+            "training": _accuracy("final_train_accuracy"),
+            "of it clean": _accuracy("final_train_accuracy/clean"),
+            "of it corrupted": _accuracy("final_train_accuracy/corrupted"),
+        },
+    ),
+    "operations": Group(
+        "Operations",
+        "One transformer on the tasks of Power et al. 2022 (arXiv 2201.02177), with AdamW and with Muon. "
+        "Where it did not generalise, a larger training fraction, more steps or other hyperparameters may.",
+        {"operation": _formula, "task": _task, "steps": _with_counts},
+        across=_optimizer,
+    ),
+}
+TUNING = (
+    "Optimizers and accelerators",
+    "One network and task. The grid of each method was trained on seeds of its own; the point where most "
+    "replicas generalised, and soonest, was then trained on fresh seeds and fresh splits, which are the "
+    "figures. p is of the log-rank test against `adamw`; seconds are to generalisation, on one core.",
+)
+
+
+def comparison_table(group: Group, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row per experiment that was run; with `across`, a column of the last cells per value of that.
+
+    Tables are those of replicas, with the formula of their task.
+    """
+    rows = pd.DataFrame(
+        [{key: cell(*run) for key, cell in group.columns.items()} for run in tables.items()],
+        columns=list(group.columns),
+    )
+    if group.across is None:
+        return rows
+    *index, cells = group.columns
+    wide = rows.assign(across=[group.across(*run) for run in tables.items()])
+    wide = wide.pivot(index=index, columns="across", values=cells).rename_axis(columns=None)
+    return rows[index].drop_duplicates().merge(wide.reset_index(), how="left").fillna("—")

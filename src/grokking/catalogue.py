@@ -1,0 +1,269 @@
+"""The entries of params.yaml and extended/params.yaml: read strictly, and with what they inherit.
+
+Every entry names in `extends` what it builds on, and inheritance is shallow: a root builds on a default, a
+child on a root of its own file.
+"""
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.events import AliasEvent, ScalarEvent
+
+from grokking.config import ConfigError
+
+FILES = (Path("params.yaml"), Path("extended/params.yaml"))
+ENTRIES = ("tasks", "experiments", "studies", "tuning")
+SECTIONS = ("defaults", "reports", *ENTRIES)
+DEFAULTS = {"tasks": "task", "experiments": "experiment", "studies": "study", "tuning": "experiment"}
+# what dvc.yaml reads of an entry, so that it must be written there and is not inherited
+OWN_KEYS = {"tasks": ("extends",), "experiments": ("extends", "group", "task"), "tuning": ("extends", "task")}
+TAGS = ("name", "family", "sampling", "kind")  # mappings that differ in one of these are of different kinds
+NAME = re.compile("[a-z][a-z0-9_]*")
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one entry gives to another that builds on it."""
+
+    path: str  # of the entry, such as defaults.experiment
+    inside: str  # the key of the other under which it all belongs; "" for the other itself
+    mapping: Entry
+
+    def holds(self, dotted: str) -> bool:
+        """Whether it gives a value to this key of the other."""
+        return dotted.startswith(self.inside) and _leads_somewhere(self.mapping, dotted[len(self.inside) :])
+
+
+class Catalogue:
+    """All entries of both files; names are unique over both."""
+
+    def __init__(self, files: Mapping[Path, Mapping[str, Entry]]) -> None:
+        self.files = files
+        for section in ENTRIES:
+            _refuse_twins(section, [set(_names(sections, section)) for sections in files.values()])
+        for path, sections in files.items():
+            _check(path, sections)
+            for section in ENTRIES:
+                for name in _names(sections, section):
+                    self._layers(section, name)
+
+    def names(self, section: str, group: str | None = None, file: Path | None = None) -> list[str]:
+        """Entries of a section, in order; only those of one group of experiments, or of one file."""
+        return [
+            name
+            for path, sections in self.files.items()
+            for name, entry in sections.get(section, {}).items()
+            if file in (None, path) and group in (None, entry.get("group"))
+        ]
+
+    def entry(self, section: str, name: str) -> dict[str, Any]:
+        """One entry with all that it inherits, as the dataclasses of its section load it."""
+        merged: dict[str, Any] = {}
+        for layer in self._layers(section, name):
+            inside = {layer.inside.rstrip("."): layer.mapping} if layer.inside else layer.mapping
+            merged = merge(merged, inside)
+        for key in ("extends", "group"):
+            merged.pop(key, None)
+        if section == "studies":  # its experiment has neither replicas nor a group
+            hidden = ("extends", "group", "replicas")
+            merged["experiment"] = {k: v for k, v in merged["experiment"].items() if k not in hidden}
+        return merged
+
+    def group(self, experiment: str) -> str:
+        """The group that an experiment is reported in."""
+        return str(self._written("experiments", experiment)[1]["group"])
+
+    def origin(self, dotted: str) -> str:
+        """Where the value of a key was written: `experiments.a.budget`, or the same of what `a` builds on.
+
+        A key that is nowhere is returned as it is.
+        """
+        section, _, rest = dotted.partition(".")
+        name, _, key = rest.partition(".")
+        if section not in ENTRIES or name not in self.names(section):
+            return dotted
+        if key and _leads_somewhere(self.entry(section, name), key):
+            for layer in reversed(self._layers(section, name)):
+                if layer.holds(key):
+                    return f"{layer.path}.{key.removeprefix(layer.inside)}"
+        return dotted
+
+    def locate(self, message: str) -> str:
+        """An error's message with the key where the wrong value was written."""
+        found = re.match(r"`([^`]+)`", message)
+        if found is None or (origin := self.origin(found[1])) == found[1]:
+            return message
+        entry = ".".join(found[1].split(".")[:2])
+        return f"`{origin}`{message[found.end() :]} (`{entry}` builds on it)"
+
+    def _layers(self, section: str, name: str) -> list[Layer]:
+        """What an entry is made of, the most basic first."""
+        path, written = self._written(section, name)
+        layers = self._bases(path, f"{section}.{name}", written["extends"], "")
+        layers.append(Layer(f"{section}.{name}", "", written))
+        if section == "studies":
+            inner = written["experiment"]["extends"]
+            layers = self._bases(path, f"{section}.{name}.experiment", inner, "experiment.") + layers
+        return layers
+
+    def _bases(self, path: Path, where: str, extends: str, inside: str) -> list[Layer]:
+        """What `extends` names: a default, or a root of the same file and the default that it builds on."""
+        section = "experiments" if inside else where.partition(".")[0]
+        default, entries = f"defaults.{DEFAULTS[section]}", self.files[path].get(section, {})
+        if extends == default:
+            return [Layer(extends, inside, self._default(path, where, DEFAULTS[section]))]
+        root = {f"{section}.{name}": entry for name, entry in entries.items()}.get(extends)
+        if root is None:
+            known = ", ".join([default, *(f"{section}.{name}" for name in entries)])
+            raise ConfigError(f"`{where}.extends` names {extends}, which is not in {path}; known: {known}")
+        if root["extends"] != default:
+            raise ConfigError(
+                f"`{where}.extends` names {extends}, which builds on {root['extends']} itself; "
+                "build on that one, inheritance is not deeper"
+            )
+        return [*self._bases(path, extends, default, inside), Layer(extends, inside, root)]
+
+    def _default(self, path: Path, where: str, name: str) -> Entry:
+        """A default of this file; a file's name in its place says that it is written there."""
+        found = self.files[path].get("defaults", {}).get(name)
+        if isinstance(found, str):
+            found = self.files.get(Path(found), {}).get("defaults", {}).get(name)
+        if not isinstance(found, dict):
+            raise ConfigError(
+                f"`{where}.extends` names defaults.{name}, which is no mapping in {path}; add it"
+            )
+        return found
+
+    def _written(self, section: str, name: str) -> tuple[Path, Entry]:
+        """An entry as it stands in its file; an unknown name lists the known ones."""
+        for path, sections in self.files.items():
+            if name in sections.get(section, {}):
+                return path, sections[section][name]
+        known = ", ".join(self.names(section)) or "(none)"
+        raise ConfigError(f"`{section}.{name}` is not in {' or '.join(map(str, self.files))}; known: {known}")
+
+
+def read_catalogue(root: Path = Path()) -> Catalogue:
+    """The catalogue of a checkout; it may lack the long studies."""
+    present = [path for path in FILES if path == FILES[0] or (root / path).exists()]
+    return Catalogue({path: _read(root / path, path) for path in present})
+
+
+def merge(base: Entry, change: Entry) -> dict[str, Any]:
+    """`base` with the keys of `change`: mappings key by key, but one of another kind replaces, {} empties."""
+    merged = dict(copy.deepcopy(base))
+    for key, value in change.items():
+        before = merged.get(key)
+        if isinstance(before, dict) and isinstance(value, dict) and value and _same_kind(before, value):
+            merged[key] = merge(before, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def require_name(where: str, name: object) -> str:
+    """Names become folders, files and words of commands, so they are plain; ConfigError for any other."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{where} {name!r} is no name of an entry; write lower-case letters, digits and _, a letter first"
+        )
+    return name
+
+
+def _same_kind(one: Entry, other: Entry) -> bool:
+    return all(one[tag] == other[tag] for tag in TAGS if tag in one and tag in other)
+
+
+def _leads_somewhere(mapping: Any, dotted: str) -> bool:
+    """Whether this dotted key is in nested mappings, whose keys may have dots; a number of a list ends it."""
+    if not isinstance(mapping, Mapping):
+        return isinstance(mapping, list)
+    return any(
+        dotted == key or (dotted.startswith(f"{key}.") and _leads_somewhere(value, dotted[len(key) + 1 :]))
+        for key, value in mapping.items()
+    )
+
+
+def _read(file: Path, shown: Path) -> dict[str, Entry]:
+    """The sections of one file. ruamel reads YAML 1.2 as DVC does, so that `1e-3` is a number to both."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        _refuse_shared_objects(text, shown)
+        params = YAML(typ="safe").load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        found = error.problem.partition(" with")[0]
+        raise ConfigError(f"{shown}, line {line}: {found}; remove one") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"cannot read {shown}: {' '.join(str(error).split())}") from None
+    if not isinstance(params, dict):
+        raise ConfigError(f"{shown} must hold the sections {', '.join(SECTIONS)}, but holds {params!r}")
+    return params
+
+
+def _refuse_shared_objects(text: str, shown: Path) -> None:
+    """Anchors would make `dvc exp run -S` change entries that it does not name."""
+    for event in YAML(typ="safe").parse(text):
+        merge_key = isinstance(event, ScalarEvent) and event.value == "<<"
+        if isinstance(event, AliasEvent) or merge_key or getattr(event, "anchor", None):
+            raise ConfigError(
+                f"{shown}, line {event.start_mark.line + 1}: anchors, aliases and << are not read; "
+                "say with `extends` what an entry builds on"
+            )
+
+
+def _refuse_twins(section: str, names: list[set[str]]) -> None:
+    twins = set.intersection(*names) if len(names) > 1 else set()
+    if twins:
+        files = " and in ".join(map(str, FILES))
+        raise ConfigError(f"`{section}.{sorted(twins)[0]}` is in {files}; give one of them another name")
+
+
+def _check(path: Path, sections: Mapping[str, Any]) -> None:
+    """Sections and entries are what they must be before anything is looked up in them."""
+    for section, entries in sections.items():
+        if section not in SECTIONS:
+            raise ConfigError(f"{path} must hold the sections {', '.join(SECTIONS)}, but holds {section}")
+        if not isinstance(entries, dict):
+            raise ConfigError(f"`{section}` in {path} must be a mapping of names, but got {entries!r}")
+    groups = sections.get("reports", {}).get("groups", [])
+    for group in groups:
+        require_name(f"`reports.groups` in {path}:", group)
+    for section in ENTRIES:
+        for name, entry in sections.get(section, {}).items():
+            _check_entry(path, section, name, entry)
+            if section == "experiments" and entry["group"] not in groups:
+                raise ConfigError(
+                    f"`{section}.{name}.group` must be one of `reports.groups` in {path}, "
+                    f"{', '.join(groups) or '(none)'}, but got {entry['group']!r}"
+                )
+
+
+def _check_entry(path: Path, section: str, name: object, entry: object) -> None:
+    where = f"{section}.{require_name(f'`{section}` in {path}:', name)}"
+    own = [("", entry, OWN_KEYS.get(section, ("extends", "experiment")))]
+    if section == "studies" and isinstance(entry, dict):
+        own.append((".experiment", entry.get("experiment"), ("extends", "task")))
+    for inside, mapping, keys in own:
+        if not isinstance(mapping, dict):
+            raise ConfigError(f"`{where}{inside}` must be a mapping of keys, but got {mapping!r}")
+        for key in keys:
+            if key not in mapping:
+                raise ConfigError(
+                    f"`{where}{inside}.{key}` is missing in {path}; add it, as it is not inherited"
+                )
+            if key != "experiment" and not isinstance(mapping[key], str):
+                raise ConfigError(f"`{where}{inside}.{key}` must be a name, but got {mapping[key]!r}")
+
+
+def _names(sections: Mapping[str, Any], section: str) -> list[str]:
+    entries = sections.get(section, {})
+    return list(entries) if isinstance(entries, dict) else []
