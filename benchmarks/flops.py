@@ -9,7 +9,7 @@ from benchmarks.cases import Case
 from grokking.data.tasks import Sizes
 from grokking.models.embedding_mlp import EmbeddingMLPConfig
 from grokking.models.transformer import TransformerConfig
-from grokking.training.history import FLOP_PER_MULTIPLY_ADD, FORWARD_AND_BACKWARD, flops_per_example
+from grokking.training.costs import FLOP_PER_MULTIPLY_ADD, FORWARD_AND_BACKWARD, flops_per_example
 
 
 def per_step(case: Case) -> int:
@@ -39,7 +39,7 @@ def _transformer_tables(config: TransformerConfig, sizes: Sizes) -> int:
     "=" each: query, key and value of all of them. In every layer but the last the two positions of the
     prefix, T rows each, pass through output, up and down, and then to the next layer's query, key and value.
     """
-    query_key_value, after_attention = 3, 1 + 2 * config.mlp_ratio
+    query_key_value, after_attention = 3, 1 + 2 * config.hidden_width // config.width
     first = (2 * sizes.tokens + 2) * query_key_value
     later = 2 * sizes.tokens * (config.layers - 1) * (after_attention + query_key_value)
     return (first + later) * config.width**2

@@ -17,9 +17,11 @@ from benchmarks.page import Section
 from benchmarks.timing import Settings, Timed, Update
 from benchmarks.worker import blocking
 from grokking.engine.evaluation import EvaluationSampler, evaluate
-from grokking.engine.events import evaluation_steps, snapshot_steps, trial_end
+from grokking.engine.events import trial_end
+from grokking.engine.grids import snapshot_steps, steps_within
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.loop import Session
+from grokking.training.loop import train
+from grokking.training.state import TrainingState
 
 RESULTS = Path(__file__).parents[1] / "reports" / "results.json"
 LONGEST_RUN = 20_000  # steps that are accounted for at most
@@ -61,7 +63,7 @@ def run_length(case: Case) -> int:
 
 def _row(case: Case, settings: Settings) -> dict[str, str]:
     steps = run_length(case)
-    evaluations = sum(step <= steps for step in evaluation_steps(case.replica.config.budget))
+    evaluations = len(steps_within(steps))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder), case.name)
         costs = _costs(case, _saving(case, steps, settings.device, checkpoint), settings)
@@ -109,16 +111,15 @@ def _sampled_evaluation(case: Case, device: str) -> Callable[[], object]:
     """An evaluation of an untrained network, whose accuracy on the samples leaves no event open."""
     stack = make_stack([case.replica], case.task, device)
     sampler = EvaluationSampler(case.replica, case.task)
-    return lambda: evaluate(stack, [0], [sampler], [0], case.replica.config.budget)
+    return lambda: evaluate(stack, [sampler], 0)
 
 
 def _saving(case: Case, steps: int, device: str, checkpoint: Checkpoint) -> Callable[[], None]:
-    """Save a session that holds as many evaluations and snapshots as at the end of the run."""
-    session = Session([case.replica], case.task, device, None, None)
-    (first,) = session.advance()
-    snapshots = snapshot_steps(steps)
-    session.evaluations = [
+    """Save a state that holds as many evaluations and snapshots as at the end of the run."""
+    first = next(train([case.replica], case.task, device))
+    state, snapshots = TrainingState.begin([case.replica], case.task, device), snapshot_steps(steps)
+    state.evaluations = [
         replace(first, step=step, parameters=deepcopy(first.parameters) if step in snapshots else None)
-        for step in evaluation_steps(steps)
+        for step in steps_within(steps)
     ]
-    return lambda: checkpoint.save(session.state())
+    return lambda: checkpoint.save(state.to_checkpoint())

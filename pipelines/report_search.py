@@ -11,7 +11,7 @@ from grokking import figures
 from grokking.analysis import studies, study_pages
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
-from grokking.search import pruner_audit, config, importance
+from grokking.search import config, importance, pruner_audit
 from pipelines.common.paths import CONFIRMED
 from pipelines.common.reports import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
 from pipelines.common.stage import entry_parser, run

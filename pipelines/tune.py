@@ -3,7 +3,7 @@
 from grokking.analysis.tuning import best_point
 from grokking.catalogue import read_catalogue
 from grokking.config import load
-from grokking.experiment import Plan, expand
+from grokking.experiment import Seeds, expand
 from pipelines.common.paths import TUNED
 from pipelines.common.stage import entry_parser, run
 from pipelines.common.training import read_task, train
@@ -13,8 +13,7 @@ def main() -> None:
     name = entry_parser(__doc__).parse_args().name
     catalogue, where, folder = read_catalogue(), f"tuning.{name}", TUNED / name
     mapping = catalogue.entry("tuning", name)
-    confirm = mapping.pop("confirm", None)
-    fresh = load(Plan, confirm | {"grid": {}} if isinstance(confirm, dict) else confirm, f"{where}.confirm")
+    fresh = load(Seeds, mapping.pop("confirm", None), f"{where}.confirm")
 
     replicas = expand(mapping, where)
     task = read_task(catalogue, replicas, where)

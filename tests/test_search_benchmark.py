@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import make_task
 from examples import CLAMPS, FILTERS, MODELS, experiment
+from grokking.search.follower import Follower, Job
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -23,7 +24,6 @@ from benchmarks.search import SearchResult
 from grokking.data.monitor import monitored
 from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
-from grokking.search.follower import Follower, Job
 from grokking.search.pruning import Circumstances
 from grokking.training.loop import train
 

@@ -12,12 +12,12 @@ from grokking.catalogue import Catalogue
 from grokking.data import tasks
 from grokking.data.identifiability import warning
 from grokking.data.tasks import Task
-from grokking.experiment import Replica
-from grokking.models import require_fit
+from grokking.experiment import Replica, require_fit
 from grokking.progress import Progress
 from grokking.tracking.stream import Stream
-from grokking.training import history
+from grokking.training import run_folder
 from grokking.training.fingerprint import fingerprint
+from grokking.training.history import headline
 from grokking.training.workers import train_all
 from pipelines.common.paths import CHECKPOINTS, SPLITS
 
@@ -28,8 +28,7 @@ def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str) -> 
     catalogue.entry("tasks", name)  # an unknown name is told with the known ones
     task = tasks.read(SPLITS / name)
     for replica in replicas:
-        tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
-        require_fit(replica.config.model, task.sizes)
+        require_fit(replica, task, where)
     if text := warning(tasks.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)
     return task
@@ -48,7 +47,7 @@ def train(
         evaluations = train_all(replicas, task, [progress.show, stream.send], checkpoints)
     if not snapshots:
         evaluations = [replace(evaluation, parameters=None) for evaluation in evaluations]
-    table = history.save(folder, replicas, evaluations, task)
+    table = run_folder.save(folder, replicas, evaluations, task)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    print(history.headline(name, table), flush=True)
+    print(headline(name, table), flush=True)
     return table

@@ -5,7 +5,7 @@ from typing import Self
 from tqdm import tqdm
 
 from grokking.experiment import Replica
-from grokking.training.loop import Evaluation
+from grokking.training.records import Evaluation
 
 
 class Progress:

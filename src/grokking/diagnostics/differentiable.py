@@ -50,5 +50,8 @@ def differentiable(replica: Replica, task: Task, parameters: Parameters) -> Diff
         with ops.use("plain"):
             return internals.run(a, b).logits_BV
 
-    loss = LOSSES[replica.config.loss].value
+    def loss(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
+        with ops.use("plain"):
+            return LOSSES[replica.config.loss](logits, answer, dtype)
+
     return DifferentiableNetwork(list(module.parameters()), logits, loss, internals.operand_tables)

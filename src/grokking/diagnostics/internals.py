@@ -1,7 +1,6 @@
 """What diagnostics read inside a network beyond its logits: a function per model family, chosen by INTERNALS.
 
-A family without an entry there is measured by its logits and its weights alone. Everything here can be
-differentiated twice, unlike the engine's fast passes.
+A family without an entry there is measured by its logits and its weights alone.
 """
 
 # B pairs, T tokens, Q positions, D embedding width, N hidden width, V classes
@@ -9,20 +8,18 @@ differentiated twice, unlike the engine's fast passes.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grokking.data.tasks import Sizes, Task
+from grokking.data.tasks import Task
 from grokking.diagnostics.two_layer_mlp import TwoLayerMLP
-from grokking.engine.stack import FACTORS
+from grokking.engine.stack import MATMUL_DTYPES
 from grokking.experiment import Replica
 from grokking.models import FAMILIES
-from grokking.models.layers import Dense
-from grokking.models.numpy_mlp import NumpyMLPConfig
+from grokking.models.model import Model
 
 Parameters = Mapping[str, np.ndarray]
 
@@ -58,13 +55,13 @@ def internals_of(family: str, module: nn.Module, config: Any) -> Internals:
     return INTERNALS[family](module, config)
 
 
-def rebuild(replica: Replica, task: Task, parameters: Parameters) -> nn.Module:
+def rebuild(replica: Replica, task: Task, parameters: Parameters) -> Model:
     """The replica's module with these parameters; ValueError where they are those of another network.
 
     Buffers, such as scales, are no parameters: they come from the configuration.
     """
     config = replica.config
-    module = MODULES[config.model.family](config.model, task.sizes).to(getattr(torch, config.precision))
+    module = FAMILIES[config.model.family](config.model, task.sizes).to(getattr(torch, config.precision))
     own = dict(module.named_parameters())
     if {name: p.shape for name, p in own.items()} != {name: p.shape for name, p in parameters.items()}:
         raise ValueError(
@@ -73,21 +70,14 @@ def rebuild(replica: Replica, task: Task, parameters: Parameters) -> nn.Module:
         )
     for name, parameter in own.items():
         parameter.data = torch.tensor(parameters[name])
-    for layer in module.modules():
-        if isinstance(layer, Dense):
-            layer.factors = FACTORS[config.matmul_precision]
+    module.set_matmul_dtype(MATMUL_DTYPES[config.matmul_precision])
     return module
 
 
 def _one_hot_mlp(module: Any, config: Any) -> Internals:
-    weights = module.first.weight.chunk(2)
-
-    def token_neurons() -> tuple[Tensor, Tensor]:
-        weight_a, weight_b = module.first.weight.chunk(2)
-        return module.first_scale * weight_a, module.first_scale * (weight_b + module.first.bias)
-
+    """In an MLP on one-hot inputs the embedding of a token is its row of the first weight matrix."""
     two_layer = _two_layer(module, config) if len(config.hidden_widths) == 1 else None
-    return Internals(_mlp_pass(module, token_neurons), weights, token_neurons, two_layer=two_layer)
+    return _mlp(module, module.first.weight.chunk(2), two_layer=two_layer)
 
 
 def _two_layer(module: Any, config: Any) -> TwoLayerMLP:
@@ -108,28 +98,19 @@ def _two_layer(module: Any, config: Any) -> TwoLayerMLP:
 
 def _embedding_mlp(module: Any, config: Any) -> Internals:
     embeddings = module.embedding_a, getattr(module, "embedding_b", module.embedding_a)
-
-    def token_neurons() -> tuple[Tensor, Tensor]:
-        weight_a, weight_b = module.first.weight[:, : module.width], module.first.weight[:, -module.width :]
-        return embeddings[0] @ weight_a.T, embeddings[1] @ weight_b.T + module.first.bias
-
-    apart = embeddings if config.combine == "concatenate" else None
-    return Internals(_mlp_pass(module, token_neurons), embeddings, token_neurons, operand_tables=apart)
+    return _mlp(module, embeddings, operand_tables=embeddings if config.combine == "concatenate" else None)
 
 
-def _mlp_pass(
-    module: Any, token_neurons: Callable[[], tuple[Tensor, Tensor]]
-) -> Callable[[Tensor, Tensor], Pass]:
-    """Hidden layers and readout after the first pre-activations."""
+def _numpy_mlp(module: Any, config: Any) -> Internals:
+    return _mlp(module, module.layer_0.weight.chunk(2))
 
+
+def _mlp(module: Any, embeddings: tuple[Tensor, Tensor], **rest: Any) -> Internals:
     def run(a: Tensor, b: Tensor) -> Pass:
-        of_a_TN, of_b_TN = token_neurons()
-        hidden_BN = module.activation.apply(of_a_TN[a] + of_b_TN[b])
-        for layer in module.layers[:-1]:
-            hidden_BN = module.activation.apply(layer(hidden_BN))
-        return Pass(module.output_scale * module.layers[-1](hidden_BN), hidden_BN)
+        features = module.hidden(a, b)
+        return Pass(module.unembed(features), features)
 
-    return run
+    return Internals(run, embeddings, lambda: module.table().chunk(2), **rest)
 
 
 def _transformer(module: Any, config: Any) -> Internals:
@@ -161,39 +142,6 @@ def _outputs(*modules: nn.Module) -> Iterator[list[list[Tensor]]]:
             hook.remove()
 
 
-def _numpy_mlp(module: Any, config: Any) -> Internals:
-    return Internals(module.run, module.rows(), module.rows)
-
-
-class _NumpyMLPTwin(nn.Module):
-    """models.numpy_mlp in torch, with the same names of parameters."""
-
-    def __init__(self, config: NumpyMLPConfig, sizes: Sizes) -> None:
-        super().__init__()
-        widths = [2 * sizes.tokens, *config.hidden_widths, sizes.classes]
-        for number, shape in enumerate(pairwise(widths)):
-            layer = nn.Module()
-            layer.weight, layer.bias = nn.Parameter(torch.empty(shape)), nn.Parameter(torch.empty(shape[1]))
-            self.add_module(f"layer_{number}", layer)
-
-    def rows(self) -> tuple[Tensor, Tensor]:
-        """Of the first weight matrix, for operands a and b."""
-        weight_a, weight_b = cast(Any, self).layer_0.weight.chunk(2)
-        return weight_a, weight_b
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.run(a, b).logits_BV
-
-    def run(self, a: Tensor, b: Tensor) -> Pass:
-        (first, *later), (weight_a, weight_b) = cast(Any, list(self.children())), self.rows()
-        x = weight_a[a] + weight_b[b] + first.bias
-        for layer in later:
-            hidden = x.relu()
-            x = hidden @ layer.weight + layer.bias
-        return Pass(x, hidden)
-
-
-MODULES: dict[str, Callable[..., nn.Module]] = FAMILIES | {"numpy_mlp": _NumpyMLPTwin}
 INTERNALS: dict[str, Callable[[Any, Any], Internals]] = {
     "one_hot_mlp": _one_hot_mlp,
     "embedding_mlp": _embedding_mlp,

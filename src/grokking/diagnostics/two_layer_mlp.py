@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokking import ops
 from grokking.models.layers import ACTIVATIONS
 
 
@@ -45,8 +46,9 @@ class TwoLayerMLP:
 
 
 def activated(activation: str, z: Tensor) -> Tensor:
-    """The activation of the pre-activations `z`, which stay as they are."""
-    return ACTIVATIONS[activation].apply(z.clone())
+    """The activation of pre-activations; it can be differentiated twice."""
+    with ops.use("plain"):
+        return ACTIVATIONS[activation](z)
 
 
 def activation_and_slope(activation: str, z_BN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,9 @@ def evaluation_steps(budget: int, share: int = 50) -> Iterator[int]:
         step = budget if step < budget < following else following
 
 
-def steps_within(budget: int) -> list[int]:
+def steps_within(budget: int, share: int = 50) -> list[int]:
     """The evaluation steps up to the budget."""
-    return list(takewhile(lambda step: step <= budget, evaluation_steps(budget)))
+    return list(takewhile(lambda step: step <= budget, evaluation_steps(budget, share)))
 
 
 def snapshot_steps(budget: int) -> set[int]:

@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 # Sums may be taken in any order, products and sums rounded once; NaN and infinity stay what they are.
-OPTIONS = {"cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 KERNELS: list[tuple[Any, str]] = []  # what `load` compiles: kernels and their float32 signatures
 
 

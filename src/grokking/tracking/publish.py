@@ -14,7 +14,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking.analysis.results import hyperparameters, summary
-from grokking.engine.events import evaluation_steps
+from grokking.engine.grids import steps_within
 from grokking.experiment import ExperimentConfig
 from grokking.tracking import identity, store
 
@@ -147,7 +147,7 @@ def thinned(history: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
     """
     steps = history.index.to_numpy()
     events = [row[name] for name in EVENTS if name.endswith("_step") and store.present(row[name])]
-    wanted = [*evaluation_steps(int(steps[-1]), share=20), *events]
+    wanted = [*steps_within(int(steps[-1]), share=20), *events]
     return history.iloc[np.unique(np.searchsorted(steps, wanted))]
 
 

@@ -16,7 +16,7 @@ import psutil
 
 from grokking.experiment import Replica
 from grokking.tracking import identity, store
-from grokking.training.loop import Evaluation
+from grokking.training.records import Evaluation
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
