@@ -44,7 +44,7 @@ NO_RACING = 1e9  # times the best
 
 CONDITIONS = """
 {trials} trials of up to {seeds} seeds and {budget:,} steps, on {processor}, {load}.
-Of the trials the first {unpruned} are never stopped, the share of the whole study.
+Of the trials the first {exempt} are never stopped, the share of the whole study.
 """
 NOTE = """
 Studies of params.yaml. All searches try the same points, those that the
@@ -92,10 +92,10 @@ def prepare(name: str, trials: int) -> Studied:
 
 
 def shortened(plan: StudyPlan, trials: int) -> StudyPlan:
-    """The study with so many trials, the same share of them unpruned."""
+    """The study with so many trials, the same share of them exempt at first."""
     pruner = plan.config.pruner
-    unpruned = round(pruner.unpruned * trials / plan.config.trials)
-    config = replace(plan.config, trials=trials, pruner=replace(pruner, unpruned=unpruned))
+    exempt = round(pruner.exempt_first * trials / plan.config.trials)
+    config = replace(plan.config, trials=trials, pruner=replace(pruner, exempt_first=exempt))
     return replace(plan, config=config)
 
 
@@ -103,7 +103,7 @@ def drawn(plan: StudyPlan) -> list[dict[str, Any]]:
     """A point for each trial: those that the study names first, then random ones."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.config.sampler.seed))
-    for point in plan.config.first:
+    for point in plan.config.initial_points:
         study.enqueue_trial(point)
     trials = [study.ask() for _ in range(plan.config.trials)]
     for trial in trials:
@@ -126,7 +126,7 @@ def measure(studied: Studied, threads: int | None) -> list[Measured]:
 
 def ours(name: str, studied: Studied, processes: int) -> Measured:
     """The project's search, in so many processes where it trains on the CPU."""
-    config = replace(studied.plan.config, first=tuple(studied.points))
+    config = replace(studied.plan.config, initial_points=tuple(studied.points))
     plan, started = replace(studied.plan, config=config), time.perf_counter()
     environment = patch.dict(os.environ, {"GROKKING_PROCESSES": str(processes)})
     with (
@@ -143,7 +143,7 @@ def ours(name: str, studied: Studied, processes: int) -> Measured:
 
 
 def without_rules(studied: Studied) -> Studied:
-    pruner = replace(studied.plan.config.pruner, name="none", racing=NO_RACING)
+    pruner = replace(studied.plan.config.pruner, name="none", racing_factor=NO_RACING)
     return replace(studied, plan=replace(studied.plan, config=replace(studied.plan.config, pruner=pruner)))
 
 
@@ -202,7 +202,7 @@ def _conditions(studied: Studied) -> str:
         budget=studied.plan.budget,
         processor=history.machine()["processor"],
         load=machine.load(),
-        unpruned=config.pruner.unpruned,
+        exempt=config.pruner.exempt_first,
     )
 
 

@@ -46,7 +46,7 @@ def main() -> None:
     params = read_params(PARAMS)
     plan = read_study(entry(params, section, name), name, f"{section}.{name}")
     replicas = plan.replicas({}, plan.config.search)
-    later = [*plan.replicas({}, plan.config.proof), *plan.replicas({}, plan.config.confirm)]
+    later = [*plan.replicas({}, plan.config.sustain_seeds), *plan.replicas({}, plan.config.confirm)]
     # that the splits of what comes later exist must be known before hours
     task = monitored(read_task(params, [*replicas, *later], plan.where))
     order = order_of(params, replicas[0])

@@ -27,7 +27,7 @@ METRICS = ("value", "cost", "seeds", "generalized", "flops", "seconds")
 POINTS = 100  # of each curve; MLflow takes 0.1 s for a thousand
 MAY_CHANGE = (
     "space",
-    "first",
+    "initial_points",
     "trials",
     "confirm",
 )  # too long for a parameter, or not fixed once and for all
