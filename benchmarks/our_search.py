@@ -52,8 +52,8 @@ def prepare(name: str, trials: int) -> Study:
 def shortened(plan: StudyPlan, trials: int) -> StudyPlan:
     """The study cut to this number of trials, the same share of them unpruned."""
     pruner = plan.config.pruner
-    unpruned = round(pruner.unpruned * trials / plan.config.trials)
-    config = replace(plan.config, trials=trials, pruner=replace(pruner, unpruned=unpruned))
+    exempt_first = round(pruner.exempt_first * trials / plan.config.trials)
+    config = replace(plan.config, trials=trials, pruner=replace(pruner, exempt_first=exempt_first))
     return replace(plan, config=config)
 
 
@@ -61,7 +61,7 @@ def draw_points(plan: StudyPlan) -> list[dict[str, Any]]:
     """A point for each trial: the study's initial points, then random ones."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.config.sampler.seed))
-    for point in plan.config.first:
+    for point in plan.config.initial_points:
         study.enqueue_trial(point)
     trials = [study.ask() for _ in range(plan.config.trials)]
     for trial in trials:
@@ -71,13 +71,13 @@ def draw_points(plan: StudyPlan) -> list[dict[str, Any]]:
 
 def without_rules(study: Study) -> Study:
     """The study with neither racing nor pruning."""
-    pruner = replace(study.plan.config.pruner, name="none", racing=NO_RACING)
+    pruner = replace(study.plan.config.pruner, name="none", racing_factor=NO_RACING)
     return replace(study, plan=replace(study.plan, config=replace(study.plan.config, pruner=pruner)))
 
 
 def run(study: Study, processes: int) -> tuple[int, float | None]:
     """Steps of all replicas, and the lowest median time-to-grok of a trial whose seeds all generalized."""
-    plan = replace(study.plan, config=replace(study.plan.config, first=tuple(study.points)))
+    plan = replace(study.plan, config=replace(study.plan.config, initial_points=tuple(study.points)))
     environment = patch.dict(os.environ, {"GROKKING_PROCESSES": str(processes)})
     executors = replica_executor(study.task, study.order)
     with environment, tempfile.TemporaryDirectory() as folder, executors as executor:

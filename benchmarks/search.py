@@ -122,7 +122,7 @@ def _conditions(plan: StudyPlan) -> str:
         seeds=len(plan.config.search.seeds),
         budget=plan.budget,
         load=machine.load(),
-        unpruned=plan.config.pruner.unpruned,
+        unpruned=plan.config.pruner.exempt_first,
     )
 
 

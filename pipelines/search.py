@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     name, catalogue = arguments.name, read_catalogue()
     plan = read_study(catalogue.entry("studies", name), name, f"studies.{name}")
-    seeds = (plan.config.search, plan.config.proof, plan.config.confirm)
+    seeds = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
     # that the splits of what comes later exist must be known before hours
     replicas = [replica for part in seeds for replica in plan.replicas({}, part)]
     task = monitored(read_task(catalogue, replicas, plan.where))

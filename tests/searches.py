@@ -52,15 +52,15 @@ def study_mapping(**changes: Any) -> dict[str, Any]:
     return {
         "experiment": network(),
         "space": SPACE,
-        "first": [],
+        "initial_points": [],
         "published": {},
         "objective": "steps",
         "trials": 6,
         "search": {"seeds": [0, 1], "split_seeds": [0, 1]},
-        "proof": {"seeds": [3], "split_seeds": [1]},
+        "sustain_seeds": {"seeds": [3], "split_seeds": [1]},
         "confirm": {"seeds": [5], "split_seeds": [2]},
         "sampler": {"name": "tpe", "seed": 0, "startup_trials": 3},
-        "pruner": {"name": "progress", "racing": 1.5, "unpruned": 2, "exempt_every": 5},
+        "pruner": {"name": "progress", "racing_factor": 1.5, "exempt_first": 2, "exempt_every": 5},
         "random_baseline": False,
     } | changes
 

@@ -116,15 +116,15 @@ def study(task) -> Study:
     mapping = {
         "experiment": network,
         "space": {"optimizer.learning_rate": {"kind": "log", "low": 1e-3, "high": 1e-1}},
-        "first": [{"optimizer.learning_rate": 1e-2}],
+        "initial_points": [{"optimizer.learning_rate": 1e-2}],
         "published": {},
         "objective": "steps",
         "trials": 12,
         "search": seeds,
-        "proof": further,
+        "sustain_seeds": further,
         "confirm": fresh,
         "sampler": {"name": "tpe", "seed": 0, "startup_trials": 2},
-        "pruner": {"name": "progress", "racing": 1.5, "unpruned": 4, "exempt_every": 10},
+        "pruner": {"name": "progress", "racing_factor": 1.5, "exempt_first": 4, "exempt_every": 10},
         "random_baseline": False,
     }
     plan = our_search.shortened(read_study(mapping, "tiny", "studies.tiny"), 3)
@@ -133,7 +133,7 @@ def study(task) -> Study:
 
 def test_a_short_study_keeps_the_share_of_unpruned_trials(study):
     assert study.plan.config.trials == 3
-    assert study.plan.config.pruner.unpruned == 1
+    assert study.plan.config.pruner.exempt_first == 1
 
 
 def test_points_are_the_studys_first_and_then_random_ones(study):

@@ -42,15 +42,15 @@ SPACE = {
 CONFIG = {
     "experiment": {"system": 4, "task": "t", "model": {"family": "table_mlp"}, "budget": 1000},
     "space": SPACE,
-    "first": [],
+    "initial_points": [],
     "published": {},
     "objective": "steps",
     "trials": 4,
     "search": {"seeds": [0, 1, 2], "split_seeds": [0, 1, 2]},
-    "proof": {"seeds": [3], "split_seeds": [0]},
+    "sustain_seeds": {"seeds": [3], "split_seeds": [0]},
     "confirm": {"seeds": [10, 11, 12], "split_seeds": [10, 11, 12]},
     "sampler": {"name": "tpe", "seed": 0, "startup_trials": 2},
-    "pruner": {"name": "progress", "racing": 1.5},
+    "pruner": {"name": "progress", "racing_factor": 1.5},
 }
 TASK = {"split": {"name": "random", "train_fraction": 0.3}}
 RULES = pd.DataFrame(

@@ -163,7 +163,7 @@ RATE = {"optimizer.decay_rate": SPACE["optimizer.decay_rate"]}
 WIDTHS = {"model.hidden_widths": {"kind": "choice", "values": [[8, 8], [8]]}}
 NAMES = {"optimizer": {"kind": "choice", "values": [OPTIMIZERS["adamw"], OPTIMIZERS["muon"]]}}
 MISTAKES = [
-    ({"trails": 6}, "`studies.tiny.trails` is unknown; known keys here: experiment, space, first,"),
+    ({"trails": 6}, "`studies.tiny.trails` is unknown; known keys here: experiment, space, initial_points,"),
     ({"trials": 0}, "`studies.tiny.trials` must be a whole number of at least 1, but got 0"),
     ({"objective": "epochs"}, "`studies.tiny.objective` must be one of steps, examples, flops,"),
     (
@@ -204,8 +204,8 @@ MISTAKES = [
         "`studies.tiny.space` names `loss.name`, but `loss` holds the value 'mean_squared_error', not keys",
     ),
     (
-        {"first": [{"optimizer.momentum": 0.9}]},
-        "`studies.tiny.first` names optimizer.momentum, which is not searched; known: model.init_scale, ",
+        {"initial_points": [{"optimizer.momentum": 0.9}]},
+        "`studies.tiny.initial_points` names optimizer.momentum, which is not searched; known: model.init_",
     ),
     (
         {"confirm": {"seeds": [1], "split_seeds": [2]}},
@@ -217,18 +217,18 @@ MISTAKES = [
     ),
     (
         {"confirm": {"seeds": [3], "split_seeds": [2]}},
-        "`studies.tiny.confirm.seeds` must be fresh, but 3 is in `proof`; choose others",
+        "`studies.tiny.confirm.seeds` must be fresh, but 3 is in `sustain_seeds`; choose others",
     ),
     (
-        {"proof": {"seeds": [0], "split_seeds": [1]}},
-        "`studies.tiny.proof.seeds` must be fresh, but 0 is in `search`; choose others",
+        {"sustain_seeds": {"seeds": [0], "split_seeds": [1]}},
+        "`studies.tiny.sustain_seeds.seeds` must be fresh, but 0 is in `search`; choose others",
     ),
     (
-        {"pruner": {"name": "progress", "racing": 0.9, "unpruned": 2, "exempt_every": 5}},
-        "`studies.tiny.pruner.racing` must be at least 1, but got 0.9",
+        {"pruner": {"name": "progress", "racing_factor": 0.9, "exempt_first": 2, "exempt_every": 5}},
+        "`studies.tiny.pruner.racing_factor` must be at least 1, but got 0.9",
     ),
     (
-        {"pruner": {"name": "progress", "racing": 1.5, "unpruned": 2, "exempt_every": 0}},
+        {"pruner": {"name": "progress", "racing_factor": 1.5, "exempt_first": 2, "exempt_every": 0}},
         "`studies.tiny.pruner.exempt_every` must be a whole number of at least 1, but got 0",
     ),
     ({"sampler": {"name": "cmaes", "seed": 0, "startup_trials": 3}}, "`studies.tiny.sampler.name` should be"),
@@ -247,12 +247,12 @@ MISTAKES = [
     ),
     ({"experiment": {"budget": 60}, "space": {}}, "`studies.tiny.experiment.system` is missing"),
     (
-        {"first": [{"optimizer.learning_rate": 0.5}]},
-        "`studies.tiny.first` gives optimizer.learning_rate 0.5, but `space` has {'kind': 'log', 'low':",
+        {"initial_points": [{"optimizer.learning_rate": 0.5}]},
+        "`studies.tiny.initial_points` gives optimizer.learning_rate 0.5, but `space` has {'kind': 'log', ",
     ),
     (
-        {"space": WIDTHS, "first": [{"model.hidden_widths": [8]}]},
-        "`studies.tiny.first` gives model.hidden_widths [8], but `space` has {'kind': 'choice',",
+        {"space": WIDTHS, "initial_points": [{"model.hidden_widths": [8]}]},
+        "`studies.tiny.initial_points` gives model.hidden_widths [8], but `space` has {'kind': 'choice',",
     ),
     ({"published": {"model.hidden_width": [500]}}, "`studies.tiny.experiment.model.hidden_width` is unknown"),
     (
@@ -276,7 +276,7 @@ def test_a_mistake_is_told_in_one_line(change, message):
 
 @pytest.mark.parametrize("stage", ["search", "confirm"])
 def test_a_stage_tells_a_mistake_and_writes_nothing(stage, tmp_path):
-    pruner = {"name": "progress", "racing": 0.5, "unpruned": 2, "exempt_every": 5}
+    pruner = {"name": "progress", "racing_factor": 0.5, "exempt_first": 2, "exempt_every": 5}
     shutil.copy(stage_folder(tmp_path / "elsewhere", pruner=pruner) / "params.yaml", tmp_path)
     shutil.rmtree(tmp_path / "elsewhere")
     command = [sys.executable, "-m", f"pipelines.{stage}", "tiny"]
@@ -284,12 +284,14 @@ def test_a_stage_tells_a_mistake_and_writes_nothing(stage, tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     )
     assert done.returncode == 2
-    assert done.stderr == "error: `studies.tiny.pruner.racing` must be at least 1, but got 0.5\n"
+    assert done.stderr == "error: `studies.tiny.pruner.racing_factor` must be at least 1, but got 0.5\n"
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
 def test_a_sound_study_is_read_and_its_random_arm_is_plain():
-    plan = plan_of(first=[{"optimizer.learning_rate": 0.03}], published={"model.hidden_widths": [500]})
+    plan = plan_of(
+        initial_points=[{"optimizer.learning_rate": 0.03}], published={"model.hidden_widths": [500]}
+    )
     assert isinstance(plan, StudyPlan)
     assert plan.budget == 100
     assert [r.config.model.hidden_widths for r in plan.published(plan.config.confirm)] == [(500,)]
@@ -297,7 +299,7 @@ def test_a_sound_study_is_read_and_its_random_arm_is_plain():
     assert arm.config.sampler.name == "random"
     assert arm.config.sampler.seed != plan.config.sampler.seed
     assert arm.config.pruner.name == "none"
-    assert arm.config.first == ()
+    assert arm.config.initial_points == ()
     assert arm.config.space == plan.config.space
 
 

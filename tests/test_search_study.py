@@ -123,7 +123,7 @@ def _correlation(one, other):
 def test_points_to_try_first_come_first_also_after_a_kill(tmp_path, monkeypatch):
     """The process dies after it has written the first of three."""
     rates = [0.03, 0.04, 0.05]
-    plan = plan_of(first=[{"optimizer.learning_rate": rate} for rate in rates], trials=4)
+    plan = plan_of(initial_points=[{"optimizer.learning_rate": rate} for rate in rates], trials=4)
     enqueue = optuna.Study.enqueue_trial
 
     def enqueue_one(self, *arguments, **keywords):
@@ -151,7 +151,7 @@ def test_the_first_trial_runs_alone_and_the_others_are_raced_against_it(tmp_path
             super().submit(job)
 
     good = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
-    plan = plan_of(trials=4, first=[good], experiment=network(budget=200))
+    plan = plan_of(trials=4, initial_points=[good], experiment=network(budget=200))
     with in_this_process(search_task(), ORDER, "cpu") as pool:
         Scheduler(plan, open_in(tmp_path, plan), Spied(pool, 4)).run()
     assert [(job.trial, job.seed_number) for job in submitted[:3]] == [(0, 0), (0, 1), (1, 0)]

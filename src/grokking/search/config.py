@@ -30,8 +30,8 @@ class Seeds:
 @dataclass(frozen=True, config=STRICT)
 class PrunerConfig:
     name: Literal["progress", "none"]  # none: only the budget ends a trial
-    racing: Positive  # a replica that costs this many times the best is stopped, and gets no more seeds
-    unpruned: NonNegativeInt  # this many first trials are never stopped: the rules learn from them
+    racing_factor: Positive  # a seed that costs this many times the best is stopped, and no others follow
+    exempt_first: NonNegativeInt  # this many first trials are never stopped: the rules learn from them
     exempt_every: PositiveInt  # nor is every n-th trial: they show how often rules are wrong
 
 
@@ -46,12 +46,12 @@ class SamplerConfig:
 class StudyConfig:
     experiment: dict[str, Any]  # an experiment without `replicas`; the space changes it
     space: Space  # dotted key of the experiment -> the values it may take
-    first: tuple[dict[str, Any], ...]  # tried first, by names of the space; missing keys are drawn
+    initial_points: tuple[dict[str, Any], ...]  # tried first, by names of the space; missing keys are drawn
     published: dict[str, Any]  # dotted keys that make the experiment the published one, if any
     objective: Annotated[str, one_of(OBJECTIVES)]
     trials: PositiveInt
     search: Seeds  # a trial's replicas; the first decides whether the others follow
-    proof: Seeds  # further ones, on which the best trials must sustain their crossings
+    sustain_seeds: Seeds  # further ones, on which the best trials must sustain their crossings
     confirm: Seeds  # fresh ones on fresh splits, used once
     sampler: SamplerConfig
     pruner: PrunerConfig
@@ -90,9 +90,10 @@ def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     config = plan.config
     for values in [*corners(config.space), config.published]:
         plan.replicas(values, config.search)
-    _require_first(config, where)
-    if config.pruner.racing < 1:
-        raise ConfigError(f"`{where}.pruner.racing` must be at least 1, but got {config.pruner.racing}")
+    _require_points(config, where)
+    factor = config.pruner.racing_factor
+    if factor < 1:
+        raise ConfigError(f"`{where}.pruner.racing_factor` must be at least 1, but got {factor}")
     _require_fresh(config, where)
     return plan
 
@@ -106,25 +107,25 @@ def _parameters(space: Space) -> dict[str, Any]:
     return found
 
 
-def _require_first(config: StudyConfig, where: str) -> None:
+def _require_points(config: StudyConfig, where: str) -> None:
     """Find a bad point now; Optuna would find it only when the point's turn comes."""
-    known = _parameters(config.space)
-    for key, value in itertools.chain.from_iterable(point.items() for point in config.first):
+    known, points = _parameters(config.space), f"`{where}.initial_points`"
+    for key, value in itertools.chain.from_iterable(point.items() for point in config.initial_points):
         if key not in known:
             raise ConfigError(
-                f"`{where}.first` names {key}, which is not searched; known: {', '.join(sorted(known))}"
+                f"{points} names {key}, which is not searched; known: {', '.join(sorted(known))}"
             )
         if not known[key].holds(value):
             raise ConfigError(
-                f"`{where}.first` gives {key} {value!r}, but `space` has {asdict(known[key])}; a list or a "
-                "mapping among `values` is written as JSON in quotes"
+                f"{points} gives {key} {value!r}, but `space` has {asdict(known[key])}; a list or "
+                "a mapping among `values` is written as JSON in quotes"
             )
 
 
 def _require_fresh(config: StudyConfig, where: str) -> None:
     """Each part must use seeds that no earlier part used; `confirm` also fresh splits."""
-    _require_apart(config, where, "proof", "search", "seeds")
-    for earlier in ("search", "proof"):
+    _require_apart(config, where, "sustain_seeds", "search", "seeds")
+    for earlier in ("search", "sustain_seeds"):
         for kind in ("seeds", "split_seeds"):
             _require_apart(config, where, "confirm", earlier, kind)
 
@@ -145,5 +146,5 @@ def random_arm(plan: StudyPlan) -> StudyPlan:
     return replace(
         plan,
         name=f"{plan.name}-random",
-        config=replace(plan.config, sampler=sampler, pruner=pruner, first=()),
+        config=replace(plan.config, sampler=sampler, pruner=pruner, initial_points=()),
     )

@@ -139,7 +139,7 @@ class Scheduler:
     def _limit(self) -> float:
         """The cost beyond which a replica is too far from the best trial; infinite before there is one."""
         best = best_value(self.study, self.plan)
-        return math.inf if best is None else self.plan.config.pruner.racing * 10**best
+        return math.inf if best is None else self.plan.config.pruner.racing_factor * 10**best
 
     def _context(self, config: ExperimentConfig) -> PruningContext:
         earlier = [outcome for trial in self.study.ended() for outcome in seed_outcomes(trial)]
@@ -158,7 +158,7 @@ class Scheduler:
 def is_exempt(trial: int, pruner: PrunerConfig) -> bool:
     """Whether no rule may stop a trial: the first ones, and a fixed share of the others."""
     nth = trial % pruner.exempt_every == pruner.exempt_every - 1
-    return pruner.name == "none" or trial < pruner.unpruned or nth
+    return pruner.name == "none" or trial < pruner.exempt_first or nth
 
 
 def best_value(study: SharedStudy, plan: StudyPlan) -> float | None:

@@ -26,7 +26,7 @@ from grokking.search.seed_job import SeedOutcome
 from grokking.search.storage import Storage
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-MAY_CHANGE = ("trials", "proof", "confirm")  # keys under other values of which a study goes on
+MAY_CHANGE = ("trials", "sustain_seeds", "confirm")  # keys under other values of which a study goes on
 OWNER, OUTCOME, REASON = "owner", "outcome", "reason"  # attributes of a trial
 
 StopCondition = Callable[[list[FrozenTrial]], bool]  # of the trials that have begun
@@ -96,7 +96,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
             load_if_exists=True,
         )
         if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
-            for point in plan.config.first:
+            for point in plan.config.initial_points:
                 study.enqueue_trial(point, skip_if_exists=True)
     return SharedStudy(study, lock, stop, storage.take_over)
 

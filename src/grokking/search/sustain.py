@@ -45,7 +45,7 @@ def is_sustained(trial: FrozenTrial, plan: StudyPlan, task: Task) -> bool:
     searched = _replica_table(plan.replicas(values, plan.config.search), task)
     if _lost_share(searched, [float(outcome.step or 0) for outcome in seed_outcomes(trial)]):
         return False
-    further = _replica_table(plan.replicas(values, plan.config.proof), task)
+    further = _replica_table(plan.replicas(values, plan.config.sustain_seeds), task)
     return _lost_share(further, further["first_crossing_step"].astype(float)) <= LOST_SHARE
 
 
