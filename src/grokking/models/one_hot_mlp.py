@@ -41,8 +41,6 @@ class OneHotMLP(TableMLP):
         self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
         layers.rescale(self, config.init_scale)
 
-    def table(self) -> Tensor:
-        """Rows of the first weight matrix, scaled; the bias comes with operand b."""
-        weight_a, weight_b = self.first.weight.chunk(2, dim=-2)
-        table = torch.cat([weight_a, weight_b + self.first.bias.unsqueeze(-2)], dim=-2)
-        return self.first_scale.unsqueeze(-1) * table
+    def table(self) -> tuple[Tensor, Tensor]:
+        """The first weight matrix, a row per input, and its bias, both scaled."""
+        return self.first_scale.unsqueeze(-1) * self.first.weight, self.first_scale * self.first.bias
