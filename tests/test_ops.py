@@ -48,15 +48,15 @@ def pairs(*leading):
 
 
 def mlp_inputs(leading, widths, dtype=torch.float64):
-    """A table, then weight and bias of each layer."""
+    """A table and its bias, then weight and bias of each layer."""
     layers = zip([WIDTH, *widths], [*widths, 5], strict=True)
-    shapes = [(2 * TOKENS, WIDTH), *(shape for i, o in layers for shape in ((o, i), (o,)))]
+    shapes = [(2 * TOKENS, WIDTH), (WIDTH,), *(shape for i, o in layers for shape in ((o, i), (o,)))]
     return [normal(*leading, *shape, dtype=dtype, seed=seed) for seed, shape in enumerate(shapes)]
 
 
 def mlp_of(a, b, activation, dtype=None):
-    def logits(table, *dense):
-        return ops.mlp(table, a, b, [*zip(dense[::2], dense[1::2], strict=True)], activation, dtype)
+    def logits(table, bias, *dense):
+        return ops.mlp(table, bias, a, b, [*zip(dense[::2], dense[1::2], strict=True)], activation, dtype)
 
     return logits
 

@@ -110,7 +110,12 @@ def _mlp(module: Any, embeddings: tuple[Tensor, Tensor], **rest: Any) -> Interna
         features = module.hidden(a, b)
         return Pass(module.unembed(features), features)
 
-    return Internals(run, embeddings, lambda: module.table().chunk(2), **rest)
+    def token_neurons() -> tuple[Tensor, Tensor]:
+        table, bias = module.table()
+        neurons_a, neurons_b = table.chunk(2)
+        return neurons_a, neurons_b + bias
+
+    return Internals(run, embeddings, token_neurons, **rest)
 
 
 def _transformer(module: Any, config: Any) -> Internals:

@@ -45,10 +45,10 @@ class EmbeddingMLP(TableMLP):
         self.first = Dense(inputs, config.hidden_widths[0], initialise, config.bias)
         layers.rescale(self, config.init_scale)
 
-    def table(self) -> Tensor:
-        """Embeddings through the first layer; its bias comes with operand b."""
+    def table(self) -> tuple[Tensor, Tensor]:
+        """Embeddings through the first layer, but for its bias."""
         embedding_b = self.embedding_a if self.shared else self.embedding_b
-        weight, bias = self.first.weight, self.first.bias
+        weight = self.first.weight
         weight_a, weight_b = (weight, weight) if self.summed else weight.chunk(2, dim=-1)
-        table_a, table_b = ops.matmul(self.embedding_a, weight_a.mT), ops.linear(embedding_b, weight_b, bias)
-        return torch.cat([table_a, table_b], dim=-2)
+        rows = [ops.matmul(self.embedding_a, weight_a.mT), ops.matmul(embedding_b, weight_b.mT)]
+        return torch.cat(rows, dim=-2), self.first.bias

@@ -77,17 +77,16 @@ class NumpyMLP(Model):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         if ops.is_fast(a):
             return cast(Tensor, _ByHand.apply(a, b, *self.parameters()))
-        return ops.mlp(self.table(), a, b, self._dense(), torch.relu)
+        return ops.mlp(*self.table(), a, b, self._dense(), torch.relu)
 
-    def table(self) -> Tensor:
-        """As in `TableMLP`: rows of the first weight matrix; the bias comes with operand b."""
-        weight, bias = (parameter for parameter in list(self.parameters())[:2])
-        weight_a, weight_b = weight.chunk(2, dim=-2)
-        return torch.cat([weight_a, weight_b + bias.unsqueeze(-2)], dim=-2)
+    def table(self) -> tuple[Tensor, Tensor]:
+        """As in `TableMLP`: the first weight matrix and its bias."""
+        weight, bias, *_ = self.parameters()
+        return weight, bias
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """Activations of the last hidden layer, (..., B, N)."""
-        return ops.mlp_hidden(self.table(), a, b, self._dense()[:-1], torch.relu)
+        return ops.mlp_hidden(*self.table(), a, b, self._dense()[:-1], torch.relu)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., B, V) of the last hidden layer's activations."""

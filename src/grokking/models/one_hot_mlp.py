@@ -7,7 +7,6 @@ System 2 multiplies the first pre-activations by N^-alpha, N the first hidden wi
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -45,8 +44,6 @@ class OneHotMLP(TableMLP):
     def has_hidden_matrices(cls, config: OneHotMLPConfig) -> bool:
         return len(config.hidden_widths) > 1
 
-    def table(self) -> Tensor:
-        """Rows of the first weight matrix, scaled; the bias comes with operand b."""
-        weight_a, weight_b = self.first.weight.chunk(2, dim=-2)
-        table = torch.cat([weight_a, weight_b + self.first.bias.unsqueeze(-2)], dim=-2)
-        return self.first_scale.unsqueeze(-1) * table
+    def table(self) -> tuple[Tensor, Tensor]:
+        """The first weight matrix, a row per input, and its bias, both scaled."""
+        return self.first_scale.unsqueeze(-1) * self.first.weight, self.first_scale * self.first.bias

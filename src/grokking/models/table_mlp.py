@@ -37,18 +37,18 @@ class TableMLP(Model):
         self.readout = f"layers.{len(self.layers) - 1}"
         self.register_buffer("output_scale", torch.tensor([config.output_scale]))
 
-    def table(self) -> Tensor:
-        """What each token adds as operand a, and below that as operand b: (..., 2T, N)."""
+    def table(self) -> tuple[Tensor, Tensor]:
+        """What each token adds as operand a, and below that as operand b, (..., 2T, N); the bias (..., N)."""
         raise NotImplementedError
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         dtype = self._dense()[-1].matmul_dtype
-        return ops.mlp(self.table(), a, b, [*self._hidden(), self._scaled()], self.activation, dtype)
+        return ops.mlp(*self.table(), a, b, [*self._hidden(), self._scaled()], self.activation, dtype)
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """Activations of the last hidden layer, (..., B, N)."""
         return ops.mlp_hidden(
-            self.table(), a, b, self._hidden(), self.activation, self._dense()[-1].matmul_dtype
+            *self.table(), a, b, self._hidden(), self.activation, self._dense()[-1].matmul_dtype
         )
 
     def unembed(self, hidden: Tensor) -> Tensor:

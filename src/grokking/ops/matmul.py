@@ -42,11 +42,14 @@ def matmul(x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     return torch.stack([matmul(x_BI, y_IO) for x_BI, y_IO in zip(x, y, strict=True)])
 
 
-def multiply(x: Tensor, y: Tensor, dtype: torch.dtype | None = None, out: Tensor | None = None) -> Tensor:
-    """x @ y of two matrices, without a graph; `out` is memory that the result may be put into."""
-    if dtype is not None:
-        return (x.to(dtype) @ y.to(dtype)).to(x.dtype)
-    return _onednn(x, y) if _by_onednn(x) else torch.mm(x, y, out=out)
+def multiply(
+    x: Tensor, y: Tensor, *, out: Tensor, start: Tensor | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Write x @ y of two matrices, plus `start` where given, which may be `out` itself, into `out`."""
+    if dtype is None and not _by_onednn(x):
+        return torch.mm(x, y, out=out) if start is None else torch.addmm(start, x, y, out=out)
+    product = matmul(x, y, dtype)
+    return out.copy_(product) if start is None else torch.add(start, product, out=out)
 
 
 class _Product(Function):

@@ -4,11 +4,11 @@ Whether operands are one-hot or embedded, what a token adds to the first pre-act
 the example. So it stands in a table, a row for each token as operand a and below them one for each as b.
 """
 
-# ... leading dimensions (none, or R replicas), B examples, T tokens, N hidden width, V classes
-# In what is for one replica: I inputs and O outputs of a layer
+# ... leading dimensions (none, or R replicas), B examples, T tokens, N first hidden width, V classes
+# Of one replica: S examples of a slice, I inputs and O outputs of a layer
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -18,30 +18,38 @@ from torch.autograd.function import once_differentiable
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.gelu import gelu
 from grokking.ops.matmul import linear, multiply
+from grokking.ops.numba_kernels import array
 from grokking.ops.switch import is_fast
 
 Activation = Callable[[Tensor], Tensor]
 Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) of each layer
 
+SLICE = 512  # examples at a time: their activations stay in cache from one pass to the next
+
 
 def mlp(
     table: Tensor,
+    bias: Tensor,
     a: Tensor,
     b: Tensor,
     dense: Dense,
     activation: Activation,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Logits (..., B, V) from a table (..., 2T, N) and pairs (..., B); `dtype` as in `matmul`."""
+    """Logits (..., B, V) of pairs (..., B), from a table (..., 2T, N), its bias (..., N) and dense layers.
+
+    `dtype` is that of `matmul`.
+    """
     if is_fast(table) and activation in BACKWARD:
         flat = [tensor for layer in dense for tensor in layer]
-        return cast(Tensor, _MLP.apply(activation, dtype, table, a, b, *flat))
-    *hidden, (weight, bias) = dense
-    return linear(mlp_hidden(table, a, b, hidden, activation, dtype), weight, bias, dtype)
+        return cast(Tensor, _MLP.apply(activation, dtype, a, b, table, bias, *flat))
+    *hidden, (weight, last_bias) = dense
+    return linear(mlp_hidden(table, bias, a, b, hidden, activation, dtype), weight, last_bias, dtype)
 
 
 def mlp_hidden(
     table: Tensor,
+    bias: Tensor,
     a: Tensor,
     b: Tensor,
     dense: Dense,
@@ -49,9 +57,9 @@ def mlp_hidden(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Activations of the last hidden layer, (..., B, N); `dense` is of the layers up to it."""
-    x = activation(rows(table, a) + rows(table, table.shape[-2] // 2 + b))
-    for weight, bias in dense:
-        x = activation(linear(x, weight, bias, dtype))
+    x = activation(rows(table, a) + rows(table, table.shape[-2] // 2 + b) + bias.unsqueeze(-2))
+    for weight, bias_O in dense:
+        x = activation(linear(x, weight, bias_O, dtype))
     return x
 
 
@@ -60,125 +68,128 @@ def rows(table: Tensor, index: Tensor) -> Tensor:
     return table.gather(-2, index.unsqueeze(-1).expand(*index.shape, table.shape[-1]))
 
 
-def _gelu_backward(grad: Tensor, before: Tensor) -> Tensor:
-    return torch.ops.aten.gelu_backward(grad, before)
-
-
-def _square_backward(grad: Tensor, before: Tensor) -> Tensor:
-    return grad.mul_(before).mul_(2)
-
-
-def _relu_backward(grad: Tensor, before: Tensor) -> Tensor:
-    return grad.mul_(before > 0)
-
-
-# The gradient before an activation from that after it, which may be overwritten, and from pre-activations
-BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
-    torch.relu: _relu_backward,
-    gelu: _gelu_backward,
-    torch.square: _square_backward,
+# The gradient before an activation, from that after it, which may be overwritten, and from pre-activations;
+# that of ReLU is in the kernels.
+BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor] | None] = {
+    torch.relu: None,
+    gelu: lambda grad, before: torch.ops.aten.gelu_backward(grad, before),
+    torch.square: lambda grad, before: grad.mul_(before).mul_(2),
 }
 
 
 class _MLP(Function):
-    """Replicas one after the other, each by the two functions below."""
+    """Replica by replica and slice by slice, by `_forward` and `_backward`."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        activation: Activation,
-        dtype: torch.dtype | None,
-        table: Tensor,
-        a: Tensor,
-        b: Tensor,
-        *dense: Tensor,
+        ctx: Any, activation: Activation, dtype: torch.dtype | None, a: Tensor, b: Tensor, *parameters: Tensor
     ) -> Tensor:
-        ctx.activation, ctx.dtype = activation, dtype
-        ctx.save_for_backward(table, a, b, *dense)
-        passed = [_forward(*replica, activation, dtype) for replica in _replicas(table, a, b, *dense)]
-        ctx.hidden = [hidden for hidden, _ in passed]
-        return _stacked([logits for _, logits in passed], like=a)
+        ctx.activation, ctx.dtype, ctx.hidden, logits = activation, dtype, [], []
+        ctx.save_for_backward(a, b, *parameters)
+        for a_B, b_B, network in zip(_each(a, 1), _each(b, 1), _networks(parameters), strict=True):
+            logits.append(network.table.new_empty(len(a_B), len(network.biases[-1])))
+            slices = zip(a_B.split(SLICE), b_B.split(SLICE), logits[-1].split(SLICE), strict=True)
+            ctx.hidden.append(
+                [_forward(network, a_S, b_S, activation, dtype, out) for a_S, b_S, out in slices]
+            )
+        return _together(logits, like=a)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        table, a, b, *dense = ctx.saved_tensors
-        each = zip(_replicas(table, a, b, *dense), _each(grads[0], 2), ctx.hidden, strict=True)
-        of_each = [
-            _backward(*replica, ctx.activation, ctx.dtype, hidden, grad) for replica, grad, hidden in each
-        ]
-        grad_table, *grad_dense = (_stacked(of_one, like=a) for of_one in zip(*of_each, strict=True))
-        return None, None, grad_table, None, None, *grad_dense
+        a, b, *parameters = ctx.saved_tensors
+        examples = zip(_each(a, 1), _each(b, 1), _each(grads[0], 2), ctx.hidden, strict=True)
+        sums = []
+        for network, (a_B, b_B, grad_BV, hidden) in zip(_networks(parameters), examples, strict=True):
+            sums.append([torch.zeros_like(parameter) for parameter in network.parameters()])
+            (of_network,) = _networks(sums[-1])
+            slices = zip(a_B.split(SLICE), b_B.split(SLICE), grad_BV.split(SLICE), hidden, strict=True)
+            for a_S, b_S, grad_SV, of_slice in slices:
+                _backward(network, a_S, b_S, ctx.activation, ctx.dtype, of_slice, grad_SV, of_network)
+            rows_b = of_network.table.chunk(2)[1]  # each example has one row of operand b, which has the bias
+            torch.sum(rows_b, 0, out=of_network.bias)
+        return None, None, None, None, *(_together(of_one, like=a) for of_one in zip(*sums, strict=True))
+
+
+class _Network(NamedTuple):
+    """The parameters of one replica, or the sums of their gradients."""
+
+    table: Tensor  # (2T, N)
+    bias: Tensor  # (N,)
+    weights: Sequence[Tensor]  # (O, I) of each layer
+    biases: Sequence[Tensor]  # (O,)
+
+    def parameters(self) -> list[Tensor]:
+        """In the order in which they are given."""
+        dense = zip(self.weights, self.biases, strict=True)
+        return [self.table, self.bias, *(tensor for layer in dense for tensor in layer)]
+
+
+def _networks(parameters: Sequence[Tensor]) -> Iterator[_Network]:
+    """Those of each replica: table, bias, then weight and bias of each layer."""
+    of_each = (_each(parameter, 2 - number % 2) for number, parameter in enumerate(parameters))
+    for table, bias, *dense in zip(*of_each, strict=True):
+        yield _Network(table, bias, dense[::2], dense[1::2])
+
+
+def _each(x: Tensor, dimensions: int) -> Sequence[Tensor]:
+    """The tensor of each replica, which has so many dimensions, or that of the only one."""
+    whole = x.contiguous()
+    return whole.unbind(0) if x.dim() > dimensions else [whole]
+
+
+def _together(tensors: Sequence[Tensor], like: Tensor) -> Tensor:
+    """The tensors of all replicas, with a dimension for them where `like` (..., B) has one.
+
+    Written one by one and then together: MKL's last bits may depend on where in memory it writes.
+    """
+    if like.dim() == 1:
+        return tensors[0]
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
 
 
 def _forward(
-    table_TN: Tensor,
-    a_B: Tensor,
-    b_B: Tensor,
-    dense: Sequence[Tensor],
+    network: _Network,
+    a_S: Tensor,
+    b_S: Tensor,
     activation: Activation,
     dtype: torch.dtype | None,
-) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """What each hidden layer's activation was given and gave, and the logits. ReLU is done in place."""
-    relu, weights, biases = activation is torch.relu, dense[::2], dense[1::2]
-    x = table_TN.new_empty(len(a_B), table_TN.shape[1])
-    kernels.sum_pairs(*map(kernels.array, (table_TN, a_B, b_B)), relu, kernels.array(x))
+    out_SV: Tensor,
+) -> list[tuple[Tensor, Tensor]]:
+    """Write the logits; return what each hidden layer's activation was given and gave. ReLU is in place."""
+    relu, x = activation is torch.relu, network.table.new_empty(len(a_S), len(network.bias))
+    kernels.sum_pairs(*map(array, (network.table, network.bias, a_S, b_S)), relu, array(x))
     hidden = [(x, x if relu else activation(x))]
-    for weight_OI, bias_O in zip(weights[:-1], biases[:-1], strict=True):
-        x = multiply(hidden[-1][1], weight_OI.mT, dtype)
-        if relu:
-            kernels.add_bias_relu(kernels.array(x), kernels.array(bias_O))
-        else:
-            x += bias_O
+    for weight_OI, bias_O in zip(network.weights[:-1], network.biases[:-1], strict=True):
+        x = x.new_empty(len(x), len(bias_O))
+        multiply(hidden[-1][1], weight_OI.mT, out=x, dtype=dtype)
+        kernels.add_bias(array(x), array(bias_O), relu)
         hidden.append((x, x if relu else activation(x)))
-    return hidden, multiply(hidden[-1][1], weights[-1].mT, dtype).add_(biases[-1])
+    multiply(hidden[-1][1], network.weights[-1].mT, start=network.biases[-1], out=out_SV, dtype=dtype)
+    return hidden
 
 
 def _backward(
-    table_TN: Tensor,
-    a_B: Tensor,
-    b_B: Tensor,
-    dense: Sequence[Tensor],
+    network: _Network,
+    a_S: Tensor,
+    b_S: Tensor,
     activation: Activation,
     dtype: torch.dtype | None,
     hidden: list[tuple[Tensor, Tensor]],
     grad: Tensor,
-) -> list[Tensor]:
-    """Gradients of the table and of each layer's weight and bias."""
-    relu, grad_dense = activation is torch.relu, [torch.zeros_like(tensor) for tensor in dense]
-    grad_dense[-1] = grad.sum(0)
+    sums: _Network,
+) -> None:
+    """Add the gradients of the table, the weights and the biases, but for the table's bias, to their sums."""
+    of_activation = BACKWARD[activation]
     for number in reversed(range(len(hidden))):
         before, after = hidden[number]
-        grad_dense[2 * number] = multiply(grad.mT, after, dtype)
-        grad = multiply(grad, dense[2 * number], dtype)
-        if not relu:
-            grad = BACKWARD[activation](grad, before)
-        if number > 0 and relu:
-            kernels.relu_backward(*map(kernels.array, (grad, after, grad_dense[2 * number - 1])))
+        grad_OI = sums.weights[number]
+        sums.biases[number].add_(grad.sum(0))
+        multiply(grad.mT, after, start=grad_OI, out=grad_OI, dtype=dtype)
+        grad = multiply(grad, network.weights[number], out=torch.empty_like(after), dtype=dtype)
+        if of_activation is not None:
+            grad = of_activation(grad, before)
         elif number > 0:
-            grad_dense[2 * number - 1] = grad.sum(0)
-    grad_table_TN = torch.zeros_like(table_TN)
-    first = kernels.array(hidden[0][1])
-    kernels.add_pairs(kernels.array(grad), first, relu, *map(kernels.array, (a_B, b_B, grad_table_TN)))
-    return [grad_table_TN, *grad_dense]
-
-
-def _replicas(
-    table: Tensor, a: Tensor, b: Tensor, *dense: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]]:
-    """The tensors of one replica after the other."""
-    of_dense = zip(*(_each(tensor, 2 - number % 2) for number, tensor in enumerate(dense)), strict=True)
-    return zip(_each(table, 2), _each(a, 1), _each(b, 1), of_dense, strict=True)
-
-
-def _each(tensor: Tensor, dimensions: int) -> Sequence[Tensor]:
-    """A tensor with these dimensions of each replica, or of the only one."""
-    whole = tensor.contiguous()
-    return whole.unbind(0) if whole.dim() > dimensions else [whole]
-
-
-def _stacked(tensors: Sequence[Tensor], like: Tensor) -> Tensor:
-    """The replicas' tensors, with a dimension for them where `like` (..., B) has one."""
-    if like.dim() == 1:
-        return tensors[0]
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
+            kernels.relu_backward(array(grad), array(after))
+    first, relu = hidden[0][1], of_activation is None
+    kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums.table)))

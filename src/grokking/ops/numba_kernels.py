@@ -55,14 +55,14 @@ def stacked(tensor: Tensor, dimensions: int) -> np.ndarray:
     return array(tensor.view(prod(tensor.shape[:leading]), *tensor.shape[leading:]))
 
 
-@compiled("void(f4[:,::1], i8[::1], i8[::1], b1, f4[:,::1])")
-def sum_pairs(table_TN, a_B, b_B, rectified, out_BN):
-    """The sum of two rows for each pair, b's below all of a's in the table; ReLU of it if `rectified`."""
+@compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")
+def sum_pairs(table_TN, bias_N, a_B, b_B, rectified, out_BN):
+    """The sum of two rows and the bias for each pair, b's row below all of a's; ReLU of it if `rectified`."""
     half, lowest = len(table_TN) // 2, table_TN.dtype.type(0 if rectified else -np.inf)
     for example in range(len(a_B)):
         a_N, b_N, out_N = table_TN[a_B[example]], table_TN[half + b_B[example]], out_BN[example]
         for column in range(len(out_N)):
-            total = a_N[column] + b_N[column]
+            total = a_N[column] + b_N[column] + bias_N[column]
             out_N[column] = lowest if total < lowest else total
 
 
@@ -80,27 +80,25 @@ def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
             b_N[column] += grad
 
 
-@compiled("void(f4[:,::1], f4[::1])")
-def add_bias_relu(x_BN, bias_N):
-    """ReLU of x + bias, in place of x."""
-    zero = x_BN.dtype.type(0)
+@compiled("void(f4[:,::1], f4[::1], b1)")
+def add_bias(x_BN, bias_N, rectified):
+    """x + bias, or ReLU of it if `rectified`, in place of x."""
+    lowest = x_BN.dtype.type(0 if rectified else -np.inf)
     for example in range(len(x_BN)):
         x_N = x_BN[example]
         for column in range(len(x_N)):
             total = x_N[column] + bias_N[column]
-            x_N[column] = zero if total < zero else total
+            x_N[column] = lowest if total < lowest else total
 
 
-@compiled("void(f4[:,::1], f4[:,::1], f4[::1])")
-def relu_backward(grad_BN, after_BN, grad_bias_N):
-    """Make the gradient 0 where ReLU gave 0, and add its columns to that of the bias."""
+@compiled("void(f4[:,::1], f4[:,::1])")
+def relu_backward(grad_BN, after_BN):
+    """Make the gradient 0 where ReLU gave 0, in place."""
     zero = grad_BN.dtype.type(0)
     for example in range(len(grad_BN)):
         grad_N, after_N = grad_BN[example], after_BN[example]
         for column in range(len(grad_N)):
-            grad = zero if after_N[column] <= zero else grad_N[column]
-            grad_N[column] = grad
-            grad_bias_N[column] += grad
+            grad_N[column] = zero if after_N[column] <= zero else grad_N[column]
 
 
 @compiled("void(f4[:,::1], i8[::1], f8, f4[:,::1], f8[::1])")
