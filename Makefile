@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 STUDY ?= quick
 
-.PHONY: repro test publish ui dashboard lint clean
+.PHONY: repro test same accept publish ui dashboard lint clean
 
 repro: $(VENV)/installed
 	dvc repro
@@ -18,6 +18,10 @@ test: $(VENV)/installed
 	ruff format --check .
 	mypy
 	pytest
+
+# after a refactoring: compare with the code of the committed results, bit by bit; accept these results for it
+same accept: $(VENV)/installed
+	python -m refactoring.$@
 
 publish: $(VENV)/installed
 	python -m pipelines.publish

@@ -1,38 +1,31 @@
-"""Digests of tiny replicas, one of every kind there is: the bits that a refactoring must leave as they are.
+"""Digests of tiny replicas, one of every kind there is.
 
-`python -m pipelines.digests` prints them as JSON, name -> part -> SHA-256. What there is comes from the
-registries of the code, their examples from tests/examples.py.
+What there is comes from the registries of the code, an example of each from tests/examples.py.
 """
 
-import hashlib
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from grokking.config import ConfigError, load
-from grokking.data import tasks
-from grokking.data.labels import LABELS
+from grokking.config import ConfigError
 from grokking.data.monitor import monitored
-from grokking.data.operations import OPERATIONS
-from grokking.data.splits import SPLITS
-from grokking.data.tasks import Task, TaskConfig
+from grokking.data.tasks import Task
 from grokking.experiment import Replica, expand, with_values
 from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
 from grokking.training.history import replica_table
 from grokking.training.loop import train
-from grokking.training.pool import use_threads
 from grokking.updates.gradient_filters import FILTERS, PROJECTIONS
 from grokking.updates.losses import LOSSES
 from grokking.updates.optimizers import OPTIMIZERS
 from grokking.updates.schedules import SCHEDULES
 from grokking.updates.weight_clamps import CLAMPS
-from pipelines.stage import run
+from refactoring.sha256 import Digests, sha256
+from refactoring.tasks import sums
 from tests import examples
 
-Parts = dict[str, str]  # part of what training leaves -> SHA-256 of its bytes
 BUDGET = 8  # updates, for all but one; the window of an averaging filter is full before
 
 # Registries whose entries have keys of their own, and where an example of each is
@@ -68,12 +61,6 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "model.tied_unembedding": {"yes": True},
 }
 
-# What an entry of a task may ask for; each takes the first that it accepts
-OPERATION_KEYS: tuple[dict[str, Any], ...] = ({"modulus": 11}, {"degree": 3}, {"size": 7, "seed": 0})
-RANDOM = {"name": "random", "train_fraction": 0.6}
-SPLIT_KEYS: tuple[dict[str, Any], ...] = ({"train_fraction": 0.6}, {})
-LABEL_KEYS: tuple[dict[str, Any], ...] = ({}, {"seed": 0})
-
 
 @dataclass(frozen=True)
 class Example:
@@ -85,12 +72,7 @@ class Example:
     prepare: Callable[[Task], Task] = lambda task: task
 
 
-def main() -> None:
-    use_threads(1)
-    print(json.dumps(every_task() | every_kind(), indent=1))
-
-
-def every_kind() -> dict[str, Parts]:
+def every_kind() -> Digests:
     """Every example that the configuration accepts.
 
     Raises ConfigError for what is registered without an example, and for what no accepted example shows.
@@ -99,7 +81,7 @@ def every_kind() -> dict[str, Parts]:
         for name in registered:
             if name not in known:
                 raise ConfigError(f"`{name}` has no example; add one to {place} in tests/examples.py")
-    found: dict[str, Parts] = {}
+    found: Digests = {}
     refused: dict[str, ConfigError] = {}
     for example in [*combinations(), *changes(), *situations()]:
         try:
@@ -150,11 +132,11 @@ def situations() -> Iterator[Example]:
 
 def small(family: str = "one_hot_mlp", optimizer: str = "adamw", **changes: Any) -> dict[str, Any]:
     """An example in the precision that experiments are trained in."""
-    shared = {"precision": "float32", "budget": BUDGET}
+    shared: dict[str, Any] = {"precision": "float32", "budget": BUDGET}
     return examples.experiment(family, optimizer, **shared | changes)
 
 
-def trained(replicas: list[Replica], task: Task) -> Parts:
+def trained(replicas: list[Replica], task: Task) -> dict[str, str]:
     """Digests of all that training leaves but its seconds; the one place that knows how to train."""
     evaluations = list(train(replicas, task, "cpu"))
     history = [(e.replica, e.step, e.metrics) for e in evaluations]
@@ -169,56 +151,3 @@ def trained(replicas: list[Replica], task: Task) -> Parts:
         "history": sha256([json.dumps(history, sort_keys=True).encode()]),
         "outcomes": sha256([repr(outcomes.to_dict("records")).encode()]),
     }
-
-
-def sums(modulus: int) -> Task:
-    return task_of({"name": "add", "modulus": modulus})
-
-
-def every_task() -> dict[str, Parts]:
-    """Every operation, every way to split one and to label one."""
-    add = {"name": "add", "modulus": 11}
-    found = {
-        f"operation={name}": task_of(with_keys(name, OPERATION_KEYS, "operation")) for name in OPERATIONS
-    }
-    for name in SPLITS:
-        found[f"split={name}"] = task_of(add, split=with_keys(name, SPLIT_KEYS, "split"))
-    for name in LABELS:
-        found[f"labels={name}"] = task_of(add, labels=with_keys(name, LABEL_KEYS, "labels"))
-    return {name: {"files": digest_of_task(task)} for name, task in found.items()}
-
-
-def task_of(operation: Mapping[str, Any], **changes: Any) -> Task:
-    """A table with its splits, exact labels and random splits where nothing else is asked for."""
-    mapping = {"operation": operation, "labels": {"name": "exact"}, "split": RANDOM, "split_seeds": [0, 1, 2]}
-    return tasks.build(load(TaskConfig, mapping | changes, "examples"), "examples")
-
-
-def with_keys(name: str, candidates: tuple[dict[str, Any], ...], section: str) -> dict[str, Any]:
-    """The first of the candidates that a task accepts as the keys of this name."""
-    for keys in candidates:
-        mapping = {"name": name, **keys}
-        try:
-            task_of(**{"operation": {"name": "add", "modulus": 11}} | {section: mapping})
-        except ConfigError as error:
-            refusal = error
-        else:
-            return mapping
-    raise ConfigError(f"{section} `{name}` has no example; add its keys to pipelines/digests.py: {refusal}")
-
-
-def digest_of_task(task: Task) -> str:
-    """Of what the stage `split` writes: equations, splits, description."""
-    tables = [json.dumps(table.to_dict("list")).encode() for table in (task.equations, task.splits)]
-    return sha256([*tables, json.dumps(tasks.describe(task), sort_keys=True).encode()])
-
-
-def sha256(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
-
-
-if __name__ == "__main__":
-    run(main)

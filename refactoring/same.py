@@ -1,28 +1,32 @@
 """Does this code train to the same bits as the code of the committed results?
 
-`make same` runs `pipelines.digests` here and on the commit that last changed a dvc.lock, and compares name
+`make same` runs `refactoring.digests` here and on the commit that last changed a dvc.lock, and compares name
 by name. Exit code 0: all are equal. 1: some differ or are missing. 2: they could not be compared.
 """
 
 import argparse
+import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from grokking.config import ConfigError
 from pipelines.stage import run
-
-Digests = dict[str, dict[str, str]]  # name -> part -> SHA-256
+from refactoring.sha256 import Digests
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("dvc.lock", "extended/dvc.lock")
-PROGRAM = Path("pipelines/digests.py")
+PROGRAM = Path("refactoring/digests.py")
+KEPT = ROOT / ".checkpoints" / "same"  # digests of commits
+COMPUTES = ("torch", "numpy", "numba", "pandas")
 
 
 def main() -> None:
@@ -30,9 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--commit", help="compare with this commit, not with the last that changed a dvc.lock"
     )
-    commit = resolved(parser.parse_args().commit)
-    with checked_out(commit) as tree:
-        raise SystemExit(0 if same_as(tree, commit) else 1)
+    raise SystemExit(0 if is_same_as(resolved(parser.parse_args().commit)) else 1)
 
 
 def resolved(commit: str | None) -> str:
@@ -47,6 +49,41 @@ def resolved(commit: str | None) -> str:
     return found
 
 
+def is_same_as(commit: str) -> bool:
+    """Compare the digests of this code with those of a commit, and print what came of it."""
+    edited = ", with changes that are not committed," if git("status", "--porcelain") else ""
+    print(f"comparing {git('rev-parse', '--short=7', 'HEAD')}{edited} with {commit[:7]} ...", flush=True)
+    with ThreadPoolExecutor() as both:
+        of_commit, of_this_code = both.submit(digests_of_commit, commit), both.submit(digests, ROOT)
+        then, now = of_commit.result(), of_this_code.result()
+    wrong = differences(now, then)
+    for line in [*wrong, *(f"new: {name}" for name in now if name not in then)]:
+        print(line)
+    if wrong:
+        print(f"red: {len(wrong)} of {len(then)} are not the same as in {commit[:7]}")
+    else:
+        print(f"green: all {len(then)} are the same to the last bit as in {commit[:7]}")
+    return not wrong
+
+
+def digests_of_commit(commit: str) -> Digests:
+    """Those of the commit's own program; kept, for on one machine they never change."""
+    versions = " ".join(f"{name} {version(name)}" for name in COMPUTES)
+    machine = hashlib.sha256(f"{platform.node()} {sys.version} {versions}".encode()).hexdigest()[:8]
+    kept = KEPT / f"{commit}_{machine}.json"
+    if not kept.exists():
+        with checked_out(commit) as tree:
+            if not (tree / PROGRAM).exists():
+                raise ConfigError(
+                    f"{commit[:7]} has no {PROGRAM} to compare with; name a later one by --commit"
+                )
+            found = digests(tree)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found))
+    read: Digests = json.loads(kept.read_text())
+    return read
+
+
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
     """A temporary working tree of a commit."""
@@ -57,24 +94,6 @@ def checked_out(commit: str) -> Iterator[Path]:
             yield tree
         finally:
             git("worktree", "remove", "--force", str(tree))
-
-
-def same_as(tree: Path, commit: str) -> bool:
-    """Compare the digests of this code with those of another working tree, and print what came of it."""
-    if not (tree / PROGRAM).exists():
-        raise ConfigError(f"{commit[:7]} has no {PROGRAM} to compare with; name a later commit by --commit")
-    edited = ", with changes that are not committed," if git("status", "--porcelain") else ""
-    print(f"comparing {git('rev-parse', '--short=7', 'HEAD')}{edited} with {commit[:7]} ...", flush=True)
-    with ThreadPoolExecutor() as both:
-        now, then = both.map(digests, (ROOT, tree))
-    wrong = differences(now, then)
-    for line in [*wrong, *(f"new: {name}" for name in now if name not in then)]:
-        print(line)
-    if wrong:
-        print(f"red: {len(wrong)} of {len(then)} are not the same as in {commit[:7]}")
-    else:
-        print(f"green: all {len(then)} are the same to the last bit as in {commit[:7]}")
-    return not wrong
 
 
 def digests(tree: Path) -> Digests:

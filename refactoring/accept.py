@@ -1,0 +1,107 @@
+"""Accepts the committed results for code that computes the same, so that DVC trains nothing again.
+
+`make accept` first compares, as `make same` does. For every stage of which nothing but code has changed since
+that commit, it then writes the code's new hashes into dvc.lock. No output is touched, so none need be here.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from ruamel.yaml import YAML
+
+from pipelines.stage import run
+from refactoring.same import ROOT, checked_out, is_same_as, resolved
+
+CODE = ("src/", "pipelines/")
+# The scripts that `refactoring.stages` runs. The others only read results, and run again in a minute.
+COMPARED = ("split", "train", "diagnose", "tune", "search", "confirm")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--commit", help="whose results to accept, by default those of the last dvc.lock")
+    commit = resolved(parser.parse_args().commit)
+    if not is_same_as(commit):
+        print("nothing is accepted: this code gives other results, which `dvc repro` trains")
+        raise SystemExit(1)
+    with checked_out(commit) as tree:
+        reasons = accept(tree)
+    for stage, reason in reasons.items():
+        if reason:
+            print(f"not accepted: {stage}, {reason}")
+    print(f"accepted: {sum(not reason for reason in reasons.values())} stages; see git diff")
+
+
+def accept(tree: Path) -> dict[str, str]:
+    """Every stage with changed code and why it must run again; "" where the results of `tree` are accepted."""
+    with Repo(str(tree)) as before:
+        current = {stage.addressing for stage in before.index.stages if not changed_code(stage)}
+    with Repo(str(ROOT)) as repo:
+        stages = [stage for stage in repo.index.stages if changed_code(stage)]
+        reasons = {stage.addressing: why_not(stage, tree, current) for stage in stages}
+        with repo.lock:
+            write([stage for stage in stages if not reasons[stage.addressing]])
+    return reasons
+
+
+def changed_code(stage: PipelineStage) -> list[Any]:
+    """The dependencies that are code and are not what dvc.lock says."""
+    return [dep for dep in stage.deps if is_code(dep) and dep.workspace_status()]
+
+
+def is_code(item: Any) -> bool:
+    return str(item.def_path).startswith(CODE)
+
+
+def why_not(stage: PipelineStage, tree: Path, current: set[str]) -> str:
+    """Why a stage must run again though the code computes the same."""
+    entry = locked(ROOT, stage)
+    if stage.cmd.split()[2].removeprefix("pipelines.") not in COMPARED:
+        return "it only reads results"
+    if entry is None:
+        return "it has never run"
+    if entry != locked(tree, stage):
+        return "it has run since that commit"
+    if stage.addressing not in current:
+        return "its results were of older code in that commit already"
+    if stage.changed_stage():
+        return "its command has changed"
+    return next((f"{name} has changed" for name in changed_data(stage)), "")
+
+
+def locked(tree: Path, stage: PipelineStage) -> Any:
+    """What a dvc.lock of this tree says of a stage; None where it says nothing."""
+    return lock_file(tree / Path(stage.dvcfile.path).relative_to(ROOT).with_suffix(".lock")).get(stage.name)
+
+
+@cache
+def lock_file(file: Path) -> dict[str, Any]:
+    stages: dict[str, Any] = YAML(typ="safe").load(file.read_text())["stages"] if file.exists() else {}
+    return stages
+
+
+def changed_data(stage: PipelineStage) -> list[str]:
+    """Parameters, inputs and outputs that are not what dvc.lock says. What is not here may still be pulled."""
+    data = [item for item in [*stage.deps, *stage.outs] if not is_code(item)]
+    return [item.def_path for item in data if [*item.workspace_status().values()] not in ([], ["deleted"])]
+
+
+def write(stages: Iterable[PipelineStage]) -> None:
+    """The hashes of code that is there now, into the lock files."""
+    by_file = defaultdict(list)
+    for stage in stages:
+        for dependency in changed_code(stage):
+            dependency.save()
+        by_file[stage.dvcfile].append(stage)
+    for file, changed in by_file.items():
+        file.dump_stages(changed, update_pipeline=False)
+
+
+if __name__ == "__main__":
+    run(main)
