@@ -1,7 +1,7 @@
 """Accepts the committed results for code that computes the same, so that DVC trains nothing again.
 
 `make accept` first compares, as `make same` does. For every stage of which nothing but code has changed since
-that commit, it then writes the code's new hashes into dvc.lock. No output is touched, so none need be here.
+that commit, it then writes the code's new hashes into dvc.lock. Outputs stay, and need not be here.
 """
 
 import argparse
@@ -31,23 +31,30 @@ def main() -> None:
         print("nothing is accepted: this code gives other results, which `dvc repro` trains")
         raise SystemExit(1)
     with checked_out(commit) as tree:
-        reasons = accept(tree)
-    for stage, reason in reasons.items():
-        if reason:
-            print(f"not accepted: {stage}, {reason}")
-    print(f"accepted: {sum(not reason for reason in reasons.values())} stages; see git diff")
+        by_reason = accept(tree)
+    accepted = by_reason.pop("", [])
+    for reason, names in by_reason.items():
+        print(f"not accepted, {reason}: {', '.join(names)}")
+    print(f"accepted: {', '.join(accepted) or 'no stage'}")
 
 
-def accept(tree: Path) -> dict[str, str]:
-    """Every stage with changed code and why it must run again; "" where the results of `tree` are accepted."""
+def accept(tree: Path) -> dict[str, list[str]]:
+    """Stages with changed code by why they must run again; those under "" are accepted."""
     with Repo(str(tree)) as before:
-        current = {stage.addressing for stage in before.index.stages if not changed_code(stage)}
-    with Repo(str(ROOT)) as repo:
-        stages = [stage for stage in repo.index.stages if changed_code(stage)]
-        reasons = {stage.addressing: why_not(stage, tree, current) for stage in stages}
-        with repo.lock:
-            write([stage for stage in stages if not reasons[stage.addressing]])
-    return reasons
+        current = {name_of(stage) for stage in before.index.stages if not changed_code(stage)}
+    by_reason = defaultdict(list)
+    with Repo(str(ROOT)) as repo, repo.lock:
+        for stage in repo.index.stages:
+            if changed_code(stage):
+                by_reason[why_not(stage, tree, current)].append(stage)
+        write(by_reason[""])
+    return {reason: [name_of(stage) for stage in stages] for reason, stages in by_reason.items()}
+
+
+def name_of(stage: PipelineStage) -> str:
+    """As `dvc repro` takes it in the root of the repository."""
+    file = Path(stage.dvcfile.path).relative_to(stage.repo.root_dir)
+    return str(stage.name) if str(file) == "dvc.yaml" else f"{file}:{stage.name}"
 
 
 def changed_code(stage: PipelineStage) -> list[Any]:
@@ -63,15 +70,15 @@ def why_not(stage: PipelineStage, tree: Path, current: set[str]) -> str:
     """Why a stage must run again though the code computes the same."""
     entry = locked(ROOT, stage)
     if stage.cmd.split()[2].removeprefix("pipelines.") not in COMPARED:
-        return "it only reads results"
+        return "only reads results"
     if entry is None:
-        return "it has never run"
+        return "has never run"
     if entry != locked(tree, stage):
-        return "it has run since that commit"
-    if stage.addressing not in current:
-        return "its results were of older code in that commit already"
+        return "has run since that commit"
+    if name_of(stage) not in current:
+        return "was of older code in that commit"
     if stage.changed_stage():
-        return "its command has changed"
+        return "has another command"
     return next((f"{name} has changed" for name in changed_data(stage)), "")
 
 
@@ -87,17 +94,18 @@ def lock_file(file: Path) -> dict[str, Any]:
 
 
 def changed_data(stage: PipelineStage) -> list[str]:
-    """Parameters, inputs and outputs that are not what dvc.lock says. What is not here may still be pulled."""
+    """Parameters, inputs and outputs that are not what dvc.lock says; what is not here may be pulled."""
     data = [item for item in [*stage.deps, *stage.outs] if not is_code(item)]
     return [item.def_path for item in data if [*item.workspace_status().values()] not in ([], ["deleted"])]
 
 
 def write(stages: Iterable[PipelineStage]) -> None:
-    """The hashes of code that is there now, into the lock files."""
+    """The present code's hashes into the lock files, and outputs that are here into DVC's cache."""
     by_file = defaultdict(list)
     for stage in stages:
         for dependency in changed_code(stage):
             dependency.save()
+        stage.commit(allow_missing=True, relink=False)
         by_file[stage.dvcfile].append(stage)
     for file, changed in by_file.items():
         file.dump_stages(changed, update_pipeline=False)

@@ -87,7 +87,7 @@ def every_kind() -> Digests:
         try:
             replicas = expand(example.experiment, example.name)
         except ConfigError as error:
-            refused |= dict.fromkeys(example.name.split(), error)
+            refused = dict.fromkeys(example.name.split(), error) | refused
         else:
             found[example.name] = trained(replicas, example.prepare(sums(example.modulus)))
     shown = {word for name in found for word in name.split()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,9 @@ LAYERS = "src/grokking/models/layers.py"
 
 def run(folder: Path, *command: str, code: int = 0) -> str:
     """Run a command in the folder with the environment a user has; returns what it printed."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "DVC_ROOT", "GROKKING"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "DVC_ROOT", "GROKKING"))
+    }
     environment |= {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == code, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -32,7 +35,7 @@ def commit(folder: Path, message: str) -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
-    """The repository with tests/tiny.yaml as its params, a few stages reproduced, all committed."""
+    """The repository with tests/tiny.yaml as its params, a few stages reproduced, all of it committed."""
     folder = tmp_path_factory.mktemp("copy")
     for name in run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (ROOT / name).is_file() and not name.endswith(".lock"):
@@ -54,8 +57,7 @@ def edit(folder: Path, file: str, old: str, new: str) -> None:
 
 def would_run(folder: Path) -> set[str]:
     """Of the stages that were trained, those that DVC would run again."""
-    status = json.loads(run(folder, "dvc", "status", "--json", *TRAINED, "--with-deps"))
-    return set(status)
+    return set(json.loads(run(folder, "dvc", "status", "--json", *TRAINED, "--with-deps")))
 
 
 def test_a_changed_factor_is_red_and_named_and_not_accepted(copy):
@@ -73,8 +75,27 @@ def test_a_changed_factor_is_red_and_named_and_not_accepted(copy):
         run(copy, "git", "checkout", "--quiet", LAYERS)
 
 
-def test_a_renamed_local_is_green_and_accepted(copy):
-    """DVC then has nothing to run, with results that are here, in git only, or in nobody's cache."""
-    assert would_run(copy) == set()
-    edit(copy, LAYERS, "fan_in", "inputs_of_the_layer")
-    edit(copy, "params.yaml", "learning_rate: 1e-2, weight_decay: 1.0", "learning_rate: 2e-2, weight_decay: 1.0")
+def test_a_renamed_local_is_green_and_its_results_are_accepted(copy):
+    """Whether outputs are cached, lost from the cache or not here at all; but not with another parameter."""
+    loop = "    for parameter in model.parameters():\n        parameter.mul_(scale)"
+    edit(
+        copy, LAYERS, loop, "    # a comment\n" + loop.replace("parameter ", "p ").replace("parameter.", "p.")
+    )
+    edit(
+        copy, "params.yaml", "quadratic_mlp: &tiny_record\n", "quadratic_mlp: &tiny_record\n    budget: 61\n"
+    )
+    shutil.rmtree(copy / ".dvc/cache/files")
+    shutil.rmtree(copy / "artifacts/splits/tiny")
+    printed = run(copy, "python", "-m", "refactoring.accept")
+    assert "green: all" in printed
+    assert "accepted: train@wide_mlp, diagnose@wide_mlp\n" in printed
+    assert "not accepted, params.yaml has changed: extended/dvc.yaml:records@quadratic_mlp" in printed
+    printed = run(copy, "dvc", "repro", "diagnose@wide_mlp")
+    assert re.findall(r"Running stage '([^']+)'", printed) == ["split@tiny"]
+    assert would_run(copy) == {"extended/dvc.yaml:records@quadratic_mlp"}
+
+
+def test_differences_name_what_is_missing_and_which_part_differs():
+    then = {"a": {"history": "1", "parameters": "2"}, "b": {"history": "3"}, "c": {"history": "4"}}
+    now = {"a": {"history": "0", "parameters": "2"}, "c": {"history": "4"}, "d": {"history": "5"}}
+    assert differences(now, then) == ["different: a (history)", "missing: b"]
