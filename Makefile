@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 STUDY ?= quick
 
-.PHONY: help repro test lint readme publish ui dashboard clean
+.PHONY: help repro test lint readme same accept publish ui dashboard clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -26,6 +26,12 @@ lint: $(VENV)/installed  ## style and types, without tests
 
 readme: $(VENV)/installed  ## put the tables of reports/ into README.md
 	python -m pipelines.readme
+
+same: $(VENV)/installed  ## after a refactoring: compare bits with the code of the committed results
+	python -m refactoring.same
+
+accept: $(VENV)/installed  ## where `make same` is green: keep the committed results for the new code
+	python -m refactoring.accept
 
 publish: $(VENV)/installed  ## everything that was trained to MLflow
 	python -m pipelines.publish
