@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
-from pipelines.stage import run
+from pipelines.common.stage import run
 from refactoring.same import ROOT, checked_out, is_same_as, resolved
 
 CODE = ("src/", "pipelines/")

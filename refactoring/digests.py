@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 
 from grokking.training.pool import use_threads
-from pipelines.stage import run
+from pipelines.common.stage import run
 from refactoring.replicas import every_kind
 from refactoring.stages import every_stage
 from refactoring.tasks import every_task

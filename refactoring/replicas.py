@@ -17,9 +17,10 @@ from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
 from grokking.training.history import replica_table
 from grokking.training.loop import train
-from grokking.updates.gradient_filters import FILTERS, PROJECTIONS
+from grokking.updates.gradient_filters import FILTERS
 from grokking.updates.losses import LOSSES
 from grokking.updates.optimizers import OPTIMIZERS
+from grokking.updates.projections import PROJECTIONS
 from grokking.updates.schedules import SCHEDULES
 from grokking.updates.weight_clamps import CLAMPS
 from refactoring.sha256 import Digests, sha256

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from grokking.config import ConfigError
-from pipelines.stage import run
+from pipelines.common.stage import run
 from refactoring.sha256 import Digests
 
 ROOT = Path(__file__).resolve().parents[1]

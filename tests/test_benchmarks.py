@@ -34,7 +34,7 @@ from benchmarks.cases import CASES as NAMES
 from benchmarks.cases import Case, prepare
 from benchmarks.ours import make_stack
 from benchmarks.timing import Settings
-from grokking.data.batches import FullBatchConfig, MinibatchConfig
+from grokking.data.batches import FullBatchConfig, WithoutReplacementConfig
 
 CASES = {name: prepare(name) for name in NAMES}
 TORCH = {name: case for name, case in CASES.items() if not case.is_numpy}
@@ -93,7 +93,7 @@ def test_initial_numpy_weights_are_he_normal():
 
 
 def test_an_epoch_of_plain_batches_has_every_equation_at_most_once():
-    drawn = plain.batches(MinibatchConfig("without_replacement", 4), 19, "cpu")
+    drawn = plain.batches(WithoutReplacementConfig("without_replacement", 4, drop_last=True), 19, "cpu")
     epochs = [torch.cat([next(drawn) for _ in range(4)]) for _ in range(2)]
     assert all(len(epoch.unique()) == 16 for epoch in epochs)
     assert not torch.equal(*epochs)

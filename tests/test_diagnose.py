@@ -26,7 +26,7 @@ from grokking.diagnostics.suite import NAMES, SINGLE, SUITE, Diagnostic
 from grokking.engine.answers import answers
 from grokking.experiment import expand
 from grokking.models import numpy_mlp
-from grokking.training import history
+from grokking.training import run_folder
 from grokking.training.loop import train
 
 ORDER = cyclic.find_order("add", 11)
@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
     replicas, task = expand(experiment(model=model, seeds=(0, 1), budget=40), "e"), make_task()
     evaluations = [e for replica in replicas for e in train([replica], task, "cpu")]
     found = tmp_path_factory.mktemp("runs") / "small"
-    history.save(found, replicas, evaluations, task)
+    run_folder.save(found, replicas, evaluations, task)
     return found, replicas, task
 
 

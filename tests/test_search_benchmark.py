@@ -10,7 +10,6 @@ import pytest
 import torch
 from conftest import make_task
 from examples import CLAMPS, FILTERS, MODELS, experiment
-from grokking.search.follower import Follower, Job
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -24,7 +23,9 @@ from benchmarks.search import SearchResult
 from grokking.data.monitor import monitored
 from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
-from grokking.search.pruning import Circumstances
+from grokking.search.pruning import PruningContext
+from grokking.search.seed_job import SeedJob
+from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.loop import train
 
 SMALL: dict[str, Any] = MODELS["one_hot_mlp"] | {
@@ -88,10 +89,10 @@ def test_plain_loop_makes_the_engines_updates(name, task):
 def test_both_agree_on_when_a_replica_generalized(task):
     """The plain loop looks every ten steps, the engine at each of the first hundred."""
     replica = replace(expand(generalizing(), "test")[0], index=0)
-    nothing = Circumstances(300, math.inf, 0.0, False, None, None, math.inf)
-    follower = Follower(Job(0, 0, replica, "steps", nothing, exempt=True), task, None)
-    list(train([replica], task, "cpu", judge=follower))
-    step = follower.outcome().step
+    context = PruningContext(300, math.inf, 0.0, False, None, None, math.inf)
+    monitor = TrialMonitor(SeedJob(0, 0, replica, "steps", context, exempt=True), task, None)
+    list(train([replica], task, "cpu", stop=monitor))
+    step = monitor.outcome().step
     assert step is not None
     seen: list[int] = []
     found = time_to_grok(plain_loop(replica, task), lambda step, accuracy: seen.append(step))

@@ -219,7 +219,7 @@ def replica_of(point, budget=60):
 def monitored_run(replica, task=None, **known):
     task = task or search_task()
     monitor = TrialMonitor(job_of(replica, **known), task, ORDER)
-    steps = [e.step for e in train([replica], task, "cpu", judge=monitor)]
+    steps = [e.step for e in train([replica], task, "cpu", stop=monitor)]
     return monitor, monitor.outcome(), steps
 
 
@@ -251,7 +251,7 @@ def test_a_crossing_that_does_not_hold_is_none(monkeypatch):
             observation = replace(observation, metrics=observation.metrics | {"validation_accuracy": 0.9})
         return monitor(observation)
 
-    for _ in train([replica], task, "cpu", judge=with_a_relapse):
+    for _ in train([replica], task, "cpu", stop=with_a_relapse):
         pass
     assert monitor.outcome().step == whole.step + 21
 
@@ -362,7 +362,7 @@ def test_every_family_is_followed_on_every_kind_of_table(family, operation):
     (replica,) = expand(experiment(family, optimizer, precision="float32"), "e")
     task = monitored(make_task(operation))
     monitor = TrialMonitor(job_of(replica), task, cyclic.find_order(operation, 11))
-    for _ in train([replica], task, "cpu", judge=monitor):
+    for _ in train([replica], task, "cpu", stop=monitor):
         pass
     found = monitor.outcome()
     assert (found.reason, found.steps_run) == (BUDGET, 30)

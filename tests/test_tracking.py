@@ -17,11 +17,11 @@ from examples import experiment
 
 from grokking import figures
 from grokking.diagnostics import cyclic, snapshots
-from grokking.engine.events import evaluation_steps
+from grokking.engine.grids import steps_within
 from grokking.experiment import ExperimentConfig, expand
 from grokking.tracking import identity, store, stream
 from grokking.tracking.publish import Trained, publish, thinned
-from grokking.training import history
+from grokking.training import history, run_folder
 from grokking.training.loop import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
@@ -57,7 +57,7 @@ def replicas():
 def trained(replicas, tmp_path_factory) -> Trained:
     folder, task = tmp_path_factory.mktemp("runs") / "small", make_task()
     evaluations = [e for replica in replicas for e in train([replica], task, "cpu")]
-    table = history.save(folder, replicas, evaluations, task)
+    table = run_folder.save(folder, replicas, evaluations, task)
     figures.curves(history.history_table(evaluations), table, "small", folder / "curves.png")
     split = store.Split("test", folder, "0" * 32 + ".dir")
     diagnosed = snapshots.of_folder(folder, replicas, task, cyclic.find_order("add", 11))
@@ -112,7 +112,7 @@ def test_everything_is_there_for_every_run(client, trained):
 
 def test_long_curves_are_thinned_out_around_their_events():
     """Nothing is lost at first, at the events and at the end, and no gap is longer than 7 % of the step."""
-    steps = evaluation_steps(20_000)
+    steps = steps_within(20_000)
     row = dict.fromkeys(("memorization_step", "first_crossing_step", "generalization_step"), float("nan"))
     row |= {"budget": 20_000, "generalization_step": float(steps[300]), "steps_run": steps[-2]}
     kept = list(thinned(pd.DataFrame({"loss": 1.0}, index=steps[:-1]), row).index)

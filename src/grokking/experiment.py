@@ -54,6 +54,8 @@ class ExperimentConfig:
             raise ValueError(
                 "`matmul_precision` bfloat16 needs `precision` float32, but got float64; write full"
             )
+        if self.matmul_precision == "bfloat16" and self.model.family == "numpy_mlp":
+            raise ValueError("`matmul_precision` bfloat16 is of torch, but `numpy_mlp` multiplies by NumPy")
         if OPTIMIZERS[self.optimizer.name].update_matrices and not self._has_hidden_matrices():
             raise ValueError(
                 f"`optimizer` {self.optimizer.name} is of matrices between hidden layers, but this model has "
