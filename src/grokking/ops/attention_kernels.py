@@ -1,4 +1,8 @@
-"""Attention of rows to a few rows each, forward and backward, compiled as in `numba_kernels`."""
+"""Attention of rows to a few rows each, forward and backward, compiled as in `numba_kernels`.
+
+Entries are named by all of their indices: a view of a head, taken some thousand times, costs as much as what
+is done with it.
+"""
 
 # R replicas, N rows that attend, L rows of queries, M rows that are seen, K of them by each
 # H heads of width d
@@ -11,32 +15,30 @@ from grokking.ops.numba_kernels import compiled
 @compiled
 def attend(own_RN, seen_RNK, query_RLHd, out_RNHd, weight_RNHK, key_value_RM2Hd):
     """Softmax attention as `ops.attention.row_attention` has it; keeps the weights for the way back."""
-    replicas, rows, heads, _ = out_RNHd.shape
-    for replica in range(replicas):
-        key_value_M2Hd = key_value_RM2Hd[replica]
-        for row in range(rows):
-            query_Hd = query_RLHd[replica, own_RN[replica, row]]
-            seen_K = _until_nothing(seen_RNK[replica, row])
-            for head in range(heads):
-                weight_K, out_d = weight_RNHK[replica, row, head], out_RNHd[replica, row, head]
-                _attend_one(query_Hd[head], key_value_M2Hd, head, seen_K, weight_K, out_d)
-
-
-@compiled
-def _attend_one(query_d, key_value_M2Hd, head, seen_K, weight_K, out_d):
-    """One row's head: the weights of the rows it sees, and what it takes from them."""
-    kind = query_d.dtype.type
-    scale, peak, total = kind(len(query_d) ** -0.5), kind(-np.inf), kind(0)
-    for k in range(len(seen_K)):
-        weight_K[k] = scale * _dot(query_d, key_value_M2Hd[seen_K[k], 0, head])
-        peak = weight_K[k] if peak < weight_K[k] else peak
-    for k in range(len(seen_K)):
-        weight_K[k] = np.exp(weight_K[k] - peak)
-        total += weight_K[k]
-    out_d[:] = 0
-    for k in range(len(seen_K)):
-        weight_K[k] /= total
-        _add_scaled(out_d, weight_K[k], key_value_M2Hd[seen_K[k], 1, head])
+    replicas, rows, heads, width = out_RNHd.shape
+    kind = query_RLHd.dtype.type
+    scale = kind(width**-0.5)
+    for r in range(replicas):
+        for n in range(rows):
+            own, count = own_RN[r, n], _before_nothing(seen_RNK, r, n)
+            for h in range(heads):
+                peak, total = kind(-np.inf), kind(0)
+                for k in range(count):
+                    score, seen = kind(0), seen_RNK[r, n, k]
+                    for i in range(width):
+                        score += query_RLHd[r, own, h, i] * key_value_RM2Hd[r, seen, 0, h, i]
+                    weight_RNHK[r, n, h, k] = scale * score
+                    peak = scale * score if peak < scale * score else peak
+                for k in range(count):
+                    weight_RNHK[r, n, h, k] = np.exp(weight_RNHK[r, n, h, k] - peak)
+                    total += weight_RNHK[r, n, h, k]
+                for i in range(width):
+                    out_RNHd[r, n, h, i] = 0
+                for k in range(count):
+                    weight, seen = weight_RNHK[r, n, h, k] / total, seen_RNK[r, n, k]
+                    weight_RNHK[r, n, h, k] = weight
+                    for i in range(width):
+                        out_RNHd[r, n, h, i] += weight * key_value_RM2Hd[r, seen, 1, h, i]
 
 
 @compiled
@@ -44,57 +46,36 @@ def attend_backward(
     own_RN, seen_RNK, query_RLHd, out_grad_RNHd, weight_RNHK, query_grad_RLHd,
     key_value_RM2Hd, key_value_grad_RM2Hd,
 ):  # fmt: skip
-    """Add the gradients of `attend` to those of queries, keys and values."""
-    replicas, rows, heads, _ = out_grad_RNHd.shape
-    slope_K = np.empty(seen_RNK.shape[2], query_RLHd.dtype)
-    for replica in range(replicas):
-        key_value_M2Hd, key_value_grad_M2Hd = key_value_RM2Hd[replica], key_value_grad_RM2Hd[replica]
-        for row in range(rows):
-            own, seen_K = own_RN[replica, row], _until_nothing(seen_RNK[replica, row])
-            for head in range(heads):
-                weight_K, out_grad_d = weight_RNHK[replica, row, head], out_grad_RNHd[replica, row, head]
-                query_d, query_grad_d = query_RLHd[replica, own, head], query_grad_RLHd[replica, own, head]
-                _attend_one_backward(
-                    query_d, key_value_M2Hd, head, seen_K, weight_K, slope_K,
-                    out_grad_d, query_grad_d, key_value_grad_M2Hd,
-                )  # fmt: skip
+    """Add the gradients of `attend`; that of softmax is weight * (slope - mean slope)."""
+    replicas, rows, heads, width = out_grad_RNHd.shape
+    kind = query_RLHd.dtype.type
+    scale, slope_K = kind(width**-0.5), np.empty(seen_RNK.shape[2], query_RLHd.dtype)
+    for r in range(replicas):
+        for n in range(rows):
+            own, count = own_RN[r, n], _before_nothing(seen_RNK, r, n)
+            for h in range(heads):
+                mean = kind(0)
+                for k in range(count):
+                    slope, seen = kind(0), seen_RNK[r, n, k]
+                    for i in range(width):
+                        slope += out_grad_RNHd[r, n, h, i] * key_value_RM2Hd[r, seen, 1, h, i]
+                    slope_K[k] = slope
+                    mean += weight_RNHK[r, n, h, k] * slope
+                for k in range(count):
+                    weight, seen = weight_RNHK[r, n, h, k], seen_RNK[r, n, k]
+                    score_grad = scale * weight * (slope_K[k] - mean)
+                    for i in range(width):
+                        query_grad_RLHd[r, own, h, i] += score_grad * key_value_RM2Hd[r, seen, 0, h, i]
+                    for i in range(width):
+                        key_value_grad_RM2Hd[r, seen, 0, h, i] += score_grad * query_RLHd[r, own, h, i]
+                    for i in range(width):
+                        key_value_grad_RM2Hd[r, seen, 1, h, i] += weight * out_grad_RNHd[r, n, h, i]
 
 
 @compiled
-def _attend_one_backward(
-    query_d, key_value_M2Hd, head, seen_K, weight_K, slope_K, out_grad_d, query_grad_d, key_value_grad_M2Hd
-):
-    """The gradient of `_attend_one`; of softmax it is weight * (slope - mean slope)."""
-    kind = query_d.dtype.type
-    scale, mean = kind(len(query_d) ** -0.5), kind(0)
-    for k in range(len(seen_K)):
-        slope_K[k] = _dot(out_grad_d, key_value_M2Hd[seen_K[k], 1, head])
-        mean += weight_K[k] * slope_K[k]
-    for k in range(len(seen_K)):
-        product_grad = scale * weight_K[k] * (slope_K[k] - mean)
-        _add_scaled(query_grad_d, product_grad, key_value_M2Hd[seen_K[k], 0, head])
-        _add_scaled(key_value_grad_M2Hd[seen_K[k], 0, head], product_grad, query_d)
-        _add_scaled(key_value_grad_M2Hd[seen_K[k], 1, head], weight_K[k], out_grad_d)
-
-
-@compiled
-def _until_nothing(seen_K):
-    """The rows before the first that is negative."""
+def _before_nothing(seen_RNK, r, n):
+    """How many rows are named before the first negative number."""
     count = 0
-    while count < len(seen_K) and seen_K[count] >= 0:
+    while count < seen_RNK.shape[2] and seen_RNK[r, n, count] >= 0:
         count += 1
-    return seen_K[:count]
-
-
-@compiled
-def _dot(x_d, y_d):
-    total = x_d.dtype.type(0)
-    for column in range(len(x_d)):
-        total += x_d[column] * y_d[column]
-    return total
-
-
-@compiled
-def _add_scaled(total_d, scale, x_d):
-    for column in range(len(total_d)):
-        total_d[column] += scale * x_d[column]
+    return count

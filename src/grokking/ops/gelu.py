@@ -51,7 +51,7 @@ class _Gelu(Function):
 
 
 @compiled
-def _value_and_slope(x_n, value_n, slope_n):
+def _value_and_slope(x_n: np.ndarray, value_n: np.ndarray, slope_n: np.ndarray) -> None:
     """x Φ(x), and Φ(x) + x φ(x) with the density φ."""
     bell_B, bits_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.int32)
     power_B = bits_B.view(np.float32)
