@@ -1,5 +1,6 @@
 """Mistakes in params.yaml: one line with the key, the value, the rule and the way out."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from grokking.updates.optimizers import OPTIMIZERS as OPTIMIZER_RULES
 from grokking.updates.projections import PROJECTIONS
 from grokking.updates.schedules import SCHEDULES
 from grokking.updates.weight_clamps import CLAMPS as WEIGHT_CLAMPS
+from pipelines.common.stage import run
 
 PARAMS = Path("params.yaml")
 LONG = Path("extended/params.yaml")
@@ -516,12 +518,26 @@ def entry_of(**changes) -> dict:
     return {"extends": "defaults.experiment", "group": "systems"} | experiment(task="t") | changes
 
 
-def run_stage(folder: Path, params: dict, *command: str) -> subprocess.CompletedProcess:
+def write_params(folder: Path, params: dict) -> None:
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe").dump(params, file)
-    environment = {"PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "-m", *command]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture
+def run_stage(monkeypatch, capsys):
+    """A stage in some folder, as its script runs it: exit code and what it told on stderr."""
+
+    def run_in(folder: Path, params: dict, stage: str, *arguments: str) -> tuple[int, str]:
+        write_params(folder, params)
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [stage, *arguments])
+        try:
+            run(importlib.import_module(f"pipelines.{stage}").main)
+            return 0, capsys.readouterr().err
+        except SystemExit as ended:
+            return int(ended.code or 0), capsys.readouterr().err
+
+    return run_in
 
 
 @pytest.mark.parametrize(
@@ -563,37 +579,38 @@ def run_stage(folder: Path, params: dict, *command: str) -> subprocess.Completed
         ),
     ],
 )
-def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, params, message, tmp_path):
-    done = run_stage(tmp_path, params, f"pipelines.{stage}", *(["t"] if stage != "report" else []))
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_stage_tells_a_mistake_in_one_line_and_writes_nothing(stage, params, message, tmp_path, run_stage):
+    code, told = run_stage(tmp_path, params, stage, *(["t"] if stage != "report" else []))
+    assert code == 2
+    assert message in told
+    assert told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
 @pytest.mark.parametrize(
     "stage", ["split", "train", "diagnose", "search", "confirm", "tune", "report_search", "compare"]
 )
-@pytest.mark.parametrize("name", ["../..", "a;touch x"])
-def test_a_stage_called_with_no_name_touches_nothing(stage, name, tmp_path):
+@pytest.mark.parametrize("name", ["../..", "/tmp", "a;touch x", ""])
+def test_a_stage_called_with_no_name_touches_nothing(stage, name, tmp_path, run_stage):
     """Not even beside its folders, where `..` would lead."""
     inside = tmp_path / "checkout"
     inside.mkdir()
     (tmp_path / "run.json").write_text("{}")
-    done = run_stage(inside, params_of(), f"pipelines.{stage}", "--", name)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    code, told = run_stage(inside, params_of(), stage, "--", name)
+    assert code == 2
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["checkout", "params.yaml", "run.json"]
 
 
-def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path):
+def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path, run_stage, monkeypatch):
     """A second run of an experiment replaces its files and leaves everything beside them."""
+    monkeypatch.setenv("GROKKING_PROCESSES", "1")
+    monkeypatch.setenv("GROKKING_DEVICE", "cpu")
     entries = {"one": entry_of(budget=2, precision="float32"), "two": entry_of(budget=2)}
     params = params_of(experiments=entries)
     for stage, name in (("split", "t"), ("train", "one")):
-        done = run_stage(tmp_path, params, f"pipelines.{stage}", name)
-        assert done.returncode == 0, done.stderr
+        assert run_stage(tmp_path, params, stage, name)[0] == 0
     beside = tmp_path / "artifacts/runs/systems"
     kept = [
         beside / "two" / "run.json",
@@ -605,8 +622,7 @@ def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("kept")
     (beside / "one" / "old").write_text("replaced")
-    done = run_stage(tmp_path, params, "pipelines.train", "one")
-    assert done.returncode == 0, done.stderr
+    assert run_stage(tmp_path, params, "train", "one")[0] == 0
     assert [file.read_text() for file in kept] == ["kept"] * 4
     assert not (beside / "one" / "old").exists()
     assert (beside / "one" / "run.json").exists()
@@ -614,7 +630,10 @@ def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path):
 
 def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_path):
     task = {"extends": "defaults.task", "split": {"name": "rows", "train_fraction": 0.7}}
-    done = run_stage(tmp_path, params_of(tasks={"t": task}), "pipelines.split", "t")
+    write_params(tmp_path, params_of(tasks={"t": task}))
+    command = [sys.executable, "-m", "pipelines.split", "t"]
+    environment = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0
     assert done.stderr.startswith("warning: tasks.t: split seed 0: the training set does not determine")
     assert done.stderr.count("\n") == 1
