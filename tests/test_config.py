@@ -226,7 +226,7 @@ def test_numpy_has_no_reduced_products():
 def test_muon_needs_a_matrix_between_hidden_layers(family):
     mapping = experiment(family, "muon")
     mapping["model"]["hidden_widths"] = [24]
-    with pytest.raises(ConfigError, match="muon is of matrices .* this model has none"):
+    with pytest.raises(ConfigError, match=r"muon is of matrices .* this model has none"):
         expand(mapping, "e")
 
 
