@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Fixed positions (S, D) of Vaswani et al. 2017: sines beside cosines of angles that grow with position."""
+    """Fixed positions (S, D) of Vaswani et al. 2017: sines, then cosines of growing angles."""
     angle_SF = angles(length, (width + 1) // 2)
     return torch.cat([angle_SF.sin(), angle_SF.cos()], dim=-1)[:, :width].float()
 
