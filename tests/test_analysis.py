@@ -105,15 +105,6 @@ def test_comparison_of_a_system_that_did_not_generalise():
     )
 
 
-def test_table_between_markers_is_replaced_and_read_back():
-    page = f"before\n{pages.RESULTS[0]}\nold\n{pages.RESULTS[1]}\nafter\n"
-    once = pages.with_table(page, "| a |\n")
-    assert pages.between_markers(once) == "| a |\n"
-    assert pages.with_table(once, "| a |\n") == once
-    assert (once.startswith("before\n"), once.endswith("\nafter\n")) == (True, True)
-    assert pages.with_table("no markers", "| a |\n") == "no markers"
-
-
 def test_every_system_is_compared():
     assert {p.system for p in PUBLISHED} == {0, 1, 2, 3, 4}
 

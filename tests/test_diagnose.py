@@ -25,7 +25,6 @@ from grokking.diagnostics.network_arrays import arrays_of
 from grokking.diagnostics.suite import NAMES, SINGLE, SUITE, Diagnostic
 from grokking.engine.answers import answers
 from grokking.experiment import expand
-from grokking.models import numpy_mlp
 from grokking.training import run_folder
 from grokking.training.loop import train
 
@@ -287,7 +286,7 @@ def tiny(family):
     return replica, task, evaluations[-1].parameters
 
 
-@pytest.mark.parametrize("family", [family for family in MODELS if family != "numpy_mlp"])
+@pytest.mark.parametrize("family", MODELS)
 def test_curvature_is_that_of_the_reference_networks_dense_hessian(family):
     replica, task, parameters = tiny(family)
     a, b, c = (torch.tensor(task.equations[column].to_numpy()) for column in "abc")
@@ -318,40 +317,12 @@ def test_curvature_is_that_of_the_reference_networks_dense_hessian(family):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_curvature_of_the_network_by_hand_is_that_of_differences_of_its_own_gradient():
-    replica, task, parameters = tiny("numpy_mlp")
-    a, b, c = task.equations[["a", "b", "c"]].to_numpy().T
-    flat = np.concatenate([array.ravel() for array in parameters.values()])
-
-    def gradient(at):
-        pieces = np.split(at, np.cumsum([array.size for array in parameters.values()])[:-1])
-        own = {
-            name: piece.reshape(parameters[name].shape)
-            for name, piece in zip(parameters, pieces, strict=True)
-        }
-        passed = numpy_mlp.forward(own, a, b)
-        slope = numpy_mlp.cross_entropy_gradient(passed.logits_BV, c, "float64")
-        found = numpy_mlp.backward(own, passed, slope, a, b)
-        return np.concatenate([found[name].ravel() for name in parameters])
-
-    shifts = 1e-6 * np.eye(len(flat))
-    dense = np.stack([(gradient(flat + shift) - gradient(flat - shift)) / 2e-6 for shift in shifts])
-    expected = np.linalg.eigvalsh((dense + dense.T) / 2)[-1]
-    network = differentiable(replica, task, parameters)
-    a_B, b_B, c_B = (torch.tensor(column) for column in (a, b, c))
-    found = landscape.top_eigenvalue(lambda: network.mean_loss(a_B, b_B, c_B), network.parameters, 500, 0)
-    assert found == pytest.approx(expected, rel=1e-4)
-
-
 @pytest.mark.parametrize("family", MODELS)
 def test_differentiable_networks_have_the_logits_of_the_packages_own(family):
     replica, task, evaluations = trained(family)
     a, b = torch.tensor(task.equations[["a", "b"]].to_numpy()).T
     logits = differentiable(replica, task, evaluations[-1].parameters).logits(a, b).detach().numpy()
-    if family == "numpy_mlp":
-        expected = numpy_mlp.forward(evaluations[-1].parameters, a.numpy(), b.numpy()).logits_BV
-    else:
-        expected = rebuild(replica, task, evaluations[-1].parameters)(a, b).detach().numpy()
+    expected = rebuild(replica, task, evaluations[-1].parameters)(a, b).detach().numpy()
     np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-12)
 
 

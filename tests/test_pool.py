@@ -18,7 +18,7 @@ FORK = multiprocessing.get_context("fork")
 )
 def test_processes_leave_no_core_idle_at_the_end(cores, replicas, expected, monkeypatch):
     monkeypatch.delenv("GROKKING_PROCESSES", raising=False)
-    monkeypatch.setattr(pool, "_cores", lambda: cores)
+    monkeypatch.setattr(pool, "cores", lambda: cores)
     assert pool.processes(replicas) == expected
 
 

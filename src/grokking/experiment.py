@@ -25,7 +25,6 @@ from grokking.updates.weight_clamps import ClampConfig
 UPDATE_SECTIONS = ("optimizer", "gradient_filter", "weight_clamp")
 # Numbers with a decimal point change values of tensors, but for these, which change shapes
 SHAPE_FLOATS = {"model.mlp_ratio"}
-PARAMS_PREFIX = "params/"  # of the columns of trials.parquet that hold hyperparameters, by dotted key
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from grokking.experiment import PARAMS_PREFIX
+from grokking.config import PARAMS_PREFIX
 
 NEAR = 0.05  # of a range: a value so close to an end is at the edge
 

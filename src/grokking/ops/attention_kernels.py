@@ -12,7 +12,7 @@ import numpy as np
 from grokking.ops.numba_kernels import compiled
 
 
-@compiled
+@compiled("void(i8[:,::1], i8[:,:,::1]" + 3 * ", f4[:,:,:,::1]" + ", f4[:,:,:,:,::1])")
 def attend(own_RN, seen_RNK, query_RLHd, out_RNHd, weight_RNHK, key_value_RM2Hd):
     """Softmax attention as `ops.attention.row_attention` has it; keeps the weights for the way back."""
     replicas, rows, heads, width = out_RNHd.shape
@@ -41,7 +41,7 @@ def attend(own_RN, seen_RNK, query_RLHd, out_RNHd, weight_RNHK, key_value_RM2Hd)
                         out_RNHd[r, n, h, i] += weight * key_value_RM2Hd[r, seen, 1, h, i]
 
 
-@compiled
+@compiled("void(i8[:,::1], i8[:,:,::1]" + 4 * ", f4[:,:,:,::1]" + 2 * ", f4[:,:,:,:,::1]" + ")")
 def attend_backward(
     own_RN, seen_RNK, query_RLHd, out_grad_RNHd, weight_RNHK, query_grad_RLHd,
     key_value_RM2Hd, key_value_grad_RM2Hd,

@@ -50,7 +50,7 @@ class _Gelu(Function):
         return grads[0] * slope
 
 
-@compiled
+@compiled("void(f4[::1], f4[::1], f4[::1])")
 def _value_and_slope(x_n: np.ndarray, value_n: np.ndarray, slope_n: np.ndarray) -> None:
     """x Φ(x), and Φ(x) + x φ(x) with the density φ."""
     bell_B, bits_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.int32)

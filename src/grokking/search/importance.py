@@ -16,7 +16,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.study import Study
 from optuna.trial import FixedTrial, FrozenTrial, create_trial
 
-from grokking.experiment import PARAMS_PREFIX
+from grokking.config import PARAMS_PREFIX
 from grokking.search.space import Space, suggest
 
 SEED = 0  # of fANOVA's forest

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from optuna.trial import FixedTrial, FrozenTrial
 
-from grokking.experiment import PARAMS_PREFIX
+from grokking.config import PARAMS_PREFIX
 from grokking.search.config import StudyPlan
 from grokking.search.scheduler import all_generalized, is_exempt
 from grokking.search.seed_job import SeedOutcome

@@ -13,7 +13,7 @@ import pandas as pd
 
 from grokking.analysis.pages import flat
 from grokking.analysis.studies import Study, confirmed_median
-from grokking.experiment import PARAMS_PREFIX
+from grokking.config import PARAMS_PREFIX
 from grokking.tracking import identity, store
 
 if TYPE_CHECKING:
