@@ -11,9 +11,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from grokking.ops import numba_kernels as kernels
-
-# By bytes of a number: exp of less is below the type's normal numbers, and takes ten times as long and more
-LOWEST_EXPONENT = {4: -87, 8: -708}
+from grokking.ops.numba_kernels import array
 
 # (logits (E, V), answers (E,), type of the loss, whether a gradient is needed) -> losses, gradient (E, V)
 Rule = Callable[[Tensor, Tensor, torch.dtype, bool], tuple[Tensor, Tensor]]
@@ -52,35 +50,20 @@ def _cross_entropy(
     logits_EV: Tensor, answer_E: Tensor, dtype: torch.dtype, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
     """The gradient is softmax(logits) - one-hot answer."""
-    below_EV, at_answer_E = (
-        torch.empty_like(logits_EV),
-        logits_EV.new_empty(len(logits_EV), dtype=torch.float64),
-    )
-    lowest = LOWEST_EXPONENT[logits_EV.dtype.itemsize]
-    arrays = [kernels.array(x) for x in (logits_EV, answer_E, below_EV, at_answer_E)]
-    kernels.below_peak(*arrays[:2], float(lowest), *arrays[2:])
-    total_E, grad_EV = _shares(below_EV.exp_(), answer_E, dtype, with_grad)
-    return total_E.log_().sub_(at_answer_E), grad_EV
+    grad_EV, loss_E = torch.empty_like(logits_EV), logits_EV.new_empty(len(logits_EV), dtype=dtype)
+    given = map(array, (logits_EV, logits_EV.amax(-1), answer_E))
+    kernels.cross_entropy(*given, with_grad, array(grad_EV), array(loss_E))
+    return loss_E, grad_EV
 
 
 def _stablemax_cross_entropy(
     logits_EV: Tensor, answer_E: Tensor, dtype: torch.dtype, with_grad: bool
 ) -> tuple[Tensor, Tensor]:
     """s is z + 1 from 0 on and 1 / (1 - z) below; the derivative of log s is 1 / (1 + |z|)."""
-    beyond_EV = logits_EV.abs().add_(1)
+    beyond_EV, loss_E = logits_EV.abs().add_(1), logits_EV.new_empty(len(logits_EV), dtype=dtype)
     stable_EV = torch.where(logits_EV >= 0, beyond_EV, beyond_EV.reciprocal())
-    at_answer_E = stable_EV.gather(-1, answer_E.unsqueeze(-1)).squeeze(-1).to(dtype).log_()
-    total_E, grad_EV = _shares(stable_EV, answer_E, dtype, with_grad)
-    return total_E.log_().sub_(at_answer_E), grad_EV.div_(beyond_EV)
-
-
-def _shares(
-    positive_EV: Tensor, answer_E: Tensor, dtype: torch.dtype, with_grad: bool
-) -> tuple[Tensor, Tensor]:
-    """Sums over the classes, and with the gradient shares of them, less 1 at the answer, in place."""
-    total_E = positive_EV.new_empty(len(positive_EV), dtype=dtype)
-    kernels.shares(*map(kernels.array, (positive_EV, answer_E, total_E)), with_grad)
-    return total_E, positive_EV
+    kernels.shares(array(stable_EV), array(answer_E), with_grad, array(loss_E))
+    return loss_E, stable_EV.div_(beyond_EV)
 
 
 def _mean_squared_error(
