@@ -25,6 +25,7 @@ from grokking.models.layers import Table
 from grokking.models.model import Model
 from grokking.models.table_mlp import Widths
 from grokking.ops import numba_kernels as kernels
+from grokking.ops.replicas import each, together
 
 Arrays = Sequence[np.ndarray]
 
@@ -122,41 +123,25 @@ class _ByHand(Function):
     def forward(ctx: Any, a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(a, b, *parameters)
         ctx.hidden, logits = [], []
-        for a_B, b_B, weights, biases in _replicas(a, b, parameters):
-            hidden, logits_BV = forward(weights, biases, a_B, b_B)
+        for a_B, b_B, *layers in _replicas(a, b, *parameters):
+            hidden, logits_BV = forward(layers[::2], layers[1::2], a_B, b_B)
             ctx.hidden.append(hidden)
-            logits.append(logits_BV)
-        return _together(logits, like=a)
+            logits.append(torch.from_numpy(logits_BV))
+        return together(logits, stacked=a.dim() > 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        a, b, *parameters = ctx.saved_tensors
-        grad_RBV = _arrays(grads[0], 2)
-        found = []
-        for (a_B, b_B, weights, _), hidden, grad_BV in zip(
-            _replicas(a, b, parameters), ctx.hidden, grad_RBV, strict=True
-        ):
-            layers_of_one = zip(*backward(weights, hidden, grad_BV, a_B, b_B), strict=True)
-            found.append([array for layer in layers_of_one for array in layer])
-        return None, None, *(_together(of_one, like=a) for of_one in zip(*found, strict=True))
+        replicas, found = _replicas(*ctx.saved_tensors), []
+        grad_RBV = [grad_BV.numpy() for grad_BV in each(grads[0], 2)]
+        for (a_B, b_B, *layers), hidden, grad_BV in zip(replicas, ctx.hidden, grad_RBV, strict=True):
+            by_layer = zip(*backward(layers[::2], hidden, grad_BV, a_B, b_B), strict=True)
+            found.append([torch.from_numpy(grad) for layer in by_layer for grad in layer])
+        return None, None, *(together(of_one, grads[0].dim() > 2) for of_one in zip(*found, strict=True))
 
 
-def _replicas(a: Tensor, b: Tensor, parameters: Sequence[Tensor]) -> Iterator[tuple[Any, ...]]:
-    """Operands, weights and biases of one replica after the other, as arrays."""
-    weights, biases = ([_arrays(p, d) for p in parameters[2 - d :: 2]] for d in (2, 1))
-    each = zip(zip(*weights, strict=True), zip(*biases, strict=True), strict=True)
-    for a_B, b_B, (weights_one, biases_one) in zip(_arrays(a, 1), _arrays(b, 1), each, strict=True):
-        yield a_B, b_B, weights_one, biases_one
-
-
-def _arrays(tensor: Tensor, dimensions: int) -> np.ndarray:
-    """Of all replicas, or of the only one, an array with so many dimensions each."""
-    array = tensor.detach().contiguous().numpy()
-    return array if array.ndim > dimensions else array[None]
-
-
-def _together(arrays: Sequence[np.ndarray], like: Tensor) -> Tensor:
-    """The arrays of all replicas, with a dimension for them where `like` (..., B) has one."""
-    stacked = arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
-    return torch.from_numpy(stacked if like.dim() > 1 else arrays[0])
+def _replicas(a: Tensor, b: Tensor, *parameters: Tensor) -> Iterator[tuple[np.ndarray, ...]]:
+    """Operands, then weight and bias of each layer, of one replica after the other."""
+    dimensions = [1, 1, *(2 - number % 2 for number in range(len(parameters)))]
+    tensors = zip(*map(each, (a, b, *parameters), dimensions), strict=True)
+    return (tuple(tensor.detach().numpy() for tensor in of_one) for of_one in tensors)

@@ -18,12 +18,13 @@ from torch.autograd.function import once_differentiable
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.matmul import linear, multiply
 from grokking.ops.numba_kernels import array
+from grokking.ops.replicas import each, together
 from grokking.ops.switch import is_fast
 
 Activation = Callable[[Tensor], Tensor]
 Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) of each layer
 
-SLICE = 512  # examples at a time: their activations stay in cache from one pass to the next
+SLICE = 2**17  # activations at a time (512 KiB in float32): they stay in cache from one pass to the next
 
 
 def mlp(
@@ -85,27 +86,27 @@ class _MLP(Function):
     ) -> Tensor:
         ctx.activation, ctx.dtype, ctx.hidden, logits = activation, dtype, [], []
         ctx.save_for_backward(a, b, *parameters)
-        for a_B, b_B, network in zip(_each(a, 1), _each(b, 1), _networks(parameters), strict=True):
+        for a_B, b_B, network in zip(each(a, 1), each(b, 1), _networks(parameters), strict=True):
             logits.append(network.table.new_empty(len(a_B), len(network.biases[-1])))
-            slices = zip(a_B.split(SLICE), b_B.split(SLICE), logits[-1].split(SLICE), strict=True)
+            slices = zip(*(x.split(network.slice) for x in (a_B, b_B, logits[-1])), strict=True)
             ctx.hidden.append([_forward(network, a_S, b_S, activation, dtype, out) for a_S, b_S, out in slices])
-        return _together(logits, like=a)
+        return together(logits, stacked=a.dim() > 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         a, b, *parameters = ctx.saved_tensors
-        examples = zip(_each(a, 1), _each(b, 1), _each(grads[0], 2), ctx.hidden, strict=True)
+        examples = zip(each(a, 1), each(b, 1), each(grads[0], 2), ctx.hidden, strict=True)
         sums = []
         for network, (a_B, b_B, grad_BV, hidden) in zip(_networks(parameters), examples, strict=True):
             sums.append([torch.zeros_like(parameter) for parameter in network.parameters()])
             (of_network,) = _networks(sums[-1])
-            slices = zip(a_B.split(SLICE), b_B.split(SLICE), grad_BV.split(SLICE), hidden, strict=True)
+            slices = zip(*(x.split(network.slice) for x in (a_B, b_B, grad_BV)), hidden, strict=True)
             for a_S, b_S, grad_SV, of_slice in slices:
                 _backward(network, a_S, b_S, ctx.activation, ctx.dtype, of_slice, grad_SV, of_network)
             rows_b = of_network.table.chunk(2)[1]  # each example has one row of operand b, which has the bias
             torch.sum(rows_b, 0, out=of_network.bias)
-        return None, None, None, None, *(_together(of_one, like=a) for of_one in zip(*sums, strict=True))
+        return None, None, None, None, *(together(of_one, a.dim() > 1) for of_one in zip(*sums, strict=True))
 
 
 class _Network(NamedTuple):
@@ -116,6 +117,11 @@ class _Network(NamedTuple):
     weights: Sequence[Tensor]  # (O, I) of each layer
     biases: Sequence[Tensor]  # (O,)
 
+    @property
+    def slice(self) -> int:
+        """Examples at a time."""
+        return max(1, SLICE // max(len(bias) for bias in (self.bias, *self.biases[:-1])))
+
     def parameters(self) -> list[Tensor]:
         """In the order in which they are given."""
         dense = zip(self.weights, self.biases, strict=True)
@@ -124,25 +130,9 @@ class _Network(NamedTuple):
 
 def _networks(parameters: Sequence[Tensor]) -> Iterator[_Network]:
     """Those of each replica: table, bias, then weight and bias of each layer."""
-    of_each = (_each(parameter, 2 - number % 2) for number, parameter in enumerate(parameters))
+    of_each = (each(parameter, 2 - number % 2) for number, parameter in enumerate(parameters))
     for table, bias, *dense in zip(*of_each, strict=True):
         yield _Network(table, bias, dense[::2], dense[1::2])
-
-
-def _each(x: Tensor, dimensions: int) -> Sequence[Tensor]:
-    """The tensor of each replica, which has so many dimensions, or that of the only one."""
-    whole = x.contiguous()
-    return whole.unbind(0) if x.dim() > dimensions else [whole]
-
-
-def _together(tensors: Sequence[Tensor], like: Tensor) -> Tensor:
-    """The tensors of all replicas, with a dimension for them where `like` (..., B) has one.
-
-    Written one by one and then together: MKL's last bits may depend on where in memory it writes.
-    """
-    if like.dim() == 1:
-        return tensors[0]
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
 
 
 def _forward(

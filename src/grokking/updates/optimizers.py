@@ -62,9 +62,8 @@ Matrices = Callable[[Tensor], Sequence[Tensor]]  # the hidden matrices (R, O, I)
 
 def sgd(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
     """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
-    parameter.sub_(
-        values["learning_rate"].to(parameter.dtype) * _momentum(parameter, gradient, state, values)
-    )
+    momentum = _momentum(parameter, gradient, state, values)
+    parameter.addcmul_(momentum, values["learning_rate"].to(parameter.dtype), value=-1)
 
 
 def nesterov(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
@@ -79,7 +78,7 @@ def nesterov(parameter: Tensor, gradient: Tensor, state: State, values: Values, 
 def _momentum(parameter: Tensor, gradient: Tensor, state: State, values: Values) -> Tensor:
     cast = parameter.dtype
     momentum = state["momentum"].mul_(values["momentum"].to(cast))
-    return momentum.add_(gradient).add_(values["weight_decay"].to(cast) * parameter)
+    return momentum.add_(gradient).addcmul_(parameter, values["weight_decay"].to(cast))
 
 
 def adam(parameter: Tensor, gradient: Tensor, state: State, values: Values, matrices: Matrices) -> None:
