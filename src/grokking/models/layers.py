@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from grokking import ops
 
-
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "gelu": nn.functional.gelu,

@@ -123,8 +123,8 @@ class _ByHand(Function):
     def forward(ctx: Any, a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(a, b, *parameters)
         ctx.hidden, logits = [], []
-        for a_B, b_B, *layers in _replicas(a, b, *parameters):
-            hidden, logits_BV = forward(layers[::2], layers[1::2], a_B, b_B)
+        for a_B, b_B, *arrays in _replicas(a, b, *parameters):
+            hidden, logits_BV = forward(arrays[::2], arrays[1::2], a_B, b_B)
             ctx.hidden.append(hidden)
             logits.append(torch.from_numpy(logits_BV))
         return together(logits, stacked=a.dim() > 1)
@@ -134,8 +134,8 @@ class _ByHand(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         replicas, found = _replicas(*ctx.saved_tensors), []
         grad_RBV = [grad_BV.numpy() for grad_BV in each(grads[0], 2)]
-        for (a_B, b_B, *layers), hidden, grad_BV in zip(replicas, ctx.hidden, grad_RBV, strict=True):
-            by_layer = zip(*backward(layers[::2], hidden, grad_BV, a_B, b_B), strict=True)
+        for (a_B, b_B, *arrays), hidden, grad_BV in zip(replicas, ctx.hidden, grad_RBV, strict=True):
+            by_layer = zip(*backward(arrays[::2], hidden, grad_BV, a_B, b_B), strict=True)
             found.append([torch.from_numpy(grad) for layer in by_layer for grad in layer])
         return None, None, *(together(of_one, grads[0].dim() > 2) for of_one in zip(*found, strict=True))
 

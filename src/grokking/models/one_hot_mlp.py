@@ -7,7 +7,6 @@ System 2 multiplies the first pre-activations by N^-alpha, N the first hidden wi
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""MLP on pairs of tokens whose first layer is a table of rows (systems 1, 2 and 4): hidden layers, readout."""
+"""MLP on pairs of tokens whose first layer is a table of rows (systems 1, 2 and 4)."""
 
 # ... leading dimensions (replicas), B examples, T tokens, N hidden width, V classes
 

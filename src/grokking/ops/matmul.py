@@ -73,7 +73,7 @@ def _by_onednn(x: Tensor) -> bool:
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether this is an AMD processor with AVX-512 of full width, and torch's oneDNN multiplies as it should."""
+    """Whether this is an AMD processor with AVX-512 of full width, whose torch has the operator."""
     if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     return is_full_width_amd(Path("/proc/cpuinfo")) and onednn_is_right()

@@ -18,7 +18,7 @@ from numba.extending import overload
 from torch import Tensor
 
 # Sums may be taken in any order, products and sums rounded once; NaN and infinity stay what they are.
-OPTIONS = {"cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 KERNELS: list[tuple[Any, str]] = []  # what `load` compiles: kernels and their float32 signatures
 
 
@@ -81,30 +81,9 @@ def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
             b_N[column] += grad
 
 
-@compiled("void(f4[:,::1], f4[::1], b1)")
-def add_bias(x_BN, bias_N, rectified):
-    """x + bias, or ReLU of it if `rectified`, in place of x."""
-    lowest = x_BN.dtype.type(0 if rectified else -np.inf)
-    for example in range(len(x_BN)):
-        x_N = x_BN[example]
-        for column in range(len(x_N)):
-            total = x_N[column] + bias_N[column]
-            x_N[column] = lowest if total < lowest else total
-
-
-@compiled("void(f4[:,::1], f4[:,::1])")
-def relu_backward(grad_BN, after_BN):
-    """Make the gradient 0 where ReLU gave 0, in place."""
-    zero = grad_BN.dtype.type(0)
-    for example in range(len(grad_BN)):
-        grad_N, after_N = grad_BN[example], after_BN[example]
-        for column in range(len(grad_N)):
-            grad_N[column] = zero if after_N[column] <= zero else grad_N[column]
-
-
-@compiled("void(f4[:,::1], f4[::1], i8[::1], b1, f4[:,::1], f8[::1])")
-def cross_entropy(logits_BV, largest_B, answer_B, with_grad, grad_BV, loss_B):
-    """-log softmax(logits)[answer], summed in the type of the loss; softmax less 1 at the answer `with_grad`."""
+@compiled("void(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f8[::1])")
+def cross_entropy(logits_BV, largest_B, answer_B, grad_BV, loss_B):
+    """-log softmax(logits)[answer], summed in the type of the loss; softmax less 1 at the answer."""
     for example in range(len(logits_BV)):
         logits_V, grad_V, answer = logits_BV[example], grad_BV[example], answer_B[example]
         largest, total = largest_B[example], loss_B.dtype.type(0)
@@ -113,29 +92,10 @@ def cross_entropy(logits_BV, largest_B, answer_B, with_grad, grad_BV, loss_B):
         for column in range(len(logits_V)):
             total += grad_V[column]
         loss_B[example] = np.log(total) - (logits_V[answer] - largest)
-        if with_grad:
-            _share_less_answer(grad_V, answer, total)
-
-
-@compiled("void(f4[:,::1], i8[::1], b1, f8[::1])")
-def shares(positive_BV, answer_B, with_grad, loss_B):
-    """-log of the answer's share in the sum of positive numbers, which become shares less 1 at the answer."""
-    for example in range(len(positive_BV)):
-        positive_V, total = positive_BV[example], loss_B.dtype.type(0)
-        for column in range(len(positive_V)):
-            total += positive_V[column]
-        loss_B[example] = np.log(total) - np.log(loss_B.dtype.type(positive_V[answer_B[example]]))
-        if with_grad:
-            _share_less_answer(positive_V, answer_B[example], total)
-
-
-@compiled
-def _share_less_answer(positive_V, answer, total):
-    at_answer = (positive_V[answer] - total) / total
-    scale = positive_V.dtype.type(1 / total)
-    for column in range(len(positive_V)):
-        positive_V[column] *= scale
-    positive_V[answer] = at_answer
+        at_answer, scale = (grad_V[answer] - total) / total, logits_BV.dtype.type(1 / total)
+        for column in range(len(logits_V)):
+            grad_V[column] *= scale
+        grad_V[answer] = at_answer
 
 
 def _exp(x):
