@@ -6,7 +6,7 @@ sum over equal tokens backward; the one-hot matrix is never formed.
 
 # ... leading dimensions (replicas), B examples, T tokens, I inputs and O outputs of a layer, V classes
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -24,6 +24,8 @@ from grokking.models import layers
 from grokking.models.layers import Table
 from grokking.models.model import Model
 from grokking.models.table_mlp import Widths
+from grokking.ops import numba_kernels as kernels
+from grokking.ops.replicas import each, together
 
 Arrays = Sequence[np.ndarray]
 
@@ -38,29 +40,40 @@ class NumpyMLPConfig:
 def forward(
     weights: Arrays, biases: Arrays, a_B: np.ndarray, b_B: np.ndarray
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """ReLU network on pairs: hidden activations of each layer, (B, O), and logits (B, V)."""
-    tokens = len(weights[0]) // 2
-    x = weights[0][a_B] + weights[0][tokens + b_B] + biases[0]
+    """ReLU network on pairs: activations of each hidden layer, (B, O), and logits (B, V)."""
+    table_a, table_b = np.split(weights[0], 2)
+    x = table_a.take(a_B, 0)
+    x += table_b.take(b_B, 0)
+    x += biases[0]
     hidden = []
     for weight_IO, bias_O in zip(weights[1:], biases[1:], strict=True):
-        hidden.append(np.maximum(x, 0))
-        x = hidden[-1] @ weight_IO + bias_O
+        hidden.append(np.maximum(x, 0, out=x))
+        x = x @ weight_IO
+        x += bias_O
     return hidden, x
 
 
 def backward(
-    weights: Arrays, hidden: Arrays, grad_BV: np.ndarray, a_B: np.ndarray, b_B: np.ndarray
+    weights: Arrays, hidden: Arrays, grad: np.ndarray, a_B: np.ndarray, b_B: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Gradients of weights and biases from the gradient at the logits."""
-    grad_weights, grad_biases, grad = [], [grad_BV.sum(0)], grad_BV
+    """Gradients of weights and biases from the gradient at the logits, (B, V)."""
+    grad_weights, grad_biases = [], [grad.sum(0)]
     for weight_IO, x_BI in zip(reversed(weights[1:]), reversed(hidden), strict=True):
         grad_weights.append(x_BI.T @ grad)
-        grad = grad @ weight_IO.T * (x_BI > 0)
+        grad = grad @ weight_IO.T
+        grad *= x_BI > 0
         grad_biases.append(grad.sum(0))
-    first = np.zeros_like(weights[0])
-    np.add.at(first, a_B, grad)
-    np.add.at(first, len(first) // 2 + b_B, grad)
-    return [first, *reversed(grad_weights)], grad_biases[::-1]
+    return [grad_of_rows(weights[0], grad, a_B, b_B), *reversed(grad_weights)], grad_biases[::-1]
+
+
+def grad_of_rows(weight_IO: np.ndarray, grad: np.ndarray, a_B: np.ndarray, b_B: np.ndarray) -> np.ndarray:
+    """Each example's gradient added to the rows of its two tokens.
+
+    np.add.at(rows_a, a_B, grad) and np.add.at(rows_b, b_B, grad), which would take longer than all products.
+    """
+    rows = np.zeros_like(weight_IO)
+    kernels.add_pairs(grad, grad, False, a_B, b_B, rows)
+    return rows
 
 
 class NumpyMLP(Model):
@@ -114,36 +127,26 @@ class _ByHand(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(a, b, *parameters)
-        passed = [
-            forward(weights, biases, a_B, b_B) for a_B, b_B, weights, biases in _replicas(a, b, parameters)
-        ]
-        ctx.hidden = [hidden for hidden, _ in passed]
-        logits = torch.from_numpy(np.stack([logits_BV for _, logits_BV in passed]))
-        return logits.view(*a.shape, -1)
+        ctx.hidden, logits = [], []
+        for a_B, b_B, *arrays in _replicas(a, b, *parameters):
+            hidden, logits_BV = forward(arrays[::2], arrays[1::2], a_B, b_B)
+            ctx.hidden.append(hidden)
+            logits.append(torch.from_numpy(logits_BV))
+        return together(logits, stacked=a.dim() > 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        a, b, *parameters = ctx.saved_tensors
-        grad_RBV = grads[0].reshape(-1, *grads[0].shape[-2:]).numpy()
-        found = [
-            backward(weights, hidden, grad_BV, a_B, b_B)
-            for (a_B, b_B, weights, _), hidden, grad_BV in zip(
-                _replicas(a, b, parameters), ctx.hidden, grad_RBV, strict=True
-            )
-        ]
-        in_turns = [
-            [grad for layer in zip(*of_replica, strict=True) for grad in layer] for of_replica in found
-        ]
-        stacked = [torch.from_numpy(np.stack(of_each)) for of_each in zip(*in_turns, strict=True)]
-        return None, None, *(grad.view(p.shape) for grad, p in zip(stacked, parameters, strict=True))
+        replicas, found = _replicas(*ctx.saved_tensors), []
+        grad_RBV = [grad_BV.numpy() for grad_BV in each(grads[0], 2)]
+        for (a_B, b_B, *arrays), hidden, grad_BV in zip(replicas, ctx.hidden, grad_RBV, strict=True):
+            by_layer = zip(*backward(arrays[::2], hidden, grad_BV, a_B, b_B), strict=True)
+            found.append([torch.from_numpy(grad) for layer in by_layer for grad in layer])
+        return None, None, *(together(of_one, grads[0].dim() > 2) for of_one in zip(*found, strict=True))
 
 
-def _replicas(a: Tensor, b: Tensor, parameters: Sequence[Tensor]) -> Any:
-    """Operands, weights and biases of one replica after the other, as arrays."""
-    operands = (x.reshape(-1, x.shape[-1]).numpy() for x in (a, b))
-    dimensions = [2 - number % 2 for number in range(len(parameters))]
-    arrays = [
-        p.detach().reshape(-1, *p.shape[-d:]).numpy() for p, d in zip(parameters, dimensions, strict=True)
-    ]
-    return zip(*operands, zip(*arrays[::2], strict=True), zip(*arrays[1::2], strict=True), strict=True)
+def _replicas(a: Tensor, b: Tensor, *parameters: Tensor) -> Iterator[tuple[np.ndarray, ...]]:
+    """Operands, then weight and bias of each layer, of one replica after the other."""
+    dimensions = [1, 1, *(2 - number % 2 for number in range(len(parameters)))]
+    tensors = zip(*map(each, (a, b, *parameters), dimensions), strict=True)
+    return (tuple(tensor.detach().numpy() for tensor in of_one) for of_one in tensors)

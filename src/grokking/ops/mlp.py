@@ -19,12 +19,13 @@ from grokking.ops import numba_kernels as kernels
 from grokking.ops.gelu import gelu
 from grokking.ops.matmul import linear, multiply
 from grokking.ops.numba_kernels import array
+from grokking.ops.replicas import each, together
 from grokking.ops.switch import is_fast
 
 Activation = Callable[[Tensor], Tensor]
 Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) of each layer
 
-SLICE = 512  # examples at a time: their activations stay in cache from one pass to the next
+SLICE = 2**17  # activations at a time (512 KiB in float32): they stay in cache from one pass to the next
 
 
 def mlp(
@@ -68,128 +69,99 @@ def rows(table: Tensor, index: Tensor) -> Tensor:
     return table.gather(-2, index.unsqueeze(-1).expand(*index.shape, table.shape[-1]))
 
 
+def _relu_backward(grad: Tensor, after: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward.grad_input(grad, after, 0, grad_input=grad)
+
+
 # The gradient before an activation, from that after it, which may be overwritten, and from pre-activations;
-# that of ReLU is in the kernels.
-BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor] | None] = {
-    torch.relu: None,
+# ReLU is done in place of these and has the same sign.
+BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
+    torch.relu: _relu_backward,
     gelu: lambda grad, before: torch.ops.aten.gelu_backward(grad, before),
     torch.square: lambda grad, before: grad.mul_(before).mul_(2),
 }
 
 
 class _MLP(Function):
-    """Replica by replica and slice by slice, by `_forward` and `_backward`."""
+    """Replica by replica and slice by slice, without a graph inside."""
 
     @staticmethod
     def forward(
         ctx: Any, activation: Activation, dtype: torch.dtype | None, a: Tensor, b: Tensor, *parameters: Tensor
     ) -> Tensor:
-        ctx.activation, ctx.dtype, ctx.hidden, logits = activation, dtype, [], []
+        ctx.rule, ctx.hidden, logits = (activation, dtype), [], []
         ctx.save_for_backward(a, b, *parameters)
-        for a_B, b_B, network in zip(_each(a, 1), _each(b, 1), _networks(parameters), strict=True):
-            logits.append(network.table.new_empty(len(a_B), len(network.biases[-1])))
-            slices = zip(a_B.split(SLICE), b_B.split(SLICE), logits[-1].split(SLICE), strict=True)
-            ctx.hidden.append(
-                [_forward(network, a_S, b_S, activation, dtype, out) for a_S, b_S, out in slices]
-            )
-        return _together(logits, like=a)
+        for network, a_B, b_B in zip(_networks(ctx.rule, parameters), each(a, 1), each(b, 1), strict=True):
+            logits.append(a_B.new_empty(len(a_B), parameters[-1].shape[-1], dtype=network.table.dtype))
+            slices = zip(*(x.split(network.slice) for x in (a_B, b_B, logits[-1])), strict=True)
+            ctx.hidden.append([network.forward(*of_slice) for of_slice in slices])
+        return together(logits, stacked=a.dim() > 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         a, b, *parameters = ctx.saved_tensors
-        examples = zip(_each(a, 1), _each(b, 1), _each(grads[0], 2), ctx.hidden, strict=True)
-        sums = []
-        for network, (a_B, b_B, grad_BV, hidden) in zip(_networks(parameters), examples, strict=True):
-            sums.append([torch.zeros_like(parameter) for parameter in network.parameters()])
-            (of_network,) = _networks(sums[-1])
-            slices = zip(a_B.split(SLICE), b_B.split(SLICE), grad_BV.split(SLICE), hidden, strict=True)
-            for a_S, b_S, grad_SV, of_slice in slices:
-                _backward(network, a_S, b_S, ctx.activation, ctx.dtype, of_slice, grad_SV, of_network)
-            rows_b = of_network.table.chunk(2)[1]  # each example has one row of operand b, which has the bias
-            torch.sum(rows_b, 0, out=of_network.bias)
-        return None, None, None, None, *(_together(of_one, like=a) for of_one in zip(*sums, strict=True))
+        sums = [[torch.zeros_like(x) for x in one] for one in zip(*_each_of(parameters), strict=True)]
+        replicas = zip(
+            _networks(ctx.rule, parameters), each(a, 1), each(b, 1), each(grads[0], 2), strict=True
+        )
+        for (network, *examples), hidden, of_one in zip(replicas, ctx.hidden, sums, strict=True):
+            slices = zip(*(x.split(network.slice) for x in examples), strict=True)
+            for (a_S, b_S, grad_SV), of_slice in zip(slices, hidden, strict=True):
+                network.backward(a_S, b_S, grad_SV, of_slice, of_one)
+            torch.sum(of_one[0].chunk(2)[1], 0, out=of_one[1])  # an example has one row of b, and the bias
+        return None, None, None, None, *(together(x, a.dim() > 1) for x in zip(*sums, strict=True))
+
+
+def _each_of(parameters: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    """Matrices and biases in turns, of each replica."""
+    return [each(parameter, 2 - number % 2) for number, parameter in enumerate(parameters)]
+
+
+def _networks(rule: tuple[Any, Any], parameters: Sequence[Tensor]) -> Iterator["_Network"]:
+    for table, bias, *dense in zip(*_each_of(parameters), strict=True):
+        yield _Network(*rule, table, bias, dense[::2], dense[1::2])
 
 
 class _Network(NamedTuple):
-    """The parameters of one replica, or the sums of their gradients."""
+    """One replica; its passes are for a slice of its examples."""
 
+    activation: Activation
+    dtype: torch.dtype | None
     table: Tensor  # (2T, N)
     bias: Tensor  # (N,)
     weights: Sequence[Tensor]  # (O, I) of each layer
     biases: Sequence[Tensor]  # (O,)
 
-    def parameters(self) -> list[Tensor]:
-        """In the order in which they are given."""
-        dense = zip(self.weights, self.biases, strict=True)
-        return [self.table, self.bias, *(tensor for layer in dense for tensor in layer)]
+    @property
+    def slice(self) -> int:
+        """Examples at a time."""
+        return max(1, SLICE // max(len(bias) for bias in (self.bias, *self.biases[:-1])))
 
+    def forward(self, a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Write the logits; return what each activation was given and gave. ReLU is done in place."""
+        relu, x = self.activation is torch.relu, self.table.new_empty(len(a_S), len(self.bias))
+        kernels.sum_pairs(*map(array, (self.table, self.bias, a_S, b_S)), relu, array(x))
+        hidden = [(x, x if relu else self.activation(x))]
+        for weight_OI, bias_O in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = x.new_empty(len(x), len(bias_O))
+            multiply(hidden[-1][1], weight_OI.mT, start=bias_O, out=x, dtype=self.dtype)
+            hidden.append((x, torch.relu_(x) if relu else self.activation(x)))
+        last = self.weights[-1].mT
+        multiply(hidden[-1][1], last, start=self.biases[-1], out=logits_SV, dtype=self.dtype)
+        return hidden
 
-def _networks(parameters: Sequence[Tensor]) -> Iterator[_Network]:
-    """Those of each replica: table, bias, then weight and bias of each layer."""
-    of_each = (_each(parameter, 2 - number % 2) for number, parameter in enumerate(parameters))
-    for table, bias, *dense in zip(*of_each, strict=True):
-        yield _Network(table, bias, dense[::2], dense[1::2])
-
-
-def _each(x: Tensor, dimensions: int) -> Sequence[Tensor]:
-    """The tensor of each replica, which has so many dimensions, or that of the only one."""
-    whole = x.contiguous()
-    return whole.unbind(0) if x.dim() > dimensions else [whole]
-
-
-def _together(tensors: Sequence[Tensor], like: Tensor) -> Tensor:
-    """The tensors of all replicas, with a dimension for them where `like` (..., B) has one.
-
-    Written one by one and then together: MKL's last bits may depend on where in memory it writes.
-    """
-    if like.dim() == 1:
-        return tensors[0]
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
-
-
-def _forward(
-    network: _Network,
-    a_S: Tensor,
-    b_S: Tensor,
-    activation: Activation,
-    dtype: torch.dtype | None,
-    out_SV: Tensor,
-) -> list[tuple[Tensor, Tensor]]:
-    """Write the logits; return what each hidden layer's activation was given and gave. ReLU is in place."""
-    relu, x = activation is torch.relu, network.table.new_empty(len(a_S), len(network.bias))
-    kernels.sum_pairs(*map(array, (network.table, network.bias, a_S, b_S)), relu, array(x))
-    hidden = [(x, x if relu else activation(x))]
-    for weight_OI, bias_O in zip(network.weights[:-1], network.biases[:-1], strict=True):
-        x = x.new_empty(len(x), len(bias_O))
-        multiply(hidden[-1][1], weight_OI.mT, out=x, dtype=dtype)
-        kernels.add_bias(array(x), array(bias_O), relu)
-        hidden.append((x, x if relu else activation(x)))
-    multiply(hidden[-1][1], network.weights[-1].mT, start=network.biases[-1], out=out_SV, dtype=dtype)
-    return hidden
-
-
-def _backward(
-    network: _Network,
-    a_S: Tensor,
-    b_S: Tensor,
-    activation: Activation,
-    dtype: torch.dtype | None,
-    hidden: list[tuple[Tensor, Tensor]],
-    grad: Tensor,
-    sums: _Network,
-) -> None:
-    """Add the gradients of the table, the weights and the biases, but for the table's bias, to their sums."""
-    of_activation = BACKWARD[activation]
-    for number in reversed(range(len(hidden))):
-        before, after = hidden[number]
-        grad_OI = sums.weights[number]
-        sums.biases[number].add_(grad.sum(0))
-        multiply(grad.mT, after, start=grad_OI, out=grad_OI, dtype=dtype)
-        grad = multiply(grad, network.weights[number], out=torch.empty_like(after), dtype=dtype)
-        if of_activation is not None:
-            grad = of_activation(grad, before)
-        elif number > 0:
-            kernels.relu_backward(array(grad), array(after))
-    first, relu = hidden[0][1], of_activation is None
-    kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums.table)))
+    def backward(
+        self, a_S: Tensor, b_S: Tensor, grad: Tensor, hidden: list[tuple[Tensor, Tensor]], sums: list[Tensor]
+    ) -> None:
+        """Add the gradients of all parameters, in their order, but for the table's bias."""
+        relu, (_, first) = self.activation is torch.relu, hidden[0]
+        for number in reversed(range(len(hidden))):
+            before, after = hidden[number]
+            sum_OI, sum_O = sums[2 * number + 2 : 2 * number + 4]
+            sum_O.add_(grad.sum(0))
+            multiply(grad.mT, after, start=sum_OI, out=sum_OI, dtype=self.dtype)
+            grad = multiply(grad, self.weights[number], out=torch.empty_like(after), dtype=self.dtype)
+            if number > 0 or not relu:  # that of the first ReLU is in the kernel
+                grad = BACKWARD[self.activation](grad, before)
+        kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums[0])))

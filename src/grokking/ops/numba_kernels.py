@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numba
 import numpy as np
+from numba.extending import overload
 from torch import Tensor
 
 # Sums may be taken in any order, products and sums rounded once; NaN and infinity stay what they are.
@@ -80,64 +81,52 @@ def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
             b_N[column] += grad
 
 
-@compiled("void(f4[:,::1], f4[::1], b1)")
-def add_bias(x_BN, bias_N, rectified):
-    """x + bias, or ReLU of it if `rectified`, in place of x."""
-    lowest = x_BN.dtype.type(0 if rectified else -np.inf)
-    for example in range(len(x_BN)):
-        x_N = x_BN[example]
-        for column in range(len(x_N)):
-            total = x_N[column] + bias_N[column]
-            x_N[column] = lowest if total < lowest else total
-
-
-@compiled("void(f4[:,::1], f4[:,::1])")
-def relu_backward(grad_BN, after_BN):
-    """Make the gradient 0 where ReLU gave 0, in place."""
-    zero = grad_BN.dtype.type(0)
-    for example in range(len(grad_BN)):
-        grad_N, after_N = grad_BN[example], after_BN[example]
-        for column in range(len(grad_N)):
-            grad_N[column] = zero if after_N[column] <= zero else grad_N[column]
-
-
-@compiled("void(f4[:,::1], i8[::1], f8, f4[:,::1], f8[::1])")
-def below_peak(logits_BV, answer_B, lowest, out_BV, at_answer_B):
-    """Logits less the largest of their row, raised to `lowest`; those of the answers as they are."""
-    peak_V, lowest = np.empty(logits_BV.shape[1], logits_BV.dtype), logits_BV.dtype.type(lowest)
+@compiled("void(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f8[::1])")
+def cross_entropy(logits_BV, largest_B, answer_B, grad_BV, loss_B):
+    """-log softmax(logits)[answer], summed in the type of the loss; softmax less 1 at the answer."""
     for example in range(len(logits_BV)):
-        logits_V, out_V = logits_BV[example], out_BV[example]
-        width = len(peak_V)
-        for column in range(width):
-            peak_V[column] = logits_V[column]
-        while width > 1:  # fold the upper half onto the lower
-            half = (width + 1) // 2
-            for column in range(width - half):
-                other = peak_V[half + column]
-                peak_V[column] = other if peak_V[column] < other else peak_V[column]
-            width = half
-        peak = peak_V[0]
+        logits_V, grad_V, answer = logits_BV[example], grad_BV[example], answer_B[example]
+        largest, total = largest_B[example], loss_B.dtype.type(0)
         for column in range(len(logits_V)):
-            below = logits_V[column] - peak
-            out_V[column] = lowest if below < lowest else below
-        at_answer_B[example] = logits_V[answer_B[example]] - peak
+            grad_V[column] = _exp(logits_V[column] - largest)
+        for column in range(len(logits_V)):
+            total += grad_V[column]
+        loss_B[example] = np.log(total) - (logits_V[answer] - largest)
+        at_answer, scale = (grad_V[answer] - total) / total, logits_BV.dtype.type(1 / total)
+        for column in range(len(logits_V)):
+            grad_V[column] *= scale
+        grad_V[answer] = at_answer
 
 
-@compiled("void(f4[:,::1], i8[::1], f8[::1], b1)")
-def shares(positive_BV, answer_B, total_B, less_answer):
-    """Sum each row; if `less_answer`, each entry becomes its share of the sum, less 1 at the answer."""
-    for example in range(len(positive_BV)):
-        positive_V, answer = positive_BV[example], answer_B[example]
-        total = total_B.dtype.type(0)
-        for column in range(len(positive_V)):
-            total += positive_V[column]
-        total_B[example] = total
-        if less_answer:
-            at_answer = (positive_V[answer] - total) / total
-            scale = positive_BV.dtype.type(1 / total)
-            for column in range(len(positive_V)):
-                positive_V[column] *= scale
-            positive_V[answer] = at_answer
+def _exp(x):
+    """exp of a number up to 0, raised to the least whose exp is a normal number: smaller ones are slow."""
+
+
+@overload(_exp, jit_options={"fastmath": {"contract", "nsz"}})  # in the order written
+def _exp_of_type(x):
+    return _exp_single if x == numba.types.float32 else _exp_double
+
+
+def _exp_double(x):
+    return np.exp(-708.0 if x < -708.0 else x)
+
+
+def _exp_single(x):
+    """2^n exp(r), |r| <= log(2) / 2, to the last bit or two; np.exp would be called number by number.
+
+    Coefficients are those of expf in Cephes (Moshier 1992).
+    """
+    one, lowest = np.float32(1), np.float32(-87)
+    x = lowest if x < lowest else x
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = x - n * np.float32(0.693359375) - n * np.float32(-2.12194440e-4)
+    tail = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
+    tail = tail * r + np.float32(8.3334519073e-3)
+    tail = tail * r + np.float32(4.1665795894e-2)
+    tail = tail * r + np.float32(1.6666665459e-1)
+    tail = tail * r + np.float32(5.0000001201e-1)
+    power_of_two = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return (tail * r * r + r + one) * power_of_two
 
 
 @compiled("void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")

@@ -22,7 +22,7 @@ def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     in float64, the default, that happens at 37 (Prieto et al., arXiv 2501.04697).
     """
     if ops.is_fast(logits):
-        return fast.cross_entropy(logits, answer, dtype)
+        return fast.loss(fast.cross_entropy, logits, answer, dtype)
     below_peak = logits - logits.amax(-1, keepdim=True).detach()
     return below_peak.exp().sum(-1, dtype=dtype).log() - _at(below_peak, answer).to(dtype)
 
@@ -30,7 +30,7 @@ def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
 def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean over the classes of (logits - one-hot answer)²."""
     if ops.is_fast(logits):
-        return fast.mean_squared_error(logits, answer, dtype)
+        return fast.loss(fast.mean_squared_error, logits, answer, dtype)
     right = torch.nn.functional.one_hot(answer, logits.shape[-1])
     return (logits - right).to(dtype).square().mean(-1)
 
@@ -41,7 +41,7 @@ def stablemax_cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) 
     s grows like z where exp would overflow what is left of a wrong answer's share.
     """
     if ops.is_fast(logits):
-        return fast.stablemax_cross_entropy(logits, answer, dtype)
+        return fast.loss(fast.stablemax_cross_entropy, logits, answer, dtype)
     stable = torch.where(logits >= 0, logits.clamp(min=0) + 1, 1 / (1 - logits.clamp(max=0)))
     return stable.sum(-1, dtype=dtype).log() - _at(stable, answer).to(dtype).log()
 

@@ -61,7 +61,7 @@ OptimizerConfig = Annotated[SGDConfig | AdamConfig | MuonConfig, Field(discrimin
 def sgd(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
     """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
     momentum = _update_momentum(param, grad, state, hparams)
-    param.sub_(hparams["learning_rate"].to(param.dtype) * momentum)
+    param.addcmul_(momentum, hparams["learning_rate"].to(param.dtype), value=-1)
 
 
 def nesterov(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
@@ -74,7 +74,7 @@ def nesterov(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: 
 
 def _update_momentum(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> Tensor:
     momentum = state["momentum"].mul_(hparams["momentum"].to(param.dtype))
-    return momentum.add_(grad).add_(hparams["weight_decay"].to(param.dtype) * param)
+    return momentum.add_(grad).addcmul_(param, hparams["weight_decay"].to(param.dtype))
 
 
 def adam(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
