@@ -276,9 +276,9 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     for name in ("survival", "parallel", "slices", "importances", "history"):
         assert f"(small/{name}.png)" in page
     overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))
-    assert overview.count("[small](small.md)") == 2
+    assert overview.count("[small](search/small.md)") == 2
     assert "No rule applied" in study_pages.overview(overviews(study()), RULES, pd.DataFrame())
-    assert study_pages.readme_table(overviews(study())).count("[small](reports/search/small.md)") == 1
+    assert study_pages.short_table(overviews(study())).count("[small](search/small.md)") == 1
 
 
 def test_figures_are_drawn_of_branches_choices_and_censored_arms(tmp_path):
