@@ -1,7 +1,6 @@
 """Digests of what the stages that compute write, on the tiny study of tests/tiny.yaml."""
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pandas as pd
 
 from refactoring.sha256 import Digests, sha256
 
-STUDY = Path(__file__).parents[1] / "tests" / "tiny.yaml"
+ROOT = Path(__file__).parents[1]
 # These run in an order in which each finds what it reads
 STAGES = (
     "split tiny",
@@ -38,15 +37,23 @@ def every_stage() -> Digests:
 
 @contextmanager
 def empty_project() -> Iterator[None]:
-    """A temporary working directory with nothing but params.yaml."""
+    """A temporary working directory with nothing but parameters."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(STUDY, Path(folder) / "params.yaml")
         os.chdir(folder)
+        write_params()
         try:
             yield
         finally:
             os.chdir(before)
+
+
+def write_params() -> None:
+    """The tiny studies of the tests, with the defaults of params.yaml."""
+    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
+    Path("params.yaml").write_text(f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}")
+    Path("extended").mkdir()
+    Path("extended/params.yaml").write_text((ROOT / "tests" / "tiny_extended.yaml").read_text())
 
 
 def run_stage(script: str, *arguments: str) -> None:
