@@ -1,7 +1,12 @@
 """Small experiments as they would stand in params.yaml, one per family and optimizer."""
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 MODELS: dict[str, dict[str, Any]] = {
     "one_hot_mlp": {
@@ -102,6 +107,10 @@ BATCHES: dict[str, dict[str, Any]] = {
 }
 
 
+# what experiments of params.yaml leave as it is
+DEFAULTS = YAML(typ="safe").load(PARAMS)["defaults"]["experiment"]
+
+
 def experiment(
     family: str = "one_hot_mlp",
     optimizer: str = "adamw",
@@ -116,16 +125,9 @@ def experiment(
         "role": "variant",
         "task": "test",
         "model": deepcopy(MODELS[family]),
-        "loss": "cross_entropy",
-        "label_noise": 0.0,
+        **DEFAULTS,
         "precision": "float64",
-        "matmul_precision": "full",
-        "loss_precision": "float64",
-        "gradient_filter": deepcopy(FILTERS["none"]),
-        "gradient_projection": "none",
         "optimizer": deepcopy(OPTIMIZERS[optimizer]),
-        "weight_clamp": deepcopy(CLAMPS["none"]),
-        "frozen": "nothing",
         "schedule": {"name": "constant", "warmup_steps": 5},
         "batch": deepcopy(BATCHES[batch]),
         "budget": 30,

@@ -19,6 +19,8 @@ from grokking.models.layers import ACTIVATIONS, Dense
 from grokking.models.numpy_mlp import NumpyMLP
 from grokking.models.one_hot_mlp import OneHotMLP
 from grokking.models.transformer import Block, Transformer
+from grokking.updates.gradient_filters import FILTERS
+from grokking.updates.optimizers import OPTIMIZERS
 
 
 def operation_table(name: str, n: int) -> set[tuple[int, int, int]]:
@@ -218,6 +220,11 @@ LOGITS = {
 }
 
 
+def logits_of(family: str, model: torch.nn.Module, a: Tensor, b: Tensor) -> Tensor:
+    """By the family's slow form; a family without one is plain torch itself."""
+    return LOGITS.get(family, torch.nn.Module.__call__)(model, a, b)
+
+
 HIDDEN = {
     "one_hot_mlp": ["layers.0.weight"],
     "embedding_mlp": ["first.weight", "layers.0.weight"],
@@ -246,6 +253,11 @@ FROZEN = {
 }  # prefixes of the names of what is frozen in the networks of examples.py
 
 
+def frozen_prefixes(frozen: str, family: str, model: torch.nn.Module) -> tuple[str, ...]:
+    own = {"nothing": (), "first_layer": model.first_layer, "readout": (model.readout,)}
+    return FROZEN[frozen].get(family, own[frozen])
+
+
 class SequentialTrainer:
     """One replica with torch.optim and the plain model; its batches come from the engine's own sampler."""
 
@@ -265,7 +277,7 @@ class SequentialTrainer:
     def update(self, step: int) -> float:
         index = self.batches.at(step)[0]
         a, b, c = (self.columns[name][index] for name in "abc")
-        logits = LOGITS[self.config.model.family](self.model, a, b)
+        logits = logits_of(self.config.model.family, self.model, a, b)
         loss = _plain_loss(self.config.loss, logits, c)
         warmup = self.config.schedule.warmup_steps
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
@@ -302,20 +314,27 @@ class SequentialTrainer:
 
     def _frozen(self) -> tuple[str, ...]:
         """Prefixes of the names of what is frozen in the networks of examples.py."""
-        return FROZEN[self.config.frozen].get(self.config.model.family, ())
+        return frozen_prefixes(self.config.frozen, self.config.model.family, self.model)
 
 
 class PlainFilter:
     """The two filters of Grokfast for one parameter, from their definitions."""
 
     def __init__(self, config) -> None:
-        self.config, self.seen = config, []
+        self.config, self.seen, self.state = config, [], {}
 
     def __call__(self, gradient: Tensor) -> Tensor:
         self.seen.append(gradient.clone())
-        return gradient + {"none": self.none, "grokfast_ema": self.ema, "grokfast_ma": self.ma}[
-            self.config.name
-        ](gradient)
+        twins = {"none": self.none, "grokfast_ema": self.ema, "grokfast_ma": self.ma}
+        if self.config.name not in twins:
+            return self.own(gradient)
+        return gradient + twins[self.config.name](gradient)
+
+    def own(self, gradient: Tensor) -> Tensor:
+        """A filter without a twin, on this parameter alone."""
+        row = gradient.reshape(1, -1).clone()
+        FILTERS[self.config.name].apply(row, self.state, _columns(self.config), len(self.seen))
+        return row.view(gradient.shape)
 
     def none(self, gradient: Tensor) -> Tensor:
         return torch.zeros_like(gradient)
@@ -374,6 +393,31 @@ def newton_schulz(matrix: Tensor) -> Tensor:
     return torch.tensor(x.T if matrix.shape[0] > matrix.shape[1] else x)
 
 
+class Own(torch.optim.Optimizer):
+    """An optimizer without a twin, on one parameter after the other."""
+
+    def __init__(self, params, config) -> None:
+        super().__init__(params, {"lr": config.learning_rate})
+        self.config, self.count = config, 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        (group,) = self.param_groups
+        rule, self.count = OPTIMIZERS[self.config.name], self.count + 1
+        for p in group["params"]:
+            state = self.state[p] or {slot: torch.zeros(1, p.numel(), dtype=p.dtype) for slot in rule.state}
+            self.state[p] = state
+            hparams = _columns(self.config) | {
+                "learning_rate": torch.tensor([[group["lr"]]], dtype=torch.float64)
+            }
+            rule.update(p.view(1, -1), p.grad.reshape(1, -1).clone(), state, hparams, self.count)
+
+
+def _columns(config) -> dict[str, Tensor]:
+    numbers = {key: value for key, value in vars(config).items() if isinstance(value, float)}
+    return {key: torch.tensor([[value]], dtype=torch.float64) for key, value in numbers.items()}
+
+
 class Both(torch.optim.Optimizer):
     """Two optimizers, each for its own parameters, used as one."""
 
@@ -402,15 +446,25 @@ def _plain_loss(name: str, logits: Tensor, answer: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, answer)
 
 
+def _dense_weights(model: torch.nn.Module) -> list[str]:
+    """Matrices between hidden layers of a family that HIDDEN does not list."""
+    dense = [name for name, layer in model.named_modules() if isinstance(layer, Dense)]
+    return [f"{name}.weight" for name in dense if name != model.readout]
+
+
 def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
     config, named = experiment.optimizer, dict(model.named_parameters())
     common = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.name in ("sgd", "nesterov"):
         nesterov = config.name == "nesterov"
         return torch.optim.SGD(named.values(), momentum=config.momentum, nesterov=nesterov, **common)
+    if config.name not in ("adam", "adamw", "muon"):
+        return Own(named.values(), config)
     betas = {"betas": (config.beta1, config.beta2), "eps": config.epsilon}
     if config.name == "muon":
-        hidden = {name: named.pop(name) for name in HIDDEN[experiment.model.family]}
+        hidden = {
+            name: named.pop(name) for name in HIDDEN.get(experiment.model.family, _dense_weights(model))
+        }
         muon = PlainMuon(list(hidden.items()), **common, momentum=config.momentum)
         rest = {"lr": config.adamw_learning_rate, "weight_decay": config.adamw_weight_decay}
         return Both(muon, torch.optim.AdamW(named.values(), **betas, **rest))
