@@ -286,11 +286,7 @@ def tiny(family):
     return replica, task, evaluations[-1].parameters
 
 
-<<<<<<< ours
-@pytest.mark.parametrize("family", MODELS)
-=======
-@pytest.mark.parametrize("family", [family for family in TINY if family != "numpy_mlp"])
->>>>>>> theirs
+@pytest.mark.parametrize("family", TINY)
 def test_curvature_is_that_of_the_reference_networks_dense_hessian(family):
     replica, task, parameters = tiny(family)
     a, b, c = (torch.tensor(task.equations[column].to_numpy()) for column in "abc")
