@@ -73,6 +73,15 @@ def test_mlp(activation, widths, leading, dtype):
     assert_same(mlp_of(*pairs(*leading), activation), inputs, **tolerance)
 
 
+@pytest.mark.parametrize("activations_at_a_time", [1, 5 * WIDTH, 17 * WIDTH])
+@pytest.mark.parametrize("leading", LEADING)
+def test_mlp_in_slices(leading, activations_at_a_time, monkeypatch):
+    """One example, 5 and 17 of 40 at a time."""
+    monkeypatch.setattr(import_module("grokking.ops.mlp"), "SLICE", activations_at_a_time)
+    inputs = [x / 3 for x in mlp_inputs(leading, [6, 4])]
+    assert_same(mlp_of(*pairs(*leading), torch.relu), inputs, **TOLERANCE[torch.float64])
+
+
 def test_mlp_with_short_factors():
     inputs = mlp_inputs((2,), [6], torch.float32)
     assert_same(mlp_of(*pairs(2), torch.relu, torch.bfloat16), inputs, rtol=0.02, atol=0.1)

@@ -25,7 +25,7 @@ from grokking.ops.switch import is_fast
 Activation = Callable[[Tensor], Tensor]
 Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) of each layer
 
-SLICE = 2**17  # activations at a time (512 KiB in float32): they stay in cache from one pass to the next
+SLICE = 2**18  # activations at a time (1 MiB in float32): they stay in cache from one pass to the next
 
 
 def mlp(
