@@ -27,6 +27,9 @@ COPIED = [
     "mlruns/.gitkeep",
     ".gitignore",
 ]
+pytestmark = pytest.mark.timeout(
+    1800
+)  # seconds; thirty stages, each a process, on a machine that may be busy
 README = "# Tiny\n<!-- table of reports/table.md -->\n<!-- end of table -->\n"
 
 
