@@ -36,7 +36,8 @@ class ReplicaStack:
         self.model = models[0]
         self.params = FlatParameters([dict(m.named_parameters()) for m in models], dtype, device)
         self.buffers = FlatParameters([dict(m.named_buffers()) for m in models], dtype, device)
-        self.update_rule = UpdateRule(replicas, self.model, self.params)
+        self.grad_Rn = torch.zeros_like(self.params.data)
+        self.update_rule = UpdateRule(replicas, self.model, self.params, self.grad_Rn)
         self.a_P, self.b_P = torch.tensor(task.equations[["a", "b"]].to_numpy().T.copy(), device=device)
         self.answer_RP = torch.tensor(np.stack([answers(r, task) for r in replicas]), device=device)
         train_RN = np.stack([np.flatnonzero(task.train_mask(r.split_seed)) for r in replicas])
@@ -51,10 +52,11 @@ class ReplicaStack:
             index_RB = self.batches.at(self.step)
             self.model.zero_grad()
             for index_RM in self._passes(index_RB):
-                logits_RMV = self.model(self.a_P[index_RM], self.b_P[index_RM])
+                logits_RMV = self.model(self.a_P.take(index_RM), self.b_P.take(index_RM))
                 loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
                 (loss_RM.sum() / index_RB.shape[1]).backward()
-            self.update_rule.apply(self.step, self._grads())
+            self._gather_grads()
+            self.update_rule.apply(self.step)
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
@@ -63,7 +65,8 @@ class ReplicaStack:
         parts = []
         for index_RM in self._passes(torch.as_tensor(index_RE, device=self.device)):
             answer_RM = self.answer_RP[positions].gather(1, index_RM)
-            logits_RMV = functional_call(self.model, tensors, (self.a_P[index_RM], self.b_P[index_RM]))
+            pairs = self.a_P.take(index_RM), self.b_P.take(index_RM)
+            logits_RMV = functional_call(self.model, tensors, pairs)
             loss_RM = self.loss(logits_RMV, answer_RM, self.loss_dtype)
             parts.append(EquationMetrics.of(logits_RMV, answer_RM, loss_RM))
         return EquationMetrics.joined(parts)
@@ -75,8 +78,8 @@ class ReplicaStack:
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.params.data, self.buffers.data = self.params.data[positions], self.buffers.data[positions]
-        self.answer_RP = self.answer_RP[positions]
-        self.update_rule.select(positions)
+        self.grad_Rn, self.answer_RP = self.grad_Rn[positions], self.answer_RP[positions]
+        self.update_rule.select(positions, self.grad_Rn)
         self.batches.select(positions)
         self._attach()
 
@@ -89,10 +92,10 @@ class ReplicaStack:
         """What training has changed, apart from `step`: to be saved, or to be copied into."""
         return {"parameters": self.params.data} | self.update_rule.state
 
-    def _grads(self) -> Tensor:
-        """The gradients of all parameters, laid out as `params`, (R, n)."""
+    def _gather_grads(self) -> None:
+        """Write the gradients of all parameters into `grad_Rn`, which is laid out as `params`."""
         grads = (param.grad for param in self.model.parameters())
-        return torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1)
+        torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
 
     def _attach(self) -> None:
         """Make the model's parameters and buffers views of the flat tensors."""

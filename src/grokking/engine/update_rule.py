@@ -22,7 +22,10 @@ from grokking.updates.weight_clamps import CLAMPS, total_norm
 class UpdateRule:
     """One recipe for R replicas, each with its own hyperparameters and state."""
 
-    def __init__(self, replicas: Sequence[Replica], model: Model, params: FlatParameters) -> None:
+    def __init__(
+        self, replicas: Sequence[Replica], model: Model, params: FlatParameters, grad_Rn: Tensor
+    ) -> None:
+        """`grad_Rn` is where the gradients of each step will be."""
         self.config = config = replicas[0].config
         self.optimizer = OPTIMIZERS[config.optimizer.name]
         self.filter = FILTERS[config.gradient_filter.name]
@@ -33,17 +36,19 @@ class UpdateRule:
         self.frozen = frozen_parameters(model, config.frozen)
         self.state = _zero_state(config, params.data)
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
+        self._attach(grad_Rn)
 
-    def select(self, positions: list[int]) -> None:
-        """Go on with the replicas at these positions only."""
+    def select(self, positions: list[int], grad_Rn: Tensor) -> None:
+        """Go on with the replicas at these positions only, to which `params` and `grad_Rn` belong by now."""
         self.state = {name: tensor[positions] for name, tensor in self.state.items()}
         self.hparams = {name: tensor[positions] for name, tensor in self.hparams.items()}
+        self._attach(grad_Rn)
 
     @torch.no_grad()
-    def apply(self, step: int, grad_Rn: Tensor) -> None:
+    def apply(self, step: int) -> None:
         """Make one update of the parameters; the gradients may be overwritten. Steps are counted from 1."""
-        param_Rn, hparams = self.params.data, self._scheduled(step)
-        params, grads = self.params.views(param_Rn), self.params.views(grad_Rn)
+        param_Rn, grad_Rn, hparams = self.params.data, self.grad_Rn, self._scheduled(step)
+        params, grads = self.named_params, self.named_grads
         self.filter.apply(grad_Rn, self.state, hparams, step)
         self.project(grads.values(), params.values())
         with _unchanged(params, self.frozen):
@@ -54,6 +59,12 @@ class UpdateRule:
                 matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))
                 self.optimizer.update_matrices(matrices, matrix_grads, matrix_momenta, hparams)
             self.clamp(param_Rn, params.values(), hparams)
+
+    def _attach(self, grad_Rn: Tensor) -> None:
+        """Prepare the single tensors within parameters and gradients; doing so takes as long as a small op."""
+        self.grad_Rn = grad_Rn
+        self.named_params = self.params.views(self.params.data)
+        self.named_grads = self.params.views(grad_Rn)
 
     def _scheduled(self, step: int) -> HParams:
         """The hyperparameters at this step: the schedule multiplies every learning rate."""
