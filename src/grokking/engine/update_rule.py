@@ -20,7 +20,7 @@ from grokking.updates.weight_clamps import CLAMPS, total_norm
 
 
 class UpdateRule:
-    """One recipe for R replicas, each with its own hyperparameters and state."""
+    """One sequence of operations for R replicas, each with its own hyperparameters and state."""
 
     def __init__(self, replicas: Sequence[Replica], model: Model, params: FlatParameters) -> None:
         self.config = config = replicas[0].config
@@ -70,7 +70,7 @@ class UpdateRule:
 
 @contextmanager
 def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[None]:
-    """Whatever happens to these parameters inside is undone."""
+    """Undo, at the end, whatever happened to these parameters inside."""
     before = {name: params[name].clone() for name in names}
     yield
     for name, tensor in before.items():
@@ -78,7 +78,7 @@ def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[N
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:
-    """Names of the weights between hidden layers, and how many matrices each holds one over the other."""
+    """Names of the weights between hidden layers, and how many matrices are stacked in each."""
     return {
         f"{name}.weight": layer.stacked
         for name, layer in model.named_modules()
