@@ -23,7 +23,7 @@ from grokking.updates.schedules import ScheduleConfig
 from grokking.updates.weight_clamps import ClampConfig
 
 UPDATE_SECTIONS = ("optimizer", "gradient_filter", "weight_clamp")
-# Numbers with a decimal point change values of tensors, but for these, which change shapes
+# Integers change the shapes of tensors, floats only their values; these floats are the exception
 SHAPE_FLOATS = {"model.mlp_ratio"}
 
 
@@ -36,7 +36,7 @@ class ExperimentConfig:
     loss: Annotated[str, one_of(LOSSES)]
     label_noise: UnitInterval  # share of the training equations that are given a wrong answer
     precision: Literal["float32", "float64"]  # of parameters and activations
-    # bfloat16: factors of matrix products are rounded to it, sums are float32; fast where it is in hardware
+    # bfloat16: factors of matrix products are rounded to it, sums stay float32; fast where hardware has it
     matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the sums over classes in the loss and its gradient
     gradient_filter: FilterConfig  # applied before the projection
@@ -65,7 +65,7 @@ class ExperimentConfig:
         return FAMILIES[self.model.family].has_hidden_matrices(self.model)
 
     def update_hparams(self) -> dict[str, float]:
-        """Hyperparameters of the update that each replica has for itself, by name."""
+        """Hyperparameters of the update by name: the floats, which may differ between replicas of a stack."""
         sections = [vars(getattr(self, name)) for name in UPDATE_SECTIONS]
         return {
             name: value for section in sections for name, value in section.items() if isinstance(value, float)
@@ -77,7 +77,7 @@ class Replica:
     """One network of an experiment: its configuration and its seeds."""
 
     index: int
-    seed: int  # of initialisation and batches
+    seed: int  # of initialisation, batches and label noise
     split_seed: int
     config: ExperimentConfig
 
@@ -94,7 +94,7 @@ class Replica:
     def stack_key(self, task: Task) -> str:
         """Equal for replicas that can share a stack: everything that decides the shapes of tensors.
 
-        Splits that keep whole groups of equations together need not be of one size.
+        The number of training equations is part of it, as some kinds of split vary in size with their seed.
         """
         own = {"replica", "seed", "split_seed"}
         shapes = {
@@ -114,7 +114,7 @@ def require_fit(replica: Replica, task: Task, where: str) -> None:
 
 @dataclass(frozen=True, config=STRICT)
 class Seeds:
-    """Which seeds and splits each point of an experiment has."""
+    """The pairs of seed and split seed that each grid point is trained with."""
 
     seeds: tuple[Seed, ...]
     split_seeds: tuple[Seed, ...]  # paired with `seeds`, one each
@@ -164,7 +164,7 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
 
 
 def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:
-    """A copy of the experiment with these dotted keys set; `named_by` is where a mistake would be."""
+    """A copy of the experiment with these dotted keys set; errors blame the key `named_by`."""
     changed = copy.deepcopy(dict(mapping))
     for dotted, value in values.items():
         *path, last = dotted.split(".")

@@ -1,4 +1,4 @@
-"""Which training equations each update sees: a function of the replica's seed and the step."""
+"""The training equations of each update: a function of the replica's seed and the step."""
 
 # R replicas, N training equations, B examples in a batch
 
@@ -63,7 +63,7 @@ def examples_seen(config: BatchConfig, train_equations: int, steps: int) -> int:
 
 
 class Batches:
-    """The batches of R replicas. It has no state that decides what comes next."""
+    """The batches of R replicas; that of any step, whichever were asked for before."""
 
     def __init__(self, config: BatchConfig, train_RN: Tensor, seeds: list[int]) -> None:
         """`train_RN` holds the row numbers of each replica's training equations."""

@@ -1,4 +1,4 @@
-"""Answers a replica is trained on: the task's, or wrong ones for a share of its training equations."""
+"""The answers a replica is trained on: the task's, but wrong ones for a share of its training equations."""
 
 # P equations, V classes
 
@@ -10,7 +10,7 @@ from grokking.experiment import Replica
 
 
 def answers(replica: Replica, task: Task) -> np.ndarray:
-    """(P,) answers; `label_noise` of the training equations, rounded, have one of the V - 1 wrong answers."""
+    """Answers (P,). A share `label_noise` of the training equations has one of the V - 1 wrong answers."""
     answer_P = task.equations["c"].to_numpy().copy()
     train = np.flatnonzero(task.train_mask(replica.split_seed))
     random = np.random.default_rng(stream(replica.seed, LABELS))

@@ -1,4 +1,4 @@
-"""An evaluation: metrics on a sample of each replica's equations, on all of them where that matters."""
+"""An evaluation: metrics on a sample of equations, and on all of them where the sample does not decide."""
 
 # R replicas, E equations measured, P equations of the task
 
@@ -58,7 +58,7 @@ class EvaluationSampler:
         return may_end or self.detectors[part].is_undecided(sampled[f"{part}_accuracy"])
 
     def update(self, step: int, metrics: Metrics) -> None:
-        """Tell the detectors of an evaluation."""
+        """Pass an evaluation on to the detectors."""
         for part, detector in self.detectors.items():
             detector.update(step, metrics[f"{part}_accuracy"])
 
@@ -73,7 +73,7 @@ class EvaluationSampler:
         return {part: asdict(detector) for part, detector in self.detectors.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Restore what `state` returned."""
         self.detectors = {part: CrossingDetector(**seen) for part, seen in state.items()}
 
 
@@ -94,7 +94,7 @@ def evaluate(stack: Measurable, samplers: list[EvaluationSampler], step: int) ->
 
 
 def _on_samples(stack: Measurable, samplers: list[EvaluationSampler]) -> list[Metrics]:
-    """Metrics on each replica's samples, both parts in one pass, and what needs no equations."""
+    """Metrics on each replica's samples, both parts in one pass, with the norms of logits and weights."""
     train_RE, validation_RE = (np.stack([sampler.sample[part] for sampler in samplers]) for part in PARTS)
     measured = stack.measure(list(range(len(samplers))), np.hstack([train_RE, validation_RE]))
     split = train_RE.shape[1]

@@ -11,7 +11,7 @@ TRIAL_SHARE, TRIAL_STEPS = 1.2, 500  # how long a crossing is on trial
 
 
 def trial_end(step: int, at_least: int = TRIAL_STEPS) -> float:
-    """Until which step a crossing at `step` must hold: 1.2 times the step, and `at_least` steps more."""
+    """The step until which a crossing at `step` must hold: 1.2 times it, but `at_least` steps more."""
     return max(TRIAL_SHARE * step, step + at_least)
 
 
@@ -49,7 +49,7 @@ class CrossingDetector:
         return self.candidate is not None and not self.settled
 
     def update(self, step: int, accuracy: float) -> None:
-        """Add one evaluation, on all equations unless `is_undecided` was false of the sample."""
+        """Add one evaluation; its accuracy is that of all equations where `is_undecided` of a sample."""
         if self.candidate is None:
             if accuracy >= ACCURACY_THRESHOLD and step <= self.budget:
                 self.candidate = step

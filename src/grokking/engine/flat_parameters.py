@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class FlatParameters:
-    """`data` (R, n) holds every tensor of every replica; `views` gives them back by name."""
+    """`data` (R, n) holds every tensor of every replica; `views` finds them in it by name."""
 
     def __init__(
         self, replicas: Sequence[Mapping[str, Tensor]], dtype: torch.dtype, device: torch.device | str

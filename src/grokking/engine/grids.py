@@ -7,7 +7,7 @@ import numpy as np
 
 
 def evaluation_steps(budget: int, share: int = 50) -> Iterator[int]:
-    """0, then every step up to 2·share, then never more than a `share`-th of the step apart (2 %).
+    """0, every step up to 2·share, and then steps at most step / share apart: 2 % by default.
 
     The budget itself is among them. They go on after it without an end, for crossings on trial there.
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EquationMetrics:
-    """Of each equation: loss, 1 where the largest logit is the answer's, mean squared centred logit."""
+    """Per equation: the loss, 1 or 0 for a right or wrong answer, the mean squared centred logit."""
 
     loss_RE: Tensor
     correct_RE: Tensor
@@ -32,7 +32,7 @@ class EquationMetrics:
         return cls(*(torch.cat([getattr(part, field) for part in parts], dim=1) for field in fields))
 
     def columns(self, chosen: slice) -> Self:
-        """The same of some equations only."""
+        """The metrics of some equations only."""
         return type(self)(self.loss_RE[:, chosen], self.correct_RE[:, chosen], self.square_RE[:, chosen])
 
     def logit_rms(self) -> Tensor:

@@ -21,8 +21,8 @@ from grokking.models.model import Model
 from grokking.updates.losses import LOSSES
 
 MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
-PASS_CPU = 8192  # examples of each replica in one pass: what bounds memory; smaller passes are slower
-PASS_GPU = 2**20  # examples of all replicas in one pass
+PASS_CPU = 8192  # examples of each replica in one pass, which bounds memory; smaller passes are slower
+PASS_GPU = 2**20  # examples of all replicas together in one pass
 
 
 class ReplicaStack:
@@ -89,11 +89,15 @@ class ReplicaStack:
         return {name: view[0].cpu().numpy().copy() for name, view in views.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """What training has changed, apart from `step`: to be saved, or to be copied into."""
+        """The tensors that training changes, themselves: to save, or to copy saved ones into."""
         return {"parameters": self.params.data} | self.update_rule.state
 
     def _gather_grads(self) -> None:
-        """Write the gradients of all parameters into `grad_Rn`, which is laid out as `params`."""
+        """Write the gradients of all parameters into `grad_Rn`, which is laid out as `params`.
+
+        If `.grad` were views of one tensor, set before the backward pass, they would have gaps between
+        replicas; torch warns of that, and nothing would be faster.
+        """
         grads = (param.grad for param in self.model.parameters())
         torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
 
@@ -111,7 +115,7 @@ class ReplicaStack:
         return params | self.buffers.views(self.buffers.data[positions])
 
     def _passes(self, index_RE: Tensor) -> tuple[Tensor, ...]:
-        """The examples in parts that fit into memory."""
+        """The examples (R, E) in parts (R, M) that fit into memory."""
         replicas = len(index_RE)
         return index_RE.split(PASS_CPU if self.device == "cpu" else max(1, PASS_GPU // replicas), dim=1)
 

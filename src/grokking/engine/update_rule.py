@@ -20,7 +20,7 @@ from grokking.updates.weight_clamps import CLAMPS, total_norm
 
 
 class UpdateRule:
-    """One recipe for R replicas, each with its own hyperparameters and state."""
+    """One sequence of operations for R replicas, each with its own hyperparameters and state."""
 
     def __init__(
         self, replicas: Sequence[Replica], model: Model, params: FlatParameters, grad_Rn: Tensor
@@ -61,7 +61,7 @@ class UpdateRule:
             self.clamp(param_Rn, params.values(), hparams)
 
     def _attach(self, grad_Rn: Tensor) -> None:
-        """Prepare the single tensors within parameters and gradients; doing so takes as long as a small op."""
+        """Make the views of single tensors once: making them takes as long as a small operation."""
         self.grad_Rn = grad_Rn
         self.named_params = self.params.views(self.params.data)
         self.named_grads = self.params.views(grad_Rn)
@@ -81,7 +81,7 @@ class UpdateRule:
 
 @contextmanager
 def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[None]:
-    """Whatever happens to these parameters inside is undone."""
+    """Undo, at the end, whatever happened to these parameters inside."""
     before = {name: params[name].clone() for name in names}
     yield
     for name, tensor in before.items():
@@ -89,7 +89,7 @@ def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[N
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:
-    """Names of the weights between hidden layers, and how many matrices each holds one over the other."""
+    """Names of the weights between hidden layers, and how many matrices are stacked in each."""
     return {
         f"{name}.weight": layer.stacked
         for name, layer in model.named_modules()

@@ -1,4 +1,4 @@
-"""Pieces the families share: dense layer, norm, activations, initialisations.
+"""Pieces the families share: dense layer, table of rows, activations, initialisations.
 
 Everything is written for one replica and counts dimensions from the right, so that the same code runs a
 stack of replicas whose parameters have one more dimension in front.

@@ -1,4 +1,4 @@
-"""Norms of the transformer: a gain for each column, and where the mean is taken away a bias."""
+"""Norms of the transformer: each has a gain per column; LayerNorm, which removes the mean, also a bias."""
 
 import torch
 from torch import Tensor, nn

@@ -33,7 +33,7 @@ def fits(config: "TransformerConfig") -> bool:
 
 
 def last_position(model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
-    """What the last position holds after the last block, (..., B, D)."""
+    """The last position of each example after the last block, (..., B, D)."""
     every_position = range(len(model.config.symbols))
     x, rows_at = _embedded(model), _rows_before_first(model)
     for block in cast("Sequence[Block]", model.blocks):
@@ -95,7 +95,7 @@ def _rows_between(model: "Transformer", a_B: Tensor) -> RowsAt:
 
 
 def _seen(rows_at: RowsAt, kept: Sequence[int], model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
-    """Of each row after a block the rows before it that it sees, (..., N, S), at the positions kept."""
+    """The rows before a block that each row after it sees, (..., N, S), at the kept positions."""
     every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)
     seen = []
     for position in kept:
@@ -107,7 +107,7 @@ def _seen(rows_at: RowsAt, kept: Sequence[int], model: "Transformer", a: Tensor,
 
 
 def multiply_adds(config: "TransformerConfig", square: int, after_attention: int) -> int:
-    """Those of one example's own rows, with so many in a product of D × D and in a row after attention."""
+    """Of one example's own rows, given those of one row in a D × D product and in all after attention."""
     own_positions = len(config.symbols) - config.symbols.index("b")
     first = own_positions * after_attention
     middle = own_positions * (3 * square + after_attention)

@@ -25,7 +25,7 @@ Widths = Annotated[tuple[int, ...], AfterValidator(_at_least_one)]
 
 
 class TableMLP(Model):
-    """What a token contributes to the first pre-activations is the family's `table`."""
+    """A family of these is its `table`: what each token adds to the first pre-activations."""
 
     output_scale: Tensor
 

@@ -13,8 +13,8 @@ def adam_step(
 ) -> None:
     """Update the parameters and both moments, in place.
 
-    The factors: what is kept of the parameters, 1 - beta1, 1 - beta2, the correction of the second moment,
-    the learning rate with that of the first, and epsilon.
+    The factors: the share of the parameters that is kept, 1 - beta1, 1 - beta2, the correction of the second
+    moment, the learning rate times the correction of the first, and epsilon.
     """
     if is_fast(parameter_Rn):
         tensors = parameter_Rn, grad_Rn, mean_Rn, square_Rn, factor_R6

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.numba_kernels import array
 
-# Logits (E, V), answers (E,) and the loss's type -> losses (E,) and gradients (E, V); the logits are kept
+# Logits (E, V), answers (E,), type of the loss -> losses (E,), gradients (E, V); logits are not overwritten
 Rule = Callable[[Tensor, Tensor, torch.dtype], tuple[Tensor, Tensor]]
 
 

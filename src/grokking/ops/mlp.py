@@ -139,7 +139,7 @@ class _Network(NamedTuple):
         return max(1, SLICE // max(len(bias) for bias in (self.bias, *self.biases[:-1])))
 
     def forward(self, a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Write the logits; return what each activation was given and gave. ReLU is done in place."""
+        """Write the logits; return input and output of each activation. ReLU is done in place."""
         relu, x = self.activation is torch.relu, self.table.new_empty(len(a_S), len(self.bias))
         kernels.sum_pairs(*map(array, (self.table, self.bias, a_S, b_S)), relu, array(x))
         hidden = [(x, x if relu else self.activation(x))]

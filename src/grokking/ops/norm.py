@@ -1,4 +1,4 @@
-"""Norms of rows with a gain for each column, and a bias where the mean is taken away."""
+"""Norms of rows, with a gain per column; LayerNorm, which removes the mean, also has a bias."""
 
 # R replicas (... stands for one dimension of them, or none), N rows, D columns
 

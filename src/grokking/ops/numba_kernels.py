@@ -51,7 +51,7 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 def stacked(tensor: Tensor, dimensions: int) -> np.ndarray:
-    """The same with so many dimensions, the first of which is that of replicas, be there any or none."""
+    """NumPy view with exactly `dimensions` axes; axis 0 is that of replicas, of size 1 if there is none."""
     leading = tensor.dim() + 1 - dimensions
     return array(tensor.view(prod(tensor.shape[:leading]), *tensor.shape[leading:]))
 
@@ -99,7 +99,7 @@ def cross_entropy(logits_BV, largest_B, answer_B, grad_BV, loss_B):
 
 
 def _exp(x):
-    """exp of a number up to 0, raised to the least whose exp is a normal number: smaller ones are slow."""
+    """exp(x) for x <= 0. Very negative x are raised first: below normal numbers, arithmetic is slow."""
 
 
 @overload(_exp, jit_options={"fastmath": {"contract", "nsz"}})  # in the order written

@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 def each(x: Tensor, dimensions: int) -> Sequence[Tensor]:
-    """The tensor of each replica, which has so many dimensions, or of the only one, without gaps."""
+    """One tensor per replica, without gaps; `x` itself if it has only the `dimensions` of one replica."""
     whole = x.contiguous()
     return whole.unbind(0) if x.dim() > dimensions else [whole]
 
 
 def together(tensors: Sequence[Tensor], stacked: bool) -> Tensor:
-    """The tensors of all replicas, with a dimension for them if `stacked`, which it is if they are many.
+    """The tensors of all replicas as one, with a dimension of replicas in front if `stacked`.
 
     Each was written into memory of its own, since MKL's last bits may depend on where that begins.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints: where training stands, in one file that is replaced as a whole."""
+"""Checkpoints: all that training needs to go on, in one file that is replaced as a whole."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ EVERY_SECONDS = "GROKKING_CHECKPOINT_SECONDS"
 
 @dataclass(frozen=True)
 class SavedState:
-    """Tensors by name, and everything else as JSON holds it: numbers come back to the last bit."""
+    """Tensors by name, and the rest as JSON, which keeps numbers to the last bit."""
 
     tensors: dict[str, torch.Tensor]
     rest: dict[str, Any]
@@ -30,8 +30,8 @@ class SavedState:
 class Checkpoint:
     """One file for the replicas that are trained together, named by their fingerprint.
 
-    The fingerprint covers configuration, seeds, data, the core's code and torch, so a file that is found
-    under it fits. A process killed while it writes leaves the file before, and a partial one beside it.
+    The fingerprint covers configuration, seeds, data, the core's code and torch, so a file of that name
+    fits. A process that is killed while it writes leaves the earlier file, and a partial one beside it.
     The file is a line of JSON, which holds the checksum of what follows, and then the tensors.
     """
 

@@ -1,4 +1,4 @@
-"""What determines the results of some replicas, as one hash."""
+"""One hash of everything that determines the results of some replicas."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from grokking.experiment import Replica
 
 
 def fingerprint(replicas: list[Replica], task: Task) -> str:
-    """Hash of what determines the results: configuration and seeds, data, code of the core, what computes."""
+    """Hash of configuration, seeds, data, the core's code, and the versions of torch and Numba."""
     digest = hashlib.sha256(f"{torch.__version__} {numba.__version__}".encode())
     for replica in replicas:
         digest.update(json.dumps(replica.row(), sort_keys=True).encode())

@@ -20,7 +20,7 @@ def history_table(evaluations: Iterable[Evaluation]) -> pd.DataFrame:
 
 
 def replica_table(replicas: list[Replica], evaluations: list[Evaluation], task: Task) -> pd.DataFrame:
-    """One row per replica: hyperparameters, seeds, events and what it cost to get there."""
+    """One row per replica: hyperparameters, seeds, events and costs."""
     by_replica: dict[int, list[Evaluation]] = {replica.index: [] for replica in replicas}
     for evaluation in evaluations:
         by_replica[evaluation.replica].append(evaluation)
@@ -28,7 +28,7 @@ def replica_table(replicas: list[Replica], evaluations: list[Evaluation], task: 
 
 
 def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dict[str, Any]:
-    """Events of one replica; costs count to generalization, or to the end where it was not reached."""
+    """Events and costs of one replica. Costs are those until generalization, or else to the end."""
     table, budget = history_table(evaluations), replica.config.budget
     steps = table["step"].to_numpy()
     train, validation = (table[f"{part}_accuracy"].to_numpy() for part in ("train", "validation"))

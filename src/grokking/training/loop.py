@@ -1,4 +1,4 @@
-"""The training loop: update, evaluate, record, let finished replicas go."""
+"""The training loop: update, evaluate, record, drop finished replicas."""
 
 import math
 import time
@@ -28,12 +28,12 @@ def train(
     grid: Grid = evaluation_steps,
     snapshots: bool = True,
 ) -> Iterator[Evaluation]:
-    """Train replicas that fit one stack; yields each evaluation as it is made, or was made before.
+    """Train replicas that fit one stack; yields those evaluations that a checkpoint holds, then each new one.
 
-    A replica leaves when its generalization is sustained, when it diverged, when the stop rule says so, and
-    at the end of its budget; a crossing that is on trial there is followed to the end of its trial. With a
-    checkpoint, training goes on where it was interrupted. Where `snapshots` are wanted, parameters come with
-    the last evaluation and with some of those before.
+    A replica leaves when its generalization is sustained, when it diverges, when the stop rule says so, or
+    at the end of its budget. A crossing that is on trial there is followed to the end of its trial. With a
+    checkpoint, training goes on where it was interrupted. With `snapshots`, parameters come with the last
+    evaluation and with some of those before.
     """
     _require_one_stack(replicas, task)
     state = TrainingState.begin(replicas, task, device)
@@ -70,14 +70,14 @@ def train(
             if not finished:
                 going_on.append(i)
 
-        # let finished replicas go
+        # drop finished replicas
         state.select(going_on)
         if checkpoint and (checkpoint.due() or not going_on):
             checkpoint.save(state.to_checkpoint())
 
 
 def _timed_update(stack: ReplicaStack, updates: int, device: str) -> float:
-    """Make updates; returns their seconds, on a GPU until it has finished them."""
+    """Make updates; returns the seconds until they are done, on a GPU, too."""
     started = time.perf_counter()
     stack.update(updates)
     if device == "cuda":

@@ -33,8 +33,8 @@ def processes(replicas: int | None) -> int:
     """GROKKING_PROCESSES, or a number that leaves no core idle while the last replicas train.
 
     Three replicas on two cores take a process each and share the cores: two processes took 5/4 of their
-    time, half of it with one core idle. Four replicas take two processes: more only share the cache. A stream
-    of replicas without an end (None) takes one per core.
+    time, half of it with one core idle. Four replicas take two processes: more would only share the cache.
+    An endless stream of replicas (None) takes one process per core.
     """
     available = cores()
     divides = (n for n in range(available, 2 * available) if replicas is not None and replicas % n == 0)

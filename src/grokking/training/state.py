@@ -1,4 +1,4 @@
-"""Where training stands: the stack, the replicas in it, and all evaluations so far."""
+"""The state of training: the stack, the replicas in it, and all evaluations so far."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
@@ -13,7 +13,7 @@ from grokking.training.records import Evaluation
 
 @dataclass
 class TrainingState:
-    """Replicas at their positions in the stack; those that are finished are gone from both."""
+    """`replicas[i]` and `samplers[i]` belong to position i of the stack; finished replicas are dropped."""
 
     replicas: list[Replica]
     samplers: list[EvaluationSampler]
@@ -54,7 +54,7 @@ class TrainingState:
         return SavedState(tensors, rest)
 
     def restore(self, saved: SavedState) -> None:
-        """Go on where `to_checkpoint` was called."""
+        """Continue from the state that `to_checkpoint` returned."""
         rest = saved.rest
         for number, entry in enumerate(rest["evaluations"]):
             snapshot = unpack(f"snapshot/{number}", saved.tensors) or None

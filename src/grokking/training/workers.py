@@ -1,7 +1,7 @@
 """Replicas spread over worker processes on the CPU, or stacked on a GPU.
 
-Where a replica runs does not change what it computes: each worker uses one thread, and what a replica draws
-depends on its own seeds. On the CPU a process per replica is fastest (docs/performance.md).
+Where a replica runs does not change what it computes: each worker uses one thread, and a replica's random
+numbers depend on its own seeds only. On the CPU a process per replica is fastest (docs/performance.md).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +30,8 @@ def train_all(
 ) -> list[Evaluation]:
     """Train every replica; returns all evaluations ordered by replica and step.
 
-    Each of `watchers` is called in this process with each evaluation soon after it was made. What an
-    interrupted call left in the folder `checkpoints` is taken up; whoever has saved the result removes it.
+    Each of `watchers` is called in this process with each evaluation soon after it was made. Checkpoints of
+    an interrupted call, in the folder `checkpoints`, are continued; the caller removes them after saving.
     """
 
     def watch(evaluation: Evaluation) -> None:

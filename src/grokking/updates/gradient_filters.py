@@ -44,7 +44,7 @@ def no_filter(grad_Rn: Tensor, state: State, hparams: HParams, step: int) -> Non
 
 
 def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams, step: int) -> None:
-    """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies the moving average; it begins at gradient 1."""
+    """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies a moving average that starts as gradient 1."""
     average_Rn, weight_R1 = state["average"], 1 - hparams["decay"]
     average_Rn.lerp_(grad_Rn, weight_R1.to(grad_Rn.dtype) if step > 1 else torch.ones_like(grad_Rn[:, :1]))
     grad_Rn.add_(hparams["amplitude"].to(grad_Rn.dtype) * average_Rn)

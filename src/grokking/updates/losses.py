@@ -1,7 +1,7 @@
 """Losses: functions of logits (..., V), answers (...) and a type; one value (...) of that type per example.
 
-Single logits are worked on in their own type; what sums over the classes, and so can cancel, is in `dtype`.
-A loss may have a fast form in `ops.losses`; what is written here it must equal.
+Single logits are computed with in their own type. Sums over the classes, where digits cancel, are in `dtype`.
+A loss may have a fast form in `ops.losses`, which must equal the plain form here.
 """
 
 # ... leading dimensions (replicas, examples), V classes
@@ -18,7 +18,7 @@ from grokking.ops import losses as fast
 def cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """-log softmax(logits)[answer].
 
-    With sums in float32 a margin of 30 gives exactly 0 and no gradient, which freezes a memorising network;
+    With sums in float32 a margin of 30 gives exactly 0 and no gradient, which freezes a memorizing network;
     in float64, the default, that happens at 37 (Prieto et al., arXiv 2501.04697).
     """
     if ops.is_fast(logits):
@@ -38,7 +38,7 @@ def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Te
 def stablemax_cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """-log(s(z)[answer] / sum s(z)), s(z) = z + 1 from 0 on and 1 / (1 - z) below (arXiv 2501.04697).
 
-    s grows like z where exp would overflow what is left of a wrong answer's share.
+    exp makes the share of a wrong answer vanish in rounding; s grows like z only, and the share stays.
     """
     if ops.is_fast(logits):
         return fast.loss(fast.stablemax_cross_entropy, logits, answer, dtype)

@@ -90,7 +90,7 @@ def adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int
 
 
 def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int, kept: Tensor) -> None:
-    """Adam's step from the share `kept` (R, 1) of the parameters."""
+    """Multiply the parameters by `kept` (R, 1), then take Adam's step."""
     beta1, beta2 = hparams["beta1"], hparams["beta2"]
     correction, step_size = 1 / (1 - beta2**step), hparams["learning_rate"] / (1 - beta1**step)
     factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
@@ -99,7 +99,7 @@ def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, step
 
 
 def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
-    """The AdamW of Muon, for all that is no hidden matrix; Muon's momentum is of everything."""
+    """AdamW for all parameters, and Muon's momentum; `muon_matrices` steps in for hidden matrices."""
     rates = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
     adamw(param, grad, state, hparams | rates, step)
     state["momentum"].lerp_(grad, 1 - hparams["momentum"].to(param.dtype))
@@ -147,7 +147,7 @@ MatricesUpdate = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor],
 
 @plain_dataclass(frozen=True)
 class Optimizer:
-    """An update, and the names of the state tensors that it keeps: shaped as the parameters, first zero."""
+    """An update and the names of its state tensors, which are shaped as the parameters and start as zeros."""
 
     update: Callable[[Tensor, Tensor, State, HParams, int], None]
     state: tuple[str, ...]

@@ -28,9 +28,9 @@ class ScheduleConfig:
 
 
 def factor(config: ScheduleConfig, step: int, budget: int) -> float:
-    """What the schedule multiplies the learning rate of an update by; updates are counted from 1.
+    """The factor of the learning rate at an update; updates are counted from 1.
 
-    After the budget it stays what it is there.
+    After the budget it keeps its value at the budget.
     """
     if step <= config.warmup_steps:
         return step / config.warmup_steps

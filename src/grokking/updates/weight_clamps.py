@@ -1,4 +1,4 @@
-"""What is done to the size of the weights after each update, in place."""
+"""Clamps: bounds on the size of the weights, applied after each update, in place."""
 
 # R replicas, n parameters of one replica
 
