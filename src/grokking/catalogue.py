@@ -47,13 +47,12 @@ class Catalogue:
 
     def __init__(self, files: Mapping[Path, Mapping[str, Entry]]) -> None:
         self.files = files
-        for section in ENTRIES:
-            _refuse_twins(section, [set(_names(sections, section)) for sections in files.values()])
         for path, sections in files.items():
             _check(path, sections)
-            for section in ENTRIES:
-                for name in _names(sections, section):
-                    self._layers(section, name)
+        for section in ENTRIES:
+            _refuse_twins(section, self.names(section))
+            for name in self.names(section):
+                self._layers(section, name)
 
     def names(self, section: str, group: str | None = None, file: Path | None = None) -> list[str]:
         """Entries of a section, in order; only those of one group of experiments, or of one file."""
@@ -70,12 +69,9 @@ class Catalogue:
         for layer in self._layers(section, name):
             inside = {layer.inside.rstrip("."): layer.mapping} if layer.inside else layer.mapping
             merged = merge(merged, inside)
-        for key in ("extends", "group"):
-            merged.pop(key, None)
         if section == "studies":  # its experiment has neither replicas nor a group
-            hidden = ("extends", "group", "replicas")
-            merged["experiment"] = {k: v for k, v in merged["experiment"].items() if k not in hidden}
-        return merged
+            merged["experiment"] = _without(merged["experiment"], "extends", "group", "replicas")
+        return _without(merged, "extends", "group")
 
     def group(self, experiment: str) -> str:
         """The group that an experiment is reported in."""
@@ -137,9 +133,7 @@ class Catalogue:
         if isinstance(found, str):
             found = self.files.get(Path(found), {}).get("defaults", {}).get(name)
         if not isinstance(found, dict):
-            raise ConfigError(
-                f"`{where}.extends` names defaults.{name}, which is no mapping in {path}; add it"
-            )
+            raise ConfigError(f"`{where}.extends` names defaults.{name}, no mapping in {path}; add it")
         return found
 
     def _written(self, section: str, name: str) -> tuple[Path, Entry]:
@@ -167,6 +161,10 @@ def merge(base: Entry, change: Entry) -> dict[str, Any]:
         else:
             merged[key] = copy.deepcopy(value)
     return merged
+
+
+def _without(mapping: Entry, *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key not in keys}
 
 
 def require_name(where: str, name: object) -> str:
@@ -220,11 +218,10 @@ def _refuse_shared_objects(text: str, shown: Path) -> None:
             )
 
 
-def _refuse_twins(section: str, names: list[set[str]]) -> None:
-    twins = set.intersection(*names) if len(names) > 1 else set()
-    if twins:
+def _refuse_twins(section: str, names: list[str]) -> None:
+    if twins := {name for name in names if names.count(name) > 1}:
         files = " and in ".join(map(str, FILES))
-        raise ConfigError(f"`{section}.{sorted(twins)[0]}` is in {files}; give one of them another name")
+        raise ConfigError(f"`{section}.{min(twins)}` is in {files}; give one of them another name")
 
 
 def _check(path: Path, sections: Mapping[str, Any]) -> None:
@@ -262,8 +259,3 @@ def _check_entry(path: Path, section: str, name: object, entry: object) -> None:
                 )
             if key != "experiment" and not isinstance(mapping[key], str):
                 raise ConfigError(f"`{where}{inside}.{key}` must be a name, but got {mapping[key]!r}")
-
-
-def _names(sections: Mapping[str, Any], section: str) -> list[str]:
-    entries = sections.get(section, {})
-    return list(entries) if isinstance(entries, dict) else []

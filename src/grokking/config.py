@@ -32,21 +32,15 @@ def load(kind: type[T], mapping: object, where: str) -> T:
 
 def one_of(choices: Mapping[str, object]) -> AfterValidator:
     """A validator for a name that must be a key of `choices`."""
-
-    def check(name: str) -> str:
-        if name not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}, but got {name!r}")
-        return name
-
-    return AfterValidator(check)
+    return within(choices.__contains__, f"be one of {', '.join(choices)}")
 
 
-def within(rule: Callable[[float], bool], text: str) -> AfterValidator:
-    """A validator for a number that must satisfy `rule`, told as `text`."""
+def within(rule: Callable[[Any], bool], text: str) -> AfterValidator:
+    """A validator for a value that must satisfy `rule`, told as `text`."""
 
-    def check(value: float) -> float:
+    def check(value: Any) -> Any:
         if not rule(value):
-            raise ValueError(f"must {text}, but got {value}")
+            raise ValueError(f"must {text}, but got {value!r}")
         return value
 
     return AfterValidator(check)

@@ -51,25 +51,21 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         if self.matmul_precision == "bfloat16" and self.precision == "float64":
             raise ValueError(
-                "`matmul_precision` bfloat16 needs `precision` float32, but got float64; write full"
+                "`matmul_precision` bfloat16 needs `precision` float32, but got float64; use full"
             )
         if self.matmul_precision == "bfloat16" and self.model.family == "numpy_mlp":
             raise ValueError("`matmul_precision` bfloat16 is of torch, but `numpy_mlp` multiplies by NumPy")
-        if OPTIMIZERS[self.optimizer.name].update_matrices and not self._has_hidden_matrices():
+        has_hidden_matrices = FAMILIES[self.model.family].has_hidden_matrices(self.model)
+        if OPTIMIZERS[self.optimizer.name].update_matrices and not has_hidden_matrices:
             raise ValueError(
                 f"`optimizer` {self.optimizer.name} is of matrices between hidden layers, but this model has "
                 "none; add a hidden layer, take another family or write adamw"
             )
 
-    def _has_hidden_matrices(self) -> bool:
-        return FAMILIES[self.model.family].has_hidden_matrices(self.model)
-
     def update_hparams(self) -> dict[str, float]:
         """Hyperparameters of the update by name: the floats, which may differ between replicas of a stack."""
-        sections = [vars(getattr(self, name)) for name in UPDATE_SECTIONS]
-        return {
-            name: value for section in sections for name, value in section.items() if isinstance(value, float)
-        }
+        values = [item for name in UPDATE_SECTIONS for item in vars(getattr(self, name)).items()]
+        return {name: value for name, value in values if isinstance(value, float)}
 
 
 @plain_dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """One progress line per experiment, on a terminal only."""
 
-from typing import Self
-
 from tqdm import tqdm
 
 from grokking.experiment import Replica
 from grokking.training.records import Evaluation
 
 
-class Progress:
+class Progress(tqdm):
     """Steps of all replicas against their budgets, the latest accuracies, replicas done, time left.
 
     A replica that finishes early counts as having used its whole budget, so the time left is an upper
@@ -19,21 +17,15 @@ class Progress:
         self.budget = {replica.index: replica.config.budget for replica in replicas}
         self.step = dict.fromkeys(self.budget, 0)
         self.done = 0
-        self.bar = tqdm(total=sum(self.budget.values()), desc=name, unit="step", disable=None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
+        super().__init__(total=sum(self.budget.values()), desc=name, unit="step", disable=None)
 
     def show(self, evaluation: Evaluation) -> None:
         """Take one more evaluation into the line."""
         step = self.budget[evaluation.replica] if evaluation.finished else evaluation.step
-        self.bar.update(step - self.step[evaluation.replica])
+        self.update(step - self.step[evaluation.replica])
         self.step[evaluation.replica] = step
         self.done += evaluation.finished
-        self.bar.set_postfix_str(
+        self.set_postfix_str(
             f"replica {evaluation.replica} step {evaluation.step}: "
             f"train {evaluation.metrics['train_accuracy']:.3f} "
             f"validation {evaluation.metrics['validation_accuracy']:.3f}, "

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 FALLEN = 0.5  # of its value at initialisation: where a loss counts as fallen
+EVENTS = ("memorization_step", "generalization_step")
 
 
 def circuits(diagnosed: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -21,7 +22,7 @@ def circuits(diagnosed: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.Da
         {"experiment": name} | _circuit(row, diagnosed[name].query(f"replica == {row['replica']}"))
         for name, table in replicas.items()
         if _is_looked_at(table, diagnosed[name])
-        for row in table.to_dict("records")
+        for row in table.astype(dict.fromkeys(EVENTS, float)).to_dict("records")
     )
 
 
@@ -34,18 +35,14 @@ def _circuit(replica: Mapping[Any, Any], snapshots: pd.DataFrame) -> dict[str, A
     excluded_S = snapshots["excluded_loss/train"].to_numpy(float)
     return {
         "seed": int(replica["seed"]),
-        "memorised": _or_nan(replica["memorization_step"]),
-        "generalised": _or_nan(replica["generalization_step"]),
+        "memorised": replica["memorization_step"],
+        "generalised": replica["generalization_step"],
         "restricted_loss_falls": fall(snapshots["step"], snapshots["restricted_loss/validation"]),
         "validation_loss_falls": fall(snapshots["step"], snapshots["loss/validation"]),
         "excluded_loss_lowest": float(excluded_S.min()),
         "excluded_loss_final": float(excluded_S[-1]),
         "train_loss_final": float(snapshots["loss/train"].iloc[-1]),
     }
-
-
-def _or_nan(step: float | None) -> float:
-    return float("nan") if step is None else float(step)
 
 
 def fall(step_S: pd.Series, loss_S: pd.Series) -> float:

@@ -119,13 +119,12 @@ def judge(snapshots: pd.DataFrame, name: str) -> dict[str, float]:
     group_R = snapshots.groupby("run")["group"].first().reindex(range(runs)).to_numpy()
     same_RR = np.equal.outer(group_R, group_R)
     weights = np.random.default_rng(RANDOM_SEED).multinomial(runs, np.full(runs, 1 / runs), size=RESAMPLES)
-    everything = np.ones_like(same_RR)
-    at_risk = known.dropna(subset=["soon"])
+    at_risk, all_RR = known.dropna(subset=["soon"]), np.ones_like(same_RR)
     memorized = at_risk[at_risk["memorized"]]
     kinds = {
         "auroc": (memorized, same_RR),
         "auroc_all": (at_risk, same_RR),
-        "auroc_pooled": (memorized, everything),
+        "auroc_pooled": (memorized, all_RR),
     }
     row: dict[str, float] = {"positives": memorized["soon"].sum(), "snapshots": len(memorized)}
     for kind, (chosen, pairs_RR) in kinds.items():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokking.analysis.results import median_and_range, summary
+from grokking.analysis.results import in_steps, median_and_range, summary
 from grokking.analysis.survival import logrank_p, median_interval
 from grokking.analysis.tuning import at_edge
 
@@ -58,7 +58,7 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
         "generalised": f"{found['generalized']} of {found['n']}",
         "median (range)": median_and_range(found),
         "95 % of median": _interval(method),
-        "memorised at": _steps(found["median_memorization_step"]),
+        "memorised at": in_steps(found["median_memorization_step"]),
         "log-rank p": _p_value(method, baseline),
         "seconds": f"{method.confirmed['seconds'].median():.1f}",
     }
@@ -75,12 +75,8 @@ def _tried(method: Method) -> str:
 
 
 def _interval(method: Method) -> str:
-    low, high = map(_steps, median_interval(method.times, method.observed))
+    low, high = map(in_steps, median_interval(method.times, method.observed))
     return f"{low}–{high}"
-
-
-def _steps(value: float | None) -> str:
-    return "—" if value is None else f"{value:,.0f}"
 
 
 def _p_value(method: Method, baseline: Method | None) -> str:

@@ -7,13 +7,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from grokking.analysis.early_warning import (
-    DIRECTIONS,
-    FALSE_POSITIVES,
-    HORIZON,
-    IN_HINDSIGHT,
-    PUBLISHED_FIVE,
-)
+from grokking.analysis import early_warning
 
 
 def markdown(comparison: pd.DataFrame) -> str:
@@ -36,18 +30,15 @@ def comparison(
     wide = pd.DataFrame({name: flat(mapping) for name, mapping in entries.items()}).T
     same = [key for key in wide if wide[key].map(str).nunique() == 1 and wide[key].notna().all()]
     own = wide.drop(columns=same).map(lambda value: "" if value is None or value != value else value)
-    return (
-        templates()
-        .get_template("comparison.md.jinja")
-        .render(
-            title=title,
-            text=text,
-            table=plain(table),
-            figure=figure,
-            shared={key: wide[key].iloc[0] for key in same},
-            own_keys=list(own),
-            entries={name: list(row) for name, row in own.iterrows()},
-        )
+    return render(
+        "comparison.md.jinja",
+        title=title,
+        text=text,
+        table=plain(table),
+        figure=figure,
+        shared={key: wide[key].iloc[0] for key in same},
+        own_keys=list(own),
+        entries={name: list(row) for name, row in own.iterrows()},
     )
 
 
@@ -62,38 +53,33 @@ def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def templates() -> Environment:
-    return Environment(
+def render(template: str, **values: Any) -> str:
+    """One of the templates in this folder with these values."""
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(enabled_extensions=("html.jinja",)),
         keep_trailing_newline=True,
     )
+    environment.filters["steps"] = lambda value: "—" if value is None else f"{value:,.10g}"
+    return environment.get_template(template).render(values)
 
 
 def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame) -> str:
     """What sees generalisation coming, and when circuits form, as a markdown page."""
-    counts = warning.loc["step"]
+    headings = {"auroc": "AUROC", "auroc_all": "from step 0", "auroc_pooled": "pooled", "lead": "lead"}
     table = pd.DataFrame({"diagnostic": [_marked(str(name)) for name in warning.index]})
-    for kind, heading in (
-        ("auroc", "AUROC"),
-        ("auroc_all", "from step 0"),
-        ("auroc_pooled", "pooled"),
-        ("lead", "lead"),
-    ):
+    for kind, heading in headings.items():
         columns = (warning[f"{kind}{end}"].tolist() for end in ("", "_low", "_high"))
         table[heading] = [_with_interval(*row) for row in zip(*columns, strict=True)]
     table["warned"] = ["—" if share != share else f"{share:.0%}" for share in warning["warned"]]
     table["snapshots"] = warning["snapshots"].astype(int).tolist()
-    return (
-        templates()
-        .get_template("diagnostics.md.jinja")
-        .render(
-            table=plain(table),
-            horizon=HORIZON,
-            false_positives=f"{FALSE_POSITIVES:.0%}",
-            counts=counts,
-            circuits=plain(_circuits(circuits)) if len(circuits) else "",
-        )
+    return render(
+        "diagnostics.md.jinja",
+        table=plain(table),
+        horizon=early_warning.HORIZON,
+        false_positives=f"{early_warning.FALSE_POSITIVES:.0%}",
+        counts=warning.loc["step"],
+        circuits=plain(_circuits(circuits)) if len(circuits) else "",
     )
 
 
@@ -108,8 +94,9 @@ def _circuits(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _marked(name: str) -> str:
-    signs = {" ↓": DIRECTIONS[name] < 0, " ²": name in PUBLISHED_FIVE, " *": name in IN_HINDSIGHT}
-    return f"`{name}`" + "".join(sign for sign, applies in signs.items() if applies)
+    falls = early_warning.DIRECTIONS[name] < 0
+    five, hindsight = name in early_warning.PUBLISHED_FIVE, name in early_warning.IN_HINDSIGHT
+    return f"`{name}`" + " ↓" * falls + " ²" * five + " *" * hindsight
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
@@ -118,9 +105,8 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 def html(results: dict[str, Any], comparison: pd.DataFrame, learned: list[str], figures: list[str]) -> str:
     """The whole report as one page that refers to the figures beside it; `learned` are of diagnostics."""
-    environment = templates()
-    environment.filters["steps"] = lambda value: "—" if value is None else f"{value:,.10g}"
-    return environment.get_template("report.html.jinja").render(
+    return render(
+        "report.html.jinja",
         comparison=comparison.to_dict("records"),
         rows=_rows(results),
         learned=learned,

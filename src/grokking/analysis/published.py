@@ -31,6 +31,7 @@ EMBEDDING = "https://github.com/qalmaqihir/grokking-lab"
 WIDE = "https://github.com/ChanceSiyuan/grokking"
 TRANSFORMER = "https://arxiv.org/abs/2201.02177"
 SHARED = "https://taot.hashnode.dev"
+NORM_CAP = "https://github.com/PeterPonyu/muon-norm-cap-grokking"
 
 # Studies of a published record (an entry of `records`) in place of a system
 STUDY_RECORDS = {"quick": "quadratic_mlp"}
@@ -71,28 +72,12 @@ class Record:
 
 
 RECORDS = (
-    Record(
-        "quadratic MLP, 500 wide, squared error, AdamW with decay 5, a+b mod 97, f=0.5",
-        "quadratic_mlp",
-        "42, 1 seed",
-        "https://github.com/d-doshi/Grokking",
-    ),
-    Record(
-        "one-hot ReLU MLP 200-200, AdamW on ⟂Grad without decay, f=0.4; a+b mod 113 there, 97 here",
-        "orthogonal_mlp",
-        "about 110–130",
-        "https://github.com/LucasPrietoAl/grokking-at-the-edge-of-numerical-stability",
-    ),
-    Record(
-        "transformer 2×128×4, Muon, a+b mod 97, f=0.4",
-        "muon_transformer",
-        "75–100, evaluated every 25–50",
-        "https://github.com/PeterPonyu/muon-norm-cap-grokking",
-    ),
-    Record(
-        "the same transformer, AdamW with decay 1",
-        "adamw_transformer",
-        "500, 575, 600",
-        "https://github.com/PeterPonyu/muon-norm-cap-grokking",
-    ),
-)
+    Record("quadratic MLP, 500 wide, squared error, AdamW with decay 5, a+b mod 97, f=0.5",
+           "quadratic_mlp", "42, 1 seed", "https://github.com/d-doshi/Grokking"),
+    Record("one-hot ReLU MLP 200-200, AdamW on ⟂Grad without decay, f=0.4; a+b mod 113 there, 97 here",
+           "orthogonal_mlp", "about 110–130",
+           "https://github.com/LucasPrietoAl/grokking-at-the-edge-of-numerical-stability"),
+    Record("transformer 2×128×4, Muon, a+b mod 97, f=0.4",
+           "muon_transformer", "75–100, evaluated every 25–50", NORM_CAP),
+    Record("the same transformer, AdamW with decay 1", "adamw_transformer", "500, 575, 600", NORM_CAP),
+)  # fmt: skip

@@ -36,12 +36,10 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
 
 def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[str, Any]:
     """The content of results.json; all but `timing` is the same on every run of one machine."""
+    seconds = {name: _seconds(table) for name, table in tables.items()}
     return {
         "experiments": {name: _experiment(table) for name, table in tables.items()},
-        "timing": {
-            "machine": machine,
-            "median_seconds": {name: _seconds(table) for name, table in tables.items()},
-        },
+        "timing": {"machine": machine, "median_seconds": seconds},
     }
 
 
@@ -88,11 +86,12 @@ def over_train_fraction(
     observed = ours["observed"].astype(bool)
     step = ours["generalization_step"].where(observed, ours["budget"])
     own = {"train_fraction": ours["task"].map(fractions), "step": step, "observed": observed}
-    theirs = [
-        (fractions[tables[p.experiment]["task"].iloc[0]], p.step, p.title.partition("\n")[0])
-        for p in published
-    ]
-    return pd.DataFrame(own), pd.DataFrame(theirs, columns=["train_fraction", "step", "title"])
+    theirs = {
+        "train_fraction": [fractions[tables[p.experiment]["task"].iloc[0]] for p in published],
+        "step": [p.step for p in published],
+        "title": [p.title.partition("\n")[0] for p in published],
+    }
+    return pd.DataFrame(own), pd.DataFrame(theirs)
 
 
 def varying(table: pd.DataFrame) -> list[str]:
@@ -127,7 +126,7 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
         "source": published.source,
         "our median (range)": median_and_range(ours),
         "generalised": f"{ours['generalized']} of {ours['n']}",
-        "memorised at": _steps(ours["median_memorization_step"]),
+        "memorised at": in_steps(ours["median_memorization_step"]),
         "ratio": "—" if ours["median_ratio"] is None else f"{ours['median_ratio']:.1f}",
         "times faster": _times_faster(published, ours),
         "experiment": published.experiment,
@@ -137,11 +136,11 @@ def _row(published: Published, ours: dict[str, Any]) -> dict[str, str]:
 def median_and_range(ours: dict[str, Any]) -> str:
     """The median step of a summary with the first and last; > the budget where there is no median."""
     if ours["median_step"] is None:
-        return f"> {_steps(ours['budget'])}"
-    return f"{_steps(ours['median_step'])} ({_steps(ours['first_step'])}–{_steps(ours['last_step'])})"
+        return f"> {in_steps(ours['budget'])}"
+    return f"{in_steps(ours['median_step'])} ({in_steps(ours['first_step'])}–{in_steps(ours['last_step'])})"
 
 
-def _steps(value: float | None) -> str:
+def in_steps(value: float | None) -> str:
     return "—" if value is None else f"{value:,.0f}"
 
 

@@ -24,6 +24,7 @@ ARMS = {
 COLUMNS = {"steps": "generalization_step", "examples": "examples", "flops": "flops", "seconds": "seconds"}
 PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))  # of FLOP
 UNITS = {"steps": "steps", "examples": "examples", "flops": "FLOP", "seconds": "seconds"}
+Entry = Mapping[str, Any]  # of params.yaml, with all that it inherits
 Row = dict[str, str]
 
 
@@ -32,8 +33,8 @@ class Study:
     """A study that was run and confirmed, read from its files."""
 
     name: str
-    config: Mapping[str, Any]  # its entry in params.yaml with all that it inherits
-    task: Mapping[str, Any]  # the same of its task
+    config: Entry
+    task: Entry
     trials: pd.DataFrame
     replicas: pd.DataFrame
     best: Mapping[str, Any]
@@ -59,22 +60,15 @@ class Study:
         return {arm: table[arm].set_index("trial").loc[numbers[arm]].to_dict() for arm in self.best}
 
 
-def read(
-    name: str, config: Mapping[str, Any], task: Mapping[str, Any], searched: Path, confirmed: Path
-) -> "Study | None":
+def read(name: str, config: Entry, task: Entry, searched: Path, confirmed: Path) -> Study | None:
     """The study, or None where it was not both searched and confirmed."""
     if not (searched / "best.yaml").exists() or not any(confirmed.glob("*/run.json")):
         return None
     tables = {arm: confirmed / arm / "replicas.parquet" for arm in ARMS}
-    return Study(
-        name,
-        config,
-        task,
-        pd.read_parquet(searched / "trials.parquet"),
-        pd.read_parquet(searched / "replicas.parquet"),
-        YAML(typ="safe").load((searched / "best.yaml").read_text(encoding="utf-8")),
-        {arm: pd.read_parquet(file) for arm, file in tables.items() if file.exists()},
-    )
+    trials, replicas = (pd.read_parquet(searched / f"{kind}.parquet") for kind in ("trials", "replicas"))
+    best = YAML(typ="safe").load((searched / "best.yaml").read_text(encoding="utf-8"))
+    arms = {arm: pd.read_parquet(file) for arm, file in tables.items() if file.exists()}
+    return Study(name, config, task, trials, replicas, best, arms)
 
 
 def searched_by(arm: str) -> str:
@@ -110,10 +104,8 @@ def _arm(study: Study, arm: str) -> Row:
     }
     if study.objective != "steps":
         row["steps (95 %)"] = with_interval(replicas, "steps")
-    row |= {
-        "memorised at step": number(found["median_memorization_step"], "steps"),
-        "ratio": "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}",
-    }
+    row["memorised at step"] = number(found["median_memorization_step"], "steps")
+    row["ratio"] = "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}"
     others = [objective for objective in ("flops", "seconds") if objective != study.objective]
     return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
 

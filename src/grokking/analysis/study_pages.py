@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from grokking.analysis import studies
-from grokking.analysis.pages import flat, plain, templates
+from grokking.analysis.pages import flat, plain, render
 from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
 from grokking.data.monitor import MONITOR_SHARE
@@ -25,26 +25,23 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
 
     `rules` counts the wrong stops of the pruners, as `pruner_audit.comparison` does.
     """
-    return (
-        templates()
-        .get_template("search.md.jinja")
-        .render(
-            study=study,
-            headline=headline(study),
-            experiment=study.config["experiment"],
-            trials=study.trials["arm"].value_counts().to_dict(),
-            passed_over=int(study.trials.query("arm == 'search'")["sustained"].eq(False).sum()),
-            threshold=f"{ACCURACY_THRESHOLD:.0%}",
-            monitor=f"{MONITOR_SHARE:.0%}",
-            machine=machine["gpu"] or machine["processor"],
-            arms=plain(studies.arm_table(study)),
-            regression=plain(studies.regression_table(study)),
-            space=plain(space_table(study.axes, study.chosen)),
-            counts=plain(studies.count_table(study)),
-            compute=plain(studies.compute_table(study)),
-            rules=plain(pruner_table(rules)),
-            parameters=flat(study.config),
-        )
+    return render(
+        "search.md.jinja",
+        study=study,
+        headline=headline(study),
+        experiment=study.config["experiment"],
+        trials=study.trials["arm"].value_counts().to_dict(),
+        passed_over=int(study.trials.query("arm == 'search'")["sustained"].eq(False).sum()),
+        threshold=f"{ACCURACY_THRESHOLD:.0%}",
+        monitor=f"{MONITOR_SHARE:.0%}",
+        machine=machine["gpu"] or machine["processor"],
+        arms=plain(studies.arm_table(study)),
+        regression=plain(studies.regression_table(study)),
+        space=plain(space_table(study.axes, study.chosen)),
+        counts=plain(studies.count_table(study)),
+        compute=plain(studies.compute_table(study)),
+        rules=plain(pruner_table(rules)),
+        parameters=flat(study.config),
     )
 
 
@@ -63,9 +60,9 @@ def headline(study: Study) -> str:
 
 def overview(rows: pd.DataFrame, rules: pd.DataFrame, by_rule: pd.DataFrame) -> str:
     """The page of all studies that were run; `rules` and `by_rule` pool their replicas."""
-    template = templates().get_template("searches.md.jinja")
     by_rule_text = plain(rule_table(by_rule)) if len(by_rule) else "No rule applied to any of them.\n"
-    return template.render(table=plain(rows), rules=plain(pruner_table(rules)), by_rule=by_rule_text)
+    pruners = plain(pruner_table(rules))
+    return render("searches.md.jinja", table=plain(rows), rules=pruners, by_rule=by_rule_text)
 
 
 def short_table(rows: pd.DataFrame) -> str:
@@ -87,20 +84,17 @@ def rule_table(by_rule: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(rules: pd.DataFrame) -> pd.DataFrame:
+    wrong, good = rules["wrong"].astype(str), rules["good"].astype(str)
     intervals = [_share(*row) for row in zip(rules["rate"], rules["low"], rules["high"], strict=True)]
-    return pd.DataFrame(
-        {
-            "replicas": rules["replicas"].astype(str),
-            "stopped": rules["stopped"].astype(str),
-            "wrong": rules["wrong"].astype(str),
-            "wrong among the stopped (95 %)": intervals,
-            "of the good ones stopped": [
-                f"{wrong} of {good}" for wrong, good in zip(rules["wrong"], rules["good"], strict=True)
-            ],
-            "FLOP saved": [f"{saved:.0%}" for saved in rules["saved"]],
-        },
-        dtype=str,
-    )
+    columns = {
+        "replicas": rules["replicas"].astype(str),
+        "stopped": rules["stopped"].astype(str),
+        "wrong": wrong,
+        "wrong among the stopped (95 %)": intervals,
+        "of the good ones stopped": wrong + " of " + good,
+        "FLOP saved": rules["saved"].map("{:.0%}".format),
+    }
+    return pd.DataFrame(columns, dtype=str)
 
 
 def _share(rate: float, low: float, high: float) -> str:

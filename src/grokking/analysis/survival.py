@@ -49,16 +49,13 @@ def reached(times: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.array([0.0, *survival.quantiles, end]), np.array([0.0, *shares, shares[-1]])
 
 
-def logrank_p(
-    times: np.ndarray, observed: np.ndarray, other_times: np.ndarray, other_observed: np.ndarray
-) -> float:
+def logrank_p(times: np.ndarray, observed: np.ndarray, times2: np.ndarray, observed2: np.ndarray) -> float:
     """Two-sided p-value of the log-rank test that two groups have the same time to the event.
 
     1 where the test has no variance: nobody has had the event, or everybody at the same time.
     """
-    groups = (_censored(times, observed), _censored(other_times, other_observed))
     with np.errstate(invalid="ignore"):
-        p = float(logrank(*groups).pvalue)
+        p = float(logrank(_censored(times, observed), _censored(times2, observed2)).pvalue)
     return 1.0 if np.isnan(p) else p
 
 

@@ -28,12 +28,8 @@ class LatinSquareConfig:
 def latin_square_table(config: LatinSquareConfig) -> Table:
     """All n² equations c = square[a, b], ordered by a, then b; no additive form, as that is a group's."""
     a, b = all_pairs(config.size)
-    square_nn = random_square(config.size, config.seed)
-    return Table(
-        f"a random Latin square of size {config.size}",
-        pd.DataFrame({"a": a, "b": b, "c": square_nn[a, b]}),
-        None,
-    )
+    equations = pd.DataFrame({"a": a, "b": b, "c": random_square(config.size, config.seed)[a, b]})
+    return Table(f"a random Latin square of size {config.size}", equations, None)
 
 
 def random_square(size: int, seed: int) -> np.ndarray:

@@ -4,7 +4,6 @@ The polynomials are those of Power et al. 2022 (arXiv 2201.02177).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass as plain_dataclass
 from typing import Literal
 
 import numpy as np
@@ -25,47 +24,34 @@ class ModularConfig:
     modulus: Modulus
 
 
-def sum_of_labels(modulus: int) -> Additive:
-    return Additive(modulus, operand_sign=1, labels_zero=True)
-
-
-def difference_of_labels(modulus: int) -> Additive:
-    return Additive(modulus, operand_sign=-1, labels_zero=True)
-
-
-def sum_of_logarithms(modulus: int) -> Additive | None:
-    """Logarithms of the residues but 0 are the integers mod p - 1; a composite modulus has none."""
-    return Additive(modulus - 1, operand_sign=1, labels_zero=False) if is_prime(modulus) else None
-
-
-def not_additive(modulus: int) -> None:
-    return None
-
-
-@plain_dataclass(frozen=True)
-class Rule:
-    """How people write it, the answer before it is reduced, and its additive form for a modulus."""
-
-    formula: str
-    answer: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    additive: Callable[[int], Additive | None]
-
-
-RULES = {
-    "add": Rule("a + b", lambda a, b: a + b, sum_of_labels),
-    "subtract": Rule("a - b", lambda a, b: a - b, difference_of_labels),
-    "multiply": Rule("a · b", lambda a, b: a * b, sum_of_logarithms),
-    "sum_of_squares": Rule("a² + b²", lambda a, b: a**2 + b**2, sum_of_labels),
-    "quadratic": Rule("a² + ab + b²", lambda a, b: a**2 + a * b + b**2, not_additive),
-    "quadratic_plus_a": Rule("a² + ab + b² + a", lambda a, b: a**2 + a * b + b**2 + a, not_additive),
-    "cubic": Rule("a³ + ab", lambda a, b: a**3 + a * b, not_additive),
-    "cubic_plus_b": Rule("a³ + ab² + b", lambda a, b: a**3 + a * b**2 + b, not_additive),
+# How people write it, and the answer before it is reduced
+RULES: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "add": ("a + b", lambda a, b: a + b),
+    "subtract": ("a - b", lambda a, b: a - b),
+    "multiply": ("a · b", lambda a, b: a * b),
+    "sum_of_squares": ("a² + b²", lambda a, b: a**2 + b**2),
+    "quadratic": ("a² + ab + b²", lambda a, b: a**2 + a * b + b**2),
+    "quadratic_plus_a": ("a² + ab + b² + a", lambda a, b: a**2 + a * b + b**2 + a),
+    "cubic": ("a³ + ab", lambda a, b: a**3 + a * b),
+    "cubic_plus_b": ("a³ + ab² + b", lambda a, b: a**3 + a * b**2 + b),
 }
 
 
 def modular_table(config: ModularConfig) -> Table:
     """All n² equations c = rule(a, b) mod n, ordered by a, then b."""
-    rule, modulus = RULES[config.name], config.modulus
+    (formula, rule), modulus = RULES[config.name], config.modulus
     a, b = all_pairs(modulus)
-    equations = pd.DataFrame({"a": a, "b": b, "c": rule.answer(a, b) % modulus})
-    return Table(f"{rule.formula} mod {modulus}", equations, rule.additive(modulus))
+    equations = pd.DataFrame({"a": a, "b": b, "c": rule(a, b) % modulus})
+    return Table(f"{formula} mod {modulus}", equations, additive_form(config.name, modulus))
+
+
+def additive_form(name: str, modulus: int) -> Additive | None:
+    """Logarithms of the residues but 0 are the integers mod p - 1; a composite modulus has none."""
+    match name:
+        case "add" | "sum_of_squares":
+            return Additive(modulus, operand_sign=1, labels_zero=True)
+        case "subtract":
+            return Additive(modulus, operand_sign=-1, labels_zero=True)
+        case "multiply" if is_prime(modulus):
+            return Additive(modulus - 1, operand_sign=1, labels_zero=False)
+    return None

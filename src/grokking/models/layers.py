@@ -12,11 +12,8 @@ from torch import Tensor, nn
 
 from grokking import ops
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "gelu": ops.gelu,
-    "square": torch.square,
-}
+Activation = Callable[[Tensor], Tensor]
+ACTIVATIONS: dict[str, Activation] = {"relu": torch.relu, "gelu": ops.gelu, "square": torch.square}
 
 
 class Dense(nn.Module):

@@ -25,8 +25,5 @@ def rotate(x: Tensor, length: int, heads: int) -> Tensor:
 
 def angles(length: int, frequencies: int) -> Tensor:
     """Position times frequency, (S, F), for frequencies from 1 down to 1/10,000 in equal ratios."""
-    position_S1, share_F = (
-        torch.arange(length).unsqueeze(-1),
-        torch.arange(frequencies).double() / frequencies,
-    )
-    return position_S1 * 10_000**-share_F
+    share_F = torch.arange(frequencies).double() / frequencies
+    return torch.arange(length).unsqueeze(-1) * 10_000**-share_F

@@ -12,7 +12,7 @@ four runs with 21 or 25 turns each, by the processor's clock 79 to 91 against 34
 # ... leading dimensions (replicas), B examples, T tokens, D width, S positions of a sequence
 # N rows after a block, position by position; each sees up to S rows before the block
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -24,7 +24,7 @@ from grokking.ops.lookup import rows
 if TYPE_CHECKING:
     from grokking.models.transformer import Block, Transformer, TransformerConfig
 
-RowsAt = Callable[[int, Tensor, Tensor], Tensor]  # of position, a and b, (..., E) each: numbers of rows
+Rows = list[Tensor]  # of pairs (a, b), (..., B) each: the number of their row at each position
 
 
 def fits(config: "TransformerConfig") -> bool:
@@ -33,15 +33,14 @@ def fits(config: "TransformerConfig") -> bool:
 
 
 def last_position(model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
-    """The last position of each example after the last block, (..., B, D)."""
-    every_position = range(len(model.config.symbols))
-    x, rows_at = _embedded(model), _rows_before_first(model)
+    """What the last position holds after the last block, (..., B, D)."""
+    every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)
+    x, of_prefix, of_pairs = _embedded(model), _first_rows(model, every_a, every_a), _first_rows(model, a, b)
     for block in cast("Sequence[Block]", model.blocks):
-        kept = every_position if block is not model.blocks[-1] else every_position[-1:]
-        seen = _seen(rows_at, kept, model, a, b)
+        seen = _seen(of_prefix, of_pairs, model, last_only=block is model.blocks[-1])
         own = seen.amax(-1)  # rows are numbered position by position, and each sees itself last
         x = _attend_and_add(block, x, own, seen)
-        rows_at = _rows_between(model, a)
+        of_prefix, of_pairs = _later_rows(model, every_a), _later_rows(model, a)
     return x
 
 
@@ -51,9 +50,8 @@ def _attend_and_add(block: "Block", x: Tensor, own: Tensor, seen: Tensor) -> Ten
     key_value = block.key_value(y)
     if own.shape[-1] < x.shape[-2]:  # fewer queries than keys
         y, own = rows(y, own), torch.arange(own.shape[-1]).expand(own.shape)
-    return block.after_attention(
-        x_own, row_attention(block.query(y), key_value, own, seen, block.config.heads)
-    )
+    attended = row_attention(block.query(y), key_value, own, seen, block.config.heads)
+    return block.after_attention(x_own, attended)
 
 
 def _embedded(model: "Transformer") -> Tensor:
@@ -71,38 +69,28 @@ def _tokens_at(model: "Transformer") -> list[slice]:
     return [slice(0, model.tokens) if operand else slice(s := next(special), s + 1) for operand in is_operand]
 
 
-def _rows_before_first(model: "Transformer") -> RowsAt:
-    symbols, operands = model.config.symbols, ("a", "b")
-    sizes = [model.tokens if symbol in operands else 1 for symbol in symbols]
-
-    def rows_at(position: int, a: Tensor, b: Tensor) -> Tensor:
-        operand = {"a": a, "b": b}.get(symbols[position], torch.zeros_like(a))
-        return sum(sizes[:position]) + operand
-
-    return rows_at
+def _first_rows(model: "Transformer", a: Tensor, b: Tensor) -> Rows:
+    """Before the first block: a row for each token that may stand at a position."""
+    sizes = [tokens.stop - tokens.start for tokens in _tokens_at(model)]
+    tokens_S = [{"a": a, "b": b}.get(symbol, torch.zeros_like(a)) for symbol in model.config.symbols]
+    return [sum(sizes[:position]) + token for position, token in enumerate(tokens_S)]
 
 
-def _rows_between(model: "Transformer", a_B: Tensor) -> RowsAt:
-    prefix, tokens = model.config.symbols.index("b"), model.tokens
-
-    def rows_at(position: int, a: Tensor, b: Tensor) -> Tensor:
-        if position < prefix:
-            return position * tokens + a
-        example = torch.arange(a_B.shape[-1]).expand(a_B.shape)
-        return prefix * tokens + (position - prefix) * a_B.shape[-1] + example
-
-    return rows_at
+def _later_rows(model: "Transformer", a: Tensor) -> Rows:
+    """After it: a row for each token a at the positions of the prefix, one for each pair at the others."""
+    prefix, pairs = model.config.symbols.index("b"), a.shape[-1]
+    pair = prefix * model.tokens + torch.arange(pairs).expand(a.shape)
+    own_positions = range(len(model.config.symbols) - prefix)
+    return [p * model.tokens + a for p in range(prefix)] + [number * pairs + pair for number in own_positions]
 
 
-def _seen(rows_at: RowsAt, kept: Sequence[int], model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
-    """The rows before a block that each row after it sees, (..., N, S), at the kept positions."""
-    every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)
-    seen = []
-    for position in kept:
-        operands = (every_a, every_a) if position < model.config.symbols.index("b") else (a, b)
-        before = [rows_at(earlier, *operands) for earlier in range(position + 1)]
-        nothing = torch.full_like(operands[0], NOTHING)
-        seen.append(torch.stack(before + [nothing] * (len(model.config.symbols) - 1 - position), dim=-1))
+def _seen(of_prefix: Rows, of_pairs: Rows, model: "Transformer", last_only: bool) -> Tensor:
+    """Of each row after a block the rows before it that it sees, (..., N, S); maybe of the last position."""
+    length, prefix, seen = len(of_pairs), model.config.symbols.index("b"), []
+    for position in range(length - 1 if last_only else 0, length):
+        before = (of_prefix if position < prefix else of_pairs)[: position + 1]
+        nothing = torch.full_like(before[0], NOTHING)
+        seen.append(torch.stack(before + [nothing] * (length - 1 - position), dim=-1))
     return torch.cat(seen, dim=-2)
 
 

@@ -9,22 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
-from grokking.experiment import Replica, expand
+from grokking.experiment import Replica, Seeds, expand
 from grokking.search.objective import OBJECTIVES
 from grokking.search.space import Space, apply_point, corners
-
-
-@dataclass(frozen=True, config=STRICT)
-class Seeds:
-    seeds: tuple[Seed, ...]
-    split_seeds: tuple[Seed, ...]  # paired with `seeds`, one each
-
-    def __post_init__(self) -> None:
-        if not self.seeds or len(self.seeds) != len(self.split_seeds):
-            raise ValueError(
-                f"needs as many `split_seeds` as `seeds`, at least one, but got {len(self.split_seeds)} "
-                f"and {len(self.seeds)}"
-            )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -69,8 +56,7 @@ class StudyPlan:
     def replicas(self, values: Mapping[str, Any], seeds: Seeds) -> list[Replica]:
         """The replicas of a point of the space, one for each seed."""
         mapping = apply_point(self.config.experiment, values, f"{self.where}.space")
-        pairs = {"seeds": list(seeds.seeds), "split_seeds": list(seeds.split_seeds), "grid": {}}
-        return expand(mapping | {"replicas": pairs}, f"{self.where}.experiment")
+        return expand(mapping | {"replicas": asdict(seeds) | {"grid": {}}}, f"{self.where}.experiment")
 
     def published(self, seeds: Seeds) -> list[Replica]:
         """The replicas of the published configuration."""
@@ -112,9 +98,8 @@ def _require_points(config: StudyConfig, where: str) -> None:
     known, points = _parameters(config.space), f"`{where}.initial_points`"
     for key, value in itertools.chain.from_iterable(point.items() for point in config.initial_points):
         if key not in known:
-            raise ConfigError(
-                f"{points} names {key}, which is not searched; known: {', '.join(sorted(known))}"
-            )
+            names = ", ".join(sorted(known))
+            raise ConfigError(f"{points} names {key}, which is not searched; known: {names}")
         if not known[key].holds(value):
             raise ConfigError(
                 f"{points} gives {key} {value!r}, but `space` has {asdict(known[key])}; a list or "
@@ -143,8 +128,5 @@ def random_arm(plan: StudyPlan) -> StudyPlan:
     own_seed = plan.config.sampler.seed + 1  # else it would draw TPE's first trials again
     sampler = replace(plan.config.sampler, name="random", seed=own_seed)
     pruner = replace(plan.config.pruner, name="none")
-    return replace(
-        plan,
-        name=f"{plan.name}-random",
-        config=replace(plan.config, sampler=sampler, pruner=pruner, initial_points=()),
-    )
+    config = replace(plan.config, sampler=sampler, pruner=pruner, initial_points=())
+    return replace(plan, name=f"{plan.name}-random", config=config)

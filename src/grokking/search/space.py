@@ -21,13 +21,27 @@ class Suggests(Protocol):
 
 
 @dataclass(frozen=True, config=STRICT)
-class FloatDimension:
-    kind: Literal["log", "linear"]
+class RangeDimension:
+    kind: str
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        _require_order(self.kind, self.low, self.high)
+        if not self.low < self.high:
+            raise ValueError(f"needs `low` below `high`, but got {self.low} and {self.high}")
+        if self.kind.startswith("log") and self.low <= 0:
+            raise ValueError(
+                f"of kind {self.kind} needs `low` above 0, but got {self.low}; write a small number or linear"
+            )
+
+    def corners(self) -> tuple[Any, ...]:
+        """The extreme values."""
+        return self.low, self.high
+
+
+@dataclass(frozen=True, config=STRICT)
+class FloatDimension(RangeDimension):
+    kind: Literal["log", "linear"]
 
     def suggest(self, trial: Suggests, name: str) -> float:
         return trial.suggest_float(name, self.low, self.high, log=self.kind == "log")
@@ -36,28 +50,18 @@ class FloatDimension:
         """Whether a trial may have this value, in the form in which Optuna keeps it."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
-    def corners(self) -> tuple[Any, ...]:
-        """The extreme values."""
-        return self.low, self.high
-
 
 @dataclass(frozen=True, config=STRICT)
-class IntegerDimension:
+class IntegerDimension(RangeDimension):
     kind: Literal["log_integer", "integer"]
     low: int
     high: int
-
-    def __post_init__(self) -> None:
-        _require_order(self.kind, self.low, self.high)
 
     def suggest(self, trial: Suggests, name: str) -> int:
         return trial.suggest_int(name, self.low, self.high, log=self.kind == "log_integer")
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, int) and self.low <= value <= self.high
-
-    def corners(self) -> tuple[Any, ...]:
-        return self.low, self.high
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -84,7 +88,7 @@ class ChoiceDimension:
         return [json.dumps(v) if isinstance(v, list | dict | tuple) else v for v in self.values]
 
 
-Dimension = Annotated[FloatDimension | IntegerDimension | ChoiceDimension, Field(discriminator="kind")]
+ValueDimension = FloatDimension | IntegerDimension | ChoiceDimension
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -92,7 +96,7 @@ class Branch:
     """One way to fill a section of the experiment: keys that are fixed, and keys that are searched."""
 
     fixed: dict[str, Any]
-    space: dict[str, Dimension]
+    space: dict[str, Annotated[ValueDimension, Field(discriminator="kind")]]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -104,12 +108,7 @@ class BranchDimension:
         return value in self.branches
 
 
-Space = dict[
-    str,
-    Annotated[
-        FloatDimension | IntegerDimension | ChoiceDimension | BranchDimension, Field(discriminator="kind")
-    ],
-]
+Space = dict[str, Annotated[ValueDimension | BranchDimension, Field(discriminator="kind")]]
 # Decay rates, learning_rate * weight_decay, are searched in place of weight decays: they set the time scale
 # of decay, and good configurations at very different learning rates share them.
 DECAY_RATES = {
@@ -160,12 +159,8 @@ def corners(space: Space) -> Iterator[dict[str, Any]]:
     extremes = {key: _extremes(dimension) for key, dimension in space.items()}
     extreme_numbers = {(key, number) for key, found in extremes.items() for number in range(len(found))}
     for one, other in itertools.combinations_with_replacement(sorted(extreme_numbers), 2):
-        chosen = dict.fromkeys(space, 0) | dict([one, other])
-        yield {
-            f"{key}{inner}": value
-            for key, number in chosen.items()
-            for inner, value in extremes[key][number].items()
-        }
+        chosen = {key: extremes[key][n] for key, n in (dict.fromkeys(space, 0) | dict([one, other])).items()}
+        yield {f"{key}{inner}": value for key, found in chosen.items() for inner, value in found.items()}
 
 
 def _extremes(dimension: Any) -> list[dict[str, Any]]:
@@ -182,10 +177,3 @@ def _extremes(dimension: Any) -> list[dict[str, Any]]:
             }
             found.append({"": branch.fixed} | below)
     return found
-
-
-def _require_order(kind: str, low: float, high: float) -> None:
-    if not low < high:
-        raise ValueError(f"needs `low` below `high`, but got {low} and {high}")
-    if kind.startswith("log") and low <= 0:
-        raise ValueError(f"of kind {kind} needs `low` above 0, but got {low}; write a small number or linear")

@@ -1,7 +1,6 @@
 """One progress line of a study, on a terminal only."""
 
 import time
-from typing import Self
 
 from optuna.trial import TrialState
 from tqdm import tqdm
@@ -13,25 +12,19 @@ from grokking.search.study import OWNER, SharedStudy
 POLL_SECONDS = 2.0
 
 
-class StudyProgress:
+class StudyProgress(tqdm):
     """Trials ended, running, stopped by a rule and generalized, the best so far, time left."""
 
     def __init__(self, plan: StudyPlan) -> None:
         self.plan, self.announced = plan, False
-        self.bar = tqdm(total=plan.config.trials, desc=plan.name, unit="trial", disable=None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
+        super().__init__(total=plan.config.trials, desc=plan.name, unit="trial", disable=None)
 
     def wait_for_others(self, study: SharedStudy) -> None:
         """Wait a moment for trials of other processes: they decide the result too."""
         self.show(study)
         hosts = {trial.user_attrs[OWNER]["host"] for trial in study.running() if OWNER in trial.user_attrs}
         if hosts and not self.announced:
-            self.bar.write(
+            self.write(
                 f"{self.plan.name}: waiting for trials that others have begun on {', '.join(sorted(hosts))}; "
                 "if none of these is at work any more, interrupt and start again with --take-over"
             )
@@ -40,14 +33,14 @@ class StudyProgress:
 
     def show(self, study: SharedStudy) -> None:
         """Redraw the line."""
-        if self.bar.disable:
+        if self.disable:
             return
         ended, best = study.ended(), best_value(study, self.plan)
         stopped = sum(trial.state == TrialState.PRUNED for trial in ended)
         reached = sum(trial.state == TrialState.COMPLETE and trial.constraints["gap"] <= 0 for trial in ended)
         best_text = "none yet" if best is None else f"{10**best:.4g} {self.plan.config.objective}"
-        self.bar.set_postfix_str(
+        self.set_postfix_str(
             f"{len(study.running())} running, {stopped} stopped, {reached} generalized, best {best_text}",
             refresh=False,
         )
-        self.bar.update(len(ended) - self.bar.n)
+        self.update(len(ended) - self.n)

@@ -84,9 +84,5 @@ def parameters(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
 
 def chosen(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     """A trial for best.yaml: its number, its cost in the search, and what it sets of the experiment."""
-    costs = [outcome.cost for outcome in seed_outcomes(trial) if outcome.cost is not None]
-    return {
-        "trial": trial.number,
-        "searched_cost": float(np.median(costs)),
-        "values": parameters(trial, plan),
-    }
+    cost = float(np.median([o.cost for o in seed_outcomes(trial) if o.cost is not None]))
+    return {"trial": trial.number, "searched_cost": cost, "values": parameters(trial, plan)}
