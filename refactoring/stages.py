@@ -1,6 +1,7 @@
 """Digests of what the stages that compute write, on the tiny study of tests/tiny.yaml."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -41,19 +42,19 @@ def empty_project() -> Iterator[None]:
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        write_params()
+        write_params(Path())
         try:
             yield
         finally:
             os.chdir(before)
 
 
-def write_params() -> None:
+def write_params(folder: Path) -> None:
     """The tiny studies of the tests, with the defaults of params.yaml."""
     defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
-    Path("params.yaml").write_text(f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}")
-    Path("extended").mkdir()
-    Path("extended/params.yaml").write_text((ROOT / "tests" / "tiny_extended.yaml").read_text())
+    (folder / "params.yaml").write_text(f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}")
+    (folder / "extended").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tests" / "tiny_extended.yaml", folder / "extended" / "params.yaml")
 
 
 def run_stage(script: str, *arguments: str) -> None:

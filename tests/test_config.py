@@ -268,14 +268,11 @@ def test_every_entry_of_both_files_loads():
 
 
 def test_no_entry_was_lost():
-    """As many as before both files had them, and two presets of the published systems more."""
-    assert {section: len(CATALOGUE.names(section)) for section in ENTRIES} == {
-        "tasks": 24, "experiments": 61, "studies": 8, "tuning": 14
-    }  # fmt: skip
-    groups = [CATALOGUE.group(name) for name in CATALOGUE.names("experiments")]
-    assert {group: groups.count(group) for group in groups} == {
-        "systems": 15, "published": 13, "records": 4, "controls": 5, "operations": 24
-    }  # fmt: skip
+    """At least as many as before both files had them, and two presets of the published systems."""
+    least = {"tasks": 24, "experiments": 61, "studies": 8, "tuning": 14}
+    assert all(len(CATALOGUE.names(section)) >= least[section] for section in ENTRIES)
+    of_group = {"systems": 15, "published": 13, "records": 4, "controls": 5, "operations": 24}
+    assert all(len(CATALOGUE.names("experiments", group)) >= count for group, count in of_group.items())
 
 
 def test_published_presets_compute_their_loss_as_their_originals_did():
@@ -660,7 +657,8 @@ def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_pat
 )
 def test_every_choice_is_documented(choices):
     page = (ROOT / "docs" / "choices.md").read_text()
-    assert [name for name in choices if f"`{name}`" not in page] == []
+    missing = [name for name in choices if f"`{name}`" not in page]
+    assert not missing, f"say in docs/choices.md what {', '.join(missing)} is"
 
 
 def test_every_rule_that_stops_a_replica_is_documented():

@@ -55,6 +55,10 @@ def test_what_tells_circles_from_noise(table):
             assert exact > 0.99 > 0.2 > max(memorizing, random)
 
 
+def test_the_page_shows_the_table(table):
+    assert sensitivity.markdown(table) in PAGE.read_text()
+
+
 def test_what_is_blind(table):
     """Ranks are those of noise, no parallelogram closes, no hidden states of equal answer are near."""
     for activation in sensitivity.ACTIVATIONS:

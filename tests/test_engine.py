@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from grokking.engine.answers import answers
 from grokking.engine.evaluation import EvaluationSampler, evaluate
 from grokking.engine.stack import ReplicaStack
-from grokking.experiment import expand
+from grokking.experiment import SHAPE_FLOATS, expand
 from grokking.models import FAMILIES
 from grokking.training.loop import train
 from grokking.updates.gradient_filters import FILTERS as ALL_FILTERS
@@ -35,11 +35,58 @@ GRID = {
 }
 
 
-def test_examples_cover_every_family_and_optimizer():
-    assert set(MODELS) == set(FAMILIES)
-    assert set(OPTIMIZERS) == set(ALL_OPTIMIZERS)
-    assert set(FILTERS) == set(ALL_FILTERS)
-    assert set(CLAMPS) == set(ALL_CLAMPS)
+@pytest.mark.parametrize(
+    ("place", "examples", "registry"),
+    [
+        ("MODELS", MODELS, FAMILIES),
+        ("OPTIMIZERS", OPTIMIZERS, ALL_OPTIMIZERS),
+        ("FILTERS", FILTERS, ALL_FILTERS),
+        ("CLAMPS", CLAMPS, ALL_CLAMPS),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_kind_has_an_example(place, examples, registry):
+    missing = [name for name in registry if name not in examples]
+    assert not missing, f"add an example of {', '.join(missing)} to {place} in tests/examples.py"
+    assert set(examples) == set(registry)
+
+
+def test_numbers_of_optimizers_filters_and_clamps_have_different_names():
+    """An update has one column for each name."""
+    sections = [OPTIMIZERS, FILTERS, CLAMPS]
+    keys = [{key for example in section.values() for key in example} - {"name"} for section in sections]
+    for one, other in itertools.combinations(keys, 2):
+        assert not one & other, "call it something else in one of them"
+
+
+def numbers_of_replicas() -> list[tuple[str, str]]:
+    """A family, and the dotted key of a number that replicas of one stack may have for themselves."""
+    found = {}
+    for family in reversed(MODELS):
+        (replica,) = expand(experiment(family, "sgd"), "e")
+        floats = [key for key, value in replica.row().items() if isinstance(value, float)]
+        found |= {key: family for key in floats if key not in SHAPE_FLOATS}
+    return [(family, key) for key, family in found.items()]
+
+
+@pytest.mark.parametrize(("family", "key"), numbers_of_replicas())
+def test_a_number_may_differ_between_the_replicas_of_a_stack(family, key, tiny_task):
+    """Each is trained as if it were alone, with the value that is its own."""
+    mapping = experiment(family, "sgd", label_noise=0.1)
+    (replica,) = expand(mapping, "e")
+    value = replica.row()[key]
+    replicas = expand(experiment(family, "sgd", grid={key: [value / 2 + 0.01, value]}, label_noise=0.1), "e")
+    assert len({replica.stack_key(tiny_task) for replica in replicas}) == 1
+    together, *alone = (
+        ReplicaStack(chosen, tiny_task, "cpu") for chosen in (replicas, replicas[:1], replicas[1:])
+    )
+    for stack in (together, *alone):
+        stack.update(5)
+    for position, single in enumerate(alone):
+        for name, parameter in single.snapshot(0).items():
+            assert_close(together.snapshot(position)[name], parameter, rtol=1e-12, atol=1e-14)
+    first, second = (together.snapshot(position) for position in range(2))
+    assert any((first[name] != second[name]).any() for name in first), "it has no effect"
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

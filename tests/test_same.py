@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from refactoring.same import differences
+from refactoring.stages import write_params
 
 ROOT = Path(__file__).parents[1]
-TRAINED = ["diagnose@wide_mlp", "extended/dvc.yaml:records@quadratic_mlp"]
+TRAINED = ["diagnose@wide_mlp", "extended/dvc.yaml:train@quadratic_mlp"]
 LAYERS = "src/grokking/models/layers.py"
 
 
@@ -41,7 +42,7 @@ def copy(tmp_path_factory) -> Path:
         if (ROOT / name).is_file() and not name.endswith(".lock"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    shutil.copy(ROOT / "tests" / "tiny.yaml", folder / "params.yaml")
+    write_params(folder)
     edit(folder, "refactoring/stages.py", '    "search quick",\n    "confirm quick",\n', "")  # a minute less
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "repro", *TRAINED)
@@ -61,12 +62,12 @@ def would_run(folder: Path) -> set[str]:
 
 
 def test_a_changed_factor_is_red_and_named_and_not_accepted(copy):
-    edit(copy, LAYERS, "(2 / fan_in) ** 0.5", "(2.001 / fan_in) ** 0.5")
+    edit(copy, LAYERS, "std=fan_in**-0.5", "std=1.001 * fan_in**-0.5")
     try:
         printed = run(copy, "python", "-m", "refactoring.accept", code=1)
         families = ("one_hot_mlp", "embedding_mlp", "transformer")
         named = {line.partition(" (")[0] for line in printed.splitlines() if line.startswith("different")}
-        assert named == {f"different: {family} model.initialisation=he_normal" for family in families}
+        assert named == {f"different: {family} model.initialisation=lecun_normal" for family in families}
         assert "red: 3 of" in printed
         assert "with changes that are not committed" in printed
         assert "nothing is accepted" in printed
@@ -81,18 +82,16 @@ def test_a_renamed_local_is_green_and_its_results_are_accepted(copy):
     edit(
         copy, LAYERS, loop, "    # a comment\n" + loop.replace("parameter ", "p ").replace("parameter.", "p.")
     )
-    edit(
-        copy, "params.yaml", "quadratic_mlp: &tiny_record\n", "quadratic_mlp: &tiny_record\n    budget: 61\n"
-    )
+    edit(copy, "extended/params.yaml", "budget: 60\n    replicas: {", "budget: 61\n    replicas: {")
     shutil.rmtree(copy / ".dvc/cache/files")
     shutil.rmtree(copy / "artifacts/splits/tiny")
     printed = run(copy, "python", "-m", "refactoring.accept")
     assert "green: all" in printed
     assert "accepted: train@wide_mlp, diagnose@wide_mlp\n" in printed
-    assert "not accepted, params.yaml has changed: extended/dvc.yaml:records@quadratic_mlp" in printed
+    assert "not accepted, extended/params.yaml has changed: extended/dvc.yaml:train@quadratic_mlp" in printed
     printed = run(copy, "dvc", "repro", "diagnose@wide_mlp")
-    assert re.findall(r"Running stage '([^']+)'", printed) == ["split@tiny"]
-    assert would_run(copy) == {"extended/dvc.yaml:records@quadratic_mlp"}
+    assert re.findall(r"Running stage '([^']+)'", printed) == ["check", "split@tiny"]
+    assert would_run(copy) == {"extended/dvc.yaml:train@quadratic_mlp"}
 
 
 def test_differences_name_what_is_missing_and_which_part_differs():

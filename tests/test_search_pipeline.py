@@ -20,12 +20,14 @@ from searches import network, plan_of, search_task, stage_folder
 from searches import search as run_study
 from sqlalchemy import Engine, event
 
+from grokking.catalogue import read_catalogue
 from grokking.search import sustain
 from grokking.search.executor import ReplicaExecutor
 from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
 from pipelines import confirm, search
+from pipelines.common.publishing import searched_studies
 from pipelines.common.stage import run
 
 FORK = multiprocessing.get_context("fork")
@@ -84,6 +86,16 @@ def test_a_search_writes_its_tables(done):
     assert (last["step"].to_numpy() == replicas.sort_values(keys)["steps_run"].to_numpy()).all()
     for _, trial in of_search.iterrows():
         assert 0.02 <= trial["params/optimizer.learning_rate"] <= 0.06
+
+
+def test_a_study_is_published_under_the_key_it_was_searched_under(done, monkeypatch):
+    """Code that was rewritten since, and accepted, has another: MLflow would get the same study twice."""
+    monkeypatch.chdir(done)
+    monkeypatch.setattr("grokking.search.study.study_key", lambda *given: "of later code")
+    monkeypatch.setattr("grokking.training.fingerprint.fingerprint", lambda *given: "of later code")
+    (searched,) = searched_studies(read_catalogue())
+    assert len(searched.key) == 64
+    assert f'"tiny-{searched.key[:12]}"' in Path("studies/tiny.journal").read_text()
 
 
 def test_best_are_the_first_of_the_ranking_whose_crossings_are_sustained(done):

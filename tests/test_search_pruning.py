@@ -11,8 +11,10 @@ from searches import ORDER, decisive, job_of, network, plan_of, pruning_context,
 
 from grokking.data.monitor import monitored
 from grokking.diagnostics import cyclic
+from grokking.diagnostics.internals import INTERNALS
 from grokking.engine.events import first_crossing, trial_end
 from grokking.experiment import expand
+from grokking.search import trial_monitor
 from grokking.search.objective import failed_value, log_cost
 from grokking.search.pruning import (
     FEWEST_CHECKS,
@@ -369,6 +371,19 @@ def test_every_family_is_followed_on_every_kind_of_table(family, operation):
     assert log_cost(30) < found.value < failed_value(30)
     assert len(monitor.curve) >= FEWEST_CHECKS
     assert all(math.isnan(point.r_sum) != (operation == "add") for point in monitor.curve)
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_a_family_that_shows_no_neurons_is_followed_without_their_ipr(family, monkeypatch):
+    """No entry in INTERNALS, as a family may be that was just added."""
+    monkeypatch.delitem(INTERNALS, family)
+    monkeypatch.setattr(trial_monitor, "ABOVE_CHANCE", 0.0)  # looks at structure from the first check on
+    (replica,) = expand(experiment(family, "sgd", precision="float32"), "e")
+    monitor = TrialMonitor(job_of(replica), monitored(make_task()), ORDER)
+    for _ in train([replica], monitored(make_task()), "cpu", stop=monitor):
+        pass
+    assert len(monitor.curve) >= FEWEST_CHECKS
+    assert all(math.isnan(point.ipr) and 0 < point.r_sum < 1 for point in monitor.curve)
 
 
 def test_no_forecast_from_a_loss_that_has_only_left_its_peak():

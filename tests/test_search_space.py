@@ -311,7 +311,7 @@ def test_every_study_of_params_yaml_loads():
             continue  # named by the published systems before the code has it
         plan = read_study(mapping, name, f"studies.{name}")
         task = catalogue.entry("tasks", mapping["experiment"]["task"])
-        for seeds in (plan.config.search, plan.config.confirm):
+        for seeds in (plan.config.search, plan.config.sustain_seeds, plan.config.confirm):
             assert set(seeds.split_seeds) <= set(task["split_seeds"])
 
 

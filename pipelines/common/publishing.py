@@ -7,14 +7,10 @@ import pandas as pd
 
 from grokking import figures
 from grokking.catalogue import Catalogue
-from grokking.data import tasks
-from grokking.data.monitor import monitored
-from grokking.search.config import read_study
-from grokking.search.study import study_key
+from grokking.search.results import read_key
 from grokking.tracking import store
 from grokking.tracking.publish import Trained, split_digest
 from grokking.tracking.studies import Searched
-from grokking.training.fingerprint import fingerprint
 from pipelines.common.paths import CONFIRMED, DIAGNOSTICS, RUNS, SEARCHES, SPLITS, TUNED
 from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, SEARCH_REPORTS
 from pipelines.common.studies import find_study
@@ -58,7 +54,4 @@ def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:
     for name in catalogue.names("studies"):
         study = find_study(catalogue, name)
         if study is not None:
-            plan = read_study(catalogue.entry("studies", name), name, f"studies.{name}")
-            replicas = plan.replicas({}, plan.config.search)
-            core = fingerprint(replicas, monitored(tasks.read(SPLITS / replicas[0].config.task)))
-            yield Searched(study, study_key(plan, core), SEARCHES / name, SEARCH_REPORTS / name)
+            yield Searched(study, read_key(SEARCHES / name), SEARCHES / name, SEARCH_REPORTS / name)

@@ -36,7 +36,7 @@ class CurvePoint:
     weight_norm: float
     logit_rms: float
     r_sum: float  # NaN without a cyclic order
-    ipr: float  # of neurons; NaN without a cyclic order
+    ipr: float  # of neurons; NaN without a cyclic order or without neurons to look at
     zero_gradient: float  # share of training equations whose gradient is exactly 0
 
 

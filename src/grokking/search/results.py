@@ -1,5 +1,6 @@
 """A search from its first trial to the files it leaves, and which of its trials are to be confirmed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from grokking.training.fingerprint import fingerprint
 ARMS = ("winner", "runner_up")  # of the search
 WANTED = {"search": len(ARMS), "random": 1}  # how many of each study's trials are to be confirmed
 BEST = "best.yaml"
+RUN = "run.json"
 
 
 def search(
@@ -45,7 +47,7 @@ def flops(study: SharedStudy, plan: StudyPlan) -> float:
 
 
 def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Path) -> None:
-    """trials.parquet, replicas.parquet and curves.parquet of all arms, and best.yaml."""
+    """trials.parquet, replicas.parquet and curves.parquet of all arms, run.json, and best.yaml."""
     found = {arm: tables.trial_table(study, plan) for arm, study in arms.items()}
     by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
     ranking = {arm: [by_number[arm][n] for n in tables.best_trials(found[arm])] for arm in arms}
@@ -59,6 +61,7 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
     for name, by_arm in written.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
         joined.to_parquet(folder / f"{name}.parquet", index=False)
+    (folder / RUN).write_text(json.dumps({"fingerprint": arms["search"].key}) + "\n")
     best = chosen(sustained, plan)
     with (folder / BEST).open("w", encoding="utf-8") as file:
         of_arms = {arm: tables.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
@@ -79,6 +82,14 @@ def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, 
     if kept.get("random"):
         best["random_best"] = ("random", kept["random"][0])
     return best
+
+
+def read_key(folder: Path) -> str:
+    """The key that the study was searched under; code that was rewritten since has another."""
+    file = folder / RUN
+    if not file.exists():
+        raise ConfigError(f"{file} does not exist; run `dvc repro search@{folder.name}` first")
+    return str(json.loads(file.read_text())["fingerprint"])
 
 
 def read_best(folder: Path) -> dict[str, Any]:

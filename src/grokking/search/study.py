@@ -45,8 +45,10 @@ def max_flops(flops: float) -> StopCondition:
 class SharedStudy:
     """A study and its trials, shared with every other process that opened it."""
 
-    def __init__(self, study: Study, lock: FileLock, stop: StopCondition, take_over: bool = False) -> None:
-        self.optuna, self.lock, self.stop, self.take_over = study, lock, stop, take_over
+    def __init__(
+        self, study: Study, key: str, lock: FileLock, stop: StopCondition, take_over: bool = False
+    ) -> None:
+        self.optuna, self.key, self.lock, self.stop, self.take_over = study, key, lock, stop, take_over
 
     def ask(self) -> Trial | None:
         """The trial of a dead process, or a new one; None once the stop condition holds."""
@@ -98,7 +100,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
         if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
             for point in plan.config.initial_points:
                 study.enqueue_trial(point, skip_if_exists=True)
-    return SharedStudy(study, lock, stop, storage.take_over)
+    return SharedStudy(study, key, lock, stop, storage.take_over)
 
 
 def study_key(plan: StudyPlan, core: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from grokking.data.tasks import Task
 from grokking.diagnostics import fourier, stability
 from grokking.diagnostics.cyclic import Order
-from grokking.diagnostics.measured_network import MeasuredNetwork, MeasurementContext
+from grokking.diagnostics.measured_network import NEEDS, MeasuredNetwork, MeasurementContext
 from grokking.diagnostics.network_arrays import arrays_of
 from grokking.engine.answers import answers
 from grokking.engine.events import ACCURACY_THRESHOLD, CrossingDetector
@@ -142,7 +142,8 @@ class TrialMonitor:
     def _structure(self, observation: Observation) -> dict[str, float]:
         """R_sum, IPR and the share of equations without a gradient, from a pass over all equations.
 
-        R_sum and IPR are 0 while the network guesses: rounding alone can make them 1.
+        R_sum and IPR are 0 while the network guesses: rounding alone can make them 1. IPR is NaN where the
+        family shows no neurons.
         """
         arrays, context = arrays_of(self.job.replica, self.task, observation.parameters()), self.context
         found = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
@@ -154,7 +155,8 @@ class TrialMonitor:
         elif self.order is not None:
             net = MeasuredNetwork(arrays, context)
             found["r_sum"] = fourier.sum_energy(net.logits_nnV)
-            found["ipr"] = float(fourier.inverse_participation_ratio(net.neuron_power_KN).mean())
+            if NEEDS["neurons"](net):
+                found["ipr"] = float(fourier.inverse_participation_ratio(net.neuron_power_KN).mean())
         return found
 
     def _is_above_chance(self, observation: Observation) -> bool:
