@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from grokking import ops
 
 Activation = Callable[[Tensor], Tensor]
-ACTIVATIONS: dict[str, Activation] = {"relu": torch.relu, "gelu": ops.gelu, "square": torch.square}
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": torch.relu,
+    "gelu": torch.nn.functional.gelu,
+    "square": torch.square,
+}
 
 
 class Dense(nn.Module):

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from grokking.ops import numba_kernels as kernels
-from grokking.ops.gelu import gelu
+from grokking.ops.lookup import rows
 from grokking.ops.matmul import linear, multiply
 from grokking.ops.numba_kernels import array
 from grokking.ops.replicas import each, together
@@ -64,11 +64,6 @@ def mlp_hidden(
     return x
 
 
-def rows(table: Tensor, index: Tensor) -> Tensor:
-    """A row of the table for each example: (..., T, N), (..., B) -> (..., B, N)."""
-    return table.gather(-2, index.unsqueeze(-1).expand(*index.shape, table.shape[-1]))
-
-
 def _relu_backward(grad: Tensor, after: Tensor) -> Tensor:
     return torch.ops.aten.threshold_backward.grad_input(grad, after, 0, grad_input=grad)
 
@@ -77,7 +72,7 @@ def _relu_backward(grad: Tensor, after: Tensor) -> Tensor:
 # ReLU is done in place of these and has the same sign.
 BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
     torch.relu: _relu_backward,
-    gelu: lambda grad, before: torch.ops.aten.gelu_backward(grad, before),
+    torch.nn.functional.gelu: lambda grad, before: torch.ops.aten.gelu_backward(grad, before),
     torch.square: lambda grad, before: grad.mul_(before).mul_(2),
 }
 

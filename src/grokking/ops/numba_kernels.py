@@ -9,7 +9,6 @@ its neighbours. It is compiled at its first call on a machine, in a second or so
 
 # R replicas, n parameters of one replica, B examples, T rows of a table, N columns, V classes
 
-from math import prod
 from typing import Any, cast
 
 import numba
@@ -48,12 +47,6 @@ def array(tensor: Tensor) -> np.ndarray:
     """The tensor's own memory; kernels are written for rows without gaps."""
     assert tensor.is_contiguous()
     return cast(np.ndarray, tensor.detach().numpy())
-
-
-def stacked(tensor: Tensor, dimensions: int) -> np.ndarray:
-    """NumPy view with exactly `dimensions` axes; axis 0 is that of replicas, of size 1 if there is none."""
-    leading = tensor.dim() + 1 - dimensions
-    return array(tensor.view(prod(tensor.shape[:leading]), *tensor.shape[leading:]))
 
 
 @compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")
