@@ -218,7 +218,7 @@ def test_grid_is_every_point_with_every_pair_of_seeds():
 
 
 def test_numpy_has_no_reduced_products():
-    with pytest.raises(ConfigError, match="`matmul_precision` bfloat16 is of torch, but `numpy_mlp`"):
+    with pytest.raises(ConfigError, match="`matmul_precision` bfloat16 needs torch, but `numpy_mlp`"):
         expand(experiment("numpy_mlp", matmul_precision="bfloat16", precision="float32"), "e")
 
 
@@ -226,7 +226,7 @@ def test_numpy_has_no_reduced_products():
 def test_muon_needs_a_matrix_between_hidden_layers(family):
     mapping = experiment(family, "muon")
     mapping["model"]["hidden_widths"] = [24]
-    with pytest.raises(ConfigError, match=r"muon is of matrices .* this model has none"):
+    with pytest.raises(ConfigError, match=r"muon updates matrices .* this model has none"):
         expand(mapping, "e")
 
 

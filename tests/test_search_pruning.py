@@ -376,7 +376,7 @@ def test_every_family_is_followed_on_every_kind_of_table(family, operation):
 @pytest.mark.parametrize("family", MODELS)
 def test_a_family_that_shows_no_neurons_is_followed_without_their_ipr(family, monkeypatch):
     """No entry in INTERNALS, as a family may be that was just added."""
-    monkeypatch.delitem(INTERNALS, family)
+    monkeypatch.delitem(INTERNALS, family, raising=False)
     monkeypatch.setattr(trial_monitor, "ABOVE_CHANCE", 0.0)  # looks at structure from the first check on
     (replica,) = expand(experiment(family, "sgd", precision="float32"), "e")
     monitor = TrialMonitor(job_of(replica), monitored(make_task()), ORDER)

@@ -27,5 +27,6 @@ def fingerprint(replicas: list[Replica], task: Task) -> str:
 
 def _core_sources() -> Iterable[Path]:
     package = Path(__file__).parents[1]
+    yield from (package / "config.py", package / "experiment.py")
     for part in ("ops", "data", "updates", "models", "engine", "training"):
         yield from (package / part).glob("*.py")
