@@ -54,12 +54,14 @@ class ExperimentConfig:
                 "`matmul_precision` bfloat16 needs `precision` float32, but got float64; use full"
             )
         if self.matmul_precision == "bfloat16" and self.model.family == "numpy_mlp":
-            raise ValueError("`matmul_precision` bfloat16 needs torch, but `numpy_mlp` multiplies by NumPy; write full")
+            raise ValueError(
+                "`matmul_precision` bfloat16 needs torch, but `numpy_mlp` multiplies by NumPy; write full"
+            )
         has_hidden_matrices = FAMILIES[self.model.family].has_hidden_matrices(self.model)
         if OPTIMIZERS[self.optimizer.name].update_matrices and not has_hidden_matrices:
             raise ValueError(
-                f"`optimizer` {self.optimizer.name} updates matrices between hidden layers, but this model has "
-                "none; add a hidden layer, take another family or write adamw"
+                f"`optimizer` {self.optimizer.name} updates matrices between hidden layers, but this model "
+                "has none; add a hidden layer, take another family or write adamw"
             )
 
     def update_hparams(self) -> dict[str, float]:
