@@ -8,21 +8,7 @@ from grokking.figures.runs import curves, system_panels
 from grokking.figures.search import importances, parallel, slices, survival, trial_history
 
 __all__ = [
-    "curves",
-    "diagnostics",
-    "draw_learned",
-    "draw_report",
-    "draw_study",
-    "grid",
-    "importances",
-    "parallel",
-    "portrait",
-    "progress",
-    "slices",
-    "strips",
-    "survival",
-    "system_panels",
-    "train_fraction",
-    "trial_history",
-    "warnings",
-]
+    "curves", "diagnostics", "draw_learned", "draw_report", "draw_study", "grid", "importances", "parallel",
+    "portrait", "progress", "slices", "strips", "survival", "system_panels", "train_fraction",
+    "trial_history", "warnings",
+]  # fmt: skip

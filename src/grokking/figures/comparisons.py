@@ -15,19 +15,13 @@ def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) ->
 
     Tables as `analysis.results.over_train_fraction` makes them.
     """
-    figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
-    axes.plot(
-        published["train_fraction"], published["step"], "s--", color="grey", label="published, 1 seed each"
-    )
-    done = points[points["observed"]]
-    axes.plot(
-        done["train_fraction"], done["step"], "o", color=VALIDATION, alpha=0.7, label="this study, per seed"
-    )
-    censored = points[~points["observed"]]
+    figure, axes = plt.subplots(figsize=(5.5, 4))
+    done, censored = points[points["observed"]], points[~points["observed"]]
+    xy = ["train_fraction", "step"]
+    axes.plot(*published[xy].to_numpy(float).T, "s--", color="grey", label="published, 1 seed each")
+    axes.plot(*done[xy].to_numpy(float).T, "o", color=VALIDATION, alpha=0.7, label="this study, per seed")
     if len(censored):
-        axes.plot(
-            censored["train_fraction"], censored["step"], "^", color=TRAIN, label="not within the budget"
-        )
+        axes.plot(*censored[xy].to_numpy(float).T, "^", color=TRAIN, label="not within the budget")
     axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
     axes.set_title(f"System {published['title'].iloc[0]}", fontsize=10)
     axes.legend()
@@ -36,7 +30,7 @@ def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) ->
 
 def strips(points: dict[str, tuple[np.ndarray, np.ndarray]], title: str, file: Path) -> None:
     """Steps of every replica, a line per name: times, and whether the event was observed."""
-    figure, axes = plt.subplots(figsize=(7, 0.32 * len(points) + 1.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 0.32 * len(points) + 1.2))
     for line, (times, observed) in enumerate(points.values()):
         axes.plot(times[observed], np.full(observed.sum(), line), "o", color=VALIDATION, alpha=0.6, ms=5)
         axes.plot(times[~observed], np.full((~observed).sum(), line), ">", color=TRAIN, alpha=0.6, ms=6)
@@ -53,9 +47,8 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
 
     `table` has one hyperparameter as index, the other as columns, and median steps or NaN as values.
     """
-    figure, axes = plt.subplots(
-        figsize=(1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6), layout="constrained"
-    )
+    size = 1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6
+    figure, axes = plt.subplots(figsize=size)
     axes.imshow(table.to_numpy(float), cmap="Blues", norm=LogNorm(budget / 10, 10 * budget), aspect="auto")
     axes.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
     axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])

@@ -7,16 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from grokking.figures.style import (
-    OTHERS,
-    TRAIN,
-    VALIDATION,
-    logarithmic,
-    mark_events,
-    replica_count,
-    save,
-    steps_axis,
-)
+from grokking.figures.style import OTHERS, TRAIN, VALIDATION, counts, log_axis, mark_events, save, step_axis
 
 FIRST_STEP = 10  # nothing happens before
 SMALLEST_LOSS = 1e-3  # shown; below it a loss only says that training went on
@@ -63,7 +54,7 @@ PANELS: tuple[tuple[str, dict[str, str], bool], ...] = (
 
 def diagnostics(table: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path) -> None:
     """Diagnostics of every replica over the step, by kind, with both events marked."""
-    figure, panels = plt.subplots(2, 3, figsize=(12, 6), sharex=True, layout="constrained")
+    figure, panels = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
     for axes, (name, columns, relative) in zip(panels.flat, PANELS, strict=True):
         shown = {column: label for column, label in columns.items() if table[column].notna().any()}
         _draw(axes, table, shown, relative)
@@ -71,21 +62,20 @@ def diagnostics(table: pd.DataFrame, replicas: pd.DataFrame, title: str, file: P
         axes.set_title(name, fontsize=9)
     for axes in panels[1]:
         axes.set_xlabel("optimizer steps")
-    _limit_losses(panels[0, 0])
+    log_axis(panels[0, 0])
+    panels[0, 0].set_ylim(bottom=SMALLEST_LOSS)
     for axes in panels[1, 1:]:
-        logarithmic(axes)
+        log_axis(axes)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    figure.suptitle(f"{title}: {replica_count(replicas)}; dashed: median events", fontsize=10)
+    figure.suptitle(f"{title}: {counts(replicas)}; dashed: median events", fontsize=10)
     save(figure, file)
 
 
 def progress(table: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path) -> None:
     """Restricted and excluded loss beside train and validation loss, a panel per replica."""
     shown = replicas["replica"].tolist()
-    width = 1 + 3.2 * len(shown)
-    figure, panels = plt.subplots(
-        1, len(shown), figsize=(width, 3.2), sharey=True, layout="constrained", squeeze=False
-    )
+    size = (1 + 3.2 * len(shown), 3.2)
+    figure, panels = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False)
     for axes, replica in zip(panels[0], shown, strict=True):
         own = replicas[replicas["replica"] == replica]
         _draw(axes, table[table["replica"] == replica], LOSSES, relative=False)
@@ -100,9 +90,7 @@ def progress(table: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path
 
 def warnings(table: pd.DataFrame, groups: dict[str, tuple[str, ...]], file: Path) -> None:
     """AUROC and lead of every diagnostic, best on top; names of a group are marked with its sign."""
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(10, 0.26 * len(table) + 1.4), sharey=True, layout="constrained"
-    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 0.26 * len(table) + 1.4), sharey=True)
     for line, (name, row) in enumerate(table.iterrows()):
         colour = VALIDATION if name in groups["system 2"] else TRAIN
         for axes, kind in ((left, "auroc"), (right, "lead")):
@@ -117,9 +105,8 @@ def warnings(table: pd.DataFrame, groups: dict[str, tuple[str, ...]], file: Path
     right.set(xlabel="generalisation over alarm step, at 5 % false positives", xscale="log")
     right.set_xticks([1, 2, 3, 5, 10, 20], ["1", "2", "3", "5", "10", "20"], minor=False)
     right.minorticks_off()
-    figure.suptitle(
-        "Red: system 2's five; *: known in hindsight only; 95 % bootstrap over replicas", fontsize=10
-    )
+    title = "Red: system 2's five; *: known in hindsight only; 95 % bootstrap over replicas"
+    figure.suptitle(title, fontsize=10)
     save(figure, file)
 
 
@@ -129,13 +116,7 @@ def _draw(axes: Axes, table: pd.DataFrame, columns: dict[str, str], relative: bo
         for number, (_, replica) in enumerate(table.groupby("replica")):
             own = replica[["step", column]].dropna()
             value = own[column] / own[column].iloc[0] if relative else own[column]
-            axes.plot(
-                own["step"], value, color=colour, alpha=0.8, lw=1.2, label=label if number == 0 else None
-            )
-    steps_axis(axes)
+            once = label if number == 0 else None
+            axes.plot(own["step"], value, color=colour, alpha=0.8, lw=1.2, label=once)
+    step_axis(axes)
     axes.legend(fontsize=7)
-
-
-def _limit_losses(axes: Axes) -> None:
-    logarithmic(axes)
-    axes.set_ylim(bottom=SMALLEST_LOSS)

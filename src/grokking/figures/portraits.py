@@ -17,7 +17,7 @@ def portrait(arrays: Mapping[str, np.ndarray], title: str, file: Path) -> None:
 
     `arrays` are those of diagnostics.snapshots.portrait.
     """
-    figure, panels = plt.subplots(2, 4, figsize=(13, 6.2), layout="constrained")
+    figure, panels = plt.subplots(2, 4, figsize=(13, 6.2))
     first, last = (f"step {step:,}" for step in arrays["steps"])
     top = iter(panels[0])
     _embedding(next(top), arrays["embedding_power"], (first, last))

@@ -7,15 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from grokking.figures.style import (
-    TRAIN,
-    VALIDATION,
-    logarithmic,
-    mark_events,
-    replica_count,
-    save,
-    steps_axis,
-)
+from grokking.figures.style import TRAIN, VALIDATION, counts, log_axis, mark_events, save, step_axis
 
 # of the figure that is drawn for every replica: finding them anew each time would take as long as drawing
 MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.09, "top": 0.91, "hspace": 0.08}
@@ -23,32 +15,28 @@ MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.09, "top": 0.91, "hspace": 0
 
 def curves(history: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path) -> None:
     """Accuracy and loss of every replica over the step, with both events marked."""
-    figure, (accuracy, loss) = plt.subplots(2, 1, figsize=(7, 5.5), sharex=True, gridspec_kw=MARGINS)
+    figure, (accuracy, loss) = plt.subplots(
+        2, 1, figsize=(7, 5.5), sharex=True, layout="none", gridspec_kw=MARGINS
+    )
     _draw_metric(accuracy, history, "accuracy")
     _draw_metric(loss, history, "loss")
-    logarithmic(loss)
+    log_axis(loss)
     for axes in (accuracy, loss):
         mark_events(axes, replicas)
     accuracy.legend(loc="center left")
-    accuracy.set_title(f"{title}\n{replica_count(replicas)}; dashed: median event", fontsize=10)
+    accuracy.set_title(f"{title}\n{counts(replicas)}; dashed: median event", fontsize=10)
     loss.set_xlabel("optimizer steps")
     save(figure, file)
 
 
 def system_panels(experiments: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]], file: Path) -> None:
     """Accuracy curves of one experiment per panel, side by side: title, history, replicas."""
-    figure, panels = plt.subplots(
-        1,
-        len(experiments),
-        figsize=(2.6 * len(experiments), 2.7),
-        sharey=True,
-        layout="constrained",
-        squeeze=False,
-    )
+    size = (2.6 * len(experiments), 2.7)
+    figure, panels = plt.subplots(1, len(experiments), figsize=size, sharey=True, squeeze=False)
     for axes, (title, history, replicas) in zip(panels[0], experiments, strict=True):
         _draw_metric(axes, history, "accuracy")
         mark_events(axes, replicas)
-        axes.set_title(f"{title}\n{replica_count(replicas)}", fontsize=8)
+        axes.set_title(f"{title}\n{counts(replicas)}", fontsize=8)
         axes.set_xlabel("optimizer steps")
     panels[0][0].legend(loc="upper left", fontsize=7)
     save(figure, file)
@@ -58,11 +46,7 @@ def _draw_metric(axes: Axes, history: pd.DataFrame, metric: str) -> None:
     for _, replica in history.groupby("replica"):
         for part, colour in (("train", TRAIN), ("validation", VALIDATION)):
             axes.plot(replica["step"], replica[f"{part}_{metric}"], color=colour, alpha=0.7, lw=1.1)
-    _label_once(axes)
-    steps_axis(axes)
-    axes.set_ylabel(metric)
-
-
-def _label_once(axes: Axes) -> None:
     for line, label in zip(axes.lines[:2], ("train", "validation"), strict=True):
-        line.set_label(label)
+        line.set_label(label)  # once for all replicas
+    step_axis(axes)
+    axes.set_ylabel(metric)

@@ -36,7 +36,7 @@ def trial_history(trials: pd.DataFrame, unit: str, budget: float | None, file: P
 
     `budget` is drawn as a line: values above it are graded by how far a trial still was.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
     for arm, own in trials.groupby("arm", sort=False):
         _scatter(left, own["trial"], own, COLOURS[str(arm)])
         compute, best = own["flops"].cumsum() / 1e12, _best_so_far(own)
@@ -57,9 +57,7 @@ def trial_history(trials: pd.DataFrame, unit: str, budget: float | None, file: P
 def slices(trials: pd.DataFrame, axes: Sequence[Axis], unit: str, file: Path) -> None:
     """The value of every trial over each hyperparameter; hyperparameters of branches where they were used."""
     rows = math.ceil(len(axes) / COLUMNS)
-    figure, panels = plt.subplots(
-        rows, COLUMNS, figsize=(11, 2.4 * rows + 0.5), sharey=True, layout="constrained", squeeze=False
-    )
+    figure, panels = plt.subplots(rows, COLUMNS, figsize=(11, 2.4 * rows + 0.5), sharey=True, squeeze=False)
     for panel, axis in zip(panels.flat, axes, strict=False):
         _slice(panel, trials, axis)
     for panel in panels.flat[len(axes) :]:
@@ -105,7 +103,7 @@ def parallel(trials: pd.DataFrame, axes: Sequence[Axis], unit: str, file: Path) 
     """Every trial as a line over all hyperparameters, broken at branches not taken; the best in colour."""
     ranked = trials.sort_values(["value", "arm", "trial"])
     top = ranked.head(max(math.ceil(TOP * len(ranked)), 5))
-    figure, panel = plt.subplots(figsize=(max(7, 0.95 * len(axes) + 1), 4.2), layout="constrained")
+    figure, panel = plt.subplots(figsize=(max(7, 0.95 * len(axes) + 1), 4.2))
     costs = 10 ** top["value"]
     norm = LogNorm(costs.min(), max(costs.max(), 1.001 * costs.min()))
     for _, row in ranked.iloc[len(top) :].iterrows():
@@ -121,11 +119,7 @@ def parallel(trials: pd.DataFrame, axes: Sequence[Axis], unit: str, file: Path) 
 
 
 def _line(trial: pd.Series, axes: Sequence[Axis]) -> list[float]:
-    values = [trial[axis.column] for axis in axes]
-    return [
-        math.nan if value is None or value != value else axis.place(value)
-        for axis, value in zip(axes, values, strict=True)
-    ]
+    return [math.nan if pd.isna(trial[a.column]) else a.place(trial[a.column]) for a in axes]
 
 
 def _parallel_axes(panel: Axes, axes: Sequence[Axis]) -> None:
@@ -146,7 +140,7 @@ def _parallel_axes(panel: Axes, axes: Sequence[Axis]) -> None:
 
 def importances(shares: pd.DataFrame, file: Path) -> None:
     """Two bars for each hyperparameter; none where a method does not judge it."""
-    figure, panel = plt.subplots(figsize=(7, 0.34 * len(shares) + 1.2), layout="constrained")
+    figure, panel = plt.subplots(figsize=(7, 0.34 * len(shares) + 1.2))
     lines = np.arange(len(shares))
     panel.barh(lines - 0.19, shares["ped_anova"], 0.36, color=VALIDATION, label="PED-ANOVA: the best trials")
     panel.barh(lines + 0.19, shares["fanova"], 0.36, color=TRAIN, label="fANOVA: all variance")
@@ -162,7 +156,7 @@ def importances(shares: pd.DataFrame, file: Path) -> None:
 
 def survival(arms: Times, unit: str, file: Path) -> None:
     """Kaplan-Meier share of each arm's replicas that generalized by a cost; ticks mark those that did not."""
-    figure, panel = plt.subplots(figsize=(6.5, 4.6), layout="constrained")
+    figure, panel = plt.subplots(figsize=(6.5, 4.6))
     for arm, (times, observed) in arms.items():
         x, y = reached(times, observed)
         label = f"{arm.replace('_', ' ')}: {_middle(times, observed)}, {observed.sum()} of {len(times)}"
@@ -208,9 +202,8 @@ def _best_so_far(trials: pd.DataFrame) -> pd.Series:
 
 def _costs(panel: Axes, unit: str) -> None:
     panel.set_yscale("log")
-    panel.yaxis.set(
-        major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator(), major_formatter=COSTS
-    )
+    panel.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=COSTS)
+    panel.yaxis.set_minor_locator(NullLocator())
     panel.set_ylabel(unit)
 
 

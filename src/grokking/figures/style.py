@@ -21,16 +21,17 @@ METADATA = {"Software": None}  # no library version in the PNG: equal data, equa
 plt.rcParams.update({
     "figure.dpi": 110, "savefig.dpi": 110, "font.size": 9, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False,
+    "figure.constrained_layout.use": True,
 })  # fmt: skip
 
 
-def steps_axis(axes: Axes) -> None:
+def step_axis(axes: Axes) -> None:
     """Optimizer steps, logarithmic with a place for 0."""
     axes.set_xscale("symlog", linthresh=1)
     axes.xaxis.set(major_formatter=NUMBERS, minor_locator=NullLocator())
 
 
-def logarithmic(axes: Axes) -> None:
+def log_axis(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set(major_formatter=NUMBERS, minor_locator=NullLocator())
 
@@ -43,7 +44,7 @@ def mark_events(axes: Axes, replicas: pd.DataFrame) -> None:
             axes.axvline(median, color=colour, ls="--", lw=1)
 
 
-def replica_count(replicas: pd.DataFrame) -> str:
+def counts(replicas: pd.DataFrame) -> str:
     return f"{int(replicas['observed'].sum())} of {len(replicas)} replicas generalised"
 
 

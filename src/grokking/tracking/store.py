@@ -58,13 +58,10 @@ def connect() -> "MlflowClient":
 def experiment_id(client: "MlflowClient", name: str) -> str:
     """Get or create the MLflow experiment of one kind of work."""
     database = _sqlite_file(tracking_uri())
-    if database is None:
+    artifacts = (database.parent / "artifacts").as_uri() if database else None
+    with _creation_lock(database) if database else contextlib.nullcontext():
         found = client.get_experiment_by_name(name)
-        return found.experiment_id if found else client.create_experiment(name)
-    with _creation_lock(database):
-        found = client.get_experiment_by_name(name)
-        artifacts = (database.parent / "artifacts").as_uri()
-        return found.experiment_id if found else client.create_experiment(name, artifact_location=artifacts)
+        return found.experiment_id if found else client.create_experiment(name, artifacts)
 
 
 def _sqlite_file(uri: str) -> Path | None:

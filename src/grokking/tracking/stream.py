@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections import defaultdict
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
@@ -49,7 +49,7 @@ class Stream:
         self.queue.put(evaluation)
 
     def _run(self) -> None:
-        if self.closed.wait(_after_seconds()):
+        if self.closed.wait(float(os.environ.get("GROKKING_STREAM_AFTER", STREAM_AFTER_SECONDS))):
             return
         try:
             client = store.connect()
@@ -65,16 +65,10 @@ class Stream:
         experiment = store.experiment_id(client, identity.KIND)
         alive = {"pid": str(os.getpid())}
         parent = store.ensure_run(client, experiment, self.name, self.tags | alive)
-        runs = {
-            index: store.ensure_run(
-                client,
-                experiment,
-                identity.child_name(self.name, row),
-                identity.child_tags(self.tags, index) | alive,
-                parent,
-            )
-            for index, row in self.rows.items()
-        }
+        runs = {}
+        for index, row in self.rows.items():
+            name, tags = identity.child_name(self.name, row), identity.child_tags(self.tags, index) | alive
+            runs[index] = store.ensure_run(client, experiment, name, tags, parent)
         for run_id in [parent, *runs.values()]:
             client.update_run(run_id, status="RUNNING")
             client.set_tag(run_id, "pid", alive["pid"])
@@ -82,11 +76,8 @@ class Stream:
 
     def _flush(self, client: "MlflowClient", runs: dict[int, str]) -> None:
         points: dict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-        while True:
-            try:
-                evaluation = self.queue.get_nowait()
-            except Empty:
-                break
+        while not self.queue.empty():
+            evaluation = self.queue.get_nowait()
             points[evaluation.replica].append((evaluation.step, evaluation.metrics))
         for replica, new in points.items():
             store.log_points(client, runs[replica], new)
@@ -101,7 +92,3 @@ def reap(client: "MlflowClient") -> None:
         if pid is not None and not psutil.pid_exists(int(pid)):
             client.set_tag(run.info.run_id, "reaped", "true")
             client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _after_seconds() -> float:
-    return float(os.environ.get("GROKKING_STREAM_AFTER", STREAM_AFTER_SECONDS))

@@ -25,12 +25,8 @@ FILES = ("trials.parquet", "replicas.parquet", "best.yaml")
 CURVES = ("validation_accuracy", "validation_loss")
 METRICS = ("value", "cost", "seeds", "generalized", "flops", "seconds")
 POINTS = 100  # of each curve; MLflow takes 0.1 s for a thousand
-MAY_CHANGE = (
-    "space",
-    "initial_points",
-    "trials",
-    "confirm",
-)  # too long for a parameter, or not fixed for good
+# not shown as parameters: too long, or not fixed for good
+MAY_CHANGE = ("space", "initial_points", "trials", "confirm")
 
 
 @dataclass(frozen=True)
