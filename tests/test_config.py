@@ -1,6 +1,7 @@
 """Mistakes in params.yaml: one line with the key, the value, the rule and the way out."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -517,7 +518,7 @@ def entry_of(**changes) -> dict:
 
 def write_params(folder: Path, params: dict) -> None:
     with (folder / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump(params, file)
+        YAML(typ="safe").dump(json.loads(json.dumps(params)), file)  # nothing shared, so no anchors
 
 
 @pytest.fixture
