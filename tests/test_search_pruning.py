@@ -229,7 +229,7 @@ def test_the_crossing_is_that_of_the_recorded_curve():
     _, found, steps = monitored_run(replica_of(GOOD, budget=200))
     recorded = list(train([replica_of(GOOD, budget=200)], search_task(), "cpu"))
     accuracy = [e.metrics["validation_accuracy"] for e in recorded]
-    crossed = first_crossing(np.array([e.step for e in recorded]), np.array(accuracy))
+    crossed = first_crossing(np.array([e.step for e in recorded]), np.array(accuracy), replica.config.budget)
     assert found.reason == GENERALIZED
     assert found.step == crossed
     assert found.value == log_cost(crossed)
