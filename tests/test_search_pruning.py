@@ -229,7 +229,7 @@ def test_the_crossing_is_that_of_the_recorded_curve():
     _, found, steps = monitored_run(replica_of(GOOD, budget=200))
     recorded = list(train([replica_of(GOOD, budget=200)], search_task(), "cpu"))
     accuracy = [e.metrics["validation_accuracy"] for e in recorded]
-    crossed = first_crossing(np.array([e.step for e in recorded]), np.array(accuracy))
+    crossed = first_crossing(np.array([e.step for e in recorded]), np.array(accuracy), budget=200)
     assert found.reason == GENERALIZED
     assert found.step == crossed
     assert found.value == log_cost(crossed)
@@ -270,7 +270,7 @@ LATE = {80: 0.5, 100: 0.98, 101: 1.0, 160: 1.0}
         (HELD, 140, GENERALIZED, 90),  # the trial goes on past the budget
         (dict(list(HELD.items())[:-1]), 139, BUDGET, None),  # training ended: that proves nothing
         (LOST, 120, BUDGET, None),
-        (LATE, 101, BUDGET, None),  # began after the budget
+        (LATE, 100, BUDGET, None),  # nothing is on trial at the budget, so it ends there
         ({99: 0.98, 100: 0.99, 150: 1.0}, 150, GENERALIZED, 100),
     ],
 )

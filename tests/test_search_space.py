@@ -234,9 +234,9 @@ MISTAKES = [
     ({"sampler": {"name": "cmaes", "seed": 0, "startup_trials": 3}}, "`studies.tiny.sampler.name` should be"),
     (
         {"experiment": muon(), "space": WIDTHS},
-        "`optimizer` muon is of matrices between hidden layers, but `hidden_widths` [8] has none; ",
+        "`optimizer` muon updates matrices between hidden layers, but this model has none; ",
     ),
-    ({"space": WIDTHS | NAMES}, "`optimizer` muon is of matrices between hidden layers, but"),
+    ({"space": WIDTHS | NAMES}, "`optimizer` muon updates matrices between hidden layers, but"),
     (
         {"experiment": without(network(), "optimizer", "learning_rate"), "space": RATE},
         "`studies.tiny.space` names `optimizer.decay_rate`, which needs `optimizer.learning_rate` above 0,",

@@ -66,7 +66,7 @@ class TrialMonitor:
         if self.crossing is not None:
             self.reason = GENERALIZED if self.detector.settled else BUDGET
             return self.detector.settled
-        return observation.step > self.budget or self._is_pruned(observation)
+        return self._is_pruned(observation) or observation.step >= self.budget
 
     def outcome(self) -> SeedOutcome:
         """How the job ended, once training is over."""
