@@ -14,6 +14,7 @@ from benchmarks import sgemm
 from benchmarks.cases import Case
 from benchmarks.page import Section
 from benchmarks.timing import Settings
+from grokking.training.pool import cores
 
 NO_GPU = "none here; figures for GPUs are yet to be measured"
 NOTE = """
@@ -78,12 +79,6 @@ def measure(cases: list[Case], settings: Settings) -> Section:
         "measured on": settings.device,
     }
     return Section("Machine", pd.DataFrame(rows.items(), columns=["machine", ""]), NOTE)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def load() -> str:

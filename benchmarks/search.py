@@ -18,6 +18,7 @@ from benchmarks.our_search import Study
 from benchmarks.plain_search import EVERY, PlainSearch
 from benchmarks.process import set_up
 from grokking.search.config import StudyPlan
+from grokking.training.pool import cores as available
 from grokking.training.pool import device
 
 CONDITIONS = """
@@ -49,7 +50,7 @@ class SearchResult:
 
 def measure(study: Study, threads: int | None) -> list[SearchResult]:
     """The plain loop, in a new process so that nothing is loaded yet, and ours in three ways."""
-    cores = machine.cores() if device() == "cpu" else 1
+    cores = available() if device() == "cpu" else 1
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         plain = pool.submit(run_plain, study, threads).result()
     results = [

@@ -8,12 +8,12 @@ from multiprocessing.connection import Connection
 import pandas as pd
 
 from benchmarks.cases import Case, prepare
-from benchmarks.machine import cores
 from benchmarks.ours import make_stack
 from benchmarks.page import Section
 from benchmarks.process import set_up
 from benchmarks.timing import Settings, Timed
 from benchmarks.worker import blocking
+from grokking.training.pool import cores
 
 READY, TRAIN, END = "ready", "train", "end"  # messages between processes
 LONGEST_STEP = 3.0  # seconds that a step of a stack may be expected to take; longer ones are left out
