@@ -1,5 +1,6 @@
 """Mistakes in params.yaml: one line with the key, the value, the rule and the way out."""
 
+import dataclasses
 import importlib
 import json
 import re
@@ -18,7 +19,7 @@ from grokking.data.labels import LABELS
 from grokking.data.operations import OPERATIONS
 from grokking.data.splits import SPLITS
 from grokking.data.tasks import Sizes, TaskConfig
-from grokking.experiment import expand
+from grokking.experiment import ExperimentConfig, expand
 from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
 from grokking.search.objective import OBJECTIVES
@@ -660,6 +661,12 @@ def test_every_choice_is_documented(choices):
     page = (ROOT / "docs" / "choices.md").read_text()
     missing = [name for name in choices if f"`{name}`" not in page]
     assert not missing, f"say in docs/choices.md what {', '.join(missing)} is"
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(ExperimentConfig)])
+def test_every_key_of_an_experiment_is_documented(key):
+    page = (ROOT / "docs" / "choices.md").read_text()
+    assert f"`{key}`" in page, f"say in docs/choices.md what {key} is"
 
 
 def test_every_rule_that_stops_a_replica_is_documented():

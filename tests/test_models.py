@@ -81,7 +81,7 @@ def weights_of(logits):
     return weights.expand_as(logits)
 
 
-@pytest.mark.parametrize(("family", "change"), [of for of in VARIANTS if of[0] != "transformer"])
+@pytest.mark.parametrize(("family", "change"), [of for of in VARIANTS if hasattr(FAMILIES[of[0]], "unembed")])
 def test_logits_are_read_out_of_the_last_hidden_layer(family, change):
     model = build(family, change)
     assert_close(model.unembed(model.hidden(A, B)), model(A, B), rtol=1e-12, atol=1e-12)

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from examples import experiment
 from torch.testing import assert_close
 
+from grokking.experiment import expand
 from grokking.updates.optimizers import OPTIMIZERS, orthogonalize
 from grokking.updates.schedules import ScheduleConfig, factor
 
@@ -49,10 +51,9 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_decay_is_decoupled_where_it_is_said_to_be(name):
     """Without a gradient a decoupled decay shrinks weights by the same share, a coupled one does not."""
-    hparams = columns(
-        {"learning_rate": [0.1], "weight_decay": [0.5], "momentum": [0.0]} | {k: [v] for k, v in ADAM.items()}
-    )
-    hparams |= {f"adamw_{key}": hparams[key] for key in ("learning_rate", "weight_decay")}
+    example = expand(experiment(optimizer=name), "e")[0].config.update_hparams()
+    chosen = {"learning_rate": 0.1, "weight_decay": 0.5, "momentum": 0.0}
+    hparams = columns({k: [chosen.get(k.removeprefix("adamw_"), v)] for k, v in example.items()})
     param = torch.tensor([[1.0, 2.0, -3.0]], dtype=torch.float64)
     before = param.clone()
     state = {slot: torch.zeros_like(param) for slot in OPTIMIZERS[name].state}
