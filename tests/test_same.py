@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from grokking.config import ConfigError
+from grokking.updates.optimizers import OPTIMIZERS
+from refactoring.replicas import every_kind
 from refactoring.same import differences
 from refactoring.stages import write_params
 
@@ -98,3 +101,9 @@ def test_differences_name_what_is_missing_and_which_part_differs():
     then = {"a": {"history": "1", "parameters": "2"}, "b": {"history": "3"}, "c": {"history": "4"}}
     now = {"a": {"history": "0", "parameters": "2"}, "c": {"history": "4"}, "d": {"history": "5"}}
     assert differences(now, then) == ["different: a (history)", "missing: b"]
+
+
+def test_what_has_no_example_is_refused_by_name(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "rmsprop", OPTIMIZERS["sgd"])
+    with pytest.raises(ConfigError, match=r"`rmsprop` has no example; add one to OPTIMIZERS"):
+        every_kind()
