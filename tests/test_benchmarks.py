@@ -58,7 +58,7 @@ def test_plain_loop_trains_the_same_network(name):
         loop.update(count)
         with torch.no_grad():
             logits = loop.model(ours.in_double(loop.model.encode(a, b)))
-            assert_close(stack.module(a[None], b[None])[0], logits, rtol=1e-7, atol=1e-7)
+            assert_close(stack.model(a[None], b[None])[0], logits, rtol=1e-7, atol=1e-7)
 
 
 def test_plain_numpy_loop_trains_the_same_network():
