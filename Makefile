@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 STUDY ?= quick
 
-.PHONY: help repro test lint readme same accept publish ui dashboard clean
+.PHONY: help repro test lint readme same accept browse publish ui dashboard clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -32,6 +32,8 @@ same: $(VENV)/installed  ## after a refactoring: compare bits with the code of t
 
 accept: $(VENV)/installed  ## where `make same` is green: keep the committed results for the new code
 	python -m refactoring.accept
+
+browse: publish ui  ## all committed runs and studies in the MLflow UI, without training
 
 publish: $(VENV)/installed  ## everything that was trained to MLflow
 	python -m pipelines.publish

@@ -1,5 +1,7 @@
 """Stage `confirm`: what a search chose, beside the published configuration, on fresh seeds and splits."""
 
+import shutil
+
 from grokking.catalogue import read_catalogue
 from grokking.search.config import read_study
 from grokking.search.results import confirmation_arms, read_best
@@ -12,9 +14,12 @@ def main() -> None:
     name = entry_parser(__doc__).parse_args().name
     catalogue, where = read_catalogue(), f"studies.{name}"
     plan = read_study(catalogue.entry("studies", name), name, where)
-    for arm, replicas in confirmation_arms(plan, read_best(SEARCHES / name)).items():
+    arms = confirmation_arms(plan, read_best(SEARCHES / name))
+    for folder in set((CONFIRMED / name).glob("*")) - {CONFIRMED / name / arm for arm in arms}:
+        shutil.rmtree(folder)  # of an arm that the study has no longer
+    for arm, replicas in arms.items():
         task = read_task(catalogue, replicas, f"{where}.confirm")
-        train(f"{name}_{arm}", "studies", replicas, task, CONFIRMED / name / arm, snapshots=False)
+        train(f"{name}_{arm}", "studies", replicas, task, CONFIRMED / name / arm)
 
 
 if __name__ == "__main__":

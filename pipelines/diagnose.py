@@ -1,16 +1,15 @@
 """Stage `diagnose`: what every network that an experiment kept has learned, as one table, and a portrait."""
 
-import pandas as pd
 from safetensors.numpy import save_file
 
+from grokking import runs
 from grokking.catalogue import read_catalogue
 from grokking.config import load
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic, snapshots
 from grokking.experiment import expand
-from pipelines.common.paths import DIAGNOSTICS
+from pipelines.common.paths import DIAGNOSTICS, RUNS, SNAPSHOTS
 from pipelines.common.reports import DIAGNOSTICS_TABLE, PORTRAIT
-from pipelines.common.runs import run_folder
 from pipelines.common.stage import entry_parser, run
 from pipelines.common.training import read_task
 
@@ -20,14 +19,15 @@ def main() -> None:
     catalogue, where = read_catalogue(), f"experiments.{name}"
     replicas = expand(catalogue.entry("experiments", name), where)
     task = read_task(catalogue, replicas, where)
-    folder = run_folder(catalogue, name)
+    group = catalogue.group(name)
+    trained = runs.read(RUNS / group / name).replicas
     named = f"tasks.{replicas[0].config.task}"
     order = cyclic.order_of(load(TaskConfig, catalogue.entry(*named.split(".")), named))
-    todo = snapshots.of_folder(folder, replicas, task, order)
+    todo = snapshots.of_folder(SNAPSHOTS / group / name, replicas, task, order)
 
-    observed = pd.read_parquet(folder / "replicas.parquet", columns=["observed"])["observed"].astype(bool)
-    table, portrait = snapshots.diagnose(todo, int(observed.argmax()))  # the first that generalised
-    out = DIAGNOSTICS / catalogue.group(name) / name
+    first_generalized = int(trained["observed"].argmax())
+    table, portrait = snapshots.diagnose(todo, first_generalized)
+    out = DIAGNOSTICS / group / name
     out.mkdir(parents=True, exist_ok=True)
     table.to_parquet(out / DIAGNOSTICS_TABLE, index=False)
     save_file(portrait, out / PORTRAIT)

@@ -5,13 +5,12 @@ import json
 import pandas as pd
 from safetensors.numpy import load_file
 
-from grokking import figures
+from grokking import figures, runs
 from grokking.analysis import early_warning, pages, results
 from grokking.analysis.circuits import circuits
 from grokking.catalogue import read_catalogue
-from pipelines.common.paths import DIAGNOSTICS
+from pipelines.common.paths import DIAGNOSTICS, RUNS
 from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, PORTRAIT, REPORTS
-from pipelines.common.runs import run_folder
 from pipelines.common.stage import run
 
 GROUP = "systems"
@@ -19,13 +18,14 @@ GROUP = "systems"
 
 def main() -> None:
     catalogue = read_catalogue()
-    folders = {name: run_folder(catalogue, name) for name in catalogue.names("experiments", GROUP)}
-    tables = {name: pd.read_parquet(folder / "replicas.parquet") for name, folder in folders.items()}
-    histories = {name: pd.read_parquet(folder / "history.parquet") for name, folder in folders.items()}
-    learned = {name: DIAGNOSTICS / GROUP / name for name in folders}
+    names = catalogue.names("experiments", GROUP)
+    trained = {name: runs.read(RUNS / GROUP / name) for name in names}
+    tables = {name: run.replicas for name, run in trained.items()}
+    histories = {name: run.history for name, run in trained.items()}
+    learned = {name: DIAGNOSTICS / GROUP / name for name in names}
     diagnosed = {name: pd.read_parquet(folder / DIAGNOSTICS_TABLE) for name, folder in learned.items()}
     portraits = {name: load_file(folder / PORTRAIT) for name, folder in learned.items()}
-    machine = json.loads((next(iter(folders.values())) / "run.json").read_text())["machine"]
+    machine = next(iter(trained.values())).facts["machine"]
 
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     formed = circuits(diagnosed, tables)

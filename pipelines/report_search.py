@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from grokking import figures
+from grokking import figures, runs
 from grokking.analysis import studies, study_pages
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
@@ -26,7 +24,7 @@ def main() -> None:
         raise ConfigError(f"study `{name}` was not confirmed; run `dvc repro confirm@{name}` first")
 
     importances = importance.importances(study.trials, plan.config.space)
-    histories = {arm: pd.read_parquet(CONFIRMED / name / arm / "history.parquet") for arm in study.confirmed}
+    histories = {arm: runs.read(CONFIRMED / name / arm).history for arm in study.confirmed}
     figures.draw_study(study, importances, histories, folder)
     judgements = pruner_audit.judgements(search_tables(study))
     page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements))

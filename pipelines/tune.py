@@ -17,12 +17,12 @@ def main() -> None:
 
     replicas = expand(mapping, where)
     task = read_task(catalogue, replicas, where)
-    tuned = train(f"{name}_tuning", "tuning", replicas, task, folder / "tuning", snapshots=False)
+    tuned = train(f"{name}_tuning", "tuning", replicas, task, folder / "tuning")
     best = best_point(tuned, list(mapping["replicas"]["grid"]))
     grid = {axis: [value] for axis, value in best.items()}
     winners = expand(mapping | {"replicas": vars(fresh) | {"grid": grid}}, where)
     read_task(catalogue, winners, where)
-    train(name, "tuning", winners, task, folder / "confirmed", snapshots=False)
+    train(name, "tuning", winners, task, folder / "confirmed")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ STAGES = (
     "search quick",
     "confirm quick",
 )
-TIMED = ("seconds",)  # columns
+WRITTEN = ("results", "artifacts")  # where
+OF_MACHINE = ("seconds", "processor", "code")  # columns that are no results
 
 
 def every_stage() -> Digests:
@@ -32,7 +33,7 @@ def every_stage() -> Digests:
     with empty_project():
         for stage in STAGES:
             run_stage(*stage.split())
-        files = [file for file in sorted(Path("artifacts").rglob("*")) if file.is_file()]
+        files = [file for root in WRITTEN for file in sorted(Path(root).rglob("*")) if file.is_file()]
         return {str(file): {"content": digest(file)} for file in files if file.name != "run.json"}
 
 
@@ -68,5 +69,5 @@ def digest(file: Path) -> str:
     if file.suffix != ".parquet":
         return sha256([file.read_bytes()])
     table = pd.read_parquet(file)
-    columns = {name: column.tolist() for name, column in table.items() if name not in TIMED}
+    columns = {name: column.tolist() for name, column in table.items() if name not in OF_MACHINE}
     return sha256([repr(columns).encode()])

@@ -1,5 +1,7 @@
 """Shared fixtures: one thread as in the workers, small tasks, experiments by name of family."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from grokking.config import load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
 from grokking.training.pool import use_threads
+from grokking.training.records import Evaluation
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +42,11 @@ def make_task(
         "split_seeds": [0, 1, 2],
     }
     return tasks.build(load(TaskConfig, mapping, "tasks.test"), "tasks.test")
+
+
+def every_evaluation(stacks: Iterable[list[Evaluation]]) -> list[Evaluation]:
+    """What `train_all` yields, by replica and step."""
+    return sorted(chain.from_iterable(stacks), key=lambda e: (e.replica, e.step))
 
 
 def operation_mapping(name: str, size: int) -> dict[str, Any]:

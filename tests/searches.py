@@ -124,6 +124,6 @@ def stage_folder(folder: Path, **changes: Any) -> Path:
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe").dump(sections, file)
     tasks.save(
-        tasks.build(load(TaskConfig, task, "tasks.test"), "tasks.test"), folder / "artifacts/splits/test"
+        tasks.build(load(TaskConfig, task, "tasks.test"), "tasks.test"), folder / "results/splits/test"
     )
     return folder

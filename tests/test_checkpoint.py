@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from conftest import make_task
+from conftest import every_evaluation, make_task
 from examples import experiment
 
 from grokking.config import ConfigError
@@ -41,7 +41,7 @@ def assert_same_bits(first, second):
 def _run(replicas, task, folder, result):
     """In a process group of its own, so that its workers can be killed with it."""
     os.setsid()
-    evaluations = train_all(replicas, task, [], folder)
+    evaluations = every_evaluation(train_all(replicas, task, [], folder))
     partial = result.with_suffix(".part")
     partial.write_bytes(pickle.dumps(evaluations))
     partial.replace(result)
@@ -60,7 +60,7 @@ def test_killed_at_ten_moments_it_ends_at_the_same_bits(family, optimizer, budge
     moments = random.Random(0)
     task, replicas = make_task(), example(family, optimizer, budget=budget)
     started = time.monotonic()
-    whole = train_all(replicas, task, [], tmp_path / "whole")
+    whole = every_evaluation(train_all(replicas, task, [], tmp_path / "whole"))
     seconds = time.monotonic() - started
 
     result, kills = tmp_path / "result", 0
@@ -97,11 +97,11 @@ def test_a_checkpoint_of_another_fingerprint_is_not_used(tmp_path, monkeypatch):
     """The file's name is the fingerprint: another learning rate, split, or code finds nothing."""
     monkeypatch.setenv("GROKKING_DEVICE", "cpu")
     task, replicas, other = make_task(), example(), example(optimizer="sgd")
-    train_all(replicas, task, [], tmp_path)
+    every_evaluation(train_all(replicas, task, [], tmp_path))
     files = {file.stem for file in tmp_path.iterdir()}
     assert files == {fingerprint([replica], task) for replica in replicas}
-    direct = train_all(other, task, [], tmp_path / "elsewhere")
-    assert_same_bits(train_all(other, task, [], tmp_path), direct)
+    direct = every_evaluation(train_all(other, task, [], tmp_path / "elsewhere"))
+    assert_same_bits(every_evaluation(train_all(other, task, [], tmp_path)), direct)
     assert len({file.stem for file in tmp_path.glob("*.checkpoint")}) == 6
 
 

@@ -610,7 +610,7 @@ def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path, run_stage, monk
     params = params_of(experiments=entries)
     for stage, name in (("split", "t"), ("train", "one")):
         assert run_stage(tmp_path, params, stage, name)[0] == 0
-    beside = tmp_path / "artifacts/runs/systems"
+    beside = tmp_path / "results/runs/systems"
     kept = [
         beside / "two" / "run.json",
         beside / "note",
@@ -636,7 +636,7 @@ def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_pat
     assert done.returncode == 0
     assert done.stderr.startswith("warning: tasks.t: split seed 0: the training set does not determine")
     assert done.stderr.count("\n") == 1
-    assert (tmp_path / "artifacts/splits/t/meta.json").exists()
+    assert (tmp_path / "results/splits/t/meta.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from grokking.diagnostics.network_arrays import arrays_of
 from grokking.diagnostics.suite import NAMES, SINGLE, SUITE, Diagnostic
 from grokking.engine.answers import answers
 from grokking.experiment import expand
-from grokking.training import run_folder
 from grokking.training.loop import train
+from grokking.training.run_folder import RunFolder
 
 ORDER = cyclic.find_order("add", 11)
 PAGE = Path(__file__).parents[1] / "docs" / "diagnostics.md"
@@ -54,9 +54,9 @@ def folder(tmp_path_factory):
     model = MODELS["one_hot_mlp"] | {"hidden_widths": [24]}
     replicas, task = expand(experiment(model=model, seeds=(0, 1), budget=40), "e"), make_task()
     evaluations = [e for replica in replicas for e in train([replica], task, "cpu")]
-    found = tmp_path_factory.mktemp("runs") / "small"
-    run_folder.save(found, replicas, evaluations, task)
-    return found, replicas, task
+    at = tmp_path_factory.mktemp("runs")
+    RunFolder(at / "small", replicas, task, at / "snapshots").add(evaluations)
+    return at / "snapshots", replicas, task
 
 
 @pytest.mark.parametrize("family", MODELS)
@@ -227,8 +227,8 @@ def test_a_family_that_internals_do_not_know_has_what_needs_logits_and_weights_o
 def test_a_replica_that_diverged_gives_nan_and_the_others_go_on(folder, tmp_path):
     """Also where it is the one portrayed and measured further."""
     at, replicas, task = folder
-    shutil.copytree(at / "snapshots", tmp_path / "snapshots")
-    todo = snapshots.of_folder(tmp_path, replicas, task, ORDER)
+    shutil.copytree(at, tmp_path / "snapshots")
+    todo = snapshots.of_folder(tmp_path / "snapshots", replicas, task, ORDER)
     steps = sorted(todo[0].files)
     for step in steps[len(steps) // 2 :]:
         parameters = load_file(todo[0].files[step])

@@ -113,9 +113,9 @@ def test_a_study_is_searched_confirmed_and_reported(clone):
 
 
 def test_every_snapshot_is_diagnosed(clone):
-    for folder in (clone / "artifacts/runs/systems").iterdir():
-        table = pd.read_parquet(clone / "artifacts/diagnostics/systems" / folder.name / "diagnostics.parquet")
-        assert len(table) == len(list((folder / "snapshots").iterdir()))
+    for folder in (clone / "artifacts/snapshots/systems").iterdir():
+        table = pd.read_parquet(clone / "results/diagnostics/systems" / folder.name / "diagnostics.parquet")
+        assert len(table) == len(list(folder.glob("*/*.safetensors")))
         assert table["r_sum"].notna().all()
     assert "| `r_sum`" in (clone / "reports/diagnostics.md").read_text()
     for name in ("wide_mlp_diagnostics", "transformer_progress", "transformer_portrait"):
@@ -242,7 +242,7 @@ def test_a_colour_retrains_nothing(clone):
 def test_lost_mlruns_are_filled_again_without_training(clone):
     shutil.rmtree(clone / "mlruns")
     assert changed(clone) == {"publish"}
-    histories = {file: file.stat().st_mtime_ns for file in clone.glob("artifacts/runs/*/history.parquet")}
+    histories = {file: file.stat().st_mtime_ns for file in clone.glob("results/runs/*/*/history.parquet")}
     printed = run(clone, "dvc", "repro")
     assert "wide_mlp_grid: published" in printed
     assert "pipelines.train" not in printed

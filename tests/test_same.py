@@ -87,7 +87,7 @@ def test_a_renamed_local_is_green_and_its_results_are_accepted(copy):
     )
     edit(copy, "extended/params.yaml", "budget: 60\n    replicas: {", "budget: 61\n    replicas: {")
     shutil.rmtree(copy / ".dvc/cache/files")
-    shutil.rmtree(copy / "artifacts/splits/tiny")
+    shutil.rmtree(copy / "results/splits/tiny")
     printed = run(copy, "python", "-m", "refactoring.accept")
     assert "green: all" in printed
     assert "accepted: train@wide_mlp, diagnose@wide_mlp\n" in printed

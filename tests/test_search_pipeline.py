@@ -50,12 +50,12 @@ def run_stage(stage, folder, *arguments):
 
 
 def read(folder, name):
-    return pd.read_parquet(folder / f"artifacts/search/tiny/{name}.parquet")
+    return pd.read_parquet(folder / f"results/search/tiny/{name}.parquet")
 
 
 def bits(folder):
-    """Every file under artifacts/search, and when it was written."""
-    files = [file for file in (folder / "artifacts/search").rglob("*") if file.is_file()]
+    """Every file under results/search, and when it was written."""
+    files = [file for file in (folder / "results/search").rglob("*") if file.is_file()]
     return {file.name: file.read_bytes() for file in files}
 
 
@@ -100,7 +100,7 @@ def test_a_study_is_published_under_the_key_it_was_searched_under(done, monkeypa
 
 def test_best_are_the_first_of_the_ranking_whose_crossings_are_sustained(done):
     trials = read(done, "trials")
-    best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
+    best = YAML(typ="safe").load((done / "results/search/tiny/best.yaml").read_text())
     for arm, of, rank in (("winner", "search", 0), ("runner_up", "search", 1), ("random_best", "random", 0)):
         of_study = trials[trials["confirmable"] & (trials["arm"] == of)]
         ranking = of_study.sort_values(["value", "mean_value", "trial"])
@@ -194,11 +194,10 @@ def test_the_random_arm_costs_as_much_as_the_search_within_one_trial(done):
 
 
 def test_confirm_trains_each_arm_on_fresh_seeds_and_all_validation(done):
-    folder = done / "artifacts/confirm/tiny"
+    folder = done / "results/confirm/tiny"
     assert {path.name for path in folder.iterdir()} == {"winner", "runner_up", "random_best", "published"}
-    best = YAML(typ="safe").load((done / "artifacts/search/tiny/best.yaml").read_text())
+    best = YAML(typ="safe").load((done / "results/search/tiny/best.yaml").read_text())
     for arm in folder.iterdir():
-        assert not (arm / "snapshots").exists() or not list((arm / "snapshots").iterdir())
         (row,) = pd.read_parquet(arm / "replicas.parquet").to_dict("records")
         assert (row["seed"], row["split_seed"]) == (5, 2)
         wanted = best[arm.name]["values"] if arm.name in best else STUDY["published"]
@@ -241,16 +240,14 @@ def test_where_nothing_generalised_the_search_ends_with_one_line(tmp_path, capsy
     told = capsys.readouterr().err
     assert re.fullmatch(r"error: no trial generalized with the seeds of `studies.tiny`; raise .*\n", told)
     assert len(read(folder, "trials")) == 1
-    assert not (folder / "artifacts/search/tiny/best.yaml").exists()
+    assert not (folder / "results/search/tiny/best.yaml").exists()
 
 
 def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_stage(confirm, stage_folder(tmp_path / "empty"))
     told = capsys.readouterr().err
-    assert (
-        told == "error: artifacts/search/tiny/best.yaml does not exist; run `dvc repro search@tiny` first\n"
-    )
+    assert told == "error: results/search/tiny/best.yaml does not exist; run `dvc repro search@tiny` first\n"
 
 
 def test_splits_of_the_confirmation_are_needed_before_the_search(tmp_path, capsys):

@@ -429,7 +429,7 @@ def _in_own_group(folder):
 def without_seconds(folder):
     """The tables a search wrote, but for what depends on the machine."""
     tables = {
-        name: pd.read_parquet(folder / f"artifacts/search/tiny/{name}.parquet")
+        name: pd.read_parquet(folder / f"results/search/tiny/{name}.parquet")
         for name in ("trials", "replicas", "curves")
     }
     return {name: found.drop(columns="seconds", errors="ignore") for name, found in tables.items()}

@@ -21,8 +21,9 @@ from grokking.engine.grids import steps_within
 from grokking.experiment import ExperimentConfig, expand
 from grokking.tracking import identity, store, stream
 from grokking.tracking.publish import Trained, publish, thinned
-from grokking.training import history, run_folder
+from grokking.training import history
 from grokking.training.loop import train
+from grokking.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 
@@ -57,10 +58,13 @@ def replicas():
 def trained(replicas, tmp_path_factory) -> Trained:
     folder, task = tmp_path_factory.mktemp("runs") / "small", make_task()
     evaluations = [e for replica in replicas for e in train([replica], task, "cpu")]
-    table = run_folder.save(folder, replicas, evaluations, task)
+    networks = folder.with_name("snapshots")
+    run = RunFolder(folder, replicas, task, networks)
+    run.add(evaluations)
+    table = run.close()
     figures.curves(history.history_table(evaluations), table, "small", folder / "curves.png")
     split = store.Split("test", folder, "0" * 32 + ".dir")
-    diagnosed = snapshots.of_folder(folder, replicas, task, cyclic.find_order("add", 11))
+    diagnosed = snapshots.of_folder(networks, replicas, task, cyclic.find_order("add", 11))
     of_snapshots = snapshots.table([row for each in diagnosed for row in each.rows()])
     of_snapshots.to_parquet(folder / "diagnostics.parquet", index=False)
     return Trained("small", "systems", folder, split, folder / "curves.png", folder / "diagnostics.parquet")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_task
+from conftest import every_evaluation, make_task
 from examples import experiment
 
 from grokking.config import ConfigError
@@ -132,7 +132,7 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch, tmp
         monkeypatch.setenv("GROKKING_PROCESSES", processes)
         monkeypatch.setenv("GROKKING_DEVICE", "cpu")
         seen = []
-        runs.append(train_all(replicas, tiny_task, [seen.append], tmp_path / processes))
+        runs.append(every_evaluation(train_all(replicas, tiny_task, [seen.append], tmp_path / processes)))
         assert len(seen) <= len(runs[-1])
     assert history.history_table(runs[0]).equals(history.history_table(runs[1]))
     for first, second in zip(*runs, strict=True):
@@ -144,7 +144,7 @@ def test_number_of_processes_changes_nothing(family, tiny_task, monkeypatch, tmp
 def test_a_wrong_environment_variable_is_told_in_one_line(variable, value, tiny_task, monkeypatch, tmp_path):
     monkeypatch.setenv(f"GROKKING_{variable}", value)
     with pytest.raises(ConfigError, match=f"GROKKING_{variable} must be .*, but got '{value}'"):
-        train_all(expand(experiment(), "e"), tiny_task, [], tmp_path)
+        every_evaluation(train_all(expand(experiment(), "e"), tiny_task, [], tmp_path))
 
 
 def test_stacks_hold_replicas_that_differ_in_values_only(tiny_task):

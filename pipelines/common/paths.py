@@ -1,12 +1,17 @@
-"""Where artifacts are, from the root of a checkout. Training depends on this file; reports have their own."""
+"""Where results are, from the root of a checkout. Training depends on this file; reports have their own.
+
+Tables are in git, under results/. Snapshots of networks are large: they are in DVC's cache or stay here.
+"""
 
 from pathlib import Path
 
-SPLITS = Path("artifacts/splits")  # of each task
-RUNS = Path("artifacts/runs")  # of each experiment, in the folder of its group
-DIAGNOSTICS = Path("artifacts/diagnostics")  # of each experiment
-TUNED = Path("artifacts/tuning")  # of each entry of `tuning`, in the folders tuning and confirmed
-SEARCHES = Path("artifacts/search")  # of each study
-CONFIRMED = Path("artifacts/confirm")  # of each study, a folder per arm
+RESULTS = Path("results")
+SPLITS = RESULTS / "splits"  # of each task
+RUNS = RESULTS / "runs"  # of each experiment, in the folder of its group
+DIAGNOSTICS = RESULTS / "diagnostics"  # of each experiment, in the folder of its group
+TUNED = RESULTS / "tuning"  # of each entry of `tuning`, in the folders tuning and confirmed
+SEARCHES = RESULTS / "search"  # of each study
+CONFIRMED = RESULTS / "confirm"  # of each study, a folder per arm
+SNAPSHOTS = Path("artifacts/snapshots")  # of each experiment's replicas, by group
 STUDIES = Path("studies")  # Optuna's own storage of each study; not an output, so that a search can go on
 CHECKPOINTS = Path(".checkpoints")  # of runs under way; not an output, which DVC would delete at each start

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
-from grokking import figures
+from grokking import figures, runs
 from grokking.catalogue import Catalogue
 from grokking.search.results import read_key
 from grokking.tracking import store
@@ -16,12 +14,13 @@ from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, SEARCH_REPORTS
 from pipelines.common.studies import find_study
 
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
+CURVES = Path("artifacts/figures")  # of runs that no report draws
 
 
 def trained_runs(catalogue: Catalogue) -> Iterator[Trained]:
     """Every run of an entry of params.yaml or extended/params.yaml that is on disk."""
     for name, group, folder, figure in _runs(catalogue):
-        if (folder / "run.json").exists():
+        if runs.exists(folder):
             yield _trained(name, group, folder, figure)
 
 
@@ -29,11 +28,11 @@ def _runs(catalogue: Catalogue) -> Iterator[tuple[str, str, Path, Path]]:
     """Name, group and folder of whatever may have been trained, and where its curves are drawn."""
     for name in catalogue.names("experiments"):
         group = catalogue.group(name)
-        folder = RUNS / group / name
-        yield name, group, folder, FIGURES / f"{name}.png" if group == "systems" else folder / "curves.png"
+        drawn = FIGURES if group == "systems" else CURVES / group
+        yield name, group, RUNS / group / name, drawn / f"{name}.png"
     for name in catalogue.names("tuning"):
         for run, part in ((f"{name}_tuning", "tuning"), (name, "confirmed")):
-            yield run, "tuning", TUNED / name / part, TUNED / name / part / "curves.png"
+            yield run, "tuning", TUNED / name / part, CURVES / "tuning" / f"{run}.png"
     for name in catalogue.names("studies"):
         for folder in sorted((CONFIRMED / name).glob("*")):
             arm = folder.name
@@ -41,10 +40,10 @@ def _runs(catalogue: Catalogue) -> Iterator[tuple[str, str, Path, Path]]:
 
 
 def _trained(name: str, group: str, folder: Path, figure: Path) -> Trained:
-    replicas = pd.read_parquet(folder / "replicas.parquet")
+    run = runs.read(folder)
     if not figure.exists():
-        figures.curves(pd.read_parquet(folder / "history.parquet"), replicas, name, figure)
-    task = str(replicas["task"].iloc[0])
+        figures.curves(run.history, run.replicas, name, figure)
+    task = str(run.replicas["task"].iloc[0])
     split = store.Split(task, SPLITS / task, split_digest(task, LOCKS))
     return Trained(name, group, folder, split, figure, DIAGNOSTICS / group / name / DIAGNOSTICS_TABLE)
 

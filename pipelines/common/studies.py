@@ -1,8 +1,8 @@
 """Studies that were searched and confirmed, as they lie on disk."""
 
-import json
 from typing import Any
 
+from grokking import runs
 from grokking.analysis import studies
 from grokking.analysis.studies import Study
 from grokking.catalogue import Catalogue
@@ -24,5 +24,4 @@ def search_tables(study: Study) -> SearchTables:
 
 def machine(study: Study) -> dict[str, Any]:
     """What the winner was confirmed on."""
-    run = json.loads((CONFIRMED / study.name / "winner" / "run.json").read_text())
-    return dict(run["machine"])
+    return dict(runs.read(CONFIRMED / study.name / "winner").facts["machine"])

@@ -3,7 +3,6 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +14,9 @@ from grokking.data.tasks import Task
 from grokking.experiment import Replica, require_fit
 from grokking.progress import Progress
 from grokking.tracking.stream import Stream
-from grokking.training import run_folder
 from grokking.training.fingerprint import fingerprint
 from grokking.training.history import headline
+from grokking.training.run_folder import RunFolder
 from grokking.training.workers import train_all
 from pipelines.common.paths import CHECKPOINTS, SPLITS
 
@@ -35,19 +34,28 @@ def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str) -> 
 
 
 def train(
-    name: str, group: str, replicas: list[Replica], task: Task, folder: Path, snapshots: bool = True
+    name: str,
+    group: str,
+    replicas: list[Replica],
+    task: Task,
+    folder: Path,
+    snapshots: Path | None = None,
+    tables_suffice: bool = False,
 ) -> pd.DataFrame:
-    """Train every replica and write its files, networks only where `snapshots` are wanted; the replica table.
+    """Train every replica that is not finished and write its files; the table of all replicas.
 
-    An interrupted call goes on from its checkpoints when it is repeated.
+    An interrupted call goes on from its checkpoints when it is repeated. A replica whose results are in the
+    folder is finished; without `tables_suffice` its networks must be there, too, where `snapshots` says that
+    they are wanted.
     """
-    key = fingerprint(replicas, task)
-    checkpoints = CHECKPOINTS / key
-    with Progress(name, replicas) as progress, Stream(name, group, replicas, key) as stream:
-        evaluations = train_all(replicas, task, [progress.show, stream.send], checkpoints)
-    if not snapshots:
-        evaluations = [replace(evaluation, parameters=None) for evaluation in evaluations]
-    table = run_folder.save(folder, replicas, evaluations, task)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    print(headline(name, table), flush=True)
+    kept = RunFolder(folder, replicas, task, snapshots)
+    todo = kept.unfinished(tables_suffice)
+    if todo:
+        checkpoints = CHECKPOINTS / fingerprint(replicas, task)
+        with Progress(name, todo) as progress, Stream(name, group, replicas, kept.fingerprint()) as stream:
+            for evaluations in train_all(todo, task, [progress.show, stream.send], checkpoints):
+                kept.add(evaluations)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    table = kept.close()
+    print(headline(name, table, len(todo)), flush=True)
     return table

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
+from grokking import runs
 from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS
 from grokking.analysis.results import summary
 from grokking.analysis.search_axes import Axis, axes
@@ -64,10 +65,10 @@ def read(name: str, config: Entry, task: Entry, searched: Path, confirmed: Path)
     """The study, or None where it was not both searched and confirmed."""
     if not (searched / "best.yaml").exists() or not any(confirmed.glob("*/run.json")):
         return None
-    tables = {arm: confirmed / arm / "replicas.parquet" for arm in ARMS}
     trials, replicas = (pd.read_parquet(searched / f"{kind}.parquet") for kind in ("trials", "replicas"))
     best = YAML(typ="safe").load((searched / "best.yaml").read_text(encoding="utf-8"))
-    arms = {arm: pd.read_parquet(file) for arm, file in tables.items() if file.exists()}
+    there = [arm for arm in ARMS if runs.exists(confirmed / arm)]
+    arms = {arm: runs.read(confirmed / arm).replicas for arm in there}
     return Study(name, config, task, trials, replicas, best, arms)
 
 

@@ -2,7 +2,6 @@
 
 # V classes
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,10 @@ from grokking.diagnostics.measured_network import (
 from grokking.diagnostics.network_arrays import NetworkArrays, arrays_of
 from grokking.engine.answers import answers
 from grokking.experiment import Replica
+from grokking.training.fingerprint import inputs
 from grokking.training.pool import processes, worker_pool
+from grokking.training.snapshots import files
 
-NAME = re.compile(r"replica_(\d+)_step_(\d+)\.safetensors")
 CIRCLES = 4  # strongest frequencies of an embedding that a portrait shows
 
 
@@ -76,12 +76,10 @@ class ReplicaSnapshots:
 def of_folder(
     folder: Path, replicas: Sequence[Replica], task: Task, order: Order | None
 ) -> list[ReplicaSnapshots]:
-    """Those of each replica in a trained experiment's folder."""
-    files: dict[int, dict[int, Path]] = {replica.index: {} for replica in replicas}
-    for file in (folder / "snapshots").iterdir():
-        if found := NAME.fullmatch(file.name):
-            files[int(found[1])][int(found[2])] = file
-    return [ReplicaSnapshots(replica, task, order, files[replica.index]) for replica in replicas]
+    """Those of each replica, from the folder that training has written them to."""
+    return [
+        ReplicaSnapshots(replica, task, order, files(folder / inputs(replica, task))) for replica in replicas
+    ]
 
 
 def diagnose(todo: Sequence[ReplicaSnapshots], portrayed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:

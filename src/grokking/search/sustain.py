@@ -7,6 +7,7 @@ uses the search's own splits and monitored equations.
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ def is_sustained(trial: FrozenTrial, plan: StudyPlan, task: Task) -> bool:
 def _replica_table(replicas: list[Replica], task: Task) -> pd.DataFrame:
     """Train to the full definition; a row of events per replica."""
     with tempfile.TemporaryDirectory() as checkpoints:
-        return history.replica_table(replicas, train_all(replicas, task, [], Path(checkpoints)), task)
+        evaluations = chain.from_iterable(train_all(replicas, task, [], Path(checkpoints)))
+        return history.replica_table(replicas, list(evaluations), task)
 
 
 def _lost_share(table: pd.DataFrame, crossing: Sequence[float] | pd.Series) -> float:

@@ -1,8 +1,9 @@
-"""One hash of everything that determines the results of some replicas."""
+"""What determines the results of a replica: its inputs and the core's code, each as one hash."""
 
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numba
@@ -12,21 +13,45 @@ import torch
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
 
+PACKAGE = Path(__file__).parents[1]
+ACCEPTED = PACKAGE / "training" / "accepted_code.json"  # written by `make accept`
 
-def fingerprint(replicas: list[Replica], task: Task) -> str:
-    """Hash of configuration, seeds, data, the core's code, and the versions of torch and Numba."""
-    digest = hashlib.sha256(f"{torch.__version__} {numba.__version__}".encode())
-    for replica in replicas:
-        digest.update(json.dumps(replica.row(), sort_keys=True).encode())
-    for table in (task.equations, task.splits):
+
+def inputs(replica: Replica, task: Task) -> str:
+    """Hash of a replica's configuration, seeds and data; its number within the experiment is none of them."""
+    row = {name: value for name, value in replica.row().items() if name != "replica"}
+    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode())
+    for table in (task.equations, task.splits[[str(replica.split_seed)]]):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def code() -> str:
+    """Hash of the core's code and of the versions of torch and Numba."""
+    digest = hashlib.sha256(f"{torch.__version__} {numba.__version__}".encode())
     for source in sorted(_core_sources()):
         digest.update(source.read_bytes())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:16]
+
+
+def same_code() -> set[str]:
+    """Hashes of code that computes the same bits: the present one, and those accepted as equal to it."""
+    accepted = json.loads(ACCEPTED.read_text())
+    return {code(), *(accepted["equal"] if accepted["code"] == code() else ())}
+
+
+def fingerprint(replicas: list[Replica], task: Task) -> str:
+    """One hash for all that determines the results of some replicas."""
+    return combined((replica.index, inputs(replica, task), code()) for replica in replicas)
+
+
+def combined(parts: Iterable[tuple[int, str, str]]) -> str:
+    """One hash of the numbers of some replicas, their inputs and the code that trains each."""
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:32]
 
 
 def _core_sources() -> Iterable[Path]:
-    package = Path(__file__).parents[1]
-    yield from (package / "config.py", package / "experiment.py")
+    yield from (PACKAGE / "config.py", PACKAGE / "experiment.py")
     for part in ("ops", "data", "updates", "models", "engine", "training"):
-        yield from (package / part).glob("*.py")
+        yield from (PACKAGE / part).glob("*.py")

@@ -24,18 +24,18 @@ def replica_table(replicas: list[Replica], evaluations: list[Evaluation], task: 
     by_replica: dict[int, list[Evaluation]] = {replica.index: [] for replica in replicas}
     for evaluation in evaluations:
         by_replica[evaluation.replica].append(evaluation)
-    return pd.DataFrame([r.row() | _outcome(r, by_replica[r.index], task) for r in replicas])
+    return pd.DataFrame([replica_row(r, by_replica[r.index], task) for r in replicas])
 
 
-def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dict[str, Any]:
-    """Events and costs of one replica. Costs are those until generalization, or else to the end."""
+def replica_row(replica: Replica, evaluations: list[Evaluation], task: Task) -> dict[str, Any]:
+    """Hyperparameters, seeds, events and costs of one replica; costs are until generalization or the end."""
     table, budget = history_table(evaluations), replica.config.budget
     steps = table["step"].to_numpy()
     train, validation = (table[f"{part}_accuracy"].to_numpy() for part in ("train", "validation"))
     generalization, steps_run = sustained_crossing(steps, validation, budget), int(steps[-1])
     until = steps_run if generalization is None else generalization
     examples = examples_seen(replica.config.batch, int(task.train_mask(replica.split_seed).sum()), until)
-    return {
+    return replica.row() | {
         "memorization_step": sustained_crossing(steps, train, budget),
         "first_crossing_step": first_crossing(steps, validation, budget),
         "generalization_step": generalization,
@@ -49,8 +49,9 @@ def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dic
     }
 
 
-def headline(name: str, table: pd.DataFrame) -> str:
-    """One line on a trained experiment for the terminal."""
+def headline(name: str, table: pd.DataFrame, trained: int) -> str:
+    """One line on a trained experiment for the terminal; `trained` of its replicas were trained just now."""
     steps = table["generalization_step"].dropna().astype(int)
     when = f" at steps {', '.join(f'{step:,}' for step in steps)}" if 0 < len(steps) <= 10 else ""
-    return f"{name}: {len(steps)} of {len(table)} replicas generalized{when}"
+    earlier = f" ({len(table) - trained} were trained before)" if trained < len(table) else ""
+    return f"{name}: {len(steps)} of {len(table)} replicas generalized{when}{earlier}"

@@ -1,63 +1,129 @@
-"""The folder of a trained experiment: its tables, its snapshots, and checksums of all files."""
+"""The folder of a trained experiment: tables of the replicas that are finished, with checksums.
 
-import hashlib
+A replica is known by its inputs. So it is trained once, however often and wherever its experiment goes on.
+"""
+
 import json
 import shutil
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from safetensors.numpy import save_file
 
-from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
-from grokking.training.fingerprint import fingerprint
-from grokking.training.history import history_table, replica_table
-from grokking.training.machine import machine
+from grokking.runs import TABLES, Run, checksum, exists, read
+from grokking.training import snapshots
+from grokking.training.fingerprint import code, combined, inputs, same_code
+from grokking.training.history import history_table, replica_row
+from grokking.training.machine import machine, processor
 from grokking.training.records import Evaluation
 
 
-def save(folder: Path, replicas: list[Replica], evaluations: list[Evaluation], task: Task) -> pd.DataFrame:
-    """Write history.parquet, replicas.parquet, snapshots and run.json; returns the table of replicas.
+class RunFolder:
+    """Keeps the results of an experiment's replicas as they finish, beside those of earlier calls.
 
-    Everything but the column `seconds` and run.json's `machine` is a function of params, data and code. An
-    earlier run's files stay until the new ones are whole.
+    Everything but the columns `seconds` and `processor` and run.json's `machine` is a function of params,
+    data and code. Where a replica is trained once more with the same outcome, its row stays as it is.
     """
-    table = replica_table(replicas, evaluations, task)
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    (unfinished / "snapshots").mkdir(parents=True)
-    history_table(evaluations).to_parquet(unfinished / "history.parquet", index=False)
-    table.to_parquet(unfinished / "replicas.parquet", index=False)
-    for evaluation in evaluations:
-        if evaluation.parameters is not None:
-            name = f"replica_{evaluation.replica}_step_{evaluation.step}.safetensors"
-            save_file(evaluation.parameters, unfinished / "snapshots" / name)
-    run = {"fingerprint": fingerprint(replicas, task), "machine": machine(), "sha256": checksums(unfinished)}
-    (unfinished / "run.json").write_text(json.dumps(run, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    return table
 
+    def __init__(
+        self, folder: Path, replicas: Sequence[Replica], task: Task, snapshots: Path | None = None
+    ) -> None:
+        """`snapshots` is the folder of the networks, or None where they are not kept."""
+        self.folder, self.snapshots, self.task = folder, snapshots, task
+        self.unfinished_folder = folder.with_name(f".{folder.name}.unfinished")
+        self.replicas = {replica.index: replica for replica in replicas}
+        self.inputs = {replica.index: inputs(replica, task) for replica in replicas}
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.histories: dict[int, pd.DataFrame] = {}
+        self.changed = False
+        self._recover()
+        if exists(folder):
+            self._keep(read(folder))
 
-def read(folder: Path) -> dict[str, Any]:
-    """run.json of a trained experiment; ConfigError where there is none or a file is damaged."""
-    if not (folder / "run.json").exists():
-        raise ConfigError(f"{folder} holds no run; run `dvc repro train@{folder.name}` first")
-    run = json.loads((folder / "run.json").read_text())
-    found = checksums(folder)
-    for name, checksum in run["sha256"].items():
-        if found.get(name) != checksum:
-            raise ConfigError(
-                f"{folder / name} is missing or damaged; run `dvc repro --force train@{folder.name}` again"
-            )
-    return run
+    def fingerprint(self) -> str:
+        """Of all replicas of the experiment, with the code that has trained or will train each."""
+        codes = {index: row["code"] for index, row in self.rows.items()}
+        return combined((index, own, codes.get(index, code())) for index, own in self.inputs.items())
 
+    def unfinished(self, tables_suffice: bool) -> list[Replica]:
+        """Replicas to train: their results are not here, or their snapshots, unless `tables_suffice`."""
+        finished = [index for index in self.rows if tables_suffice or self._has_snapshots(index)]
+        return [replica for index, replica in self.replicas.items() if index not in finished]
 
-def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in the folder but run.json, by its path within."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "run.json")
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
-    }
+    def add(self, evaluations: Sequence[Evaluation]) -> None:
+        """Write the results of replicas that have finished."""
+        ordered = sorted(evaluations, key=lambda e: (e.replica, e.step))
+        for index, own in groupby(ordered, lambda e: e.replica):
+            self._add(index, list(own))
+        self._write()
+
+    def close(self) -> pd.DataFrame:
+        """Remove what the experiment has no longer; the table of its replicas."""
+        self._write()
+        if self.snapshots is not None and self.snapshots.exists():
+            for folder in self.snapshots.iterdir():
+                if folder.name not in self.inputs.values():
+                    shutil.rmtree(folder)
+        return self._table()
+
+    def _recover(self) -> None:
+        """Finish what a call that was killed had begun; see `_write`."""
+        if not self.folder.exists() and exists(self.unfinished_folder):
+            self.unfinished_folder.rename(self.folder)
+
+    def _keep(self, run: Run) -> None:
+        """Take over what earlier calls have found of these replicas, numbered as they are now."""
+        index_of = {own: index for index, own in self.inputs.items()}
+        for row in run.replicas.to_dict("records"):
+            if row["inputs"] in index_of and row["code"] in same_code():
+                index, history = (
+                    index_of[row["inputs"]],
+                    run.history[run.history["replica"] == row["replica"]],
+                )
+                self.rows[index] = {str(name): value for name, value in row.items()} | {"replica": index}
+                self.histories[index] = history.assign(replica=index).reset_index(drop=True)
+        self.changed = run.facts["fingerprint"] != self.fingerprint()
+
+    def _has_snapshots(self, index: int) -> bool:
+        return self.snapshots is None or snapshots.are_whole(self.snapshots / self.inputs[index])
+
+    def _add(self, index: int, evaluations: list[Evaluation]) -> None:
+        if self.snapshots is not None:
+            snapshots.save(self.snapshots / self.inputs[index], evaluations)
+        history = history_table(evaluations)
+        if index not in self.histories or not history.equals(self.histories[index]):
+            row = replica_row(self.replicas[index], evaluations, self.task)
+            source = {"inputs": self.inputs[index], "code": code(), "processor": processor()}
+            self.rows[index], self.histories[index], self.changed = row | source, history, True
+
+    def _write(self) -> None:
+        """Put all files in place at once, so that whoever is killed leaves the earlier or the new ones."""
+        if not self.changed:
+            return
+        shutil.rmtree(self.unfinished_folder, ignore_errors=True)
+        self.unfinished_folder.mkdir(parents=True)
+        history = pd.concat([self.histories[index] for index in sorted(self.histories)], ignore_index=True)
+        for name, table in zip(TABLES, (self._table(), history), strict=True):
+            table.to_parquet(self.unfinished_folder / name, index=False)
+        facts = {
+            "fingerprint": self.fingerprint(),
+            "replicas": len(self.replicas),
+            "machine": machine(),
+            "sha256": {name: checksum(self.unfinished_folder / name) for name in TABLES},
+        }
+        (self.unfinished_folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.unfinished_folder.rename(self.folder)
+        self.changed = False
+
+    def _table(self) -> pd.DataFrame:
+        """The rows of all finished replicas; steps are whole numbers where every replica has one."""
+        table = pd.DataFrame([self.rows[index] for index in sorted(self.rows)])
+        for name in table:
+            if str(name).endswith("_step") and table[name].notna().all():
+                table[name] = table[name].astype(int)
+        return table

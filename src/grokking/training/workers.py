@@ -27,8 +27,8 @@ Watcher = Callable[[Evaluation], None]
 
 def train_all(
     replicas: list[Replica], task: Task, watchers: Sequence[Watcher], checkpoints: Path
-) -> list[Evaluation]:
-    """Train every replica; returns all evaluations ordered by replica and step.
+) -> Iterator[list[Evaluation]]:
+    """Train every replica; yields all evaluations of each stack, by step, as soon as it has finished.
 
     Each of `watchers` is called in this process with each evaluation soon after it was made. Checkpoints of
     an interrupted call, in the folder `checkpoints`, are continued; the caller removes them after saving.
@@ -43,8 +43,7 @@ def train_all(
     jobs = [
         StackJob(group, task, chosen, Checkpoint(checkpoints, fingerprint(group, task))) for group in groups
     ]
-    run_all = _run_in_workers if chosen == "cpu" else _run_here
-    return sorted(run_all(jobs, watch), key=lambda e: (e.replica, e.step))
+    return _run_in_workers(jobs, watch) if chosen == "cpu" else (job.run(watch) for job in jobs)
 
 
 @dataclass(frozen=True)
@@ -74,23 +73,16 @@ def stacks(replicas: list[Replica], task: Task) -> list[list[Replica]]:
     return [list(group) for _, group in groupby(sorted(replicas, key=key), key=key)]
 
 
-def _run_here(jobs: list[StackJob], watch: Watcher) -> list[Evaluation]:
-    """One stack after the other in this process."""
-    return [evaluation for job in jobs for evaluation in job.run(watch)]
-
-
-def _run_in_workers(jobs: list[StackJob], watch: Watcher) -> list[Evaluation]:
+def _run_in_workers(jobs: list[StackJob], watch: Watcher) -> Iterator[list[Evaluation]]:
     """One job at a time per worker process."""
     progress = context().Queue()
     with worker_pool(processes(len(jobs)), _start_worker, progress) as workers:
         running: set[Future[list[Evaluation]]] = {workers.submit(_run_job, job) for job in jobs}
-        finished: list[Evaluation] = []
         while running:
             done, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
-            finished += [evaluation for future in done for evaluation in future.result()]
             for evaluation in _drain(progress):
                 watch(evaluation)
-        return finished
+            yield from (future.result() for future in done)
 
 
 _worker: dict[str, Any] = {}  # this process's progress queue, when it is a worker

@@ -1,0 +1,48 @@
+"""A trained experiment as it lies on disk: read, and refused where a file is damaged."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grokking.config import ConfigError
+
+TABLES = ("replicas.parquet", "history.parquet")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained experiment as it lies on disk: a row per replica, a row per evaluation, and run.json."""
+
+    replicas: pd.DataFrame
+    history: pd.DataFrame
+    facts: dict[str, Any]
+
+
+def exists(folder: Path) -> bool:
+    """Whether any replica of an experiment has been trained."""
+    return (folder / "run.json").exists()
+
+
+def read(folder: Path) -> Run:
+    """The tables of a trained experiment; ConfigError where there are none or one is damaged."""
+    if not exists(folder):
+        raise ConfigError(f"{folder} holds no run; run `dvc repro train@{folder.name}` first")
+    facts = json.loads((folder / "run.json").read_text())
+    for name, expected in facts["sha256"].items():
+        require_whole(folder / name, expected)
+    replicas, history = (pd.read_parquet(folder / name) for name in TABLES)
+    return Run(replicas, history, facts)
+
+
+def require_whole(file: Path, expected: str) -> None:
+    """Raise ConfigError where a file of a trained experiment is missing or not as it was written."""
+    if not file.exists() or checksum(file) != expected:
+        raise ConfigError(f"{file} is missing or damaged; restore it, or remove its folder and train again")
+
+
+def checksum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
