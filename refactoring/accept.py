@@ -1,10 +1,14 @@
 """Accepts the committed results for code that computes the same, so that DVC trains nothing again.
 
 `make accept` first compares, as `make same` does. For every stage of which nothing but code has changed since
-that commit, it then writes the code's new hashes into dvc.lock. Outputs stay, and need not be here.
+that commit, it then writes the code's new hashes into dvc.lock. Outputs stay, and need not be here. The code of
+that commit is noted as equal to this one, so that long studies keep the replicas that it has trained.
 """
 
 import argparse
+import json
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
@@ -15,6 +19,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
+from grokking.training.fingerprint import ACCEPTED, code
 from pipelines.common.stage import run
 from refactoring.same import ROOT, checked_out, is_same_as, resolved
 
@@ -31,11 +36,26 @@ def main() -> None:
         print("nothing is accepted: this code gives other results, which `dvc repro` trains")
         raise SystemExit(1)
     with checked_out(commit) as tree:
+        note_equal(code_that_equals(tree))
         by_reason = accept(tree)
     accepted = by_reason.pop("", [])
     for reason, names in by_reason.items():
         print(f"not accepted, {reason}: {', '.join(names)}")
     print(f"accepted: {', '.join(accepted) or 'no stage'}")
+
+
+def code_that_equals(tree: Path) -> set[str]:
+    """Hashes of all code that computes the same as that of the tree, its own included."""
+    program = "from grokking.training.fingerprint import same_code; print(*same_code())"
+    command, environment = [sys.executable, "-c", program], {"PYTHONPATH": str(tree / "src")}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def note_equal(others: set[str]) -> None:
+    """Write down which code computes the same as this one."""
+    noted = {"code": code(), "equal": sorted(others - {code()})}
+    ACCEPTED.write_text(json.dumps(noted, indent=2) + "\n")
 
 
 def accept(tree: Path) -> dict[str, list[str]]:
