@@ -200,7 +200,7 @@ def batches(config: BatchConfig, examples: int, device: str) -> Iterator[Tensor 
 
 
 class NumpyLoop:
-    """SGD with momentum and coupled L2 on dense one-hot inputs."""
+    """SGD with momentum, and coupled L2 of the matrices, on dense one-hot inputs."""
 
     def __init__(self, case: Case) -> None:
         config = case.replica.config
@@ -220,7 +220,9 @@ class NumpyLoop:
             for name, parameter in self.parameters.items():
                 momentum = self.momenta[name]
                 momentum *= self.sgd.momentum
-                momentum += gradients[name] + self.sgd.weight_decay * parameter
+                momentum += gradients[name]
+                if name.endswith("weight"):
+                    momentum += self.sgd.weight_decay * parameter
                 parameter -= self.sgd.learning_rate * momentum
 
 

@@ -14,7 +14,8 @@ from grokking.data.monitor import monitored
 from grokking.data.tasks import Task
 from grokking.experiment import Replica, expand, with_values
 from grokking.models import FAMILIES
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS
+from grokking.models.layers import ACTIVATIONS
+from grokking.models.transformer import BEGINNINGS
 from grokking.training.history import replica_table
 from grokking.training.loop import train
 from grokking.updates.gradient_filters import FILTERS
@@ -50,12 +51,12 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "loss_precision": {"float32": "float32"},
     "matmul_precision": {"bfloat16": "bfloat16"},
     "model.activation": {name: name for name in ACTIVATIONS},
-    "model.initialisation": {name: name for name in INITIALISATIONS},
+    "model.initialisation": {name: name for name in BEGINNINGS},
     "model.init_scale": {"half": 0.5},
     "model.output_scale": {"double": 2.0},
     "model.embedding_std": {"one": 1.0},
     "model.alpha": {"half": 0.5},
-    "model.bias": {"no": False},
+    "model.bias": {"no": False, "blocks": "blocks"},
     "model.tables": {name: name for name in ("separate", "shared")},
     "model.combine": {name: name for name in ("sum", "concatenate")},
     "model.norm": {name: name for name in ("none", "pre", "post")},

@@ -470,9 +470,10 @@ def _dense_weights(model: torch.nn.Module) -> list[str]:
 def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
     config, named = experiment.optimizer, dict(model.named_parameters())
     common = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    groups = _groups(experiment.model.family, named)
     if config.name in ("sgd", "nesterov"):
         nesterov = config.name == "nesterov"
-        return torch.optim.SGD(named.values(), momentum=config.momentum, nesterov=nesterov, **common)
+        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=nesterov, **common)
     if config.name not in ("adam", "adamw", "muon"):
         return Own(named.values(), config)
     betas = {"betas": (config.beta1, config.beta2), "eps": config.epsilon}
@@ -484,4 +485,13 @@ def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimize
         rest = {"lr": config.adamw_learning_rate, "weight_decay": config.adamw_weight_decay}
         return Both(muon, torch.optim.AdamW(named.values(), **betas, **rest))
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-    return adam(named.values(), **betas, **common)
+    return adam(groups, **betas, **common)
+
+
+def _groups(family: str, named: dict[str, Tensor]) -> list[dict[str, object]]:
+    """System 0 decays its matrices and not its biases; the others decay everything."""
+    if family != "numpy_mlp":
+        return [{"params": [*named.values()]}]
+    biases = [p for name, p in named.items() if name.endswith("bias")]
+    matrices = [p for name, p in named.items() if not name.endswith("bias")]
+    return [{"params": matrices}, {"params": biases, "weight_decay": 0.0}]

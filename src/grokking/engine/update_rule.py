@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from grokking.engine.flat_parameters import FlatParameters
+from grokking.engine.undecayed import spared_update
 from grokking.experiment import ExperimentConfig, Replica
 from grokking.models.layers import Dense
 from grokking.models.model import Model
@@ -28,6 +29,7 @@ class UpdateRule:
         """`grad_Rn` is where the gradients of each step will be."""
         self.config = config = replicas[0].config
         self.optimizer = OPTIMIZERS[config.optimizer.name]
+        self.update = spared_update(self.optimizer, model, params)
         self.filter = FILTERS[config.gradient_filter.name]
         self.project = PROJECTIONS[config.gradient_projection]
         self.clamp = CLAMPS[config.weight_clamp.name]
@@ -53,7 +55,7 @@ class UpdateRule:
         self.project(grads.values(), params.values())
         with _unchanged(params, self.frozen):
             with _unchanged(params, self.hidden if self.optimizer.update_matrices else ()):
-                self.optimizer.update(param_Rn, grad_Rn, self.state, hparams, step)
+                self.update(param_Rn, grad_Rn, self.state, hparams, step)
             if self.optimizer.update_matrices:
                 momenta = self.params.views(self.state["momentum"])
                 matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))

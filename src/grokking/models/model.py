@@ -18,6 +18,7 @@ class Model(nn.Module):
 
     first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
     readout: str  # name of the parameter or layer that gives the logits
+    undecayed: tuple[str, ...] = ()  # names of the parameters that weight decay leaves alone
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B)."""

@@ -34,6 +34,7 @@ class NumpyMLP(Model):
         for number, (inputs, outputs) in enumerate(pairwise(widths)):
             self.add_module(f"layer_{number}", Table(inputs, outputs, layers.he_normal, bias=True))
         self.readout = f"layer_{len(config.hidden_widths)}"
+        self.undecayed = tuple(f"layer_{number}.bias" for number in range(len(widths) - 1))
         layers.rescale(self, config.init_scale)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

@@ -21,10 +21,12 @@ from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
 from grokking.models.model import Model
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
+from grokking.models.torch_encoder import INITIALISATION, begin_as_torch_encoder
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
 
 GATED = {"swiglu": nn.functional.silu}  # activations of one half of `up`, which multiplies the other half
+BEGINNINGS = INITIALISATIONS | INITIALISATION
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,9 +45,9 @@ class TransformerConfig:
         str, one_of(NORMS)
     ]  # of "pre" and "post": LayerNorm, or RMSNorm without mean and bias
     activation: Annotated[str, one_of(ACTIVATIONS | GATED)]
-    bias: bool  # in the dense layers of the blocks and in the readout
+    bias: bool | Literal["blocks"]  # in the dense layers of the blocks and in the readout, or not in that
     embedding_std: Positive  # of the initial token embeddings and learned positions
-    initialisation: Annotated[str, one_of(INITIALISATIONS)]
+    initialisation: Annotated[str, one_of(BEGINNINGS)]
     init_scale: Positive  # multiplies every initial parameter
     tied_unembedding: bool  # logits are products with the operands' token embeddings, without a bias
     output_scale: Positive  # multiplies the logits
@@ -97,11 +99,14 @@ class Transformer(Model):
             self.register_buffer(
                 "position", sinusoids(length, width) if fixed else torch.zeros(length, width)
             )
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        blocks = [Block(config) for _ in range(config.layers)]
+        if config.initialisation in INITIALISATION:
+            begin_as_torch_encoder(blocks)
+        self.blocks = nn.ModuleList(blocks)
         self.last_norm = NORMS[config.norm_type](width) if config.norm == "pre" else nn.Identity()
         if not config.tied_unembedding:
-            initialise = INITIALISATIONS[config.initialisation]
-            self.unembedding = Dense(width, sizes.classes, initialise, config.bias)
+            initialise = BEGINNINGS[config.initialisation]
+            self.unembedding = Dense(width, sizes.classes, initialise, config.bias is True)
         self.first_layer = ("token", "position") if config.positions == "learned" else ("token",)
         self.readout = "token" if config.tied_unembedding else "unembedding"
         self.register_buffer("output_scale", torch.tensor([config.output_scale]))
@@ -169,8 +174,8 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        width, hidden, bias = config.width, config.hidden_width, config.bias
-        gated, initialise = config.activation in GATED, INITIALISATIONS[config.initialisation]
+        width, hidden, bias = config.width, config.hidden_width, bool(config.bias)
+        gated, initialise = config.activation in GATED, BEGINNINGS[config.initialisation]
         self.config = config
         self.query = Dense(width, width, initialise, bias)
         self.key_value = Dense(width, 2 * width, initialise, bias, stacked=2)
