@@ -1,8 +1,8 @@
 """Accepts the committed results for code that computes the same, so that DVC trains nothing again.
 
-`make accept` first compares, as `make same` does. For every stage of which nothing but code has changed since
-that commit, it then writes the code's new hashes into dvc.lock. Outputs stay, and need not be here. The code of
-that commit is noted as equal to this one, so that long studies keep the replicas that it has trained.
+`make accept` first compares, as `make same` does. For stages of which nothing but code has changed since that
+commit, it then writes the new hashes of code into dvc.lock. Outputs stay, and need not be here. It also notes
+that the code of that commit equals this one, so that long studies keep the replicas that it has trained.
 """
 
 import argparse
