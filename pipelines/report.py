@@ -30,7 +30,8 @@ def main() -> None:
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     formed = circuits(diagnosed, tables)
     rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
-    summary = results.results(tables, machine) | {"circuits": rows}
+    answers = results.by_published_criterion(trained)
+    summary = results.results(tables, machine) | {"by_published_criterion": answers, "circuits": rows}
     comparison = results.comparison(summary)
     tasks = {name: catalogue.entry("tasks", name) for name in catalogue.names("tasks")}
     drawn = figures.draw_report(tables, histories, tasks, FIGURES)

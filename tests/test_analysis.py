@@ -8,6 +8,7 @@ from grokking.analysis import pages, results
 from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.survival import median
+from grokking.runs import Run
 
 
 @pytest.mark.parametrize(
@@ -84,25 +85,35 @@ def test_grid_points_and_map():
     assert points["model.alpha=0.5, optimizer.weight_decay=0.1"]["median_step"] == 200
 
 
+def comparison_of(**tables):
+    """As `report` makes it, from histories in which accuracy jumps at the step of the row."""
+    found = {name: Run(table, history_of(table), {}) for name, table in tables.items()}
+    answers = {"by_published_criterion": results.by_published_criterion(found)}
+    return results.comparison(results.results(tables, {}) | answers)
+
+
+def history_of(replicas):
+    """Two evaluations of each replica: before its step, and at it or at its end."""
+    last = replicas["generalization_step"].fillna(replicas["steps_run"])
+    accuracy = replicas["observed"].astype(float)
+    first = replicas[["replica"]].assign(step=0.0, validation_accuracy=0.0)
+    return pd.concat([first, replicas[["replica"]].assign(step=last, validation_accuracy=accuracy)])
+
+
 def test_comparison_and_its_markdown():
-    tables = {"wide_mlp": replica_rows([100, 200, 400])}
-    comparison = results.comparison(results.results(tables, {}))
+    comparison = comparison_of(wide_mlp=replica_rows([100, 200, 400]))
     (row,) = comparison.to_dict("records")
-    assert row["our median (range)"] == "200 (100–400)"
-    assert row["times faster"] == "73.0"
-    assert row["ratio"] == "10.0"
-    assert row["generalised"] == "3 of 3"
-    assert "[14,600](https://" in pages.markdown(comparison)
+    assert row["published"] == "14,600 (95%)"
+    assert row["ours at that accuracy"] == "200 (100–400), 3 of 3"
+    assert (row["ours, sustained"], row["times faster"]) == ("200", "73.0")
+    assert row["ratio"] == "10.0 (≥ 5.0)"
+    assert "[14,600 (95%)](https://" in pages.markdown(comparison)
 
 
 def test_comparison_of_a_system_that_did_not_generalise():
-    tables = {"numpy_mlp_momentum": replica_rows([None, None])}
-    (row,) = results.comparison(results.results(tables, {})).to_dict("records")
-    assert (row["published steps"], row["our median (range)"], row["times faster"]) == (
-        "> 40,000",
-        "> 1,000",
-        "—",
-    )
+    (row,) = comparison_of(numpy_mlp_momentum=replica_rows([None, None])).to_dict("records")
+    assert (row["published"], row["ours at that accuracy"]) == ("> 40,000 (99%)", "> 1,000, 0 of 2")
+    assert (row["ours, sustained"], row["ratio"], row["times faster"]) == ("—", "—", "—")
 
 
 def test_every_system_is_compared():

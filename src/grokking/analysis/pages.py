@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from grokking.analysis import early_warning
+from grokking.analysis import early_warning, verdicts
 
 
 def markdown(comparison: pd.DataFrame) -> str:
     """The comparison as a markdown table, published numbers linked to their source."""
-    linked = "[" + comparison["published steps"] + "](" + comparison["source"] + ")"
+    linked = "[" + comparison["published"] + "](" + comparison["source"] + ")"
     code = "`" + comparison["experiment"] + "`"
-    table = comparison.assign(**{"published steps": linked, "experiment": code}).drop(columns="source")
+    table = comparison.assign(**{"published": linked, "experiment": code}).drop(columns="source")
     return plain(table)
 
 
@@ -40,6 +40,15 @@ def comparison(
         own_keys=list(own),
         entries={name: list(row) for name, row in own.iterrows()},
     )
+
+
+def published(
+    judged: list[dict[str, Any]], law: Mapping[str, Any] | None, entries: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The published numbers and what became of them, as a markdown page."""
+    table = plain(verdicts.verdict_table(judged))
+    grids = {name: entry["replicas"] for name, entry in entries.items()}
+    return render("published.md.jinja", table=table, law=law, close=verdicts.CLOSE, grids=grids)
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """What was published: numbers of the five systems that this laboratory is measured against, and records."""
 
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published time-to-grok in optimizer steps, and the experiment that answers it."""
+    """A single run that was published, the preset that repeats it, and our own answer to it."""
 
     system: int
     setting: str
-    experiment: str  # the entry of params.yaml with the same architecture and data
-    step: int
+    preset: str  # the entry of the group `published` that repeats it
+    step: int  # the first evaluation with a validation accuracy of at least `threshold`
     qualifier: str  # "" where the step was measured, ">" where it was not reached by then, "≥" for a bound
     source: str
+    memorized: int | None  # the first evaluation with a training accuracy of 99 %, where it was published
+    threshold: float = 0.99
+    point: Mapping[str, float] = field(default_factory=dict)  # of the preset's grid
+    experiment: str = ""  # the entry of params.yaml with the same architecture and data, where there is one
 
     @property
     def title(self) -> str:
@@ -36,22 +40,37 @@ NORM_CAP = "https://github.com/PeterPonyu/muon-norm-cap-grokking"
 # Studies of a published record (an entry of `records`) in place of a system
 STUDY_RECORDS = {"quick": "quadratic_mlp"}
 
+# What each number is, and how the original was configured: docs/published.md
 PUBLISHED = (
-    # README, results at 40k steps: `grokking` preset, validation accuracy 0.000 throughout
-    Published(0, "one-hot MLP by hand, a+b, f=0.30", "numpy_mlp_momentum", 40_000, ">", ONE_HOT),
-    # runs/*.json of the p=97 run: 99 % at step 3600
-    Published(1, "embedding MLP, a+b, f=0.50", "embedding_mlp", 3_600, "", EMBEDDING),
-    # figure of the α=0, λ=1 run: 95 %, which is earlier than its 99 %
-    Published(2, "2-layer one-hot MLP, a+b, f=0.30", "wide_mlp", 14_600, "", WIDE),
+    # README, results at 40k steps: validation accuracy 0.000 throughout
+    Published(0, "one-hot MLP by hand, a+b, f=0.30, no decay", "numpy_mlp_baseline", 40_000, ">", ONE_HOT,
+              4_600),
+    Published(0, "one-hot MLP by hand, a+b, f=0.30", "numpy_mlp_grokking", 40_000, ">", ONE_HOT, 7_800,
+              experiment="numpy_mlp_momentum"),
+    # runs/*/log.json of the runs with p=97 and p=59, an evaluation every 200 steps
+    Published(1, "embedding MLP, a+b, f=0.50", "embedding_mlp_published", 3_600, "", EMBEDDING, 2_000,
+              experiment="embedding_mlp"),
+    Published(1, "embedding MLP, a+b mod 59, f=0.50", "embedding_mlp_published_p59", 2_800, "", EMBEDDING,
+              400),
+    # figure of the α=0, λ=1 run, an evaluation every 100 steps
+    Published(2, "2-layer one-hot MLP, a+b, f=0.30", "wide_mlp_published", 14_600, "", WIDE, None, 0.95,
+              {"model.alpha": 0.0, "optimizer.weight_decay": 1.0}, "wide_mlp"),
     # "tens or hundreds of thousands of steps (seed-dependent)" with Adam, no weight decay
-    Published(3, "transformer, a/b, f=0.50", "transformer", 10_000, "≥", TRANSFORMER),
-    # table of runs, first step with validation accuracy 0.99, seed 0
-    Published(4, "shared embedding MLP, a+b, f=0.25", "shared_mlp_f25", 1_126_000, "", SHARED),
-    Published(4, "shared embedding MLP, a+b, f=0.30", "shared_mlp_f30", 637_000, "", SHARED),
-    Published(4, "shared embedding MLP, a+b, f=0.35", "shared_mlp_f35", 447_500, "", SHARED),
-    Published(4, "shared embedding MLP, a+b, f=0.40", "shared_mlp_f40", 340_800, "", SHARED),
-    Published(4, "shared embedding MLP, a+b, f=0.45", "shared_mlp_f45", 267_400, "", SHARED),
-)
+    Published(3, "transformer, a/b, f=0.50", "transformer_paper_late", 10_000, "≥", TRANSFORMER, None,
+              experiment="transformer"),
+    # table of runs, seed 0
+    Published(4, "shared embedding MLP, a+b, f=0.25", "shared_mlp_published_f25", 1_126_000, "", SHARED, None,
+              experiment="shared_mlp_f25"),
+    Published(4, "shared embedding MLP, a+b, f=0.30", "shared_mlp_published_f30", 637_000, "", SHARED, None,
+              experiment="shared_mlp_f30"),
+    Published(4, "shared embedding MLP, a+b, f=0.35", "shared_mlp_published_f35", 447_500, "", SHARED, None,
+              experiment="shared_mlp_f35"),
+    Published(4, "shared embedding MLP, a+b, f=0.40", "shared_mlp_published_f40", 340_800, "", SHARED, None,
+              experiment="shared_mlp_f40"),
+    Published(4, "shared embedding MLP, a+b, f=0.45", "shared_mlp_published_f45", 267_400, "", SHARED, None,
+              experiment="shared_mlp_f45"),
+    Published(4, "shared embedding MLP, a+b, f=0.50", "shared_mlp_published_f50", 200_000, ">", SHARED, None),
+)  # fmt: skip
 
 
 def main_experiments(replicas: Mapping[str, Sized]) -> list[Published]:

@@ -1,13 +1,16 @@
 """Accuracy and loss over the steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from grokking.analysis import verdicts
+from grokking.analysis.published import PUBLISHED
 from grokking.figures.style import TRAIN, VALIDATION, counts, log_axis, mark_events, save, step_axis
+from grokking.runs import Run
 
 # of the figure that is drawn for every replica: finding them anew each time would take as long as drawing
 MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.09, "top": 0.91, "hspace": 0.08}
@@ -50,3 +53,23 @@ def _draw_metric(axes: Axes, history: pd.DataFrame, metric: str) -> None:
         line.set_label(label)  # once for all replicas
     step_axis(axes)
     axes.set_ylabel(metric)
+
+
+def published(presets: Mapping[str, Run], file: Path) -> None:
+    """Validation accuracy of every published recipe that was run here, with the published steps marked."""
+    shown = [p for p in PUBLISHED if p.preset in presets]
+    columns = min(4, max(1, len(shown)))
+    lines = -(-len(shown) // columns) or 1
+    figure, panels = plt.subplots(
+        lines, columns, figsize=(3 * columns, 2.5 * lines), squeeze=False, sharey=True
+    )
+    for axes, number in zip(panels.flat, shown, strict=False):
+        repeated = verdicts.repeated(number, presets)
+        if repeated is not None:
+            _draw_metric(axes, repeated.history, "accuracy")
+        measured = number.qualifier == ""
+        axes.plot(number.step, number.threshold, "*" if measured else ">", color="black", ms=9, zorder=3)
+        axes.set_title(number.title, fontsize=8)
+    for axes in panels.flat[len(shown) :]:
+        axes.set_axis_off()
+    save(figure, file)

@@ -1,0 +1,67 @@
+"""When the replicas of a run reached an accuracy, with those that had not when they were stopped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grokking.analysis.survival import median, median_interval
+from grokking.runs import Run
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """The step of each replica's crossing where it was observed, else the step until which it was not."""
+
+    times: np.ndarray
+    observed: np.ndarray
+
+    @property
+    def median(self) -> float | None:
+        """Kaplan-Meier."""
+        return median(self.times, self.observed) if len(self.times) else None
+
+    def numbers(self) -> dict[str, Any]:
+        """Median, its 95 % interval, replicas that crossed, all replicas, and the longest that was waited."""
+        low, high = median_interval(self.times, self.observed) if len(self.times) else (None, None)
+        return {
+            "median": self.median,
+            "low": low,
+            "high": high,
+            "crossed": int(self.observed.sum()),
+            "n": len(self.times),
+            "longest": float(self.times.max(initial=0)),
+        }
+
+    @staticmethod
+    def text_of(numbers: Mapping[str, Any]) -> str:
+        """The median with its interval, and how many of how many crossed."""
+        if not numbers["n"]:
+            return "—"
+        count = f"{numbers['crossed']} of {numbers['n']}"
+        if numbers["median"] is None:
+            return f"> {numbers['longest']:,.0f}, {count}"
+        low, high = ("∞" if numbers[end] is None else f"{numbers[end]:,.0f}" for end in ("low", "high"))
+        return f"{numbers['median']:,.0f} ({low}–{high}), {count}"
+
+
+NONE = Crossings(np.empty(0), np.empty(0, bool))
+
+
+def first_at(run: Run | None, threshold: float, column: str = "validation_accuracy") -> Crossings:
+    """First evaluation of each replica with at least this accuracy, as authors count."""
+    if run is None:
+        return NONE
+    at = run.history[run.history[column] >= threshold].groupby("replica")["step"].min()
+    step = at.reindex(run.replicas["replica"]).to_numpy(float)
+    return Crossings(np.where(np.isnan(step), run.replicas["steps_run"], step), ~np.isnan(step))
+
+
+def sustained(run: Run | None) -> Crossings:
+    """Time-to-grok by the definition of this laboratory."""
+    if run is None:
+        return NONE
+    observed = run.replicas["observed"].to_numpy(bool)
+    step = run.replicas["generalization_step"].where(observed, run.replicas["steps_run"])
+    return Crossings(step.to_numpy(float), observed)

@@ -1,0 +1,96 @@
+"""Verdicts on published numbers: by the author's criterion, with replicas that were stopped before it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokking.analysis import verdicts
+from grokking.analysis.crossings import Crossings, first_at, sustained
+from grokking.analysis.published import PUBLISHED, Published
+from grokking.runs import Run
+
+PLAIN = Published(2, "a network, data", "preset", 1000, "", "https://example.org", None)
+
+
+def crossings(*times, missing=()):
+    return Crossings(
+        np.array([*times, *missing], float), np.array([True] * len(times) + [False] * len(missing), bool)
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "qualifier", "expected"),
+    [
+        (crossings(), "", "not run"),
+        (crossings(900, 1100, 1150), "", "reproduced"),
+        (crossings(400, 500, 600), "", "2.0 times earlier"),
+        (crossings(2000, 3000, 3500), "", "3.0 times later"),
+        (crossings(400, 500, 1000), "", "reproduced"),  # the published step lies among ours
+        (crossings(missing=[500, 600]), "", "not run to 1,000"),
+        (crossings(missing=[5000, 5000]), "", "not reproduced"),
+        (crossings(900, missing=[5000, 5000]), "", "not reproduced"),
+        (crossings(missing=[1000, 1000]), ">", "reproduced"),
+        (crossings(1500, missing=[2000]), ">", "reproduced"),
+        (crossings(700, missing=[1000]), ">", "not reproduced: 1 of 2 by then"),
+        (crossings(missing=[900]), ">", "not run to 1,000"),
+        (crossings(20_000, 30_000), "≥", "reproduced"),
+        (crossings(200, 300, 400), "≥", "3.3 times earlier"),
+    ],
+)
+def test_verdict(found, qualifier, expected):
+    assert verdicts.verdict(replace(PLAIN, qualifier=qualifier), found) == expected
+
+
+def run_of(accuracies, **columns):
+    """Replicas evaluated at steps 0, 10, 20 ...; the row says what the definition of time-to-grok says."""
+    history = [
+        {"replica": i, "step": 10 * j, "validation_accuracy": accuracy, "train_accuracy": 1.0}
+        for i, curve in enumerate(accuracies)
+        for j, accuracy in enumerate(curve)
+    ]
+    replicas = pd.DataFrame(
+        [
+            {"replica": i, "observed": False, "generalization_step": None, "steps_run": 10 * len(curve) - 10}
+            for i, curve in enumerate(accuracies)
+        ]
+    )
+    return Run(replicas.assign(**columns), pd.DataFrame(history), {})
+
+
+def test_authors_count_the_first_evaluation_whether_it_holds_or_not():
+    run = run_of([[0, 0.5, 0.96, 0.5, 0.99], [0, 0.1, 0.2, 0.95, 0.97]])
+    assert first_at(run, 0.95).times.tolist() == [20, 30]
+    at_99 = first_at(run, 0.99)
+    assert (at_99.times.tolist(), at_99.observed.tolist()) == ([40, 40], [True, False])
+    assert at_99.numbers() == {"median": 40, "low": 40, "high": None, "crossed": 1, "n": 2, "longest": 40}
+    assert Crossings.text_of(at_99.numbers()) == "40 (40–∞), 1 of 2"
+    assert not sustained(run).observed.any()
+    assert Crossings.text_of(sustained(run).numbers()) == "> 40, 0 of 2"
+    assert Crossings.text_of(first_at(None, 0.99).numbers()) == "—"
+
+
+def test_of_a_grid_only_the_published_point_is_judged():
+    run = run_of([[0, 0.97], [0, 0.2]], **{"model.alpha": [0.0, 0.5], "optimizer.weight_decay": [1.0, 1.0]})
+    wide = next(p for p in PUBLISHED if p.preset == "wide_mlp_published")
+    assert verdicts.repeated(wide, {wide.preset: run}).replicas["replica"].tolist() == [0]
+    elsewhere = replace(wide, point={"model.alpha": 0.25})
+    assert verdicts.repeated(elsewhere, {wide.preset: run}) is None
+    row = next(row for row in verdicts.judged({wide.preset: run}) if row["preset"] == wide.preset)
+    assert (row["verdict"], row["first_crossing"]["n"]) == ("1460.0 times earlier", 1)
+
+
+def test_a_known_power_law_is_found():
+    presets, tasks = {}, {}
+    for published in (p for p in PUBLISHED if p.system == 4):
+        fraction = float(published.setting.rpartition("=")[2])
+        step = round(100 * fraction**-2 / 10)
+        presets[published.preset] = run_of([[0.0] * step + [1.0]])
+        tasks[published.preset] = {"split": {"train_fraction": fraction}}
+    law = verdicts.power_law(presets, tasks)
+    assert law["exponent"] == pytest.approx(2, abs=0.05)
+    assert law["factor"] == pytest.approx(100, rel=0.05)
+    assert (law["replicas"], law["censored"]) == (len(presets), 0)
+    few = dict(list(presets.items())[:2])
+    assert verdicts.power_law(few, tasks) is None
