@@ -170,7 +170,8 @@ def test_trials_are_counted_and_their_compute_summed():
 def test_overview_has_the_published_number_of_the_systems_fraction():
     row = studies.overview(study())
     assert "637,000" in row["published steps"]
-    assert row["times faster"] == "> 8.3"  # the published configuration did not generalise in 1000 steps
+    # the published configuration did not generalise in the 1000 steps of the budget, which says nothing
+    assert (row["published, our run"], row["times faster"]) == ("not run to 637,000", "—")
     lacking = study()
     lacking = replace(lacking, confirmed={"winner": lacking.confirmed["winner"]})
     row = studies.overview(lacking)

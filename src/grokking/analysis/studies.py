@@ -10,7 +10,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking import runs
-from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS
+from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS, Published
 from grokking.analysis.results import summary
 from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
@@ -100,7 +100,7 @@ def _arm(study: Study, arm: str) -> Row:
         "arm": arm.replace("_", " "),
         "description": describe(study, arm),
         "generalised": f"{found['generalized']} of {found['n']}",
-        f"median {study.unit} (95 %)": with_interval(replicas, study.objective),
+        f"median {study.unit} (95 %)": medians_of(study)[arm],
         "log-rank p": p_text(p_against_winner(study, arm)),
     }
     if study.objective != "steps":
@@ -200,12 +200,17 @@ def _compute(part: str, trials: int, replicas: int, flops: pd.Series, seconds: p
     }
 
 
+def published_run(study: Study) -> Published | None:
+    """What was published of the study's system and training fraction."""
+    system, fraction = study.config["experiment"]["system"], study.task["split"].get("train_fraction", 0)
+    ending = f"f={fraction:.2f}"
+    return next((p for p in PUBLISHED if str(p.system) == str(system) and p.setting.endswith(ending)), None)
+
+
 def published_number(study: Study) -> tuple[str, str] | None:
     """The published steps for the study's system and training fraction, or its record; and their source."""
-    experiment, fraction = study.config["experiment"], study.task["split"].get("train_fraction", 0)
-    for found in PUBLISHED:
-        if str(found.system) == str(experiment["system"]) and found.setting.endswith(f"f={fraction:.2f}"):
-            return found.text, found.source
+    if found := published_run(study):
+        return found.text, found.source
     record = next((r for r in RECORDS if r.experiment == STUDY_RECORDS.get(study.name)), None)
     return None if record is None else (record.steps, record.source)
 
@@ -230,12 +235,25 @@ def overview(study: Study) -> Row:
 
 def medians_of(study: Study) -> dict[str, str]:
     """Each arm's median with its interval."""
-    return {arm: with_interval(replicas, study.objective) for arm, replicas in study.confirmed.items()}
+    medians = {arm: with_interval(replicas, study.objective) for arm, replicas in study.confirmed.items()}
+    found = published_run(study)
+    return medians | ({"published": f"not run to {found.step:,}"} if found and stopped_early(study) else {})
+
+
+def stopped_early(study: Study) -> bool:
+    """Whether the published configuration was stopped before its published step, without generalizing.
+
+    It has the budget of the study. How it does when it is run out is on the page of published numbers.
+    """
+    found, replicas = published_run(study), study.confirmed.get("published")
+    if found is None or replicas is None or replicas["observed"].any():
+        return False
+    return int(replicas["steps_run"].max()) < found.step
 
 
 def _times_faster(study: Study) -> str:
     """Cost of the published configuration over the winner's; a bound where it did not generalize."""
-    if "published" not in study.confirmed:
+    if "published" not in study.confirmed or stopped_early(study):
         return "—"
     (cost, observed), winner = times(study.confirmed["published"], study.objective), confirmed_median(study)
     if winner is None:
