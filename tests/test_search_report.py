@@ -1,5 +1,6 @@
 """What is made of a study: tables with known answers, importances, figures, pages, runs in MLflow."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from ruamel.yaml import YAML
 from test_analysis import replica_rows
 from test_tracking import client, migrated, rows  # noqa: F401  (fixtures)
 
-from grokking import figures
+from grokking import figures, runs
 from grokking.analysis import studies, study_pages
 from grokking.analysis.search_axes import axes, shown, space_table
 from grokking.analysis.studies import Study
@@ -296,11 +297,18 @@ def test_figures_are_drawn_of_branches_choices_and_censored_arms(tmp_path):
 def test_a_study_is_read_from_its_files_and_none_where_it_was_not_run(tmp_path):
     searched, confirmed = written(study(), tmp_path / "search"), tmp_path / "confirm"
     assert studies.read("small", CONFIG, TASK, searched, confirmed) is None
-    (confirmed / "winner").mkdir(parents=True)
-    study().confirmed["winner"].to_parquet(confirmed / "winner" / "replicas.parquet")
-    (confirmed / "winner" / "run.json").write_text("{}")
+    written_run(study().confirmed["winner"], confirmed / "winner")
     found = studies.read("small", CONFIG, TASK, searched, confirmed)
     assert (list(found.confirmed), found.chosen["winner"]["value"]) == (["winner"], 2.0)
+
+
+def written_run(replicas, folder):
+    """The files of a trained experiment."""
+    folder.mkdir(parents=True)
+    replicas.to_parquet(folder / "replicas.parquet")
+    pd.DataFrame({"replica": [], "step": []}).to_parquet(folder / "history.parquet")
+    checksums = {name: runs.checksum(folder / name) for name in runs.TABLES}
+    (folder / "run.json").write_text(json.dumps({"sha256": checksums}))
 
 
 def written(of: Study, folder):

@@ -241,12 +241,12 @@ def medians_of(study: Study) -> dict[str, str]:
 
 
 def stopped_early(study: Study) -> bool:
-    """Whether the published configuration was stopped before its published step, without generalizing.
+    """Whether the published configuration was stopped before its published step, without a median.
 
     It has the budget of the study. How it does when it is run out is on the page of published numbers.
     """
     found, replicas = published_run(study), study.confirmed.get("published")
-    if found is None or replicas is None or replicas["observed"].any():
+    if found is None or replicas is None or confirmed_median(study, "published") is not None:
         return False
     return int(replicas["steps_run"].max()) < found.step
 
