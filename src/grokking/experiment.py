@@ -100,14 +100,14 @@ class Replica:
             for key, value in self.row().items()
             if key in SHAPE_FLOATS or not (key in own or isinstance(value, float))
         }
-        return json.dumps(shapes | {"train_equations": int(task.train_mask(self.split_seed).sum())})
+        return json.dumps(shapes | {"train_equations": task.train_size(self.split_seed)})
 
 
 def require_fit(replica: Replica, task: Task, where: str) -> None:
     """Raise ConfigError where a replica cannot be trained on the task."""
     tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
     FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes)
-    require_batch(replica.config.batch, int(task.train_mask(replica.split_seed).sum()))
+    require_batch(replica.config.batch, task.train_size(replica.split_seed))
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -23,7 +23,7 @@ class Price:
 
 def price(replica: Replica, task: Task) -> Price:
     """Examples and dense-layer FLOP of one step."""
-    examples = batch_size(replica.config.batch, int(task.train_mask(replica.split_seed).sum()))
+    examples = batch_size(replica.config.batch, task.train_size(replica.split_seed))
     return Price(examples, examples * flops_per_example(replica, task))
 
 

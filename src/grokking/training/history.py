@@ -34,7 +34,7 @@ def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dic
     train, validation = (table[f"{part}_accuracy"].to_numpy() for part in ("train", "validation"))
     generalization, steps_run = sustained_crossing(steps, validation, budget), int(steps[-1])
     until = steps_run if generalization is None else generalization
-    examples = examples_seen(replica.config.batch, int(task.train_mask(replica.split_seed).sum()), until)
+    examples = examples_seen(replica.config.batch, task.train_size(replica.split_seed), until)
     return {
         "memorization_step": sustained_crossing(steps, train, budget),
         "first_crossing_step": first_crossing(steps, validation, budget),
