@@ -17,7 +17,6 @@ from grokking.data.operations import OPERATIONS, OperationConfig
 from grokking.data.splits import SPLITS, SplitConfig, mirrored
 from grokking.data.table import Additive, Table
 
-
 DistinctSeeds = Annotated[
     tuple[Seed, ...],
     within(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),

@@ -2,8 +2,7 @@
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -47,18 +46,26 @@ class UpdateRule:
     @torch.no_grad()
     def apply(self, step: int) -> None:
         """Make one update of the parameters; the gradients may be overwritten. Steps are counted from 1."""
-        param_Rn, grad_Rn, hparams = self.params.data, self.grad_Rn, self._scheduled(step)
-        params, grads = self.named_params, self.named_grads
-        self.filter.apply(grad_Rn, self.state, hparams, step)
-        self.project(grads.values(), params.values())
-        with _unchanged(params, self.frozen):
-            with _unchanged(params, self.hidden if self.optimizer.update_matrices else ()):
-                self.optimizer.update(param_Rn, grad_Rn, self.state, hparams, step)
-            if self.optimizer.update_matrices:
-                momenta = self.params.views(self.state["momentum"])
-                matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))
-                self.optimizer.update_matrices(matrices, matrix_grads, matrix_momenta, hparams)
-            self.clamp(param_Rn, params.values(), hparams)
+        params, hparams = self.named_params, self._scheduled(step)
+        frozen = {name: params[name].clone() for name in self.frozen}
+        self.filter.apply(self.grad_Rn, self.state, hparams, step)
+        self.project(self.named_grads.values(), params.values())
+        self._optimize(hparams, step)
+        self.clamp(self.params.data, params.values(), hparams)
+        for name, tensor in frozen.items():
+            params[name].copy_(tensor)
+
+    def _optimize(self, hparams: HParams, step: int) -> None:
+        """Update all parameters entry by entry, and overwrite hidden matrices by Muon's own update."""
+        update_matrices = self.optimizer.update_matrices
+        hidden = self._matrices(self.named_params) if update_matrices else []
+        updated = [matrix.clone() for matrix in hidden]
+        self.optimizer.update(self.params.data, self.grad_Rn, self.state, hparams, step)
+        if update_matrices:
+            momenta = self.params.views(self.state["momentum"])
+            update_matrices(updated, self._matrices(self.named_grads), self._matrices(momenta), hparams)
+        for matrix, new in zip(hidden, updated, strict=True):
+            matrix.copy_(new)
 
     def _attach(self, grad_Rn: Tensor) -> None:
         """Make the views of single tensors once: making them takes as long as a small operation."""
@@ -77,15 +84,6 @@ class UpdateRule:
     def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
         """The hidden matrices (R, O, I) among these tensors."""
         return [part for name, stacked in self.hidden.items() for part in named[name].chunk(stacked, dim=1)]
-
-
-@contextmanager
-def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[None]:
-    """Undo, at the end, whatever happened to these parameters inside."""
-    before = {name: params[name].clone() for name in names}
-    yield
-    for name, tensor in before.items():
-        params[name].copy_(tensor)
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:

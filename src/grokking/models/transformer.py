@@ -81,6 +81,7 @@ class TransformerConfig:
 class Transformer(Model):
     output_scale: Tensor
     position: Tensor  # (..., S, D), added to the embeddings
+    shape_floats = ("mlp_ratio",)
 
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
         super().__init__()

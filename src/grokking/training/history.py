@@ -10,8 +10,10 @@ from grokking.data.batches import examples_seen
 from grokking.data.tasks import Task
 from grokking.engine.events import first_crossing, sustained_crossing
 from grokking.experiment import Replica
-from grokking.training.costs import flops_per_example
+from grokking.models import FAMILIES
 from grokking.training.records import Evaluation
+
+TRAINING_FLOP = 3 * 2  # per multiply-add: a backward pass costs two forward passes
 
 
 def history_table(evaluations: Iterable[Evaluation]) -> pd.DataFrame:
@@ -47,6 +49,12 @@ def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dic
         "flops": examples * flops_per_example(replica, task),
         "seconds": next(e.seconds for e in evaluations if e.step == until),
     }
+
+
+def flops_per_example(replica: Replica, task: Task) -> int:
+    """Floating-point operations of an example's forward and backward pass, counted in the dense layers."""
+    model = replica.config.model
+    return TRAINING_FLOP * FAMILIES[model.family].multiply_adds(model, task.sizes)
 
 
 def headline(name: str, table: pd.DataFrame) -> str:

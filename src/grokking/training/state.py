@@ -3,11 +3,13 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
+import torch
+
 from grokking.data.tasks import Task
 from grokking.engine.evaluation import EvaluationSampler
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
-from grokking.training.checkpoint import SavedState, pack, unpack
+from grokking.training.checkpoint import SavedState
 from grokking.training.records import Evaluation
 
 
@@ -43,7 +45,8 @@ class TrainingState:
         """Everything that decides how training goes on."""
         tensors = dict(self.stack.state())
         for number, evaluation in enumerate(self.evaluations):
-            tensors |= pack(f"snapshot/{number}", evaluation.parameters or {})
+            for name, array in (evaluation.parameters or {}).items():
+                tensors[f"snapshot/{number}/{name}"] = torch.from_numpy(array)
         rest = {
             "step": self.stack.step,
             "seconds": self.seconds,
@@ -57,7 +60,9 @@ class TrainingState:
         """Continue from the state that `to_checkpoint` returned."""
         rest = saved.rest
         for number, entry in enumerate(rest["evaluations"]):
-            snapshot = unpack(f"snapshot/{number}", saved.tensors) or None
+            prefix = f"snapshot/{number}/"
+            kept = {key.removeprefix(prefix): t for key, t in saved.tensors.items() if key.startswith(prefix)}
+            snapshot = {name: tensor.numpy() for name, tensor in kept.items()} or None
             self.evaluations.append(Evaluation(**entry | {"parameters": snapshot}))
         indices = [replica.index for replica in self.replicas]
         self.select([indices.index(index) for index in rest["replicas"]])
