@@ -80,8 +80,8 @@ class Replica:
         """Every hyperparameter and seed, flat, as a row of replicas.parquet."""
         flat: dict[str, Any] = {"replica": self.index, "seed": self.seed, "split_seed": self.split_seed}
         for key, value in asdict(self.config).items():
-            inner = value.items() if isinstance(value, dict) else ()
-            flat |= {f"{key}.{name}": cell for name, cell in inner} if inner else {key: value}
+            is_section = isinstance(value, dict)
+            flat |= {f"{key}.{name}": cell for name, cell in value.items()} if is_section else {key: value}
         return {key: " ".join(map(str, x)) if isinstance(x, tuple) else x for key, x in flat.items()}
 
     def stack_key(self, task: Task) -> str:
@@ -150,9 +150,8 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     plan = load(ReplicasConfig, mapping.get("replicas"), f"{where}.replicas")
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
-    pairs = list(zip(plan.seeds, plan.split_seeds, strict=True))
-    drawn = [(config, *pair) for config in configs for pair in pairs]
-    return [Replica(i, seed, split_seed, config) for i, (config, seed, split_seed) in enumerate(drawn)]
+    drawn = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
+    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
 
 
 def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from grokking.engine.flat_parameters import FlatParameters
-from grokking.experiment import ExperimentConfig, Replica
+from grokking.experiment import Replica
 from grokking.models.layers import Dense
 from grokking.models.model import Model
 from grokking.updates.gradient_filters import FILTERS
@@ -33,7 +33,8 @@ class UpdateRule:
         self.params = params
         self.hidden = hidden_matrices(model)
         self.frozen = frozen_parameters(model, config.frozen)
-        self.state = _zero_state(config, params.data)
+        self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state}
+        self.state |= self.filter.state(config.gradient_filter, params.data)
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
         self._attach(grad_Rn)
 
@@ -98,18 +99,8 @@ def hidden_matrices(model: Model) -> dict[str, int]:
 def frozen_parameters(model: Model, frozen: str) -> list[str]:
     """Names of the parameters that never change."""
     layers = {"nothing": (), "first_layer": model.first_layer, "readout": (model.readout,)}[frozen]
-    names = [name for name, _ in model.named_parameters()]
-    return [name for name in names if any(name == layer or name.startswith(f"{layer}.") for layer in layers)]
-
-
-def _zero_state(config: ExperimentConfig, param_Rn: Tensor) -> dict[str, Tensor]:
-    """The state that optimizer and filter keep."""
-    state = {name: torch.zeros_like(param_Rn) for name in OPTIMIZERS[config.optimizer.name].state}
-    replicas, width = param_Rn.shape
-    of_filter = FILTERS[config.gradient_filter.name].state(config.gradient_filter)
-    for name, (shape, dtype) in of_filter.items():
-        state[name] = param_Rn.new_zeros(replicas, *shape, width, dtype=dtype or param_Rn.dtype)
-    return state
+    starts = tuple(f"{layer}." for layer in layers)
+    return [name for name, _ in model.named_parameters() if f"{name}.".startswith(starts)]
 
 
 def _hparams(replicas: Sequence[Replica], param_Rn: Tensor) -> HParams:

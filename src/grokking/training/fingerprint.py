@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import numba
@@ -12,6 +11,9 @@ import torch
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
 
+PARTS = ("ops", "data", "updates", "models", "engine", "training")
+CORE = ("config.py", "experiment.py", *(f"{part}/*.py" for part in PARTS))  # within the package
+
 
 def fingerprint(replicas: list[Replica], task: Task) -> str:
     """Hash of configuration, seeds, data, the core's code, and the versions of torch and Numba."""
@@ -20,13 +22,8 @@ def fingerprint(replicas: list[Replica], task: Task) -> str:
         digest.update(json.dumps(replica.row(), sort_keys=True).encode())
     for table in (task.equations, task.splits):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-    for source in sorted(_core_sources()):
+    package = Path(__file__).parents[1]
+    core = [file for part in CORE for file in package.glob(part)]
+    for source in sorted(core):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:32]
-
-
-def _core_sources() -> Iterable[Path]:
-    package = Path(__file__).parents[1]
-    yield from (package / "config.py", package / "experiment.py")
-    for part in ("ops", "data", "updates", "models", "engine", "training"):
-        yield from (package / part).glob("*.py")

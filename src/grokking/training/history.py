@@ -23,14 +23,12 @@ def history_table(evaluations: Iterable[Evaluation]) -> pd.DataFrame:
 
 def replica_table(replicas: list[Replica], evaluations: list[Evaluation], task: Task) -> pd.DataFrame:
     """One row per replica: hyperparameters, seeds, events and costs."""
-    by_replica: dict[int, list[Evaluation]] = {replica.index: [] for replica in replicas}
-    for evaluation in evaluations:
-        by_replica[evaluation.replica].append(evaluation)
-    return pd.DataFrame([r.row() | _outcome(r, by_replica[r.index], task) for r in replicas])
+    return pd.DataFrame([replica.row() | _outcome(replica, evaluations, task) for replica in replicas])
 
 
 def _outcome(replica: Replica, evaluations: list[Evaluation], task: Task) -> dict[str, Any]:
     """Events and costs of one replica. Costs are those until generalization, or else to the end."""
+    evaluations = [evaluation for evaluation in evaluations if evaluation.replica == replica.index]
     table, budget = history_table(evaluations), replica.config.budget
     steps = table["step"].to_numpy()
     train, validation = (table[f"{part}_accuracy"].to_numpy() for part in ("train", "validation"))
