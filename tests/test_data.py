@@ -483,6 +483,7 @@ def test_saved_task_reads_back(operation, labels, tmp_path):
 def test_description_counts_what_is_trained_on():
     task = make_task(modulus=5, train_fraction=0.6)
     train, shared = task.train_mask(1), task.mirrored_mask(1)
+    assert task.train_size(1) == 15
     assert tasks.describe(task)["splits"]["1"] == {
         "train": 15,
         "validation": 10,

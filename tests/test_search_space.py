@@ -346,7 +346,7 @@ def test_objectives_count_updates_examples_flop_and_seconds():
 def test_the_price_of_an_update_is_that_of_its_batch(tiny_task):
     plan = plan_of(experiment=network(batch={"sampling": "with_replacement", "size": 20}))
     (full, *_), (twenty, *_) = (p.replicas({}, p.config.search) for p in (plan_of(), plan))
-    train_equations = tiny_task.train_size(0)
+    train_equations = int(tiny_task.train_mask(0).sum())
     of_full, of_twenty = objective.price(full, tiny_task), objective.price(twenty, tiny_task)
     assert of_full.examples == train_equations
     assert of_twenty.examples == 20

@@ -2,10 +2,11 @@
 
 # ... leading dimensions (replicas), B examples, T tokens, N hidden width, V classes
 
+from itertools import pairwise
 from typing import Annotated, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grokking import ops
 from grokking.config import within
@@ -15,8 +16,7 @@ from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Activation, Den
 from grokking.models.model import Model
 
 Widths = Annotated[
-    tuple[int, ...],
-    within(lambda widths: widths and min(widths) >= 1, "list at least one positive width"),
+    tuple[int, ...], within(lambda widths: widths and min(widths) > 0, "list at least one positive width")
 ]
 
 
@@ -57,9 +57,10 @@ class TorchMLP(TableMLP):
 
     def __init__(self, config: Any, sizes: Sizes) -> None:
         super().__init__()
-        widths, initialise = [*config.hidden_widths, sizes.classes], INITIALISATIONS[config.initialisation]
+        widths = pairwise([*config.hidden_widths, sizes.classes])
+        initialise = INITIALISATIONS[config.initialisation]
         self.activation = ACTIVATIONS[config.activation]
-        self.layers = layers.dense_stack(widths, initialise, config.bias)
+        self.layers = nn.ModuleList(Dense(i, o, initialise, config.bias) for i, o in widths)
         self.readout = f"layers.{len(self.layers) - 1}"
         self.register_buffer("output_scale", torch.tensor([config.output_scale]))
 

@@ -35,7 +35,7 @@ def train(
     evaluation and with some of those before.
     """
     _require_one_stack(replicas, task)
-    state = TrainingState.begin(replicas, task, device)
+    state = TrainingState(replicas, task, device)
     if checkpoint and (saved := checkpoint.load()):
         state.restore(saved)
     yield from state.evaluations
@@ -45,8 +45,8 @@ def train(
     for step in grid(budget):
         if not state.replicas:
             return
-        if step <= state.evaluated_step:
-            continue
+        if state.evaluations and step <= state.stack.step:
+            continue  # the checkpoint holds it
 
         # update
         started = time.perf_counter()

@@ -1,7 +1,6 @@
 """The state of training: the stack, the replicas in it, and all evaluations so far."""
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Self
+from dataclasses import asdict, replace
 
 import torch
 
@@ -13,26 +12,16 @@ from grokking.training.checkpoint import SavedState
 from grokking.training.records import Evaluation
 
 
-@dataclass
 class TrainingState:
     """`replicas[i]` and `samplers[i]` belong to position i of the stack; finished replicas are dropped."""
 
-    replicas: list[Replica]
-    samplers: list[EvaluationSampler]
-    stack: ReplicaStack
-    evaluations: list[Evaluation] = field(default_factory=list)
-    seconds: float = 0.0  # of updates
-
-    @classmethod
-    def begin(cls, replicas: list[Replica], task: Task, device: str) -> Self:
-        """Step 0 of all replicas."""
-        samplers = [EvaluationSampler(replica, task) for replica in replicas]
-        return cls(list(replicas), samplers, ReplicaStack(replicas, task, device))
-
-    @property
-    def evaluated_step(self) -> int:
-        """The step of the last evaluation; -1 before the first."""
-        return self.stack.step if self.evaluations else -1
+    def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
+        """Before the first update."""
+        self.replicas = list(replicas)
+        self.samplers = [EvaluationSampler(replica, task) for replica in replicas]
+        self.stack = ReplicaStack(replicas, task, device)
+        self.evaluations: list[Evaluation] = []
+        self.seconds = 0.0  # of updates
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
