@@ -19,7 +19,7 @@ class Model(nn.Module):
     first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
     readout: str  # name of the parameter or layer that gives the logits
     shape_floats: tuple[str, ...] = ()  # floats of the configuration that decide the shapes of parameters
-    multiplies_by_torch = True  # otherwise factors of products cannot be rounded
+    multiplies_by_torch = True  # by dense layers, where factors of products can be rounded
     matmul_dtype: torch.dtype | None = None  # what they are rounded to
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Model(nn.Module):
     @classmethod
     def has_hidden_matrices(cls, config: Any) -> bool:
         """Whether a dense layer of the network is neither first layer nor readout, as Muon needs."""
-        return True
+        return cls.multiplies_by_torch
 
     @staticmethod
     def multiply_adds(config: Any, sizes: Sizes) -> int:

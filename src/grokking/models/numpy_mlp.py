@@ -47,8 +47,3 @@ class NumpyMLP(TableMLP):
     def dense(self) -> list[tuple[Tensor, Tensor]]:
         _, _, *later = self.parameters()
         return [(weight.mT, bias) for weight, bias in zip(later[::2], later[1::2], strict=True)]
-
-    @classmethod
-    def has_hidden_matrices(cls, config: NumpyMLPConfig) -> bool:
-        """Its matrices are no dense layers of torch."""
-        return False
