@@ -41,7 +41,7 @@ class Case:
 
     @property
     def train_equations(self) -> int:
-        return int(self.task.train_mask(self.replica.split_seed).sum())
+        return self.task.train_size(self.replica.split_seed)
 
     def replicas(self, count: int) -> list[Replica]:
         """Replicas that differ in their seed only."""

@@ -9,17 +9,14 @@ from benchmarks.cases import Case
 from grokking.data.tasks import Sizes
 from grokking.models.embedding_mlp import EmbeddingMLPConfig
 from grokking.models.transformer import TransformerConfig
-from grokking.training.costs import FLOP_PER_MULTIPLY_ADD, FORWARD_AND_BACKWARD, flops_per_example
+from grokking.training.history import TRAINING_FLOP, flops_per_example
 
 
 def per_step(case: Case) -> int:
     """Products that run per example and once per token; attention and element-wise work are not counted."""
     model = case.replica.config.model
     once_per_token = TABLES[model.family](model, case.task.sizes)
-    return (
-        case.batch * flops_per_example(case.replica, case.task)
-        + FORWARD_AND_BACKWARD * FLOP_PER_MULTIPLY_ADD * once_per_token
-    )
+    return case.batch * flops_per_example(case.replica, case.task) + TRAINING_FLOP * once_per_token
 
 
 def _none(config: Any, sizes: Sizes) -> int:

@@ -117,7 +117,7 @@ def _sampled_evaluation(case: Case, device: str) -> Callable[[], object]:
 def _saving(case: Case, steps: int, device: str, checkpoint: Checkpoint) -> Callable[[], None]:
     """Save a state that holds as many evaluations and snapshots as at the end of the run."""
     first = next(train([case.replica], case.task, device))
-    state, snapshots = TrainingState.begin([case.replica], case.task, device), snapshot_steps(steps)
+    state, snapshots = TrainingState([case.replica], case.task, device), snapshot_steps(steps)
     state.evaluations = [
         replace(first, step=step, parameters=deepcopy(first.parameters) if step in snapshots else None)
         for step in steps_within(steps)

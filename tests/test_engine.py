@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from grokking.engine.answers import answers
 from grokking.engine.evaluation import EvaluationSampler, evaluate
 from grokking.engine.stack import ReplicaStack
-from grokking.experiment import SHAPE_FLOATS, expand
+from grokking.experiment import expand
 from grokking.models import FAMILIES
 from grokking.training.loop import train
 from grokking.updates.gradient_filters import FILTERS as ALL_FILTERS
@@ -65,7 +65,8 @@ def numbers_of_replicas() -> list[tuple[str, str]]:
     for family in reversed(MODELS):
         (replica,) = expand(experiment(family, "sgd"), "e")
         floats = [key for key, value in replica.row().items() if isinstance(value, float)]
-        found |= {key: family for key in floats if key not in SHAPE_FLOATS}
+        shapes = {f"model.{name}" for name in FAMILIES[family].shape_floats}
+        found |= {key: family for key in floats if key not in shapes}
     return [(family, key) for key, family in found.items()]
 
 

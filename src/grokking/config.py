@@ -40,7 +40,8 @@ def within(rule: Callable[[Any], bool], text: str) -> AfterValidator:
 
     def check(value: Any) -> Any:
         if not rule(value):
-            raise ValueError(f"must {text}, but got {value!r}")
+            written = list(value) if isinstance(value, tuple) else value
+            raise ValueError(f"must {text}, but got {written!r}")
         return value
 
     return AfterValidator(check)

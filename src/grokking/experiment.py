@@ -22,10 +22,6 @@ from grokking.updates.projections import PROJECTIONS
 from grokking.updates.schedules import ScheduleConfig
 from grokking.updates.weight_clamps import ClampConfig
 
-UPDATE_SECTIONS = ("optimizer", "gradient_filter", "weight_clamp")
-# Integers change the shapes of tensors, floats only their values; these floats are the exception
-SHAPE_FLOATS = {"model.mlp_ratio"}
-
 
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
@@ -53,12 +49,13 @@ class ExperimentConfig:
             raise ValueError(
                 "`matmul_precision` bfloat16 needs `precision` float32, but got float64; use full"
             )
-        if self.matmul_precision == "bfloat16" and self.model.family == "numpy_mlp":
+        family = FAMILIES[self.model.family]
+        if self.matmul_precision == "bfloat16" and not family.multiplies_by_torch:
             raise ValueError(
-                "`matmul_precision` bfloat16 needs torch, but `numpy_mlp` multiplies by NumPy; write full"
+                f"`matmul_precision` bfloat16 needs torch, but `{self.model.family}` multiplies by NumPy; "
+                "write full"
             )
-        has_hidden_matrices = FAMILIES[self.model.family].has_hidden_matrices(self.model)
-        if OPTIMIZERS[self.optimizer.name].update_matrices and not has_hidden_matrices:
+        if OPTIMIZERS[self.optimizer.name].update_matrices and not family.has_hidden_matrices(self.model):
             raise ValueError(
                 f"`optimizer` {self.optimizer.name} updates matrices between hidden layers, but this model "
                 "has none; add a hidden layer, take another family or write adamw"
@@ -66,8 +63,8 @@ class ExperimentConfig:
 
     def update_hparams(self) -> dict[str, float]:
         """Hyperparameters of the update by name: the floats, which may differ between replicas of a stack."""
-        values = [item for name in UPDATE_SECTIONS for item in vars(getattr(self, name)).items()]
-        return {name: value for name, value in values if isinstance(value, float)}
+        values = vars(self.optimizer) | vars(self.gradient_filter) | vars(self.weight_clamp)
+        return {name: value for name, value in values.items() if isinstance(value, float)}
 
 
 @plain_dataclass(frozen=True)
@@ -83,31 +80,28 @@ class Replica:
         """Every hyperparameter and seed, flat, as a row of replicas.parquet."""
         flat: dict[str, Any] = {"replica": self.index, "seed": self.seed, "split_seed": self.split_seed}
         for key, value in asdict(self.config).items():
-            if isinstance(value, dict):
-                flat |= {f"{key}.{name}": _cell(inner) for name, inner in value.items()}
-            else:
-                flat[key] = value
-        return flat
+            is_section = isinstance(value, dict)
+            flat |= {f"{key}.{name}": cell for name, cell in value.items()} if is_section else {key: value}
+        return {key: " ".join(map(str, x)) if isinstance(x, tuple) else x for key, x in flat.items()}
 
     def stack_key(self, task: Task) -> str:
         """Equal for replicas that can share a stack: everything that decides the shapes of tensors.
 
-        The number of training equations is part of it, as some kinds of split vary in size with their seed.
+        Floats change values only, but for a family's `shape_floats`. The number of training equations is
+        part of it, as some kinds of split vary in size with their seed.
         """
-        own = {"replica", "seed", "split_seed"}
-        shapes = {
-            key: value
-            for key, value in self.row().items()
-            if key in SHAPE_FLOATS or not (key in own or isinstance(value, float))
-        }
-        return json.dumps(shapes | {"train_equations": int(task.train_mask(self.split_seed).sum())})
+        model, row = self.config.model, self.row()
+        values = {"replica", "seed", "split_seed"} | {key for key in row if isinstance(row[key], float)}
+        values -= {f"model.{name}" for name in FAMILIES[model.family].shape_floats}
+        shapes = {key: value for key, value in row.items() if key not in values}
+        return json.dumps(shapes | {"train_equations": task.train_size(self.split_seed)})
 
 
 def require_fit(replica: Replica, task: Task, where: str) -> None:
     """Raise ConfigError where a replica cannot be trained on the task."""
     tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
     FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes)
-    require_batch(replica.config.batch, int(task.train_mask(replica.split_seed).sum()))
+    require_batch(replica.config.batch, task.train_size(replica.split_seed))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -156,9 +150,8 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     plan = load(ReplicasConfig, mapping.get("replicas"), f"{where}.replicas")
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
-    pairs = list(zip(plan.seeds, plan.split_seeds, strict=True))
-    drawn = [(config, *pair) for config in configs for pair in pairs]
-    return [Replica(i, seed, split_seed, config) for i, (config, seed, split_seed) in enumerate(drawn)]
+    drawn = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
+    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
 
 
 def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:
@@ -175,7 +168,3 @@ def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by:
                 )
         section[last] = copy.deepcopy(value)
     return changed
-
-
-def _cell(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, tuple | list) else value

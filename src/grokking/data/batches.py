@@ -74,31 +74,27 @@ class Batches:
 
     def at(self, step: int) -> Tensor:
         """Row numbers (R, B) of the batch of an update; updates are counted from 1."""
-        if isinstance(self.config, FullBatchConfig):
-            return self.train_RN
-        epoch, number = divmod(step - 1, self._batches_per_epoch())
+        equations = self.train_RN.shape[1]
+        match self.config:
+            case FullBatchConfig():
+                return self.train_RN
+            case WithReplacementConfig(size=size):  # an epoch is what is drawn at once
+                length, batches = DRAWN_AT_ONCE * size, DRAWN_AT_ONCE
+            case WithoutReplacementConfig(size=size, drop_last=drop_last):
+                length, batches = equations, equations // size if drop_last else -(-equations // size)
+        epoch, number = divmod(step - 1, batches)
         if epoch != self.epoch:
-            self.order_RN, self.epoch = self._draw(epoch), epoch
-        first = number * self.config.size
-        return self.order_RN[:, first : first + self.config.size]
+            self.order_RN, self.epoch = self._draw(epoch, length), epoch
+        return self.order_RN[:, number * size : (number + 1) * size]
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.train_RN, self.key_R = self.train_RN[positions], self.key_R[positions]
         self.epoch = -1
 
-    def _batches_per_epoch(self) -> int:
-        """With replacement, an epoch is what is drawn at once."""
-        if isinstance(self.config, WithReplacementConfig):
-            return DRAWN_AT_ONCE
-        assert isinstance(self.config, WithoutReplacementConfig)
-        full, rest = divmod(self.train_RN.shape[1], self.config.size)
-        return full if self.config.drop_last or not rest else full + 1
-
-    def _draw(self, epoch: int) -> Tensor:
+    def _draw(self, epoch: int, length: int) -> Tensor:
         """Row numbers of an epoch's batches, one batch after the other."""
-        equations = self.train_RN.shape[1]
-        if isinstance(self.config, WithReplacementConfig):
-            count = DRAWN_AT_ONCE * self.config.size
-            return self.train_RN.gather(1, random_integers(self.key_R, epoch * count, count) % equations)
-        return self.train_RN.gather(1, random_integers(self.key_R, epoch * equations, equations).argsort(1))
+        integer_RC = random_integers(self.key_R, epoch * length, length)
+        independent = isinstance(self.config, WithReplacementConfig)
+        place_RC = integer_RC % self.train_RN.shape[1] if independent else integer_RC.argsort(1)
+        return self.train_RN.gather(1, place_RC)

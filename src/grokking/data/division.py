@@ -19,15 +19,17 @@ class DivisionConfig:
     modulus: PrimeModulus
 
 
-def divide(modulus: int) -> Table:
+def divide(config: DivisionConfig) -> Table:
     """All p(p-1) equations a / b = c with b ≠ 0: a difference of logarithms, where a ≠ 0."""
+    modulus = config.modulus
     equations = _quotients(modulus).sort_values(["a", "b"], ignore_index=True)
     logarithms = Additive(modulus - 1, operand_sign=-1, labels_zero=False)
     return Table(f"a / b mod {modulus}", equations, logarithms)
 
 
-def divide_or_subtract(modulus: int) -> Table:
+def divide_or_subtract(config: DivisionConfig) -> Table:
     """All p² equations: a / b where b is odd as a number 0..p-1, else a - b."""
+    modulus = config.modulus
     a, b = all_pairs(modulus)
     differences = pd.DataFrame({"a": a, "b": b, "c": (a - b) % modulus})
     quotients = _quotients(modulus)
@@ -43,8 +45,3 @@ def _quotients(modulus: int) -> pd.DataFrame:
 
 
 DIVISIONS = {"divide": divide, "divide_or_subtract": divide_or_subtract}
-
-
-def division_table(config: DivisionConfig) -> Table:
-    """The equations of one of the divisions, ordered by a, then b."""
-    return DIVISIONS[config.name](config.modulus)

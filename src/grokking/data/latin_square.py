@@ -79,20 +79,16 @@ class Walk:
 
     def step(self, coins: list[int]) -> None:
         """One step; the coins choose which of the two cells leaves each line of an owed one."""
-        r, c, s = self.owed or self._cell_out()
-        there = self.row[c][s], self.column[r][s], self.symbol[r][c]
-        if self.owed is None:
-            self._exchange((r, c, s), there, (r, c, s))
-        else:
-            (r1, c1, s1), (r2, c2, s2), (i, j, k) = there, self.spare, coins
-            leaves = (r2 if i else r1, c2 if j else c1, s2 if k else s1)
-            stays = (r1 if i else r2, c1 if j else c2, s1 if k else s2)
-            self._exchange((r, c, s), leaves, stays)
-
-    def _cell_out(self) -> Cell:
-        """A uniformly random cell that is not in the proper square."""
-        r, c, shift = self.random.integers([0, 0, 1], self.size).tolist()
-        return r, c, (self.symbol[r][c] + shift) % self.size
+        if self.owed is None:  # of a proper square a uniformly random cell that is out, which is to stay
+            r, c, shift = self.random.integers([0, 0, 1], self.size).tolist()
+            self.owed = self.spare = r, c, (self.symbol[r][c] + shift) % self.size
+            coins = [0, 0, 0]
+        r, c, s = self.owed
+        (r1, c1, s1), (r2, c2, s2) = (self.row[c][s], self.column[r][s], self.symbol[r][c]), self.spare
+        i, j, k = coins
+        leaves = (r2 if i else r1, c2 if j else c1, s2 if k else s1)
+        stays = (r1 if i else r2, c1 if j else c2, s1 if k else s2)
+        self._exchange((r, c, s), leaves, stays)
 
     def _exchange(self, cell: Cell, leaves: Cell, stays: Cell) -> None:
         """Exchange the corners of the cube between `cell` and `leaves`, four in and four out."""

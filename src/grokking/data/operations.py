@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from grokking.data.division import DIVISIONS, DivisionConfig, division_table
+from grokking.data.division import DIVISIONS, DivisionConfig
 from grokking.data.latin_square import LatinSquareConfig, latin_square_table
 from grokking.data.modular import RULES, ModularConfig, modular_table
 from grokking.data.permutations import PRODUCTS, PermutationConfig, permutation_table
@@ -17,7 +17,7 @@ OperationConfig = Annotated[
 
 OPERATIONS: dict[str, Callable[[Any], Table]] = {
     **dict.fromkeys(RULES, modular_table),
-    **dict.fromkeys(DIVISIONS, division_table),
+    **DIVISIONS,
     **dict.fromkeys(PRODUCTS, permutation_table),
     "latin_square": latin_square_table,
 }

@@ -30,15 +30,9 @@ def compose(x_En: np.ndarray, y_En: np.ndarray) -> np.ndarray:
     return np.take_along_axis(x_En, y_En, axis=1)
 
 
-def inverse(x_En: np.ndarray) -> np.ndarray:
-    return np.argsort(x_En, axis=1)
-
-
-Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-PRODUCTS: dict[str, tuple[str, Product]] = {
+PRODUCTS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
     "permutation_product": ("a b", compose),
-    "permutation_conjugate": ("a b a⁻¹", lambda x, y: compose(compose(x, y), inverse(x))),
+    "permutation_conjugate": ("a b a⁻¹", lambda x, y: compose(compose(x, y), np.argsort(x, axis=1))),
     "permutation_sandwich": ("a b a", lambda x, y: compose(compose(x, y), x)),
 }
 
@@ -48,11 +42,6 @@ def permutation_table(config: PermutationConfig) -> Table:
     formula, product = PRODUCTS[config.name]
     elements_Gn = np.array(list(itertools.permutations(range(config.degree))))
     a, b = all_pairs(len(elements_Gn))
-    c = _numbers(product(elements_Gn[a], elements_Gn[b]), elements_Gn)
+    digits = 10 ** np.arange(config.degree)[::-1]  # read as numbers, permutations ascend
+    c = np.searchsorted(elements_Gn @ digits, product(elements_Gn[a], elements_Gn[b]) @ digits)
     return Table(f"{formula} in S_{config.degree}", pd.DataFrame({"a": a, "b": b, "c": c}), None)
-
-
-def _numbers(x_En: np.ndarray, elements_Gn: np.ndarray) -> np.ndarray:
-    """The number of each permutation; read as digits, permutations ascend in lexicographic order."""
-    digits = 10 ** np.arange(elements_Gn.shape[1])[::-1]
-    return np.searchsorted(elements_Gn @ digits, x_En @ digits)

@@ -8,21 +8,19 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, Seed
+from grokking.config import STRICT, ConfigError, Seed, within
 from grokking.data.identifiability import deficits
 from grokking.data.labels import LABELS, LabelsConfig
 from grokking.data.operations import OPERATIONS, OperationConfig
 from grokking.data.splits import SPLITS, SplitConfig, mirrored
 from grokking.data.table import Additive, Table
 
-
-def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"must be a list of distinct seeds, at least one, but got {list(seeds)}")
-    return seeds
+DistinctSeeds = Annotated[
+    tuple[Seed, ...],
+    within(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
+]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -30,7 +28,7 @@ class TaskConfig:
     operation: OperationConfig
     labels: LabelsConfig
     split: SplitConfig
-    split_seeds: Annotated[tuple[Seed, ...], AfterValidator(_distinct)]
+    split_seeds: DistinctSeeds
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -61,6 +59,10 @@ class Task:
     def train_mask(self, split_seed: int) -> np.ndarray:
         return self.splits[str(split_seed)].to_numpy()
 
+    def train_size(self, split_seed: int) -> int:
+        """The number of training equations."""
+        return int(self.train_mask(split_seed).sum())
+
     def validation_mask(self, split_seed: int) -> np.ndarray:
         """The equations that generalisation is judged by: all that are not trained on."""
         return ~self.train_mask(split_seed)
@@ -76,17 +78,13 @@ def build(config: TaskConfig, where: str) -> Task:
     table = LABELS[config.labels.name](table, config.labels)
     split = SPLITS[config.split.name]
     masks = {str(seed): split(table.equations, config.split, seed) for seed in config.split_seeds}
-    _refuse_empty_parts(masks, config, where)
-    return Task(table, pd.DataFrame(masks))
-
-
-def _refuse_empty_parts(masks: dict[str, np.ndarray], config: TaskConfig, where: str) -> None:
     for seed, mask in masks.items():
         if mask.all() or not mask.any():
             raise ConfigError(
                 f"`{where}.split` {asdict(config.split)} leaves no training or no validation equation of "
                 f"{len(mask)} with split seed {seed}; change it, or take a larger table"
             )
+    return Task(table, pd.DataFrame(masks))
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -120,10 +118,9 @@ def _deficits(task: Task) -> dict[str, dict[str, int] | None]:
     if additive is None:
         return dict.fromkeys(seeds)
     train_SE = task.splits.to_numpy().T
-    untied_S = deficits(task.equations, additive, train_SE, tied=False)
-    tied_S, free_S = np.zeros_like(untied_S), untied_S > 0  # tied labels are among the untied ones
-    if free_S.any():
-        tied_S[free_S] = deficits(task.equations, additive, train_SE[free_S], tied=True)
+    untied_S = tied_S = deficits(task.equations, additive, train_SE, tied=False)
+    if untied_S.any():  # tied labels are among the untied ones
+        tied_S = deficits(task.equations, additive, train_SE, tied=True)
     pairs = zip(seeds, untied_S.tolist(), tied_S.tolist(), strict=True)
     return {seed: {"untied": untied, "tied": tied} for seed, untied, tied in pairs}
 

@@ -4,10 +4,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from grokking.data.batches import batch_size
 from grokking.data.seeds import EVALUATION_SAMPLE, stream
@@ -15,19 +14,13 @@ from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.engine.events import CrossingDetector
 from grokking.engine.metrics import EquationMetrics
+from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
 
 PARTS = ("train", "validation")
 SMALLEST_SAMPLE, LARGEST_SAMPLE = 256, 1024  # equations of each part
 
 Metrics = dict[str, float]
-
-
-class Measurable(Protocol):
-    """What an evaluation needs of a stack of replicas."""
-
-    def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics: ...
-    def norms(self) -> dict[str, Tensor]: ...
 
 
 class EvaluationSampler:
@@ -38,11 +31,9 @@ class EvaluationSampler:
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
-        train_mask, validation_mask = (
-            mask(replica.split_seed) for mask in (task.train_mask, task.validation_mask)
-        )
+        masks = task.train_mask(replica.split_seed), task.validation_mask(replica.split_seed)
         self.budget = replica.config.budget
-        self.whole = {"train": np.flatnonzero(train_mask), "validation": np.flatnonzero(validation_mask)}
+        self.whole = {part: np.flatnonzero(mask) for part, mask in zip(PARTS, masks, strict=True)}
         half_a_batch = batch_size(replica.config.batch, len(self.whole["train"])) // 2
         size = min(max(SMALLEST_SAMPLE, half_a_batch), LARGEST_SAMPLE)
         random = np.random.default_rng(stream(replica.split_seed, EVALUATION_SAMPLE))
@@ -77,7 +68,7 @@ class EvaluationSampler:
         self.detectors = {part: CrossingDetector(**seen) for part, seen in state.items()}
 
 
-def evaluate(stack: Measurable, samplers: list[EvaluationSampler], step: int) -> list[Metrics]:
+def evaluate(stack: ReplicaStack, samplers: list[EvaluationSampler], step: int) -> list[Metrics]:
     """Metrics of each replica of the stack; its sampler's detectors are updated with them."""
     metrics = _on_samples(stack, samplers)
     for part in PARTS:
@@ -93,7 +84,7 @@ def evaluate(stack: Measurable, samplers: list[EvaluationSampler], step: int) ->
     return metrics
 
 
-def _on_samples(stack: Measurable, samplers: list[EvaluationSampler]) -> list[Metrics]:
+def _on_samples(stack: ReplicaStack, samplers: list[EvaluationSampler]) -> list[Metrics]:
     """Metrics on each replica's samples, both parts in one pass, with the norms of logits and weights."""
     train_RE, validation_RE = (np.stack([sampler.sample[part] for sampler in samplers]) for part in PARTS)
     measured = stack.measure(list(range(len(samplers))), np.hstack([train_RE, validation_RE]))
@@ -102,31 +93,25 @@ def _on_samples(stack: Measurable, samplers: list[EvaluationSampler]) -> list[Me
     validation = _part_metrics("validation", measured.columns(slice(split, None)), samplers, validation_RE)
     rest_R = {"logit_rms": measured.logit_rms()} | stack.norms()
     rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
-    return [
-        train[i] | validation[i] | {name: values[i] for name, values in rest.items()}
-        for i in range(len(samplers))
-    ]
+    replicas = range(len(samplers))
+    return [train[i] | validation[i] | {name: rest[name][i] for name in rest} for i in replicas]
 
 
 def _part_metrics(
     part: str, measured: EquationMetrics, samplers: list[EvaluationSampler], index_RE: np.ndarray
 ) -> list[Metrics]:
-    """For each replica: mean loss, accuracy, number of equations, and accuracy of each group of them."""
+    """Mean loss, accuracy, number of equations, accuracy of each group that has any, of each replica."""
     loss_R, accuracy_R = measured.loss_RE.mean(1).tolist(), measured.correct_RE.mean(1).tolist()
     correct_RE, equations = measured.correct_RE.cpu().numpy(), index_RE.shape[1]
-    return [
-        {f"{part}_loss": loss_R[i], f"{part}_accuracy": accuracy_R[i], f"{part}_equations": equations}
-        | _group_accuracies(part, sampler.groups[part], index_RE[i], correct_RE[i])
-        for i, sampler in enumerate(samplers)
+    metrics: list[Metrics] = [
+        {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": equations}
+        for loss, accuracy in zip(loss_R, accuracy_R, strict=True)
     ]
-
-
-def _group_accuracies(
-    part: str, groups: Mapping[str, np.ndarray], index_E: np.ndarray, correct_E: np.ndarray
-) -> Metrics:
-    """Accuracy of each group among these equations; a group without any is left out."""
-    chosen = {name: correct_E[mask_P[index_E]] for name, mask_P in groups.items()}
-    return {f"{part}_accuracy/{name}": float(found.mean()) for name, found in chosen.items() if len(found)}
+    for i, sampler in enumerate(samplers):
+        for name, mask_P in sampler.groups[part].items():
+            if (chosen_E := mask_P[index_RE[i]]).any():
+                metrics[i][f"{part}_accuracy/{name}"] = float(correct_RE[i][chosen_E].mean())
+    return metrics
 
 
 def _groups(replica: Replica, task: Task) -> dict[str, dict[str, np.ndarray]]:

@@ -2,16 +2,14 @@
 
 # R replicas, E equations, V classes
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class EquationMetrics:
+class EquationMetrics(NamedTuple):
     """Per equation: the loss, 1 or 0 for a right or wrong answer, the mean squared centred logit."""
 
     loss_RE: Tensor
@@ -25,15 +23,9 @@ class EquationMetrics:
         centred_REV = logits_REV.sub_(logits_REV.mean(-1, keepdim=True))
         return cls(loss_RE.double(), correct_RE.double(), centred_REV.square_().mean(-1).double())
 
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """The equations of all parts, one after the other."""
-        fields = ("loss_RE", "correct_RE", "square_RE")
-        return cls(*(torch.cat([getattr(part, field) for part in parts], dim=1) for field in fields))
-
     def columns(self, chosen: slice) -> Self:
         """The metrics of some equations only."""
-        return type(self)(self.loss_RE[:, chosen], self.correct_RE[:, chosen], self.square_RE[:, chosen])
+        return type(self)(*(metric_RE[:, chosen] for metric_RE in self))
 
     def logit_rms(self) -> Tensor:
         """Root mean square of the centred logits, (R,)."""

@@ -55,13 +55,17 @@ class ReplicaStack:
                 logits_RMV = self.model(self.a_P.take(index_RM), self.b_P.take(index_RM))
                 loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
                 (loss_RM.sum() / index_RB.shape[1]).backward()
-            self._gather_grads()
+            # If `.grad` were views of `grad_Rn`, set before the backward pass, they would have gaps between
+            # replicas; torch warns of that, and nothing would be faster.
+            grads = (param.grad for param in self.model.parameters())
+            torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
             self.update_rule.apply(self.step)
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
         """Loss, correctness and logits of the replicas at these positions, each on its own equations."""
-        tensors = self._tensors_at(positions)
+        params, buffers = self.params.data[positions], self.buffers.data[positions]
+        tensors = self.params.views(params) | self.buffers.views(buffers)
         parts = []
         for index_RM in self._passes(torch.as_tensor(index_RE, device=self.device)):
             answer_RM = self.answer_RP[positions].gather(1, index_RM)
@@ -69,7 +73,7 @@ class ReplicaStack:
             logits_RMV = functional_call(self.model, tensors, pairs)
             loss_RM = self.loss(logits_RMV, answer_RM, self.loss_dtype)
             parts.append(EquationMetrics.of(logits_RMV, answer_RM, loss_RM))
-        return EquationMetrics.joined(parts)
+        return EquationMetrics(*(torch.cat(of_passes, dim=1) for of_passes in zip(*parts, strict=True)))
 
     def norms(self) -> dict[str, Tensor]:
         """Norms of all weights and of each layer's, (R,) each."""
@@ -92,15 +96,6 @@ class ReplicaStack:
         """The tensors that training changes, themselves: to save, or to copy saved ones into."""
         return {"parameters": self.params.data} | self.update_rule.state
 
-    def _gather_grads(self) -> None:
-        """Write the gradients of all parameters into `grad_Rn`, which is laid out as `params`.
-
-        If `.grad` were views of one tensor, set before the backward pass, they would have gaps between
-        replicas; torch warns of that, and nothing would be faster.
-        """
-        grads = (param.grad for param in self.model.parameters())
-        torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
-
     def _attach(self) -> None:
         """Make the model's parameters and buffers views of the flat tensors."""
         params, buffers = self.params.views(self.params.data), self.buffers.views(self.buffers.data)
@@ -108,11 +103,6 @@ class ReplicaStack:
             parameter.data, parameter.grad = params[name], None
         for name, buffer in self.model.named_buffers():
             buffer.data = buffers[name]
-
-    def _tensors_at(self, positions: list[int]) -> dict[str, Tensor]:
-        """Parameters and buffers of the replicas at these positions."""
-        params = self.params.views(self.params.data[positions])
-        return params | self.buffers.views(self.buffers.data[positions])
 
     def _passes(self, index_RE: Tensor) -> tuple[Tensor, ...]:
         """The examples (R, E) in parts (R, M) that fit into memory."""

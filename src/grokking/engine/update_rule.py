@@ -2,15 +2,14 @@
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from grokking.engine.flat_parameters import FlatParameters
 from grokking.engine.undecayed import spared_update
-from grokking.experiment import ExperimentConfig, Replica
+from grokking.experiment import Replica
 from grokking.models.layers import Dense
 from grokking.models.model import Model
 from grokking.updates.gradient_filters import FILTERS
@@ -36,7 +35,8 @@ class UpdateRule:
         self.params = params
         self.hidden = hidden_matrices(model)
         self.frozen = frozen_parameters(model, config.frozen)
-        self.state = _zero_state(config, params.data)
+        self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state}
+        self.state |= self.filter.state(config.gradient_filter, params.data)
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
         self._attach(grad_Rn)
 
@@ -49,18 +49,26 @@ class UpdateRule:
     @torch.no_grad()
     def apply(self, step: int) -> None:
         """Make one update of the parameters; the gradients may be overwritten. Steps are counted from 1."""
-        param_Rn, grad_Rn, hparams = self.params.data, self.grad_Rn, self._scheduled(step)
-        params, grads = self.named_params, self.named_grads
-        self.filter.apply(grad_Rn, self.state, hparams, step)
-        self.project(grads.values(), params.values())
-        with _unchanged(params, self.frozen):
-            with _unchanged(params, self.hidden if self.optimizer.update_matrices else ()):
-                self.update(param_Rn, grad_Rn, self.state, hparams, step)
-            if self.optimizer.update_matrices:
-                momenta = self.params.views(self.state["momentum"])
-                matrices, matrix_grads, matrix_momenta = map(self._matrices, (params, grads, momenta))
-                self.optimizer.update_matrices(matrices, matrix_grads, matrix_momenta, hparams)
-            self.clamp(param_Rn, params.values(), hparams)
+        params, hparams = self.named_params, self._scheduled(step)
+        frozen = {name: params[name].clone() for name in self.frozen}
+        self.filter.apply(self.grad_Rn, self.state, hparams, step)
+        self.project(self.named_grads.values(), params.values())
+        self._optimize(hparams, step)
+        self.clamp(self.params.data, params.values(), hparams)
+        for name, tensor in frozen.items():
+            params[name].copy_(tensor)
+
+    def _optimize(self, hparams: HParams, step: int) -> None:
+        """Update all parameters entry by entry, and overwrite hidden matrices by Muon's own update."""
+        update_matrices = self.optimizer.update_matrices
+        hidden = self._matrices(self.named_params) if update_matrices else []
+        updated = [matrix.clone() for matrix in hidden]
+        self.update(self.params.data, self.grad_Rn, self.state, hparams, step)
+        if update_matrices:
+            momenta = self.params.views(self.state["momentum"])
+            update_matrices(updated, self._matrices(self.named_grads), self._matrices(momenta), hparams)
+        for matrix, new in zip(hidden, updated, strict=True):
+            matrix.copy_(new)
 
     def _attach(self, grad_Rn: Tensor) -> None:
         """Make the views of single tensors once: making them takes as long as a small operation."""
@@ -81,15 +89,6 @@ class UpdateRule:
         return [part for name, stacked in self.hidden.items() for part in named[name].chunk(stacked, dim=1)]
 
 
-@contextmanager
-def _unchanged(params: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[None]:
-    """Undo, at the end, whatever happened to these parameters inside."""
-    before = {name: params[name].clone() for name in names}
-    yield
-    for name, tensor in before.items():
-        params[name].copy_(tensor)
-
-
 def hidden_matrices(model: Model) -> dict[str, int]:
     """Names of the weights between hidden layers, and how many matrices are stacked in each."""
     return {
@@ -102,18 +101,8 @@ def hidden_matrices(model: Model) -> dict[str, int]:
 def frozen_parameters(model: Model, frozen: str) -> list[str]:
     """Names of the parameters that never change."""
     layers = {"nothing": (), "first_layer": model.first_layer, "readout": (model.readout,)}[frozen]
-    names = [name for name, _ in model.named_parameters()]
-    return [name for name in names if any(name == layer or name.startswith(f"{layer}.") for layer in layers)]
-
-
-def _zero_state(config: ExperimentConfig, param_Rn: Tensor) -> dict[str, Tensor]:
-    """The state that optimizer and filter keep."""
-    state = {name: torch.zeros_like(param_Rn) for name in OPTIMIZERS[config.optimizer.name].state}
-    replicas, width = param_Rn.shape
-    of_filter = FILTERS[config.gradient_filter.name].state(config.gradient_filter)
-    for name, (shape, dtype) in of_filter.items():
-        state[name] = param_Rn.new_zeros(replicas, *shape, width, dtype=dtype or param_Rn.dtype)
-    return state
+    starts = tuple(f"{layer}." for layer in layers)
+    return [name for name, _ in model.named_parameters() if f"{name}.".startswith(starts)]
 
 
 def _hparams(replicas: Sequence[Replica], param_Rn: Tensor) -> HParams:

@@ -13,7 +13,7 @@ from grokking.config import STRICT, Positive, PositiveInt, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
-from grokking.models.table_mlp import TableMLP, Widths
+from grokking.models.table_mlp import TorchMLP, Widths
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -31,7 +31,7 @@ class EmbeddingMLPConfig:
     output_scale: Positive  # multiplies the logits
 
 
-class EmbeddingMLP(TableMLP):
+class EmbeddingMLP(TorchMLP):
     first_layer = ("embedding_a", "embedding_b")
 
     def __init__(self, config: EmbeddingMLPConfig, sizes: Sizes) -> None:

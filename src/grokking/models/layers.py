@@ -107,11 +107,6 @@ INITIALISATIONS: dict[str, Initialisation] = {
 }
 
 
-def dense_stack(widths: list[int], initialise: Initialisation, bias: bool) -> nn.ModuleList:
-    """Dense layers from each width to the next."""
-    return nn.ModuleList(Dense(inputs, outputs, initialise, bias) for inputs, outputs in pairwise(widths))
-
-
 def multiply_adds(widths: Sequence[int]) -> int:
     """Multiply-adds of one example's forward pass through dense layers of these widths."""
     return sum(inputs * outputs for inputs, outputs in pairwise(widths))

@@ -19,6 +19,9 @@ class Model(nn.Module):
     first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
     readout: str  # name of the parameter or layer that gives the logits
     undecayed: tuple[str, ...] = ()  # names of the parameters that weight decay leaves alone
+    shape_floats: tuple[str, ...] = ()  # floats of the configuration that decide the shapes of parameters
+    multiplies_by_torch = True  # by dense layers, where factors of products can be rounded
+    matmul_dtype: torch.dtype | None = None  # what they are rounded to
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
@@ -26,9 +29,9 @@ class Model(nn.Module):
 
     def set_matmul_dtype(self, dtype: torch.dtype | None) -> None:
         """Round the factors of the products in dense layers to this type; None: leave them."""
-        for layer in self.modules():
-            if isinstance(layer, Dense):
-                layer.matmul_dtype = dtype
+        for module in self.modules():
+            if isinstance(module, Dense | Model):
+                module.matmul_dtype = dtype
 
     @classmethod
     def require_fit(cls, config: Any, sizes: Sizes) -> None:
@@ -37,7 +40,7 @@ class Model(nn.Module):
     @classmethod
     def has_hidden_matrices(cls, config: Any) -> bool:
         """Whether a dense layer of the network is neither first layer nor readout, as Muon needs."""
-        return True
+        return cls.multiplies_by_torch
 
     @staticmethod
     def multiply_adds(config: Any, sizes: Sizes) -> int:

@@ -14,7 +14,7 @@ from grokking.config import STRICT, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Table
-from grokking.models.table_mlp import TableMLP, Widths
+from grokking.models.table_mlp import TorchMLP, Widths
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -29,7 +29,7 @@ class OneHotMLPConfig:
     output_scale: Positive  # multiplies the logits
 
 
-class OneHotMLP(TableMLP):
+class OneHotMLP(TorchMLP):
     first_layer = ("first",)
     first_scale: Tensor
 

@@ -83,6 +83,7 @@ class TransformerConfig:
 class Transformer(Model):
     output_scale: Tensor
     position: Tensor  # (..., S, D), added to the embeddings
+    shape_floats = ("mlp_ratio",)
 
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -123,20 +124,15 @@ class Transformer(Model):
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """All positions after the last block, (..., B, S, D)."""
-        tokens_S = self.tokens_at_positions(a, b)
-        embedded = rows(self.token, torch.stack(tokens_S, dim=-1).flatten(-2)).unflatten(
-            -2, (-1, len(tokens_S))
-        )
+        token = {s: torch.full_like(a, self.tokens + n) for n, s in enumerate(self.config.specials)}
+        token |= {"a": a, "b": b}
+        token_BS = torch.stack([token[symbol] for symbol in self.config.symbols], dim=-1)
+        positions = (-1, token_BS.shape[-1])
+        embedded = rows(self.token, token_BS.flatten(-2)).unflatten(-2, positions)
         x = (embedded + self.position.unsqueeze(-3)).flatten(-3, -2)
         for block in self.blocks:
             x = block(x)
-        return x.unflatten(-2, (-1, len(tokens_S)))
-
-    def tokens_at_positions(self, a: Tensor, b: Tensor) -> list[Tensor]:
-        """Rows of the token table at each position, (..., B) each."""
-        specials = self.config.specials
-        known = {s: torch.full_like(a, self.tokens + number) for number, s in enumerate(specials)}
-        return [(known | {"a": a, "b": b})[symbol] for symbol in self.config.symbols]
+        return x.unflatten(-2, positions)
 
     def unembed(self, x: Tensor) -> Tensor:
         """Logits (..., B, V) of rows (..., B, D); the scale is cheaper on the weights than on the logits."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from grokking.data.batches import batch_size
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
-from grokking.training.costs import flops_per_example
+from grokking.training.history import flops_per_example
 
 # Above log10 of the budget's cost: a censored replica by its distance to the goal, then a failed one
 CENSORED, SPREAD, FAILED = 0.05, 0.45, 0.6
@@ -23,7 +23,7 @@ class Price:
 
 def price(replica: Replica, task: Task) -> Price:
     """Examples and dense-layer FLOP of one step."""
-    examples = batch_size(replica.config.batch, int(task.train_mask(replica.split_seed).sum()))
+    examples = batch_size(replica.config.batch, task.train_size(replica.split_seed))
     return Price(examples, examples * flops_per_example(replica, task))
 
 

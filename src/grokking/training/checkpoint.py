@@ -4,12 +4,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -87,14 +85,3 @@ def every_seconds() -> float:
     if not seconds >= 0:
         raise ConfigError(f"{EVERY_SECONDS} must be a number of at least 0, but got {chosen!r}")
     return seconds
-
-
-def pack(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Arrays as tensors, under names that start with the prefix."""
-    return {f"{prefix}/{name}": torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def unpack(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """The arrays that `pack` put under the prefix."""
-    start = f"{prefix}/"
-    return {name.removeprefix(start): t.numpy() for name, t in tensors.items() if name.startswith(start)}

@@ -15,6 +15,8 @@ from grokking.experiment import Replica
 
 PACKAGE = Path(__file__).parents[1]
 ACCEPTED = PACKAGE / "training" / "accepted_code.json"  # written by `make accept`
+PARTS = ("ops", "data", "updates", "models", "engine", "training")
+CORE = ("config.py", "experiment.py", *(f"{part}/*.py" for part in PARTS))  # within the package
 
 
 def inputs(replica: Replica, task: Task) -> str:
@@ -30,7 +32,7 @@ def inputs(replica: Replica, task: Task) -> str:
 def code() -> str:
     """Hash of the core's code and of the versions of torch and Numba."""
     digest = hashlib.sha256(f"{torch.__version__} {numba.__version__}".encode())
-    for source in sorted(_core_sources()):
+    for source in sorted(file for part in CORE for file in PACKAGE.glob(part)):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -49,9 +51,3 @@ def fingerprint(replicas: list[Replica], task: Task) -> str:
 def combined(parts: Iterable[tuple[int, str, str]]) -> str:
     """One hash of the numbers of some replicas, their inputs and the code that trains each."""
     return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:32]
-
-
-def _core_sources() -> Iterable[Path]:
-    yield from (PACKAGE / "config.py", PACKAGE / "experiment.py")
-    for part in ("ops", "data", "updates", "models", "engine", "training"):
-        yield from (PACKAGE / part).glob("*.py")

@@ -10,8 +10,10 @@ from grokking.data.batches import examples_seen
 from grokking.data.tasks import Task
 from grokking.engine.events import first_crossing, sustained_crossing
 from grokking.experiment import Replica
-from grokking.training.costs import flops_per_example
+from grokking.models import FAMILIES
 from grokking.training.records import Evaluation
+
+TRAINING_FLOP = 3 * 2  # per multiply-add: a backward pass costs two forward passes
 
 
 def history_table(evaluations: Iterable[Evaluation]) -> pd.DataFrame:
@@ -34,7 +36,7 @@ def replica_row(replica: Replica, evaluations: list[Evaluation], task: Task) -> 
     train, validation = (table[f"{part}_accuracy"].to_numpy() for part in ("train", "validation"))
     generalization, steps_run = sustained_crossing(steps, validation, budget), int(steps[-1])
     until = steps_run if generalization is None else generalization
-    examples = examples_seen(replica.config.batch, int(task.train_mask(replica.split_seed).sum()), until)
+    examples = examples_seen(replica.config.batch, task.train_size(replica.split_seed), until)
     return replica.row() | {
         "memorization_step": sustained_crossing(steps, train, budget),
         "first_crossing_step": first_crossing(steps, validation, budget),
@@ -47,6 +49,12 @@ def replica_row(replica: Replica, evaluations: list[Evaluation], task: Task) -> 
         "flops": examples * flops_per_example(replica, task),
         "seconds": next(e.seconds for e in evaluations if e.step == until),
     }
+
+
+def flops_per_example(replica: Replica, task: Task) -> int:
+    """Floating-point operations of an example's forward and backward pass, counted in the dense layers."""
+    model = replica.config.model
+    return TRAINING_FLOP * FAMILIES[model.family].multiply_adds(model, task.sizes)
 
 
 def headline(name: str, table: pd.DataFrame, trained: int) -> str:

@@ -10,7 +10,6 @@ import torch
 from grokking.data.tasks import Task
 from grokking.engine.evaluation import evaluate
 from grokking.engine.grids import evaluation_steps, snapshot_steps
-from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.records import Evaluation, Observation, StopRule, never_stop
@@ -36,7 +35,7 @@ def train(
     evaluation and with some of those before.
     """
     _require_one_stack(replicas, task)
-    state = TrainingState.begin(replicas, task, device)
+    state = TrainingState(replicas, task, device)
     if checkpoint and (saved := checkpoint.load()):
         state.restore(saved)
     yield from state.evaluations
@@ -46,11 +45,15 @@ def train(
     for step in grid(budget):
         if not state.replicas:
             return
-        if step <= state.evaluated_step:
-            continue
+        if state.evaluations and step <= state.stack.step:
+            continue  # the checkpoint holds it
 
         # update
-        state.seconds += _timed_update(state.stack, step - state.stack.step, device)
+        started = time.perf_counter()
+        state.stack.update(step - state.stack.step)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        state.seconds += time.perf_counter() - started
 
         # evaluate
         metrics = evaluate(state.stack, state.samplers, step)
@@ -74,15 +77,6 @@ def train(
         state.select(going_on)
         if checkpoint and (checkpoint.due() or not going_on):
             checkpoint.save(state.to_checkpoint())
-
-
-def _timed_update(stack: ReplicaStack, updates: int, device: str) -> float:
-    """Make updates; returns the seconds until they are done, on a GPU, too."""
-    started = time.perf_counter()
-    stack.update(updates)
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
 
 
 def _require_one_stack(replicas: list[Replica], task: Task) -> None:

@@ -18,15 +18,9 @@ def machine() -> dict[str, Any]:
 
 def processor() -> str:
     """The processor's name with its family and model, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    if "model name" not in facts:
-        return platform.machine()
-    named = [f"{key} {facts[source]}" for key, source in NUMBERS.items() if source in facts]
-    return " ".join([facts["model name"], *named])
-
-
-NUMBERS = {"family": "cpu family", "model": "model"}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    numbers = {"family": facts.get("cpu family"), "model": facts.get("model")}
+    return " ".join([name, *(f"{key} {number}" for key, number in numbers.items() if number is not None)])

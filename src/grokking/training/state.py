@@ -1,36 +1,27 @@
 """The state of training: the stack, the replicas in it, and all evaluations so far."""
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Self
+from dataclasses import asdict, replace
+
+import torch
 
 from grokking.data.tasks import Task
 from grokking.engine.evaluation import EvaluationSampler
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
-from grokking.training.checkpoint import SavedState, pack, unpack
+from grokking.training.checkpoint import SavedState
 from grokking.training.records import Evaluation
 
 
-@dataclass
 class TrainingState:
     """`replicas[i]` and `samplers[i]` belong to position i of the stack; finished replicas are dropped."""
 
-    replicas: list[Replica]
-    samplers: list[EvaluationSampler]
-    stack: ReplicaStack
-    evaluations: list[Evaluation] = field(default_factory=list)
-    seconds: float = 0.0  # of updates
-
-    @classmethod
-    def begin(cls, replicas: list[Replica], task: Task, device: str) -> Self:
-        """Step 0 of all replicas."""
-        samplers = [EvaluationSampler(replica, task) for replica in replicas]
-        return cls(list(replicas), samplers, ReplicaStack(replicas, task, device))
-
-    @property
-    def evaluated_step(self) -> int:
-        """The step of the last evaluation; -1 before the first."""
-        return self.stack.step if self.evaluations else -1
+    def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
+        """Before the first update."""
+        self.replicas = list(replicas)
+        self.samplers = [EvaluationSampler(replica, task) for replica in replicas]
+        self.stack = ReplicaStack(replicas, task, device)
+        self.evaluations: list[Evaluation] = []
+        self.seconds = 0.0  # of updates
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
@@ -43,7 +34,8 @@ class TrainingState:
         """Everything that decides how training goes on."""
         tensors = dict(self.stack.state())
         for number, evaluation in enumerate(self.evaluations):
-            tensors |= pack(f"snapshot/{number}", evaluation.parameters or {})
+            for name, array in (evaluation.parameters or {}).items():
+                tensors[f"snapshot/{number}/{name}"] = torch.from_numpy(array)
         rest = {
             "step": self.stack.step,
             "seconds": self.seconds,
@@ -57,7 +49,9 @@ class TrainingState:
         """Continue from the state that `to_checkpoint` returned."""
         rest = saved.rest
         for number, entry in enumerate(rest["evaluations"]):
-            snapshot = unpack(f"snapshot/{number}", saved.tensors) or None
+            prefix = f"snapshot/{number}/"
+            kept = {key.removeprefix(prefix): t for key, t in saved.tensors.items() if key.startswith(prefix)}
+            snapshot = {name: tensor.numpy() for name, tensor in kept.items()} or None
             self.evaluations.append(Evaluation(**entry | {"parameters": snapshot}))
         indices = [replica.index for replica in self.replicas]
         self.select([indices.index(index) for index in rest["replicas"]])

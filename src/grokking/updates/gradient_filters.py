@@ -64,21 +64,22 @@ def grokfast_ma(grad_Rn: Tensor, state: State, hparams: HParams, step: int) -> N
         grad_Rn.add_((hparams["amplitude"] * (sum_Rn / length)).to(grad_Rn.dtype))
 
 
+def empty_window(config: WindowFilterConfig, param_Rn: Tensor) -> State:
+    replicas, width = param_Rn.shape
+    window_RWn = param_Rn.new_zeros(replicas, config.window, width)
+    return {"window": window_RWn, "window_sum": torch.zeros_like(param_Rn, dtype=torch.float64)}
+
+
 @plain_dataclass(frozen=True)
 class Filter:
-    """A filter and the state that it keeps: name -> (dimensions before n, dtype), zero at first.
-
-    The dtype None is that of the parameters.
-    """
+    """A filter, and the state that it begins with, from its configuration and the parameters (R, n)."""
 
     apply: Callable[[Tensor, State, HParams, int], None]
-    state: Callable[[Any], dict[str, tuple[tuple[int, ...], torch.dtype | None]]]
+    state: Callable[[Any, Tensor], State]
 
 
 FILTERS = {
-    "none": Filter(no_filter, lambda config: {}),
-    "grokfast_ema": Filter(grokfast_ema, lambda config: {"average": ((), None)}),
-    "grokfast_ma": Filter(
-        grokfast_ma, lambda config: {"window": ((config.window,), None), "window_sum": ((), torch.float64)}
-    ),
+    "none": Filter(no_filter, lambda config, param_Rn: {}),
+    "grokfast_ema": Filter(grokfast_ema, lambda config, param_Rn: {"average": torch.zeros_like(param_Rn)}),
+    "grokfast_ma": Filter(grokfast_ma, empty_window),
 }

@@ -99,7 +99,7 @@ def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, step
 
 
 def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
-    """AdamW for all parameters, and Muon's momentum; `muon_matrices` steps in for hidden matrices."""
+    """AdamW for all parameters, and Muon's momentum; hidden matrices get their values by `muon_matrices`."""
     rates = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
     adamw(param, grad, state, hparams | rates, step)
     state["momentum"].lerp_(grad, 1 - hparams["momentum"].to(param.dtype))
@@ -152,7 +152,7 @@ class Optimizer:
     update: Callable[[Tensor, Tensor, State, HParams, int], None]
     state: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
-    # replaces what `update` does to hidden matrices; called with (matrices, grads, momenta, hparams)
+    # overwrites what `update` makes of hidden matrices; called with (matrices, grads, momenta, hparams)
     update_matrices: MatricesUpdate | None = None
 
 
