@@ -2,12 +2,12 @@
 
 from safetensors.numpy import save_file
 
-from grokking import runs
 from grokking.catalogue import read_catalogue
 from grokking.config import load
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic, snapshots
 from grokking.experiment import expand
+from grokking.storage import runs
 from pipelines.common.paths import DIAGNOSTICS, RUNS, SNAPSHOTS
 from pipelines.common.reports import DIAGNOSTICS_TABLE, PORTRAIT
 from pipelines.common.stage import entry_parser, run

@@ -5,10 +5,11 @@ import json
 import pandas as pd
 from safetensors.numpy import load_file
 
-from grokking import figures, runs
+from grokking import figures
 from grokking.analysis import early_warning, pages, results
 from grokking.analysis.circuits import circuits
 from grokking.catalogue import read_catalogue
+from grokking.storage import runs
 from pipelines.common.paths import DIAGNOSTICS, RUNS
 from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, PORTRAIT, REPORTS
 from pipelines.common.stage import run

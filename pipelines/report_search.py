@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grokking import figures, runs
+from grokking import figures
 from grokking.analysis import studies, study_pages
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.search import config, importance, pruner_audit
+from grokking.storage import runs
 from pipelines.common.paths import CONFIRMED
 from pipelines.common.reports import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
 from pipelines.common.stage import entry_parser, run

@@ -2,9 +2,10 @@
 
 import json
 
-from grokking import figures, runs
+from grokking import figures
 from grokking.analysis import pages, verdicts
 from grokking.catalogue import read_catalogue
+from grokking.storage import runs
 from pipelines.common.paths import RUNS
 from pipelines.common.reports import REPORTS
 from pipelines.common.stage import run

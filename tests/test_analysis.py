@@ -8,7 +8,7 @@ from grokking.analysis import pages, results
 from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.survival import median
-from grokking.runs import Run
+from grokking.storage.runs import Run
 
 
 @pytest.mark.parametrize(

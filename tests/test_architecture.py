@@ -11,7 +11,7 @@ from grokking.catalogue import DEFAULTS
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ORDER = [
-    "config", "catalogue", "runs", "ops", "data", "updates", "models", "experiment", "engine", "training",
+    "config", "catalogue", "ops", "data", "updates", "models", "experiment", "engine", "training", "storage",
     "diagnostics", "analysis", "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress"}

@@ -25,8 +25,8 @@ from grokking.diagnostics.network_arrays import arrays_of
 from grokking.diagnostics.suite import NAMES, SINGLE, SUITE, Diagnostic
 from grokking.engine.answers import answers
 from grokking.experiment import expand
+from grokking.storage.run_folder import RunFolder
 from grokking.training.loop import train
-from grokking.training.run_folder import RunFolder
 
 ORDER = cyclic.find_order("add", 11)
 PAGE = Path(__file__).parents[1] / "docs" / "diagnostics.md"

@@ -9,11 +9,11 @@ import pytest
 from conftest import every_evaluation, make_task
 from examples import experiment
 
-from grokking import runs
 from grokking.config import ConfigError
 from grokking.experiment import expand
-from grokking.training import fingerprint, snapshots
-from grokking.training.run_folder import RunFolder
+from grokking.storage import runs, snapshots
+from grokking.storage.run_folder import RunFolder
+from grokking.training import fingerprint
 from grokking.training.workers import train_all
 
 

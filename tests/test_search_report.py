@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from test_analysis import replica_rows
 from test_tracking import client, migrated, rows  # noqa: F401  (fixtures)
 
-from grokking import figures, runs
+from grokking import figures
 from grokking.analysis import studies, study_pages
 from grokking.analysis.search_axes import axes, shown, space_table
 from grokking.analysis.studies import Study
@@ -18,6 +18,7 @@ from grokking.analysis.survival import logrank_p, reached
 from grokking.config import load
 from grokking.search.importance import importances
 from grokking.search.space import Space
+from grokking.storage import runs
 from grokking.tracking import store
 from grokking.tracking import studies as study_runs
 from grokking.tracking.studies import KIND, Searched

@@ -19,11 +19,11 @@ from grokking import figures
 from grokking.diagnostics import cyclic, snapshots
 from grokking.engine.grids import steps_within
 from grokking.experiment import ExperimentConfig, expand
+from grokking.storage.run_folder import RunFolder
 from grokking.tracking import identity, store, stream
 from grokking.tracking.publish import Trained, publish, thinned
 from grokking.training import history
 from grokking.training.loop import train
-from grokking.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 

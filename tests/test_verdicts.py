@@ -9,7 +9,7 @@ import pytest
 from grokking.analysis import verdicts
 from grokking.analysis.crossings import Crossings, first_at, sustained
 from grokking.analysis.published import PUBLISHED, Published
-from grokking.runs import Run
+from grokking.storage.runs import Run
 
 PLAIN = Published(2, "a network, data", "preset", 1000, "", "https://example.org", None)
 

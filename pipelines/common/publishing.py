@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from grokking import figures, runs
+from grokking import figures
 from grokking.catalogue import Catalogue
 from grokking.search.results import read_key
+from grokking.storage import runs
 from grokking.tracking import store
 from grokking.tracking.publish import Trained, split_digest
 from grokking.tracking.studies import Searched

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokking import runs
+from grokking.storage import runs
 
 
 def replica_tables(folders: dict[str, Path]) -> dict[str, pd.DataFrame]:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from grokking import runs
 from grokking.analysis import studies
 from grokking.analysis.studies import Study
 from grokking.catalogue import Catalogue
 from grokking.search.pruner_audit import SearchTables
+from grokking.storage import runs
 from pipelines.common.paths import CONFIRMED, SEARCHES
 
 

@@ -13,10 +13,10 @@ from grokking.data.identifiability import warning
 from grokking.data.tasks import Task
 from grokking.experiment import Replica, require_fit
 from grokking.progress import Progress
+from grokking.storage.run_folder import RunFolder
 from grokking.tracking.stream import Stream
 from grokking.training.fingerprint import fingerprint
 from grokking.training.history import headline
-from grokking.training.run_folder import RunFolder
 from grokking.training.workers import train_all
 from pipelines.common.paths import CHECKPOINTS, SPLITS
 

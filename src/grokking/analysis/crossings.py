@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grokking.analysis.survival import median, median_interval
-from grokking.runs import Run
+from grokking.storage.runs import Run
 
 
 @dataclass(frozen=True)

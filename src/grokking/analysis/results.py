@@ -9,7 +9,7 @@ import pandas as pd
 from grokking.analysis.crossings import Crossings, first_at
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
-from grokking.runs import Run
+from grokking.storage.runs import Run
 
 GROKKING_RATIO = 3  # generalization this many times later than memorization is called grokking
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from grokking import runs
 from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS, Published
 from grokking.analysis.results import summary
 from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
+from grokking.storage import runs
 
 ARMS = {
     "winner": "best sustained trial of the search",

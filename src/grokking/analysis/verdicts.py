@@ -9,7 +9,7 @@ from scipy.stats import linregress
 
 from grokking.analysis.crossings import Crossings, first_at, sustained
 from grokking.analysis.published import PUBLISHED, Published
-from grokking.runs import Run
+from grokking.storage.runs import Run
 
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
 CLOSE = 1.25  # a median within this factor of a published step counts as reproduced

@@ -23,9 +23,9 @@ from grokking.diagnostics.measured_network import (
 from grokking.diagnostics.network_arrays import NetworkArrays, arrays_of
 from grokking.engine.answers import answers
 from grokking.experiment import Replica
+from grokking.storage.snapshots import files
 from grokking.training.fingerprint import inputs
 from grokking.training.pool import processes, worker_pool
-from grokking.training.snapshots import files
 
 CIRCLES = 4  # strongest frequencies of an embedding that a portrait shows
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.numpy import save_file
 
 from grokking.config import ConfigError
-from grokking.runs import checksum, require_whole
+from grokking.storage.runs import checksum, require_whole
 from grokking.training.records import Evaluation
 
 NAME = re.compile(r"step_(\d+)\.safetensors")

@@ -14,8 +14,8 @@ import pandas as pd
 
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
-from grokking.runs import TABLES, Run, checksum, exists, read
-from grokking.training import snapshots
+from grokking.storage import snapshots
+from grokking.storage.runs import TABLES, Run, checksum, exists, read
 from grokking.training.fingerprint import code, combined, inputs, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.machine import machine, processor
