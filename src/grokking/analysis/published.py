@@ -53,7 +53,7 @@ PUBLISHED = (
     Published(1, "embedding MLP, a+b mod 59, f=0.50", "embedding_mlp_published_p59", 2_800, "", EMBEDDING,
               400),
     # figure of the α=0, λ=1 run, an evaluation every 100 steps
-    Published(2, "2-layer one-hot MLP, a+b, f=0.30", "wide_mlp_published", 14_600, "", WIDE, None, 0.95,
+    Published(2, "2-layer one-hot MLP, a+b, f=0.30", "wide_mlp_published", 14_600, "", WIDE, 200, 0.95,
               {"model.alpha": 0.0, "optimizer.weight_decay": 1.0}, "wide_mlp"),
     # "tens or hundreds of thousands of steps (seed-dependent)" with Adam, no weight decay
     Published(3, "transformer, a/b, f=0.50", "transformer_paper_late", 10_000, "≥", TRANSFORMER, None,
