@@ -11,13 +11,14 @@ from grokking.tracking.publish import publish
 from pipelines.common.publishing import searched_studies, trained_runs
 from pipelines.common.stage import run
 
+DRAWN_TOGETHER = ("studies", "tuning")  # all replicas in one figure, on the parent
 MANIFEST = Path("mlruns/manifest.json")
 
 
 def main() -> None:
     catalogue, client, published = read_catalogue(), store.connect(), {}
     for trained in trained_runs(catalogue):
-        drawn = None if trained.group == "studies" else figures.curves  # a study's page draws all replicas
+        drawn = None if trained.group in DRAWN_TOGETHER else figures.curves
         report(trained.name, publish(client, trained, drawn))
         published[f"{trained.group}/{trained.name}"] = trained.run()["fingerprint"]
     for study in searched_studies(catalogue):

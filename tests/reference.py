@@ -485,11 +485,11 @@ def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimize
         rest = {"lr": config.adamw_learning_rate, "weight_decay": config.adamw_weight_decay}
         return Both(muon, torch.optim.AdamW(named.values(), **betas, **rest))
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-    return adam(groups, **betas, **common)
+    return adam(groups if config.name == "adam" else named.values(), **betas, **common)
 
 
 def _groups(family: str, named: dict[str, Tensor]) -> list[dict[str, object]]:
-    """System 0 decays its matrices and not its biases; the others decay everything."""
+    """System 0's coupled decay is of its matrices and not its biases; elsewhere everything decays."""
     if family != "numpy_mlp":
         return [{"params": [*named.values()]}]
     biases = [p for name, p in named.items() if name.endswith("bias")]

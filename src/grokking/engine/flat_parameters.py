@@ -22,6 +22,13 @@ class FlatParameters:
             for name, view in self.views(self.data[i : i + 1]).items():
                 view[0].copy_(tensors[name].detach())
 
+    def mask(self, names: Sequence[str]) -> Tensor:
+        """Which of the n entries belong to these tensors, (n,)."""
+        parts = [
+            torch.full((size,), name in names) for name, size in zip(self.shapes, self.sizes, strict=True)
+        ]
+        return torch.cat(parts).to(self.data.device)
+
     def views(self, data_Rn: Tensor) -> dict[str, Tensor]:
         """The tensors (R, ...) within `data` or another tensor of its layout; they share its memory."""
         parts = data_Rn.split(self.sizes, dim=1)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from grokking.engine.flat_parameters import FlatParameters
-from grokking.engine.undecayed import spared_update
 from grokking.experiment import Replica
 from grokking.models.layers import Dense
 from grokking.models.model import Model
@@ -28,7 +27,6 @@ class UpdateRule:
         """`grad_Rn` is where the gradients of each step will be."""
         self.config = config = replicas[0].config
         self.optimizer = OPTIMIZERS[config.optimizer.name]
-        self.update = spared_update(self.optimizer, model, params)
         self.filter = FILTERS[config.gradient_filter.name]
         self.project = PROJECTIONS[config.gradient_projection]
         self.clamp = CLAMPS[config.weight_clamp.name]
@@ -38,6 +36,10 @@ class UpdateRule:
         self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state}
         self.state |= self.filter.state(config.gradient_filter, params.data)
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
+        if model.undecayed and not self.optimizer.decoupled:
+            self.hparams["weight_decay"] = (
+                self.hparams["weight_decay"] * params.mask(model.undecayed).logical_not()
+            )
         self._attach(grad_Rn)
 
     def select(self, positions: list[int], grad_Rn: Tensor) -> None:
@@ -63,7 +65,7 @@ class UpdateRule:
         update_matrices = self.optimizer.update_matrices
         hidden = self._matrices(self.named_params) if update_matrices else []
         updated = [matrix.clone() for matrix in hidden]
-        self.update(self.params.data, self.grad_Rn, self.state, hparams, step)
+        self.optimizer.update(self.params.data, self.grad_Rn, self.state, hparams, step)
         if update_matrices:
             momenta = self.params.views(self.state["momentum"])
             update_matrices(updated, self._matrices(self.named_grads), self._matrices(momenta), hparams)

@@ -18,7 +18,7 @@ class Model(nn.Module):
 
     first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
     readout: str  # name of the parameter or layer that gives the logits
-    undecayed: tuple[str, ...] = ()  # names of the parameters that weight decay leaves alone
+    undecayed: tuple[str, ...] = ()  # names of the parameters that coupled weight decay (L2) leaves alone
     shape_floats: tuple[str, ...] = ()  # floats of the configuration that decide the shapes of parameters
     multiplies_by_torch = True  # by dense layers, where factors of products can be rounded
     matmul_dtype: torch.dtype | None = None  # what they are rounded to
