@@ -12,10 +12,11 @@ from grokking.analysis.studies import Study
 from grokking.figures.comparisons import grid, train_fraction
 from grokking.figures.diagnostics import diagnostics, progress, warnings
 from grokking.figures.portraits import portrait
-from grokking.figures.runs import curves, system_panels
+from grokking.figures.runs import curves, gap, system_panels
 from grokking.figures.search import importances, parallel, slices, survival, trial_history
 
 Tables = Mapping[str, pd.DataFrame]  # by experiment
+SHOWN_FIRST = 2  # the system whose gap the README shows
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
 
 
@@ -25,6 +26,8 @@ def draw_report(tables: Tables, histories: Tables, tasks: Mapping[str, dict], fo
         curves(histories[name], table, name, folder / f"{name}.png")
     panels = [(p.title, histories[p.experiment], tables[p.experiment]) for p in main_experiments(tables)]
     system_panels(panels, folder / "systems.png")
+    for number in (p for p in main_experiments(tables) if p.system == SHOWN_FIRST):
+        gap(histories[number.experiment], tables[number.experiment], number, folder / "grokking.png")
     extra = [*_draw_grids(tables, folder), *_draw_train_fraction(tables, tasks, folder)]
     return [*extra, *(f"{name}.png" for name in tables)]
 

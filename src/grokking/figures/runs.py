@@ -6,10 +6,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from grokking.analysis import verdicts
-from grokking.analysis.published import PUBLISHED
-from grokking.figures.style import TRAIN, VALIDATION, counts, log_axis, mark_events, save, step_axis
+from grokking.analysis.published import PUBLISHED, Published
+from grokking.figures.style import NUMBERS, TRAIN, VALIDATION, counts, log_axis, mark_events, save, step_axis
 from grokking.storage.runs import Run
 
 # of the figure that is drawn for every replica: finding them anew each time would take as long as drawing
@@ -29,6 +30,32 @@ def curves(history: pd.DataFrame, replicas: pd.DataFrame, title: str, file: Path
     accuracy.legend(loc="center left")
     accuracy.set_title(f"{title}\n{counts(replicas)}; dashed: median event", fontsize=10)
     loss.set_xlabel("optimizer steps")
+    save(figure, file)
+
+
+def gap(history: pd.DataFrame, replicas: pd.DataFrame, number: Published, file: Path) -> None:
+    """Accuracy curves of one experiment, the steps between both events shaded, and the published step."""
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    _draw_metric(axes, history, "accuracy")
+    events = replicas[["memorization_step", "generalization_step"]].astype(float).median()
+    if events.notna().all():
+        axes.axvspan(*events, color=VALIDATION, alpha=0.08, lw=0)
+        for (name, step), word in zip(events.items(), ("memorized", "generalized"), strict=True):
+            axes.axvline(step, color=TRAIN if name == "memorization_step" else VALIDATION, ls="--", lw=1)
+            axes.annotate(
+                f"{word}\nstep {step:,.0f}", (step, 0.5), (6, 0), textcoords="offset points", va="center"
+            )
+    axes.plot(number.step, number.threshold, "*", color="black", ms=12, zorder=3)
+    axes.annotate(
+        f"published\nstep {number.step:,}", (number.step, number.threshold), (0, -8),
+        textcoords="offset points", ha="center", va="top",
+    )  # fmt: skip
+    axes.set_xlim(1, 2 * number.step)
+    axes.set_xscale("log")
+    axes.xaxis.set(major_formatter=NUMBERS, minor_locator=NullLocator())
+    axes.set_xlabel("optimizer steps")
+    axes.legend(loc="center left")
+    axes.set_title(f"System {number.title.replace(chr(10), ', ')}: {len(replicas)} replicas", fontsize=10)
     save(figure, file)
 
 
