@@ -254,6 +254,9 @@ def test_long_studies_run_by_name_and_are_published(clone):
     run(clone, "dvc", "repro", "extended/dvc.yaml")
     pages_of = {name: (clone / f"reports/extended/{name}.md").read_text() for name in PAGES}
     assert "`numpy_mlp_baseline`" in pages_of["published"]
+    page = (clone / "reports/published.md").read_text()
+    assert re.search(r"0: one-hot MLP by hand.*of 2.*not run to 40,000", page)
+    assert (clone / "reports/published.png").stat().st_size > 5000
     assert "`quadratic_mlp`" in pages_of["records"]
     assert "0." in pages_of["controls"].partition("`corrupted_labels`")[2].partition("\n")[0]
     assert "a b in S_3" in pages_of["operations"]
@@ -271,3 +274,23 @@ def test_long_studies_run_by_name_and_are_published(clone):
         "study branches",
     ):  # fmt: skip
         assert f"{name}: published" in printed
+
+
+def test_a_long_study_goes_on_in_another_clone_with_what_is_missing(clone, tmp_path):
+    """The other clone has the tables of two replicas, no snapshots, and wants a third."""
+    other = tmp_path / "other"
+    kept = shutil.ignore_patterns("artifacts", "mlruns", ".checkpoints", "studies", "cache")
+    shutil.copytree(clone, other, ignore=kept, symlinks=True)
+    run(clone, "dvc", "repro", "extended/dvc.yaml:train@quadratic_mlp")
+    tables = Path("results/runs/records/quadratic_mlp")
+    shutil.rmtree(other / tables, ignore_errors=True)
+    shutil.copytree(clone / tables, other / tables)
+    params = other / "extended/params.yaml"
+    entry = "replicas: {seeds: [0, 1], split_seeds: [0, 1], grid: {}}"
+    params.write_text(params.read_text().replace(entry, entry.replace("[0, 1]", "[0, 1, 2]"), 1))
+    printed = run(other, "dvc", "repro", "extended/dvc.yaml:train@quadratic_mlp")
+    assert "of 3 replicas" in printed
+    assert "(2 were trained before)" in printed
+    before, after = (pd.read_parquet(folder / tables / "replicas.parquet") for folder in (clone, other))
+    pd.testing.assert_frame_equal(before, after[:2], check_dtype=False)
+    assert after["seed"].tolist() == [0, 1, 2]
