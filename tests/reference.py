@@ -410,18 +410,18 @@ class Own(torch.optim.Optimizer):
     """An optimizer without a twin, on one parameter after the other."""
 
     def __init__(self, params, config) -> None:
-        super().__init__(params, {"lr": config.learning_rate})
+        super().__init__(params, {"lr": config.learning_rate, "weight_decay": config.weight_decay})
         self.config, self.count = config, 0
 
     @torch.no_grad()
     def step(self) -> None:
-        (group,) = self.param_groups
         rule, self.count = OPTIMIZERS[self.config.name], self.count + 1
-        for p in group["params"]:
+        for group, p in [(own, p) for own in self.param_groups for p in own["params"]]:
             state = self.state[p] or {slot: torch.zeros(1, p.numel(), dtype=p.dtype) for slot in rule.state}
             self.state[p] = state
+            of_group = {"learning_rate": group["lr"], "weight_decay": group["weight_decay"]}
             hparams = _columns(self.config) | {
-                "learning_rate": torch.tensor([[group["lr"]]], dtype=torch.float64)
+                name: torch.tensor([[value]], dtype=torch.float64) for name, value in of_group.items()
             }
             rule.update(p.view(1, -1), p.grad.reshape(1, -1).clone(), state, hparams, self.count)
 
@@ -475,7 +475,7 @@ def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimize
         nesterov = config.name == "nesterov"
         return torch.optim.SGD(groups, momentum=config.momentum, nesterov=nesterov, **common)
     if config.name not in ("adam", "adamw", "muon"):
-        return Own(named.values(), config)
+        return Own(groups, config)
     betas = {"betas": (config.beta1, config.beta2), "eps": config.epsilon}
     if config.name == "muon":
         hidden = {
