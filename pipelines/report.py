@@ -34,8 +34,7 @@ def main() -> None:
     answers = results.by_published_criterion(trained)
     summary = results.results(tables, machine) | {"by_published_criterion": answers, "circuits": rows}
     comparison = results.comparison(summary)
-    tasks = {name: catalogue.entry("tasks", name) for name in catalogue.names("tasks")}
-    drawn = figures.draw_report(tables, histories, tasks, FIGURES)
+    drawn = figures.draw_report(tables, histories, FIGURES)
     shown = figures.draw_learned(tables, diagnosed, portraits, warning, FIGURES)
     (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     (REPORTS / "table.md").write_text(pages.markdown(comparison))

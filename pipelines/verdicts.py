@@ -4,26 +4,31 @@ import json
 
 from grokking import figures
 from grokking.analysis import pages, verdicts
-from grokking.catalogue import read_catalogue
+from grokking.catalogue import Catalogue, read_catalogue
 from grokking.storage import runs
+from grokking.storage.runs import Run
 from pipelines.common.paths import RUNS
 from pipelines.common.reports import REPORTS
 from pipelines.common.stage import run
 
-GROUP = "published"
-
 
 def main() -> None:
     catalogue = read_catalogue()
-    entries = {name: catalogue.entry("experiments", name) for name in catalogue.names("experiments", GROUP)}
-    folders = {name: RUNS / GROUP / name for name in entries}
-    presets = {name: runs.read(folder) for name, folder in folders.items() if runs.exists(folder)}
-    tasks = {name: catalogue.entry("tasks", entry["task"]) for name, entry in entries.items()}
-    judged, law = verdicts.judged(presets), verdicts.power_law(presets, tasks)
+    presets = trained(catalogue, "published")
+    experiments = trained(catalogue, "systems") | trained(catalogue, "fractions")
+    judged, points = verdicts.judged(presets, experiments), verdicts.over_train_fraction(presets, experiments)
+    law = verdicts.power_law(points)
     figures.published(presets, REPORTS / "published.png")
-    (REPORTS / "published.md").write_text(pages.published(judged, law, entries), encoding="utf-8")
+    figures.train_fraction(points, REPORTS / "train_fraction.png")
+    (REPORTS / "published.md").write_text(pages.published(judged, law), encoding="utf-8")
     found = {"verdicts": judged, "power_law": law}
     (REPORTS / "published.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def trained(catalogue: Catalogue, group: str) -> dict[str, Run]:
+    """The runs of a group, as far as they were trained."""
+    folders = {name: RUNS / group / name for name in catalogue.names("experiments", group)}
+    return {name: runs.read(folder) for name, folder in folders.items() if runs.exists(folder)}
 
 
 if __name__ == "__main__":

@@ -77,20 +77,28 @@ def test_of_a_grid_only_the_published_point_is_judged():
     assert verdicts.repeated(wide, {wide.preset: run}).replicas["replica"].tolist() == [0]
     elsewhere = replace(wide, point={"model.alpha": 0.25})
     assert verdicts.repeated(elsewhere, {wide.preset: run}) is None
-    row = next(row for row in verdicts.judged({wide.preset: run}) if row["preset"] == wide.preset)
-    assert (row["verdict"], row["first_crossing"]["n"]) == ("1460.0 times earlier", 1)
+    row = next(
+        row
+        for row in verdicts.judged({wide.preset: run}, {wide.experiment: run})
+        if row["preset"] == wide.preset
+    )
+    assert (row["verdict"], row["first_crossing"]["n"], row["ours"]["n"]) == ("1460.0 times earlier", 1, 2)
+    shown = verdicts.verdict_table([row]).iloc[0]
+    assert (shown["published"], shown["times faster"]) == (f"[14,600 (95%)]({wide.source})", "1,460.0")
+    assert verdicts.detail_table([row])["memorised, published"].tolist() == ["200"]
 
 
 def test_a_known_power_law_is_found():
-    presets, tasks = {}, {}
+    presets = {}
     for published in (p for p in PUBLISHED if p.system == 4):
-        fraction = float(published.setting.rpartition("=")[2])
-        step = round(100 * fraction**-2 / 10)
+        step = round(100 * float(published.setting.rpartition("=")[2]) ** -2 / 10)
         presets[published.preset] = run_of([[0.0] * step + [1.0]])
-        tasks[published.preset] = {"split": {"train_fraction": fraction}}
-    law = verdicts.power_law(presets, tasks)
+    points = verdicts.over_train_fraction(presets, {})
+    assert points.groupby("what")["crossed"].sum().to_dict() == {
+        "published, a run each": 5, "the same recipe here": 6
+    }  # fmt: skip
+    law = verdicts.power_law(points)
     assert law["exponent"] == pytest.approx(2, abs=0.05)
     assert law["factor"] == pytest.approx(100, rel=0.05)
     assert (law["replicas"], law["censored"]) == (len(presets), 0)
-    few = dict(list(presets.items())[:2])
-    assert verdicts.power_law(few, tasks) is None
+    assert verdicts.power_law(points[points["train_fraction"] < 0.32]) is None

@@ -71,6 +71,11 @@ GROUPS = {
         "became of the published numbers is on the page [published.md](../published.md).",
         {"preset": _name, "task": _task, "generalised": _generalised, "median (range)": _median},
     ),
+    "fractions": Group(
+        "Training fractions",
+        "System 4 with our own hyperparameters, over the training fractions that were published.",
+        {"experiment": _name, "task": _task, "generalised": _generalised, "median (range)": _median},
+    ),
     "records": Group(
         "Published records",
         "Recipes published as the fastest of their kind, with the same kind of network, data and optimizer.",

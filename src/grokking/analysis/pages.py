@@ -42,13 +42,11 @@ def comparison(
     )
 
 
-def published(
-    judged: list[dict[str, Any]], law: Mapping[str, Any] | None, entries: Mapping[str, Mapping[str, Any]]
-) -> str:
+def published(judged: list[dict[str, Any]], law: Mapping[str, Any] | None) -> str:
     """The published numbers and what became of them, as a markdown page."""
     table = plain(verdicts.verdict_table(judged))
-    grids = {name: entry["replicas"] for name, entry in entries.items()}
-    return render("published.md.jinja", table=table, law=law, close=verdicts.CLOSE, grids=grids)
+    details = plain(verdicts.detail_table(judged))
+    return render("published.md.jinja", table=table, details=details, law=law, close=verdicts.CLOSE)
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

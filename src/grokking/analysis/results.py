@@ -79,26 +79,6 @@ def grid_map(table: pd.DataFrame) -> pd.DataFrame | None:
     return pd.Series(medians, dtype=float).rename_axis(axes).unstack()
 
 
-def over_train_fraction(
-    published: list[Published], tables: dict[str, pd.DataFrame], tasks: dict[str, dict[str, Any]]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Steps against training fraction: ours with a row per replica, theirs with a row per number.
-
-    `theirs` also names the system and its network in the column `title`.
-    """
-    fractions = {name: task["split"].get("train_fraction") for name, task in tasks.items()}
-    ours = pd.concat(tables[p.experiment] for p in published)
-    observed = ours["observed"].astype(bool)
-    step = ours["generalization_step"].where(observed, ours["budget"])
-    own = {"train_fraction": ours["task"].map(fractions), "step": step, "observed": observed}
-    theirs = {
-        "train_fraction": [fractions[tables[p.experiment]["task"].iloc[0]] for p in published],
-        "step": [p.step for p in published],
-        "title": [p.title.partition("\n")[0] for p in published],
-    }
-    return pd.DataFrame(own), pd.DataFrame(theirs)
-
-
 def varying(table: pd.DataFrame) -> list[str]:
     """The hyperparameters in which the replicas of an experiment differ."""
     return [c for c in hyperparameters(table) if table[c].nunique(dropna=False) > 1]

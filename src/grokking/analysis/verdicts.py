@@ -9,18 +9,22 @@ from scipy.stats import linregress
 
 from grokking.analysis.crossings import Crossings, first_at, sustained
 from grokking.analysis.published import PUBLISHED, Published
+from grokking.analysis.results import in_steps
 from grokking.storage.runs import Run
 
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
 CLOSE = 1.25  # a median within this factor of a published step counts as reproduced
 
 
-def judged(presets: Mapping[str, Run]) -> list[dict[str, Any]]:
-    """Every published number with its preset's crossings, as they stand in reports/published.json."""
-    return [_judged(published, repeated(published, presets)) for published in PUBLISHED]
+def judged(presets: Mapping[str, Run], experiments: Mapping[str, Run]) -> list[dict[str, Any]]:
+    """Every published number, its preset's crossings and those of our own recipe."""
+    return [
+        _judged(published, repeated(published, presets), experiments.get(published.experiment))
+        for published in PUBLISHED
+    ]
 
 
-def _judged(published: Published, run: Run | None) -> dict[str, Any]:
+def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str, Any]:
     found = first_at(run, published.threshold)
     return {
         "system": published.system,
@@ -28,12 +32,15 @@ def _judged(published: Published, run: Run | None) -> dict[str, Any]:
         "preset": published.preset,
         "threshold": published.threshold,
         "published": published.text,
+        "step": published.step,
+        "qualifier": published.qualifier,
         "published_memorized": published.memorized,
         "source": published.source,
         "first_crossing": found.numbers(),
         "sustained": sustained(run).numbers(),
         "memorized": first_at(run, 0.99, "train_accuracy").numbers(),
         "verdict": verdict(published, found),
+        "ours": first_at(ours, published.threshold).numbers(),
     }
 
 
@@ -74,37 +81,68 @@ def verdict_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    median = row["ours"]["median"]
     return {
         "system": f"{row['system']}: {row['setting']}",
-        "published": f"[{row['published']}]({row['source']})",
-        "criterion": f"{row['threshold']:.0%}, first seen",
-        "run here": Crossings.text_of(row["first_crossing"]),
-        "sustained": Crossings.text_of(row["sustained"]),
-        "memorised, published": "—"
-        if row["published_memorized"] is None
-        else f"{row['published_memorized']:,}",
-        "memorised here": Crossings.text_of(row["memorized"]),
+        "published": f"[{row['published']} ({row['threshold']:.0%})]({row['source']})",
+        "the same recipe here": Crossings.text_of(row["first_crossing"]),
         "verdict": row["verdict"],
+        "our recipe": Crossings.text_of(row["ours"]),
+        "times faster": "—" if median is None else f"{row['qualifier']} {row['step'] / median:,.1f}".strip(),
     }
 
 
-def power_law(presets: Mapping[str, Run], tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Fit of system 4's first crossings over the training fraction, T = factor * f^-exponent.
+def detail_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Of the recipes that were run: the sustained crossing, and memorization beside what was published."""
+    return pd.DataFrame(
+        [
+            {
+                "system": f"{row['system']}: {row['setting']}",
+                "entry": f"`{row['preset']}`",
+                "sustained at 99 %": Crossings.text_of(row["sustained"]),
+                "memorised, published": in_steps(row["published_memorized"]),
+                "memorised here": Crossings.text_of(row["memorized"]),
+            }
+            for row in rows
+            if row["first_crossing"]["n"]
+        ]
+    )
+
+
+def over_train_fraction(presets: Mapping[str, Run], experiments: Mapping[str, Run]) -> pd.DataFrame:
+    """First crossings of system 4: train_fraction, step, crossed, and what of three things it is of."""
+    rows: list[tuple[float, float, bool, str]] = []
+    for published in (p for p in PUBLISHED if p.system == OVER_TRAIN_FRACTION):
+        fraction = float(published.setting.rpartition("=")[2])
+        rows.append((fraction, published.step, published.qualifier == "", "published, a run each"))
+        for what, run in (
+            ("the same recipe here", presets.get(published.preset)),
+            ("our recipe", experiments.get(published.experiment)),
+        ):
+            found = first_at(run, published.threshold)
+            rows += [
+                (fraction, float(time), bool(crossed), what)
+                for time, crossed in zip(found.times, found.observed, strict=True)
+            ]
+    return pd.DataFrame(rows, columns=["train_fraction", "step", "crossed", "what"])
+
+
+def power_law(points: pd.DataFrame) -> dict[str, Any] | None:
+    """Fit of system 4's recipe as run here, T = factor * f^-exponent; of rows of `over_train_fraction`.
 
     Least squares on the logarithms of all replicas that crossed; None with fewer than three fractions. Those
     that have not crossed are counted: without them, the times of a fraction are too early.
     """
-    names = [p.preset for p in PUBLISHED if p.system == OVER_TRAIN_FRACTION and p.preset in presets]
-    found = {tasks[name]["split"]["train_fraction"]: first_at(presets[name], 0.99) for name in names}
-    points = [(f, time) for f, c in found.items() for time in c.times[c.observed]]
-    if len({f for f, _ in points}) < 3:
+    own = points[points["what"] == "the same recipe here"]
+    crossed = own[own["crossed"]]
+    if crossed["train_fraction"].nunique() < 3:
         return None
-    fit = linregress(*np.log(points).T)
+    fit = linregress(np.log(crossed["train_fraction"]), np.log(crossed["step"]))
     return {
         "factor": float(np.exp(fit.intercept)),
         "exponent": float(-fit.slope),
         "standard_error": float(fit.stderr),
-        "replicas": len(points),
-        "fractions": sorted({f for f, _ in points}),
-        "censored": int(sum((~c.observed).sum() for c in found.values())),
+        "replicas": len(crossed),
+        "fractions": sorted(crossed["train_fraction"].unique().tolist()),
+        "censored": int((~own["crossed"]).sum()),
     }

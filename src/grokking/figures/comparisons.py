@@ -9,21 +9,19 @@ from matplotlib.colors import LogNorm
 
 from grokking.figures.style import TRAIN, VALIDATION, save
 
+XY = ["train_fraction", "step"]
 
-def train_fraction(points: pd.DataFrame, published: pd.DataFrame, file: Path) -> None:
-    """Time to generalization against the training fraction, ours and the published one.
 
-    Tables as `analysis.results.over_train_fraction` makes them.
-    """
-    figure, axes = plt.subplots(figsize=(5.5, 4))
-    done, censored = points[points["observed"]], points[~points["observed"]]
-    xy = ["train_fraction", "step"]
-    axes.plot(*published[xy].to_numpy(float).T, "s--", color="grey", label="published, 1 seed each")
-    axes.plot(*done[xy].to_numpy(float).T, "o", color=VALIDATION, alpha=0.7, label="this study, per seed")
-    if len(censored):
-        axes.plot(*censored[xy].to_numpy(float).T, "^", color=TRAIN, label="not within the budget")
+def train_fraction(numbers: pd.DataFrame, file: Path) -> None:
+    """First crossings against the training fraction; columns as of `verdicts.over_train_fraction`."""
+    figure, axes = plt.subplots(figsize=(6.5, 4))
+    styles = zip(numbers.groupby("what", sort=False), ("grey", VALIDATION, TRAIN), "sov", strict=False)
+    for (what, rows), colour, marker in styles:
+        crossed = rows[rows["crossed"]]
+        axes.plot(*crossed[XY].to_numpy(float).T, marker, color=colour, alpha=0.7, label=what)
+        axes.plot(*rows.loc[~rows["crossed"], XY].to_numpy(float).T, "^", color=colour, mfc="none")
     axes.set(yscale="log", xlabel="training fraction", ylabel="steps to 99 % validation accuracy")
-    axes.set_title(f"System {published['title'].iloc[0]}", fontsize=10)
+    axes.set_title("System 4; hollow triangles: not by then", fontsize=10)
     axes.legend()
     save(figure, file)
 

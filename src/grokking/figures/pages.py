@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from grokking.analysis import early_warning, results, studies
-from grokking.analysis.published import PUBLISHED, main_experiments
+from grokking.analysis.published import main_experiments
 from grokking.analysis.studies import Study
-from grokking.figures.comparisons import grid, train_fraction
+from grokking.figures.comparisons import grid
 from grokking.figures.diagnostics import diagnostics, progress, warnings
 from grokking.figures.portraits import portrait
 from grokking.figures.runs import curves, gap, system_panels
@@ -17,10 +17,9 @@ from grokking.figures.search import importances, parallel, slices, survival, tri
 
 Tables = Mapping[str, pd.DataFrame]  # by experiment
 SHOWN_FIRST = 2  # the system whose gap the README shows
-OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
 
 
-def draw_report(tables: Tables, histories: Tables, tasks: Mapping[str, dict], folder: Path) -> list[str]:
+def draw_report(tables: Tables, histories: Tables, folder: Path) -> list[str]:
     """Figures of trained experiments; the names of those that belong on the page, in order."""
     for name, table in tables.items():
         curves(histories[name], table, name, folder / f"{name}.png")
@@ -28,8 +27,7 @@ def draw_report(tables: Tables, histories: Tables, tasks: Mapping[str, dict], fo
     system_panels(panels, folder / "systems.png")
     for number in (p for p in main_experiments(tables) if p.system == SHOWN_FIRST):
         gap(histories[number.experiment], tables[number.experiment], number, folder / "grokking.png")
-    extra = [*_draw_grids(tables, folder), *_draw_train_fraction(tables, tasks, folder)]
-    return [*extra, *(f"{name}.png" for name in tables)]
+    return [*_draw_grids(tables, folder), *(f"{name}.png" for name in tables)]
 
 
 def _draw_grids(tables: Tables, folder: Path) -> list[str]:
@@ -41,16 +39,6 @@ def _draw_grids(tables: Tables, folder: Path) -> list[str]:
             names.append(f"{name}_map.png")
             grid(medians, int(table["budget"].max()), name, folder / names[-1])
     return names
-
-
-def _draw_train_fraction(tables: Tables, tasks: Mapping[str, dict], folder: Path) -> list[str]:
-    """Time-to-grok over the training fraction for the system that was published so."""
-    published = [p for p in PUBLISHED if p.system == OVER_TRAIN_FRACTION and p.experiment in tables]
-    if len(published) < 2:
-        return []
-    ours, theirs = results.over_train_fraction(published, dict(tables), dict(tasks))
-    train_fraction(ours, theirs, folder / "train_fraction.png")
-    return ["train_fraction.png"]
 
 
 def draw_learned(
