@@ -56,7 +56,7 @@ def mlp_inputs(leading, widths, dtype=torch.float64):
 
 def mlp_of(a, b, activation, dtype=None):
     def logits(table, bias, *dense):
-        return ops.mlp(table, bias, a, b, [*zip(dense[::2], dense[1::2], strict=True)], activation, dtype)
+        return ops.mlp((table, bias), a, b, [*zip(dense[::2], dense[1::2], strict=True)], activation, dtype)
 
     return logits
 

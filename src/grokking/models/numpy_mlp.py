@@ -39,7 +39,7 @@ class NumpyMLP(Model):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         if ops.is_fast(a):
             return ops.numpy_mlp(a, b, *self.parameters())
-        return ops.mlp(*self.table(), a, b, self._dense(), torch.relu)
+        return ops.mlp(self.table(), a, b, self._dense(), torch.relu)
 
     def table(self) -> tuple[Tensor, Tensor]:
         """As in `TableMLP`: the first weight matrix and its bias."""
@@ -48,7 +48,7 @@ class NumpyMLP(Model):
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """Activations of the last hidden layer, (..., B, N)."""
-        return ops.mlp_hidden(*self.table(), a, b, self._dense()[:-1], torch.relu)
+        return ops.mlp_hidden(self.table(), a, b, self._dense()[:-1], torch.relu)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., B, V) of the last hidden layer's activations."""

@@ -43,12 +43,12 @@ class TableMLP(Model):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         dtype = self._dense()[-1].matmul_dtype
-        return ops.mlp(*self.table(), a, b, [*self._hidden(), self._scaled()], self.activation, dtype)
+        return ops.mlp(self.table(), a, b, [*self._hidden(), self._scaled()], self.activation, dtype)
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """Activations of the last hidden layer, (..., B, N)."""
         return ops.mlp_hidden(
-            *self.table(), a, b, self._hidden(), self.activation, self._dense()[-1].matmul_dtype
+            self.table(), a, b, self._hidden(), self.activation, self._dense()[-1].matmul_dtype
         )
 
     def unembed(self, hidden: Tensor) -> Tensor:

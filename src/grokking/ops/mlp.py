@@ -18,46 +18,33 @@ from grokking.ops import numba_kernels as kernels
 from grokking.ops.lookup import rows
 from grokking.ops.matmul import linear, multiply
 from grokking.ops.numba_kernels import array
-from grokking.ops.replicas import Parameters, pair_logits
+from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
 
 Activation = Callable[[Tensor], Tensor]
-Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) of each layer
-
+Layer = tuple[Tensor, Tensor]  # the first: table (..., 2T, N) and bias (..., N)
+Dense = Sequence[Layer]  # the others: weight (..., O, I) and bias (..., O)
+Dtype = torch.dtype | None  # as in `matmul`
 Hidden = list[tuple[Tensor, Tensor]]  # of a slice: input and output of each activation
 
 SLICE = 2**18  # activations at a time (1 MiB in float32): they stay in cache from one pass to the next
 
 
 def mlp(
-    table: Tensor,
-    bias: Tensor,
-    a: Tensor,
-    b: Tensor,
-    dense: Dense,
-    activation: Activation,
-    dtype: torch.dtype | None = None,
+    first: Layer, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
-    """Logits (..., B, V) of pairs (..., B), from a table (..., 2T, N), its bias (..., N) and dense layers.
-
-    `dtype` is that of `matmul`.
-    """
-    if is_fast(table) and activation in BACKWARD:
-        return pair_logits(_Passes(activation, dtype), a, b, table, bias, *chain(*dense))
+    """Logits (..., B, V) of pairs (..., B)."""
+    if is_fast(a) and activation in BACKWARD:
+        return by_replica(_MLP(activation, dtype), a.dim() > 1, a, b, *chain(first, *dense))
     *hidden, (weight, last_bias) = dense
-    return linear(mlp_hidden(table, bias, a, b, hidden, activation, dtype), weight, last_bias, dtype)
+    return linear(mlp_hidden(first, a, b, hidden, activation, dtype), weight, last_bias, dtype)
 
 
 def mlp_hidden(
-    table: Tensor,
-    bias: Tensor,
-    a: Tensor,
-    b: Tensor,
-    dense: Dense,
-    activation: Activation,
-    dtype: torch.dtype | None = None,
+    first: Layer, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
     """Activations of the last hidden layer, (..., B, N); `dense` is of the layers up to it."""
+    table, bias = first
     x = activation(rows(table, a) + rows(table, table.shape[-2] // 2 + b) + bias.unsqueeze(-2))
     for weight, bias_O in dense:
         x = activation(linear(x, weight, bias_O, dtype))
@@ -77,27 +64,27 @@ BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-class _Passes(NamedTuple):
-    """Of one replica, slice by slice of its examples, without a graph inside."""
+class _MLP(NamedTuple):
+    """Slice by slice of one replica's examples, without a graph inside."""
 
     activation: Activation
-    dtype: torch.dtype | None
+    dtype: Dtype
 
-    def forward(self, parameters: Parameters, a_B: Tensor, b_B: Tensor) -> tuple[Tensor, list[Hidden]]:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, list[Hidden]]:
+        a_B, b_B, *parameters = tensors
         logits_BV = parameters[0].new_empty(len(a_B), len(parameters[-1]))
         return logits_BV, [self._forward(parameters, *s) for s in _slices(parameters, a_B, b_B, logits_BV)]
 
-    def backward(
-        self, parameters: Parameters, a_B: Tensor, b_B: Tensor, grad_BV: Tensor, kept: list[Hidden]
-    ) -> list[Tensor]:
+    def backward(self, grad: Tensor, kept: list[Hidden], *tensors: Tensor) -> list[Tensor | None]:
+        a_B, b_B, *parameters = tensors
         sums = [torch.zeros_like(x) for x in parameters]
-        slices = _slices(parameters, a_B, b_B, grad_BV)
+        slices = _slices(parameters, a_B, b_B, grad)
         for (a_S, b_S, grad_SV), hidden in zip(slices, kept, strict=True):
             self._backward(parameters[2::2], a_S, b_S, grad_SV, hidden, sums)
         torch.sum(sums[0].chunk(2)[1], 0, out=sums[1])  # an example has one row of b, and the bias
-        return sums
+        return [None, None, *sums]
 
-    def _forward(self, parameters: Parameters, a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> Hidden:
+    def _forward(self, parameters: Sequence[Tensor], a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> Hidden:
         """Write the logits of a slice; ReLU is done in place."""
         relu, (table, bias, *dense) = self.activation is torch.relu, parameters
         x = table.new_empty(len(a_S), len(bias))
@@ -111,7 +98,13 @@ class _Passes(NamedTuple):
         return hidden
 
     def _backward(
-        self, weights: Parameters, a_S: Tensor, b_S: Tensor, grad: Tensor, hidden: Hidden, sums: list[Tensor]
+        self,
+        weights: Sequence[Tensor],
+        a_S: Tensor,
+        b_S: Tensor,
+        grad: Tensor,
+        hidden: Hidden,
+        sums: list[Tensor],
     ) -> None:
         """Add a slice's gradients of all parameters but the table's bias."""
         relu, first = self.activation is torch.relu, hidden[0][1]
@@ -125,7 +118,7 @@ class _Passes(NamedTuple):
         kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums[0])))
 
 
-def _slices(parameters: Parameters, *of_examples: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def _slices(parameters: Sequence[Tensor], *of_examples: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Tensors of all examples in parts, by the widest hidden layer."""
     size = max(1, SLICE // max(len(bias) for bias in parameters[1:-1:2]))
     return zip(*(x.split(size) for x in of_examples), strict=True)

@@ -46,7 +46,7 @@ def load() -> None:
 def array(tensor: Tensor) -> np.ndarray:
     """The tensor's own memory; kernels are written for rows without gaps."""
     assert tensor.is_contiguous()
-    return cast(np.ndarray, tensor.detach().numpy())
+    return cast(np.ndarray, tensor.numpy())
 
 
 @compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")

@@ -8,20 +8,21 @@ memory are kernels, beside which NumPy's lines for the same stand as comments.
 # ... leading dimensions (replicas), B examples, I inputs and O outputs of a layer, V classes
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from grokking.ops import numba_kernels as kernels
-from grokking.ops.replicas import Parameters, pair_logits
+from grokking.ops.replicas import by_replica
 
 Arrays = Sequence[np.ndarray]
 
 
 def numpy_mlp(a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
     """Logits (..., B, V) of pairs (..., B); weight (..., I, O) and bias (..., O) of each layer in turns."""
-    return pair_logits(_Passes(), a, b, *parameters)
+    return by_replica(_Passes(), a.dim() > 1, a, b, *parameters)
 
 
 def forward(
@@ -54,19 +55,15 @@ def backward(
 
 
 class _Passes:
-    """Of one replica, from tensors to tensors; weights and biases are given in turns."""
+    """From tensors to tensors: operands, then weights and biases in turns."""
 
-    def forward(self, parameters: Parameters, a_B: Tensor, b_B: Tensor) -> tuple[Tensor, list[np.ndarray]]:
-        arrays = _arrays(parameters)
-        hidden, logits_BV = forward(arrays[::2], arrays[1::2], *_arrays([a_B, b_B]))
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, list[np.ndarray]]:
+        a_B, b_B, *parameters = map(kernels.array, tensors)
+        hidden, logits_BV = forward(parameters[::2], parameters[1::2], a_B, b_B)
         return torch.from_numpy(logits_BV), hidden
 
-    def backward(
-        self, parameters: Parameters, a_B: Tensor, b_B: Tensor, grad_BV: Tensor, kept: list[np.ndarray]
-    ) -> list[Tensor]:
-        by_layer = zip(*backward(_arrays(parameters)[::2], kept, *_arrays([grad_BV, a_B, b_B])), strict=True)
-        return [torch.from_numpy(grad) for layer in by_layer for grad in layer]
-
-
-def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
-    return [kernels.array(x) for x in tensors]
+    def backward(self, grad: Tensor, kept: list[np.ndarray], *tensors: Tensor) -> list[Tensor | None]:
+        a_B, b_B, *parameters = map(kernels.array, tensors)
+        by_kind = backward(parameters[::2], kept, kernels.array(grad), a_B, b_B)
+        in_turns = chain(*zip(*by_kind, strict=True))
+        return [None, None, *map(torch.from_numpy, in_turns)]

@@ -1,6 +1,6 @@
-"""Networks whose two passes are written for one replica, on stacked replicas one after the other."""
+"""Passes that are written for one replica, on stacked replicas one after the other."""
 
-# ... leading dimensions (none, or R replicas), B examples, V classes
+# ... leading dimensions (none, or R replicas)
 
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
@@ -10,54 +10,50 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-Parameters = Sequence[Tensor]  # of one replica
-
 
 class Passes(Protocol):
-    """Operands (B,) and logits (B, V) are one replica's; `kept` is what the way back needs."""
+    """All tensors are one replica's."""
 
-    def forward(self, parameters: Parameters, a_B: Tensor, b_B: Tensor) -> tuple[Tensor, Any]:
-        """Logits, and what is kept."""
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, Any]:
+        """The result, and what the way back needs beside the tensors."""
         ...
 
-    def backward(
-        self, parameters: Parameters, a_B: Tensor, b_B: Tensor, grad_BV: Tensor, kept: Any
-    ) -> Sequence[Tensor]:
-        """Gradients of all parameters, in their order."""
+    def backward(self, grad: Tensor, kept: Any, *tensors: Tensor) -> Sequence[Tensor | None]:
+        """The gradient of each tensor from that of the result; None for indices."""
         ...
 
 
-def pair_logits(passes: Passes, a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
-    """Logits (..., B, V) of pairs (..., B); first derivatives only."""
-    return cast(Tensor, _PairLogits.apply(passes, a, b, *parameters))
+def by_replica(passes: Passes, stacked: bool, *tensors: Tensor) -> Tensor:
+    """Results of all replicas, whose dimension is in front if `stacked`; first derivatives only."""
+    return cast(Tensor, _ByReplica.apply(passes, stacked, *tensors))
 
 
-class _PairLogits(Function):
+class _ByReplica(Function):
     @staticmethod
-    def forward(ctx: Any, passes: Passes, a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b, *parameters)
-        found = [passes.forward(p, a_B, b_B) for a_B, b_B, *p in each((a, b, *parameters), a.dim() > 1)]
-        ctx.passes, ctx.kept = passes, [kept for _, kept in found]
-        return together([logits_BV for logits_BV, _ in found], a.dim() > 1)
+    def forward(ctx: Any, passes: Passes, stacked: bool, *tensors: Tensor) -> Tensor:
+        found = [passes.forward(*of_one) for of_one in _each(tensors, stacked)]
+        ctx.save_for_backward(*tensors)
+        ctx.passes, ctx.stacked, ctx.kept = passes, stacked, [kept for _, kept in found]
+        return _together([result for result, _ in found], stacked)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        stacked, found = grads[0].dim() > 2, []
-        replicas = each((*grads, *ctx.saved_tensors), stacked)
-        for (grad_BV, a_B, b_B, *parameters), kept in zip(replicas, ctx.kept, strict=True):
-            found.append(ctx.passes.backward(parameters, a_B, b_B, grad_BV, kept))
-        return None, None, None, *(together(of_one, stacked) for of_one in zip(*found, strict=True))
+        replicas = zip(_each((*grads, *ctx.saved_tensors), ctx.stacked), ctx.kept, strict=True)
+        found = [ctx.passes.backward(grad, kept, *of_one) for (grad, *of_one), kept in replicas]
+        by_tensor = zip(*found, strict=True)
+        return None, None, *(None if x[0] is None else _together(x, ctx.stacked) for x in by_tensor)
 
 
-def each(tensors: Sequence[Tensor], stacked: bool) -> list[tuple[Tensor, ...]]:
+def _each(tensors: Sequence[Tensor], stacked: bool) -> list[tuple[Tensor, ...]]:
     """The tensors of one replica after the other, without gaps and outside of autograd's graph."""
-    whole = [x.detach().contiguous() for x in tensors]
-    return list(zip(*(x.unbind(0) for x in whole), strict=True)) if stacked else [tuple(whole)]
+    if not stacked:
+        return [tuple(x.detach().contiguous() for x in tensors)]
+    return list(zip(*(x.contiguous().unbind(0) for x in tensors), strict=True))
 
 
-def together(tensors: Sequence[Tensor], stacked: bool) -> Tensor:
-    """The tensors of all replicas as one, with a dimension of replicas in front if `stacked`.
+def _together(tensors: Sequence[Tensor], stacked: bool) -> Tensor:
+    """The tensors of all replicas as one.
 
     Each was written into memory of its own, since MKL's last bits may depend on where that begins.
     """
