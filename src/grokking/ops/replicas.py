@@ -12,15 +12,10 @@ from torch.autograd.function import once_differentiable
 
 
 class Passes(Protocol):
-    """All tensors are one replica's."""
+    """Of one replica: forward the result and what the way back needs, backward each tensor's gradient."""
 
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, Any]:
-        """The result, and what the way back needs beside the tensors."""
-        ...
-
-    def backward(self, grad: Tensor, kept: Any, *tensors: Tensor) -> Sequence[Tensor | None]:
-        """The gradient of each tensor from that of the result; None for indices."""
-        ...
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, Any]: ...
+    def backward(self, grad: Tensor, kept: Any, *tensors: Tensor) -> Sequence[Tensor | None]: ...
 
 
 def by_replica(passes: Passes, stacked: bool, *tensors: Tensor) -> Tensor:
