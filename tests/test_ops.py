@@ -56,7 +56,7 @@ def mlp_inputs(leading, widths, dtype=torch.float64):
 
 def mlp_of(a, b, activation, dtype=None):
     def logits(table, bias, *dense):
-        return ops.mlp(table, bias, a, b, [*zip(dense[::2], dense[1::2], strict=True)], activation, dtype)
+        return ops.mlp((table, bias), a, b, [*zip(dense[::2], dense[1::2], strict=True)], activation, dtype)
 
     return logits
 
@@ -71,6 +71,28 @@ def test_mlp(activation, widths, leading, dtype):
     tolerance = {key: scale * value for key, value in TOLERANCE[dtype].items()}
     inputs = [x / 3 for x in mlp_inputs(leading, widths, dtype)]
     assert_same(mlp_of(*pairs(*leading), activation), inputs, **tolerance)
+
+
+def transposed(parameters):
+    """Dense weights with a row per input, as the NumPy network has them."""
+    return [x.mT if number % 2 == 0 and number > 0 else x for number, x in enumerate(parameters)]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("widths", [[], [6], [6, 4]])
+def test_numpy_mlp(widths, leading, dtype):
+    """Its plain twin is that of the other MLPs, whose weights have a row per output."""
+    a, b = pairs(*leading)
+
+    def logits(table, bias, *dense):
+        if ops.is_fast(a):
+            return ops.numpy_mlp(a, b, *transposed((table, bias, *dense)))
+        return mlp_of(a, b, torch.relu)(table, bias, *dense)
+
+    scale = {torch.float32: 10, torch.float64: 1}[dtype]
+    tolerance = {key: scale * value for key, value in TOLERANCE[dtype].items()}
+    assert_same(logits, [x / 3 for x in mlp_inputs(leading, widths, dtype)], **tolerance)
 
 
 @pytest.mark.parametrize("activations_at_a_time", [1, 5 * WIDTH, 17 * WIDTH])
@@ -334,7 +356,8 @@ def test_every_kernel_is_loaded_for_the_types_it_is_called_with():
     before = [len(kernel.signatures) for kernel, _ in numba_kernels.KERNELS]
     inputs = [x.requires_grad_() for x in mlp_inputs((), [6, 4], torch.float32)]
     for loss in LOSSES.values():
-        loss(mlp_of(*pairs(), torch.relu)(*inputs), integers(5, EXAMPLES), torch.float64).sum().backward()
+        for network in (mlp_of(*pairs(), torch.relu), lambda *x: ops.numpy_mlp(*pairs(), *transposed(x))):
+            loss(network(*inputs), integers(5, EXAMPLES), torch.float64).sum().backward()
     ops.adam_step(*torch.rand(4, 3, 5), torch.rand(3, 6))
     after = [len(kernel.signatures) for kernel, _ in numba_kernels.KERNELS]
     assert min(before) > 0

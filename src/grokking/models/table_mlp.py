@@ -34,11 +34,11 @@ class TableMLP(Model):
         raise NotImplementedError
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return ops.mlp(*self.table(), a, b, self.dense(), self.activation, self.matmul_dtype)
+        return ops.mlp(self.table(), a, b, self.dense(), self.activation, self.matmul_dtype)
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """Activations of the last hidden layer, (..., B, N)."""
-        return ops.mlp_hidden(*self.table(), a, b, self.dense()[:-1], self.activation, self.matmul_dtype)
+        return ops.mlp_hidden(self.table(), a, b, self.dense()[:-1], self.activation, self.matmul_dtype)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., B, V) of the last hidden layer's activations."""

@@ -3,17 +3,15 @@
 # ... leading dimensions (none, or R replicas), B sequences of S positions, D width, H heads of width d
 # N rows that attend, L rows of queries, M rows that are seen, K of them by each
 
-from collections.abc import Iterable
-from math import prod
-from typing import Any, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from grokking.ops.attention_kernels import attend, attend_backward
+from grokking.ops.numba_kernels import array
+from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
 
 NOTHING = -1  # ends the list of the rows that a row sees
@@ -42,7 +40,7 @@ def row_attention(query: Tensor, key_value: Tensor, own: Tensor, seen: Tensor, h
 
     (..., L, D), (..., M, 2D), (..., N), (..., N, K) -> (..., N, D). On the CPU; first derivatives only.
     """
-    return cast(Tensor, _RowAttention.apply(query, key_value, own, seen, heads))
+    return by_replica(_RowAttention(heads), own.dim() > 1, query, key_value, own, seen)
 
 
 def _seen(own: Tensor, length: int, causal: bool) -> Tensor:
@@ -52,36 +50,27 @@ def _seen(own: Tensor, length: int, causal: bool) -> Tensor:
     return rows.masked_fill(rows > own.unsqueeze(-1), NOTHING) if causal else rows
 
 
-class _RowAttention(Function):
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key_value: Tensor, own: Tensor, seen: Tensor, heads: int) -> Tensor:
-        weights = query.new_empty(*own.shape, heads * seen.shape[-1])
-        attended = query.new_empty(*own.shape, query.shape[-1])
-        ctx.save_for_backward(query, key_value, own, seen, weights)
-        ctx.heads = heads
-        rows = query, attended, weights
-        attend(*_arrays(own, seen, heads, rows, [key_value]))
-        return attended
+class _RowAttention(NamedTuple):
+    heads: int
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        query, key_value, own, seen, weights = ctx.saved_tensors
-        query_grad, key_value_grad = (x.new_zeros(x.shape) for x in (query, key_value))
-        rows = query, grads[0], weights, query_grad
-        attend_backward(*_arrays(own, seen, ctx.heads, rows, [key_value, key_value_grad]))
-        return query_grad, key_value_grad, None, None, None
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        query, key_value, own, seen = tensors
+        attended = query.new_empty(len(own), query.shape[-1])
+        weights = query.new_empty(len(own), self.heads * seen.shape[-1])
+        rows = self._by_head(query, attended, weights)
+        attend(array(own), array(seen), *rows, self._both_by_head(key_value))
+        return attended, weights
 
+    def backward(self, grad: Tensor, kept: Tensor, *tensors: Tensor) -> list[Tensor | None]:
+        query, key_value, own, seen = tensors
+        query_grad, key_value_grad = torch.zeros_like(query), torch.zeros_like(key_value)
+        rows, both = self._by_head(query, grad, kept, query_grad), (key_value, key_value_grad)
+        attend_backward(array(own), array(seen), *rows, *map(self._both_by_head, both))
+        return [query_grad, key_value_grad, None, None]
 
-def _arrays(
-    own: Tensor, seen: Tensor, heads: int, rows: Iterable[Tensor], keys_and_values: Iterable[Tensor]
-) -> list[np.ndarray]:
-    """As the kernels take them: one dimension for all replicas, and heads apart."""
-    leading = own.shape[:-1]
+    def _by_head(self, *of_rows: Tensor) -> list[np.ndarray]:
+        return [array(x).reshape(len(x), self.heads, -1) for x in of_rows]
 
-    def array(x: Tensor, *last: int) -> np.ndarray:
-        shape = prod(leading), x.shape[len(leading)], *last
-        return cast(np.ndarray, x.detach().contiguous().view(shape).numpy())
-
-    by_head = [array(x, heads, -1) for x in rows] + [array(x, 2, heads, -1) for x in keys_and_values]
-    return [array(own), array(seen, seen.shape[-1]), *by_head]
+    def _both_by_head(self, key_value: Tensor) -> np.ndarray:
+        """Keys, and beside them values."""
+        return array(key_value).reshape(len(key_value), 2, self.heads, -1)

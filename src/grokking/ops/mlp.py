@@ -8,56 +8,43 @@ the example. So it stands in a table, a row for each token as operand a and belo
 # Of one replica: S examples of a slice, I inputs and O outputs of a layer
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from itertools import chain
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.lookup import rows
 from grokking.ops.matmul import linear, multiply
 from grokking.ops.numba_kernels import array
-from grokking.ops.replicas import each, together
+from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
 
 Activation = Callable[[Tensor], Tensor]
-Dense = Sequence[tuple[Tensor, Tensor]]  # weight (..., O, I) and bias (..., O) of each layer
+Layer = tuple[Tensor, Tensor]  # the first: table (..., 2T, N) and bias (..., N)
+Dense = Sequence[Layer]  # the others: weight (..., O, I) and bias (..., O)
+Dtype = torch.dtype | None  # as in `matmul`
+Hidden = list[tuple[Tensor, Tensor]]  # of a slice: input and output of each activation
 
 SLICE = 2**18  # activations at a time (1 MiB in float32): they stay in cache from one pass to the next
 
 
 def mlp(
-    table: Tensor,
-    bias: Tensor,
-    a: Tensor,
-    b: Tensor,
-    dense: Dense,
-    activation: Activation,
-    dtype: torch.dtype | None = None,
+    first: Layer, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
-    """Logits (..., B, V) of pairs (..., B), from a table (..., 2T, N), its bias (..., N) and dense layers.
-
-    `dtype` is that of `matmul`.
-    """
-    if is_fast(table) and activation in BACKWARD:
-        flat = [tensor for layer in dense for tensor in layer]
-        return cast(Tensor, _MLP.apply(activation, dtype, a, b, table, bias, *flat))
+    """Logits (..., B, V) of pairs (..., B)."""
+    if is_fast(a) and activation in BACKWARD:
+        return by_replica(_MLP(activation, dtype), a.dim() > 1, a, b, *chain(first, *dense))
     *hidden, (weight, last_bias) = dense
-    return linear(mlp_hidden(table, bias, a, b, hidden, activation, dtype), weight, last_bias, dtype)
+    return linear(mlp_hidden(first, a, b, hidden, activation, dtype), weight, last_bias, dtype)
 
 
 def mlp_hidden(
-    table: Tensor,
-    bias: Tensor,
-    a: Tensor,
-    b: Tensor,
-    dense: Dense,
-    activation: Activation,
-    dtype: torch.dtype | None = None,
+    first: Layer, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
     """Activations of the last hidden layer, (..., B, N); `dense` is of the layers up to it."""
+    table, bias = first
     x = activation(rows(table, a) + rows(table, table.shape[-2] // 2 + b) + bias.unsqueeze(-2))
     for weight, bias_O in dense:
         x = activation(linear(x, weight, bias_O, dtype))
@@ -77,86 +64,61 @@ BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-class _MLP(Function):
-    """Replica by replica and slice by slice, without a graph inside."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, activation: Activation, dtype: torch.dtype | None, a: Tensor, b: Tensor, *parameters: Tensor
-    ) -> Tensor:
-        ctx.rule, ctx.hidden, logits = (activation, dtype), [], []
-        ctx.save_for_backward(a, b, *parameters)
-        for network, a_B, b_B in zip(_networks(ctx.rule, parameters), each(a, 1), each(b, 1), strict=True):
-            logits.append(a_B.new_empty(len(a_B), parameters[-1].shape[-1], dtype=network.table.dtype))
-            slices = zip(*(x.split(network.slice) for x in (a_B, b_B, logits[-1])), strict=True)
-            ctx.hidden.append([network.forward(*of_slice) for of_slice in slices])
-        return together(logits, stacked=a.dim() > 1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        a, b, *parameters = ctx.saved_tensors
-        sums = [[torch.zeros_like(x) for x in one] for one in zip(*_each_of(parameters), strict=True)]
-        replicas = zip(
-            _networks(ctx.rule, parameters), each(a, 1), each(b, 1), each(grads[0], 2), strict=True
-        )
-        for (network, *examples), hidden, of_one in zip(replicas, ctx.hidden, sums, strict=True):
-            slices = zip(*(x.split(network.slice) for x in examples), strict=True)
-            for (a_S, b_S, grad_SV), of_slice in zip(slices, hidden, strict=True):
-                network.backward(a_S, b_S, grad_SV, of_slice, of_one)
-            torch.sum(of_one[0].chunk(2)[1], 0, out=of_one[1])  # an example has one row of b, and the bias
-        return None, None, None, None, *(together(x, a.dim() > 1) for x in zip(*sums, strict=True))
-
-
-def _each_of(parameters: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-    """Matrices and biases in turns, of each replica."""
-    return [each(parameter, 2 - number % 2) for number, parameter in enumerate(parameters)]
-
-
-def _networks(rule: tuple[Any, Any], parameters: Sequence[Tensor]) -> Iterator["_Network"]:
-    for table, bias, *dense in zip(*_each_of(parameters), strict=True):
-        yield _Network(*rule, table, bias, dense[::2], dense[1::2])
-
-
-class _Network(NamedTuple):
-    """One replica; its passes are for a slice of its examples."""
+class _MLP(NamedTuple):
+    """Slice by slice of one replica's examples, without a graph inside."""
 
     activation: Activation
-    dtype: torch.dtype | None
-    table: Tensor  # (2T, N)
-    bias: Tensor  # (N,)
-    weights: Sequence[Tensor]  # (O, I) of each layer
-    biases: Sequence[Tensor]  # (O,)
+    dtype: Dtype
 
-    @property
-    def slice(self) -> int:
-        """Examples at a time."""
-        return max(1, SLICE // max(len(bias) for bias in (self.bias, *self.biases[:-1])))
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, list[Hidden]]:
+        a_B, b_B, *parameters = tensors
+        logits_BV = parameters[0].new_empty(len(a_B), len(parameters[-1]))
+        return logits_BV, [self._forward(parameters, *s) for s in _slices(parameters, a_B, b_B, logits_BV)]
 
-    def forward(self, a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Write the logits; return input and output of each activation. ReLU is done in place."""
-        relu, x = self.activation is torch.relu, self.table.new_empty(len(a_S), len(self.bias))
-        kernels.sum_pairs(*map(array, (self.table, self.bias, a_S, b_S)), relu, array(x))
+    def backward(self, grad: Tensor, kept: list[Hidden], *tensors: Tensor) -> list[Tensor | None]:
+        a_B, b_B, *parameters = tensors
+        sums = [torch.zeros_like(x) for x in parameters]
+        slices = _slices(parameters, a_B, b_B, grad)
+        for (a_S, b_S, grad_SV), hidden in zip(slices, kept, strict=True):
+            self._backward(parameters[2::2], a_S, b_S, grad_SV, hidden, sums)
+        torch.sum(sums[0].chunk(2)[1], 0, out=sums[1])  # an example has one row of b, and the bias
+        return [None, None, *sums]
+
+    def _forward(self, parameters: Sequence[Tensor], a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> Hidden:
+        """Write the logits of a slice; ReLU is done in place."""
+        relu, (table, bias, *dense) = self.activation is torch.relu, parameters
+        x = table.new_empty(len(a_S), len(bias))
+        kernels.sum_pairs(*map(array, (table, bias, a_S, b_S)), relu, array(x))
         hidden = [(x, x if relu else self.activation(x))]
-        for weight_OI, bias_O in zip(self.weights[:-1], self.biases[:-1], strict=True):
+        for weight_OI, bias_O in zip(dense[:-2:2], dense[1:-2:2], strict=True):
             x = x.new_empty(len(x), len(bias_O))
             multiply(hidden[-1][1], weight_OI.mT, start=bias_O, out=x, dtype=self.dtype)
             hidden.append((x, torch.relu_(x) if relu else self.activation(x)))
-        last = self.weights[-1].mT
-        multiply(hidden[-1][1], last, start=self.biases[-1], out=logits_SV, dtype=self.dtype)
+        multiply(hidden[-1][1], dense[-2].mT, start=dense[-1], out=logits_SV, dtype=self.dtype)
         return hidden
 
-    def backward(
-        self, a_S: Tensor, b_S: Tensor, grad: Tensor, hidden: list[tuple[Tensor, Tensor]], sums: list[Tensor]
+    def _backward(
+        self,
+        weights: Sequence[Tensor],
+        a_S: Tensor,
+        b_S: Tensor,
+        grad: Tensor,
+        hidden: Hidden,
+        sums: list[Tensor],
     ) -> None:
-        """Add the gradients of all parameters, in their order, but for the table's bias."""
-        relu, (_, first) = self.activation is torch.relu, hidden[0]
-        for number in reversed(range(len(hidden))):
-            before, after = hidden[number]
+        """Add a slice's gradients of all parameters but the table's bias."""
+        relu, first = self.activation is torch.relu, hidden[0][1]
+        for number, (before, after) in reversed(list(enumerate(hidden))):
             sum_OI, sum_O = sums[2 * number + 2 : 2 * number + 4]
             sum_O.add_(grad.sum(0))
             multiply(grad.mT, after, start=sum_OI, out=sum_OI, dtype=self.dtype)
-            grad = multiply(grad, self.weights[number], out=torch.empty_like(after), dtype=self.dtype)
+            grad = multiply(grad, weights[number], out=torch.empty_like(after), dtype=self.dtype)
             if number > 0 or not relu:  # that of the first ReLU is in the kernel
                 grad = BACKWARD[self.activation](grad, before)
         kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums[0])))
+
+
+def _slices(parameters: Sequence[Tensor], *of_examples: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors of all examples in parts, by the widest hidden layer."""
+    size = max(1, SLICE // max(len(bias) for bias in parameters[1:-1:2]))
+    return zip(*(x.split(size) for x in of_examples), strict=True)

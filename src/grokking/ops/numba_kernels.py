@@ -46,7 +46,7 @@ def load() -> None:
 def array(tensor: Tensor) -> np.ndarray:
     """The tensor's own memory; kernels are written for rows without gaps."""
     assert tensor.is_contiguous()
-    return cast(np.ndarray, tensor.detach().numpy())
+    return cast(np.ndarray, tensor.numpy())
 
 
 @compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")
@@ -72,6 +72,28 @@ def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
             grad = zero if sum_N[column] <= lowest else grad_N[column]
             a_N[column] += grad
             b_N[column] += grad
+
+
+@compiled("void(f4[:,::1], f4[::1], b1)")
+def add_bias(x_BN, bias_N, rectified):
+    """Add the bias to each row, in place; ReLU of that if `rectified`."""
+    lowest = x_BN.dtype.type(0 if rectified else -np.inf)
+    for example in range(len(x_BN)):
+        x_N = x_BN[example]
+        for column in range(len(x_N)):
+            total = x_N[column] + bias_N[column]
+            x_N[column] = lowest if total < lowest else total
+
+
+@compiled("void(f4[:,::1], f4[:,::1], f4[::1])")
+def relu_backward(grad_BN, after_BN, sum_N):
+    """From the gradient after ReLU, which gave `after_BN`, to that before it, in place; add its rows up."""
+    zero = grad_BN.dtype.type(0)
+    for example in range(len(grad_BN)):
+        grad_N, after_N = grad_BN[example], after_BN[example]
+        for column in range(len(grad_N)):
+            grad_N[column] = zero if after_N[column] <= zero else grad_N[column]
+            sum_N[column] += grad_N[column]
 
 
 @compiled("void(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f8[::1])")
