@@ -15,10 +15,10 @@ import pandas as pd
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
 from grokking.storage import snapshots
+from grokking.storage.machine import machine, processor
 from grokking.storage.runs import TABLES, Run, checksum, exists, read
 from grokking.training.fingerprint import code, combined, inputs, same_code
 from grokking.training.history import history_table, replica_row
-from grokking.training.machine import machine, processor
 from grokking.training.records import Evaluation
 
 
