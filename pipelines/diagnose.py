@@ -1,5 +1,7 @@
 """Stage `diagnose`: what every network that an experiment kept has learned, as one table, and a portrait."""
 
+import shutil
+
 from safetensors.numpy import save_file
 
 from grokking.catalogue import read_catalogue
@@ -9,7 +11,7 @@ from grokking.diagnostics import cyclic, snapshots
 from grokking.experiment import expand
 from grokking.storage import runs
 from pipelines.common.paths import DIAGNOSTICS, RUNS, SNAPSHOTS
-from pipelines.common.reports import DIAGNOSTICS_TABLE, PORTRAIT
+from pipelines.common.reports import DIAGNOSTICS_TABLE, NETWORK, PORTRAIT
 from pipelines.common.stage import entry_parser, run
 from pipelines.common.training import read_task
 
@@ -30,7 +32,11 @@ def main() -> None:
     out = DIAGNOSTICS / group / name
     out.mkdir(parents=True, exist_ok=True)
     table.to_parquet(out / DIAGNOSTICS_TABLE, index=False)
-    save_file(portrait, out / PORTRAIT)
+    floats = {name: array.astype("float32") for name, array in portrait.items() if array.dtype.kind == "f"}
+    save_file(portrait | floats, out / PORTRAIT)  # a picture needs no more digits
+    if replicas[0].config.role == "reproduction":
+        files = todo[first_generalized].files
+        shutil.copy(files[max(files)], out / NETWORK)
 
 
 if __name__ == "__main__":

@@ -115,8 +115,12 @@ def test_a_study_is_searched_confirmed_and_reported(clone):
 def test_every_snapshot_is_diagnosed(clone):
     for folder in (clone / "artifacts/snapshots/systems").iterdir():
         table = pd.read_parquet(clone / "results/diagnostics/systems" / folder.name / "diagnostics.parquet")
-        assert len(table) == len(list(folder.glob("*/*.safetensors")))
+        snapshots = list(folder.glob("*/*.safetensors"))
+        assert len(table) == len(snapshots)
+        network = clone / "results/diagnostics/systems" / folder.name / "network.safetensors"
+        assert not network.exists() or network.read_bytes() in [file.read_bytes() for file in snapshots]
         assert table["r_sum"].notna().all()
+    assert (clone / "results/diagnostics/systems/wide_mlp/network.safetensors").exists()
     assert "| `r_sum`" in (clone / "reports/diagnostics.md").read_text()
     for name in ("wide_mlp_diagnostics", "transformer_progress", "transformer_portrait"):
         assert f"figures/{name}.png" in (clone / "reports/index.html").read_text()

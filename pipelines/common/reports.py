@@ -7,5 +7,6 @@ FIGURES = REPORTS / "figures"
 SEARCH_REPORTS = REPORTS / "search"
 COMPARISONS = REPORTS / "extended"  # of each group of long runs
 DIAGNOSTICS_TABLE, PORTRAIT = "diagnostics.parquet", "portrait.safetensors"
+NETWORK = "network.safetensors"  # of each reproduction, after training: the replica that is portrayed
 # in each study's folder: its row of the page of all studies, what rules would have done to exempt replicas
 OVERVIEW, JUDGEMENTS = "overview.json", "judgements.csv"
