@@ -13,12 +13,12 @@ from benchmarks.cases import ROOT
 from grokking.catalogue import read_catalogue
 from grokking.config import load
 from grokking.data import tasks
-from grokking.data.monitor import monitored
 from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.executor import replica_executor
+from grokking.search.monitor import monitored
 from grokking.search.scheduler import Scheduler, best_value
 from grokking.search.space import suggest
 from grokking.search.storage import Storage

@@ -10,6 +10,7 @@ from grokking.analysis import studies, study_pages
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.search import config, importance, pruner_audit
+from grokking.search.monitor import MONITOR_SHARE
 from grokking.storage import runs
 from pipelines.common.paths import CONFIRMED
 from pipelines.common.reports import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
@@ -28,7 +29,7 @@ def main() -> None:
     histories = {arm: runs.read(CONFIRMED / name / arm).history for arm in study.confirmed}
     figures.draw_study(study, importances, histories, folder)
     judgements = pruner_audit.judgements(search_tables(study))
-    page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements))
+    page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements), MONITOR_SHARE)
     folder.with_suffix(".md").write_text(page)
     write(studies.results(study), folder.with_suffix(".json"))
     write(studies.overview(study), folder / OVERVIEW)

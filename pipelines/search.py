@@ -2,11 +2,11 @@
 
 from grokking.catalogue import read_catalogue
 from grokking.config import load
-from grokking.data.monitor import monitored
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.search import results
 from grokking.search.config import random_arm, read_study
+from grokking.search.monitor import monitored
 from grokking.search.storage import Storage
 from grokking.search.study import max_flops, max_trials
 from pipelines.common.paths import SEARCHES, STUDIES

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from grokking.config import ConfigError
-from grokking.data.monitor import monitored
 from grokking.data.tasks import Task
 from grokking.experiment import Replica, expand, with_values
 from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS
 from grokking.models.transformer import BEGINNINGS
+from grokking.search.monitor import monitored
 from grokking.training.history import replica_table
 from grokking.training.loop import train
 from grokking.updates.gradient_filters import FILTERS

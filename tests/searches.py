@@ -9,12 +9,12 @@ from ruamel.yaml import YAML
 
 from grokking.config import load
 from grokking.data import tasks
-from grokking.data.monitor import Monitored, monitored
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.experiment import Replica
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.executor import replica_executor
+from grokking.search.monitor import Monitored, monitored
 from grokking.search.pruning import PruningContext
 from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome

@@ -20,9 +20,9 @@ from benchmarks.ours import make_stack, plain_parameters
 from benchmarks.plain_search import EVERY, PlainSearch, time_to_grok
 from benchmarks.plain_tuned import TunedLoop
 from benchmarks.search import SearchResult
-from grokking.data.monitor import monitored
 from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
+from grokking.search.monitor import monitored
 from grokking.search.pruning import PruningContext
 from grokking.search.seed_job import SeedJob
 from grokking.search.trial_monitor import TrialMonitor

@@ -9,12 +9,12 @@ from conftest import make_task
 from examples import MODELS, OPTIMIZERS, experiment
 from searches import ORDER, decisive, job_of, network, plan_of, pruning_context, search_task
 
-from grokking.data.monitor import monitored
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.internals import INTERNALS
 from grokking.engine.events import first_crossing, trial_end
 from grokking.experiment import expand
 from grokking.search import trial_monitor
+from grokking.search.monitor import monitored
 from grokking.search.objective import failed_value, log_cost
 from grokking.search.pruning import (
     FEWEST_CHECKS,

@@ -266,7 +266,7 @@ def load_space() -> Space:
 
 
 def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
-    page = study_pages.page(study(), MACHINE, RULES)
+    page = study_pages.page(study(), MACHINE, RULES, 0.1)
     assert "on most of 1 more, on splits of the search; passed over before two had: 1 |" in page
     assert "takes 120 (110–130) steps on 3 fresh seeds" in page
     assert "[637,000](" in page

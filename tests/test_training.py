@@ -12,11 +12,11 @@ from conftest import every_evaluation, make_task
 from examples import experiment
 
 from grokking.config import ConfigError
-from grokking.data.monitor import monitored
 from grokking.engine.events import trial_end
 from grokking.engine.grids import snapshot_steps
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
+from grokking.search.monitor import monitored
 from grokking.training import history
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train

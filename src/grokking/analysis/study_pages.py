@@ -9,7 +9,6 @@ from grokking.analysis import studies
 from grokking.analysis.pages import flat, plain, render
 from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
-from grokking.data.monitor import MONITOR_SHARE
 from grokking.engine.events import ACCURACY_THRESHOLD
 
 PRUNER_NAMES = {
@@ -20,10 +19,11 @@ PRUNER_NAMES = {
 }
 
 
-def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
+def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame, monitor_share: float) -> str:
     """The page of one study; its figures lie in a folder of its name beside it.
 
-    `rules` counts the wrong stops of the pruners, as `pruner_audit.comparison` does.
+    `rules` counts the wrong stops of the pruners, as `pruner_audit.comparison` does; `monitor_share` of all
+    equations judged the trials.
     """
     return render(
         "search.md.jinja",
@@ -33,7 +33,7 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame) -> str:
         trials=study.trials["arm"].value_counts().to_dict(),
         passed_over=int(study.trials.query("arm == 'search'")["sustained"].eq(False).sum()),
         threshold=f"{ACCURACY_THRESHOLD:.0%}",
-        monitor=f"{MONITOR_SHARE:.0%}",
+        monitor=f"{monitor_share:.0%}",
         machine=machine["gpu"] or machine["processor"],
         arms=plain(studies.arm_table(study)),
         regression=plain(studies.regression_table(study)),

@@ -3,10 +3,7 @@
 What a position holds depends on the tokens up to it. Before the first block all examples together have one
 row per token and position. After it the positions before b, the prefix, have one row per token a; examples
 have rows of their own from b on. The last block is needed at the last position only.
-
-Without it a training step takes 2.2 to 2.4 times as long, both with fast ops, which is worth these lines
-(2 layers, width 128, 4 heads, 97 tokens, batch 512, AdamW, one core of an AMD EPYC of family 25: medians of
-four runs with 21 or 25 turns each, by the processor's clock 79 to 91 against 34 to 41 ms).
+Without it a training step takes 2.2 to 2.4 times as long (docs/log.md).
 """
 
 # ... leading dimensions (replicas), B examples, T tokens, D width, S positions of a sequence

@@ -12,7 +12,7 @@ from grokking.engine.evaluation import evaluate
 from grokking.engine.grids import evaluation_steps, snapshot_steps
 from grokking.experiment import Replica
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.records import Evaluation, Observation, StopRule, never_stop
+from grokking.training.records import Evaluation, Observation, StopRule
 from grokking.training.state import TrainingState
 
 Grid = Callable[[int], Iterator[int]]  # the steps at which to evaluate: to the budget, and on after it
@@ -23,7 +23,7 @@ def train(
     task: Task,
     device: str,
     checkpoint: Checkpoint | None = None,
-    stop: StopRule = never_stop,
+    stop: StopRule = lambda observation: False,
     grid: Grid = evaluation_steps,
     snapshots: bool = True,
 ) -> Iterator[Evaluation]:

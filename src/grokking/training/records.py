@@ -34,8 +34,3 @@ class Observation:
 
 
 StopRule = Callable[[Observation], bool]
-
-
-def never_stop(observation: Observation) -> bool:
-    """Let every replica train to its end."""
-    return False
