@@ -36,12 +36,14 @@ class Crossings:
 
     @staticmethod
     def text_of(numbers: Mapping[str, Any]) -> str:
-        """The median with its interval, and how many of how many crossed."""
+        """The median, its interval where there are several replicas, and how many of how many crossed."""
         if not numbers["n"]:
             return "—"
         count = f"{numbers['crossed']} of {numbers['n']}"
         if numbers["median"] is None:
             return f"> {numbers['longest']:,.0f}, {count}"
+        if numbers["n"] == 1:
+            return f"{numbers['median']:,.0f}, {count}"
         low, high = ("∞" if numbers[end] is None else f"{numbers[end]:,.0f}" for end in ("low", "high"))
         return f"{numbers['median']:,.0f} ({low}–{high}), {count}"
 
