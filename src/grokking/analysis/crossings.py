@@ -48,6 +48,13 @@ class Crossings:
         return f"{numbers['median']:,.0f} ({low}–{high}), {count}"
 
 
+def times_faster(qualifier: str, published: int, median: float | None) -> str:
+    """A published step over a median, to two digits: both are of few runs."""
+    if median is None:
+        return "—"
+    return f"{qualifier} {float(f'{published / median:.2g}'):,g}".strip()
+
+
 NONE = Crossings(np.empty(0), np.empty(0, bool))
 
 
