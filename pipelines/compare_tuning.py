@@ -23,7 +23,7 @@ def main() -> None:
     methods = [Method(name, grids[name], tuned[name], table) for name, table in confirmed.items()]
     COMPARISONS.mkdir(parents=True, exist_ok=True)
     points = {method.name: (method.times, method.observed) for method in by_speed(methods)}
-    title = "Steps to generalise, tuned methods on fresh seeds"
+    title = "Steps to generalize, tuned methods on fresh seeds"
     figures.strips(points, title, COMPARISONS / "tuning.png")
     page = pages.comparison(*TUNING, method_table(methods), entries, "tuning.png")
     (COMPARISONS / "tuning.md").write_text(page)

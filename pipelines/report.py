@@ -15,6 +15,7 @@ from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, PORTRAIT, REPOR
 from pipelines.common.stage import run
 
 GROUP = "systems"
+ON_TOP = ("grokking.png", "systems.png")  # beside those of single experiments
 
 
 def main() -> None:
@@ -36,6 +37,8 @@ def main() -> None:
     comparison = results.comparison(summary)
     drawn = figures.draw_report(tables, histories, FIGURES)
     shown = figures.draw_learned(tables, diagnosed, portraits, warning, FIGURES)
+    for stale in set(FIGURES.glob("*.png")) - {FIGURES / name for name in (*drawn, *shown, *ON_TOP)}:
+        stale.unlink()
     (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     (REPORTS / "table.md").write_text(pages.markdown(comparison))
     (REPORTS / "index.html").write_text(pages.html(summary, comparison, shown, drawn))

@@ -1,4 +1,4 @@
-"""Stage `train`: every replica of one experiment, from initialisation to sustained generalisation."""
+"""Stage `train`: every replica of one experiment, from initialisation to sustained generalization."""
 
 from grokking.catalogue import read_catalogue
 from grokking.experiment import expand

@@ -20,7 +20,9 @@ def main() -> None:
     law = verdicts.power_law(points)
     figures.published(presets, REPORTS / "published.png")
     figures.train_fraction(points, REPORTS / "train_fraction.png")
-    (REPORTS / "published.md").write_text(pages.published(judged, law), encoding="utf-8")
+    (REPORTS / "published.md").write_text(
+        pages.published(judged, verdicts.without_number(presets), law), encoding="utf-8"
+    )
     found = {"verdicts": judged, "power_law": law}
     (REPORTS / "published.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
 

@@ -114,7 +114,7 @@ def changes() -> Iterator[Example]:
 
 
 def situations() -> Iterator[Example]:
-    """What a replica may come to: company in its stack, sampled evaluations, generalisation, divergence."""
+    """What a replica may come to: company in its stack, sampled evaluations, generalization, divergence."""
     for family in examples.MODELS:
         rates = {"optimizer.learning_rate": [0.05, 0.1]}
         yield Example(f"{family} stack", small(family, "sgd", seeds=(0, 1), grid=rates))
@@ -129,7 +129,7 @@ def situations() -> Iterator[Example]:
         "optimizer.weight_decay": 5.0, "budget": 600,
     }  # fmt: skip
     fast = with_values(small(loss="mean_squared_error"), quadratic, "situations")
-    yield Example("generalising", fast, modulus=23)
+    yield Example("generalizing", fast, modulus=23)
 
 
 def small(family: str = "one_hot_mlp", optimizer: str = "adamw", **changes: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def test_kaplan_meier_median_by_hand(times, observed, expected):
 
 
 def replica_rows(steps, budget=1000, experiment="wide_mlp", **columns):
-    """A table as `train` writes it, for replicas that generalised at `steps` (None: censored)."""
+    """A table as `train` writes it, for replicas that generalized at `steps` (None: censored)."""
     rows = [
         {
             "replica": i,
@@ -60,7 +60,7 @@ def test_summary_never_drops_or_averages_a_censored_replica():
     assert results.summary(replica_rows([100, 300, None]))["last_step"] == 300
 
 
-def test_grokking_is_claimed_from_three_times_memorisation_on():
+def test_grokking_is_claimed_from_three_times_memorization_on():
     assert results.summary(replica_rows([59, 60, None]))["grokked"] == 1
 
 
@@ -105,12 +105,12 @@ def test_comparison_and_its_markdown():
     (row,) = comparison.to_dict("records")
     assert row["published"] == "14,600 (95%)"
     assert row["ours at that accuracy"] == "200 (100–400), 3 of 3"
-    assert (row["ours, sustained"], row["times faster"]) == ("200", "73.0")
+    assert (row["ours, sustained"], row["times faster"]) == ("200", "73")
     assert row["ratio"] == "10.0 (≥ 5.0)"
     assert "[14,600 (95%)](https://" in pages.markdown(comparison)
 
 
-def test_comparison_of_a_system_that_did_not_generalise():
+def test_comparison_of_a_system_that_did_not_generalize():
     (row,) = comparison_of(numpy_mlp_momentum=replica_rows([None, None])).to_dict("records")
     assert (row["published"], row["ours at that accuracy"]) == ("> 40,000 (99%)", "> 1,000, 0 of 2")
     assert (row["ours, sustained"], row["ratio"], row["times faster"]) == ("—", "—", "—")
@@ -141,7 +141,7 @@ def test_a_circuit_forms_where_losses_fall_for_good():
     (row,) = circuits({"e": found}, {"e": replicas}).to_dict("records")
     assert row["restricted_loss_falls"] == 30  # from 3 at step 20 to 1 at 40; the dip at 10 did not last
     assert np.isnan(row["validation_loss_falls"])  # half is not below half
-    assert np.isnan(row["generalised"])
+    assert np.isnan(row["generalized"])
     assert "| —  " in pages.plain(pages._circuits(pd.DataFrame([row])))
     assert (row["excluded_loss_lowest"], row["excluded_loss_final"], row["train_loss_final"]) == (1, 3, 0.25)
     assert len(circuits({"e": found}, {"e": replicas.assign(**{"model.family": "one_hot_mlp"})})) == 0

@@ -447,17 +447,17 @@ def test_additive_form_solves_the_table(name):
         (
             [(32, 0), (30, 0)],
             "split seeds 0, 1: the training set does not determine the operation (up to 32 untied, 0 tied "
-            "labels are free): networks without shared operand tables cannot generalise",
+            "labels are free): networks without shared operand tables cannot generalize",
         ),
         (
             [(0, 0), (4, 2)],
             "split seed 1: the training set does not determine the operation (up to 4 untied, 2 tied "
-            "labels are free): networks without shared operand tables cannot generalise, and with split "
+            "labels are free): networks without shared operand tables cannot generalize, and with split "
             "seed 1 no network can",
         ),
     ],
 )
-def test_warning_says_who_cannot_generalise(deficit, message):
+def test_warning_says_who_cannot_generalize(deficit, message):
     entries = [d and {"untied": d[0], "tied": d[1]} for d in deficit]
     assert warning({"splits": {str(i): {"deficit": d} for i, d in enumerate(entries)}}) == message
 

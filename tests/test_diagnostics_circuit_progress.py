@@ -87,7 +87,7 @@ def test_an_exact_solution_keeps_its_loss_when_restricted_and_loses_all_when_exc
         assert excluded[part] > np.log(31) > 10 * full[part]
 
 
-def test_restricted_loss_sees_through_memorisation(solution):
+def test_restricted_loss_sees_through_memorization(solution):
     """A weak solution under a strong memory of the training pairs and wrong noise elsewhere."""
     answer, train = answers(31), train_mask(31)
     memory = 8 * np.eye(31)[answer] * train[:, :, None] + 3 * normal(31, 31, 31) * ~train[:, :, None]

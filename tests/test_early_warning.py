@@ -10,7 +10,7 @@ from grokking.figures.diagnostics import LOSSES, PANELS
 
 
 def snapshots(**scores):
-    """Three replicas at steps 1, 2, 4, 8: two that generalise at 8 and one that does not by 16."""
+    """Three replicas at steps 1, 2, 4, 8: two that generalize at 8 and one that does not by 16."""
     steps = np.array([1, 2, 4, 8])
     diagnosed = pd.concat(
         pd.DataFrame({"replica": replica, "step": steps} | {name: of[replica] for name, of in scores.items()})
@@ -60,12 +60,12 @@ def test_lead_is_from_the_alarm_that_lasts():
     assert early_warning.lead(steps, np.array([9, 9, 9, 5, 9]), 5, generalization=12) == 1
 
 
-def test_a_diagnostic_is_judged_after_memorisation_and_by_its_direction():
+def test_a_diagnostic_is_judged_after_memorization_and_by_its_direction():
     rising = [[9, 0, 5, 9], [9, 1, 3, 9], [9, 2, 2, 4]]
     falling = [[-x for x in of] for of in rising]
     found = snapshots(r_sum=rising, **{"loss/validation": falling})
     row = early_warning.judge(found, "r_sum")
-    # positives after memorisation are the two at step 4; negatives those at 2, and 4 and 8 of the last
+    # positives after memorization are the two at step 4; negatives those at 2, and 4 and 8 of the last
     assert row["positives"] == 2
     assert row["snapshots"] == 7
     assert row["auroc"] == (5 + 4) / 10
@@ -84,7 +84,7 @@ def test_systems_are_not_compared_but_for_the_pooled_figure():
     assert row["auroc_pooled"] < row["auroc"]
 
 
-def test_a_study_in_which_nothing_generalises_has_a_table():
+def test_a_study_in_which_nothing_generalizes_has_a_table():
     found = snapshots(r_sum=[[0, 1, 2, 3]] * 3)
     never = found.assign(soon=0.0, generalization_step=np.nan)
     table = early_warning.warning_table(never)

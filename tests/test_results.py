@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 REPORTED = json.loads((ROOT / "reports" / "results.json").read_text())
 EXPERIMENTS = REPORTED["experiments"]
 
-# Steps within which each system generalises in the default study, on all of at least five seeds.
+# Steps within which each system generalizes in the default study, on all of at least five seeds.
 TARGETS = {
     "numpy_mlp_momentum": 15_000,
     "embedding_mlp": 500,
@@ -91,7 +91,7 @@ def test_every_system_groks_within_its_target(experiment, steps):
     assert ours["last_step"] <= steps
 
 
-def test_controls_do_not_generalise():
+def test_controls_do_not_generalize():
     controls = {name: e for name, e in EXPERIMENTS.items() if e["role"] == "control"}
     assert {"wide_mlp_no_decay", "embedding_mlp_random_labels"} <= set(controls)
     for name, control in controls.items():
@@ -106,7 +106,7 @@ def test_the_one_layer_transformer_groks_and_its_circuit_forms_first():
     rows = [row for row in REPORTED["circuits"] if row["experiment"] == "transformer_one_layer"]
     assert len(rows) == ours["n"]
     for row in rows:
-        assert row["memorised"] < row["restricted_loss_falls"] < row["validation_loss_falls"]
+        assert row["memorized"] < row["restricted_loss_falls"] < row["validation_loss_falls"]
         assert row["excluded_loss_final"] > 2 * row["excluded_loss_lowest"]
 
 
@@ -159,7 +159,7 @@ def test_records_are_repeated(record, n, generalized, steps):
 
 
 def test_every_operation_is_answered_with_both_optimizers():
-    """Steps where it generalised, else censored at the budget; addition is learned by both."""
+    """Steps where it generalized, else censored at the budget; addition is learned by both."""
     operations = EXTENDED["operations"]
     assert len(operations) == 24
     for optimizer in ("adamw", "muon"):

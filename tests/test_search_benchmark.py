@@ -111,7 +111,7 @@ def test_budget_is_the_time_where_it_was_not_reached_or_lost(task):
 
 @pytest.fixture(scope="module")
 def study(task) -> Study:
-    """Three trials of two seeds, of which the first is known to generalise."""
+    """Three trials of two seeds, of which the first is known to generalize."""
     network = {key: value for key, value in generalizing().items() if key != "replicas"}
     seeds, fresh, further = ({"seeds": s, "split_seeds": s} for s in ([0, 1], [2], [3]))
     mapping = {

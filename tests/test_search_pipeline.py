@@ -232,7 +232,7 @@ def test_more_trials_go_on_from_those_there_are(done, tmp_path):
     assert after.iloc[:5].equals(before)
 
 
-def test_where_nothing_generalised_the_search_ends_with_one_line(tmp_path, capsys):
+def test_where_nothing_generalized_the_search_ends_with_one_line(tmp_path, capsys):
     folder = stage_folder(tmp_path / "short", experiment=network(budget=4), trials=1)
     with pytest.raises(SystemExit) as ended:
         run_stage(search, folder)

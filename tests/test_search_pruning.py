@@ -46,7 +46,7 @@ FLAT = {
 
 
 def curve(**columns) -> list[CurvePoint]:
-    """Eight checks of a network that has memorised and then stands still, but for these columns."""
+    """Eight checks of a network that has memorized and then stands still, but for these columns."""
     rows = [{"step": step, "cost": float(step)} | FLAT for step in STEPS]
     for name, values in columns.items():
         values = values if isinstance(values, list) else [values] * len(rows)
@@ -76,7 +76,7 @@ CASES = [
     (underfit, {"train_accuracy": 0.5, "train_loss": 4.0}, {"memorization_step": 60.0}, False),
     (underfit, {"train_accuracy": 0.5, "train_loss": 4.0}, {}, False),  # nothing to compare with
     (underfit, {"train_accuracy": LEARNS, "train_loss": LOSSES}, {"memorization_step": 50.0}, False),
-    (underfit, {}, {"memorization_step": 50.0}, False),  # memorised
+    (underfit, {}, {"memorization_step": 50.0}, False),  # memorized
     (frozen, {"zero_gradient": 0.96}, {"decay_rate": 1e-3}, True),
     (frozen, {"zero_gradient": 0.96}, {"decay_rate": 1e-2}, False),  # decay brings gradients back
     (frozen, {"zero_gradient": 0.94}, {"decay_rate": 0.0}, False),
@@ -145,7 +145,7 @@ def test_progressing():
 
 
 def test_a_curve_that_is_flat_for_long_and_then_falls_is_never_stopped():
-    """As of grokking: memorised at 51, the monitor loss at its peak until 560, generalised at 1000.
+    """As of grokking: memorized at 51, the monitor loss at its peak until 560, generalized at 1000.
 
     Only structure grows while the loss is flat: R_sum by 2 % in each check.
     """
@@ -326,7 +326,7 @@ def test_an_exempt_replica_goes_on_and_the_rule_is_noted():
     assert len(monitor.curve) > FEWEST_CHECKS
 
 
-def test_who_generalises_before_the_limit_is_not_raced_while_it_holds():
+def test_who_generalizes_before_the_limit_is_not_raced_while_it_holds():
     _, found, _ = monitored_run(replica_of(GOOD, budget=200), exempt=False, limit=60.0)
     assert found.reason == GENERALIZED
     assert found.stopped_by is None

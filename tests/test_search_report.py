@@ -119,13 +119,13 @@ def test_confirmed_arms_with_medians_intervals_and_p_by_hand():
     table = studies.arm_table(study()).set_index("arm")
     assert list(table.index) == ["winner", "runner up", "random best", "published"]
     assert table.loc["winner", "median steps (95 %)"].startswith("120 (")
-    assert table.loc["runner up", "generalised"] == "2 of 3"
+    assert table.loc["runner up", "generalized"] == "2 of 3"
     assert table.loc["published", "median steps (95 %)"] == "not run to 637,000"
     assert table.loc["winner", "log-rank p"] == "—"
     everybody = np.ones(3, bool)
     p = logrank_p(np.array([150.0, 160, 170]), everybody, np.array([110.0, 120, 130]), everybody)
     assert table.loc["random best", "log-rank p"] == f"{p:.3f}"
-    assert table.loc["winner", "memorised at step"] == "20"
+    assert table.loc["winner", "memorized at step"] == "20"
     assert table.loc["winner", "ratio"] == "6.0"
     assert "number 2" in table.loc["winner", "description"]
     assert "best of 1 random trials" in table.loc["random best", "description"]
@@ -172,7 +172,7 @@ def test_trials_are_counted_and_their_compute_summed():
 def test_overview_has_the_published_number_of_the_systems_fraction():
     row = studies.overview(study())
     assert "637,000" in row["published steps"]
-    # the published configuration did not generalise in the 1000 steps of the budget, which says nothing
+    # the published configuration did not generalize in the 1000 steps of the budget, which says nothing
     assert (row["published, our run"], row["times faster"]) == ("not run to 637,000", "—")
     lacking = study()
     lacking = replace(lacking, confirmed={"winner": lacking.confirmed["winner"]})
@@ -195,7 +195,7 @@ def test_share_reached_is_a_step_function_from_zero():
     assert list(reached(np.array([5.0, 5]), np.zeros(2, bool))[1]) == [0, 0]
 
 
-def test_arms_that_all_generalise_at_one_time_do_not_differ():
+def test_arms_that_all_generalize_at_one_time_do_not_differ():
     same = studies.results(study(winner=[50, 50, 50], runner_up=[50, 50, 50]))
     assert same["arms"]["runner_up"]["p_against_winner"] == 1
     none = studies.results(study(winner=[None, None], runner_up=[None, None]))

@@ -21,7 +21,7 @@ RATE = "optimizer.learning_rate"
 
 
 def grid_rows(steps_of, budget=1000):
-    """Two replicas at each rate, which generalised at the given steps."""
+    """Two replicas at each rate, which generalized at the given steps."""
     tables = [replica_rows(steps, budget).assign(**{RATE: rate}) for rate, steps in steps_of.items()]
     return pd.concat(tables, ignore_index=True)
 
@@ -30,11 +30,11 @@ def grid_rows(steps_of, budget=1000):
     ("steps_of", "best"),
     [
         ({0.1: [400, 500], 0.2: [300, 310]}, 0.2),
-        ({0.1: [400, 500], 0.2: [100, None]}, 0.1),  # all that generalise come before the fastest of some
+        ({0.1: [400, 500], 0.2: [100, None]}, 0.1),  # all that generalize come before the fastest of some
         ({0.1: [None, None], 0.2: [None, 900], 0.4: [None, None]}, 0.2),
     ],
 )
-def test_best_point_counts_who_generalised_then_how_soon(steps_of, best):
+def test_best_point_counts_who_generalized_then_how_soon(steps_of, best):
     assert best_point(grid_rows(steps_of), [RATE]) == {RATE: best}
 
 
@@ -104,7 +104,7 @@ def test_methods_are_ranked_and_compared_with_the_baseline():
     assert table.loc["`muon`", "median (range)"] == "110 (100–120)"
     assert table.loc["`muon`", "tuned"] == "learning_rate 0.1"
     assert table.loc["`muon`", "points × seeds"] == "2 × 2"
-    assert table.loc["`sgd`", "generalised"] == "2 of 3"
+    assert table.loc["`sgd`", "generalized"] == "2 of 3"
     assert table.loc["`adamw`", "log-rank p"] == "—"
     assert float(table.loc["`muon`", "log-rank p"]) < 0.05
 
@@ -116,7 +116,7 @@ def test_records_are_listed_with_what_was_published():
     assert RECORDS[0].steps in table["published steps"][0]
     assert RECORDS[0].setting == table["recipe"][0]
     assert table["our median (range)"][0] == "42 (41–43)"
-    assert table.iloc[1][["recipe", "published steps", "generalised"]].tolist() == ["—", "—", "1 of 2"]
+    assert table.iloc[1][["recipe", "published steps", "generalized"]].tolist() == ["—", "—", "1 of 2"]
 
 
 def test_operations_have_a_row_each_and_a_column_per_optimizer():

@@ -57,7 +57,7 @@ def learning_replicas(budget: int, **changes):
     return expand(mapping, "e"), make_task(modulus=23, train_fraction=0.8)
 
 
-def test_training_stops_when_generalisation_is_sustained_and_at_the_budget(device):
+def test_training_stops_when_generalization_is_sustained_and_at_the_budget(device):
     """One replica learns a + b mod 23 and leaves; one with a tiny learning rate stays to the end."""
     replicas, task = learning_replicas(700)
     evaluations = list(train(replicas, task, device))

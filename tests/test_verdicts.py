@@ -24,10 +24,14 @@ def crossings(*times, missing=()):
     ("found", "qualifier", "expected"),
     [
         (crossings(), "", "not run"),
-        (crossings(900, 1100, 1150), "", "reproduced"),
+        (crossings(900, 1100, 1150), "", "reproduced, at 1.10 times the step"),
         (crossings(400, 500, 600), "", "2.0 times earlier"),
         (crossings(2000, 3000, 3500), "", "3.0 times later"),
-        (crossings(400, 500, 1000), "", "reproduced"),  # the published step lies among ours
+        (
+            crossings(400, 500, 1000),
+            "",
+            "reproduced, at 0.50 times the step",
+        ),  # the published step lies among ours
         (crossings(missing=[500, 600]), "", "not run to 1,000"),
         (crossings(missing=[5000, 5000]), "", "not reproduced"),
         (crossings(900, missing=[5000, 5000]), "", "not reproduced"),
@@ -52,7 +56,13 @@ def run_of(accuracies, **columns):
     ]
     replicas = pd.DataFrame(
         [
-            {"replica": i, "observed": False, "generalization_step": None, "steps_run": 10 * len(curve) - 10}
+            {
+                "replica": i,
+                "observed": False,
+                "generalization_step": None,
+                "memorization_step": 1,
+                "steps_run": 10 * len(curve) - 10,
+            }
             for i, curve in enumerate(accuracies)
         ]
     )
@@ -84,8 +94,9 @@ def test_of_a_grid_only_the_published_point_is_judged():
     )
     assert (row["verdict"], row["first_crossing"]["n"], row["ours"]["n"]) == ("1460.0 times earlier", 1, 2)
     shown = verdicts.verdict_table([row]).iloc[0]
-    assert (shown["published"], shown["times faster"]) == (f"[14,600 (95%)]({wide.source})", "1,460.0")
-    assert verdicts.detail_table([row])["memorised, published"].tolist() == ["200"]
+    assert (shown["published"], shown["times faster"]) == (f"[14,600 (95%)]({wide.source})", "1,500")
+    assert verdicts.detail_table([row])["memorized, published"].tolist() == ["200"]
+    assert verdicts.without_number({wide.preset: run, "other": run})["entry"].tolist() == ["`other`"]
 
 
 def test_a_known_power_law_is_found():

@@ -16,7 +16,6 @@ from grokking.progress import Progress
 from grokking.storage.run_folder import RunFolder
 from grokking.tracking.stream import Stream
 from grokking.training.fingerprint import fingerprint
-from grokking.training.history import headline
 from grokking.training.workers import train_all
 from pipelines.common.paths import CHECKPOINTS, SPLITS
 
@@ -59,3 +58,11 @@ def train(
     table = kept.close()
     print(headline(name, table, len(todo)), flush=True)
     return table
+
+
+def headline(name: str, table: pd.DataFrame, trained: int) -> str:
+    """One line on a trained experiment for the terminal; `trained` of its replicas were trained just now."""
+    steps = table["generalization_step"].dropna().astype(int)
+    when = f" at steps {', '.join(f'{step:,}' for step in steps)}" if 0 < len(steps) <= 10 else ""
+    earlier = f" ({len(table) - trained} were trained before)" if trained < len(table) else ""
+    return f"{name}: {len(steps)} of {len(table)} replicas generalized{when}{earlier}"

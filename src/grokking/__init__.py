@@ -1,1 +1,1 @@
-"""Grokking laboratory: networks that memorise a small algebraic table and generalise long after."""
+"""Grokking laboratory: networks that memorize a small algebraic table and generalize long after."""

@@ -10,7 +10,7 @@ class Progress(tqdm):
     """Steps of all replicas against their budgets, the latest accuracies, replicas done, time left.
 
     A replica that finishes early counts as having used its whole budget, so the time left is an upper
-    estimate that falls when one generalises.
+    estimate that falls when one generalizes.
     """
 
     def __init__(self, name: str, replicas: list[Replica]) -> None:

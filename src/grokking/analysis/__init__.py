@@ -1,1 +1,1 @@
-"""What trained replicas say: times to generalisation with censoring, and results against published ones."""
+"""What trained replicas say: times to generalization with censoring, and results against published ones."""

@@ -1,7 +1,7 @@
 """When a transformer's circuit forms: restricted loss falls first, excluded loss rises (Nanda et al. 2023).
 
 Restricted loss keeps of the logits what the key frequencies of a + b explain, excluded loss takes just that
-away (arXiv 2301.05217, section 5). A network that only memorises owes them nothing yet.
+away (arXiv 2301.05217, section 5). A network that only memorizes owes them nothing yet.
 """
 
 # S snapshots
@@ -35,8 +35,8 @@ def _circuit(replica: Mapping[Any, Any], snapshots: pd.DataFrame) -> dict[str, A
     excluded_S = snapshots["excluded_loss/train"].to_numpy(float)
     return {
         "seed": int(replica["seed"]),
-        "memorised": replica["memorization_step"],
-        "generalised": replica["generalization_step"],
+        "memorized": replica["memorization_step"],
+        "generalized": replica["generalization_step"],
         "restricted_loss_falls": fall(snapshots["step"], snapshots["restricted_loss/validation"]),
         "validation_loss_falls": fall(snapshots["step"], snapshots["loss/validation"]),
         "excluded_loss_lowest": float(excluded_S.min()),

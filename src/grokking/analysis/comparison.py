@@ -41,7 +41,7 @@ def _median(name: str, replicas: pd.DataFrame) -> str:
     return median_and_range(summary(replicas))
 
 
-def _generalised(name: str, replicas: pd.DataFrame) -> str:
+def _generalized(name: str, replicas: pd.DataFrame) -> str:
     return f"{int(replicas['observed'].sum())} of {len(replicas)}"
 
 
@@ -58,8 +58,8 @@ def _record(name: str, replicas: pd.DataFrame) -> str:
 
 
 def _with_counts(name: str, replicas: pd.DataFrame) -> str:
-    """Median and range, how many generalised, and how far the best came where none did."""
-    cell = f"{_median(name, replicas)}, {_generalised(name, replicas)}"
+    """Median and range, how many generalized, and how far the best came where none did."""
+    cell = f"{_median(name, replicas)}, {_generalized(name, replicas)}"
     best = replicas["final_validation_accuracy"].max()
     return cell if replicas["observed"].any() else f"{cell}, best accuracy {best:.2f}"
 
@@ -69,12 +69,12 @@ GROUPS = {
         "Published recipes",
         "The recipes of the five systems as their authors ran them, all points of their grids together. What "
         "became of the published numbers is on the page [published.md](../published.md).",
-        {"preset": _name, "task": _task, "generalised": _generalised, "median (range)": _median},
+        {"preset": _name, "task": _task, "generalized": _generalized, "median (range)": _median},
     ),
     "fractions": Group(
         "Training fractions",
         "System 4 with our own hyperparameters, over the training fractions that were published.",
-        {"experiment": _name, "task": _task, "generalised": _generalised, "median (range)": _median},
+        {"experiment": _name, "task": _task, "generalized": _generalized, "median (range)": _median},
     ),
     "records": Group(
         "Published records",
@@ -83,17 +83,17 @@ GROUPS = {
             "recipe": _recipe,
             "published steps": _record,
             "our median (range)": _median,
-            "generalised": _generalised,
+            "generalized": _generalized,
             "experiment": _name,
         },
     ),
     "controls": Group(
         "Controls",
-        "The quadratic network of `records`, with something taken from it that generalisation needs, or "
+        "The quadratic network of `records`, with something taken from it that generalization needs, or "
         "wrong labels given to it. Accuracies are the last ones, medians over replicas.",
         {
             "control": _name,
-            "generalised": _generalised,
+            "generalized": _generalized,
             "median (range)": _median,
             "validation": _accuracy("final_validation_accuracy"),
             "training": _accuracy("final_train_accuracy"),
@@ -104,7 +104,7 @@ GROUPS = {
     "operations": Group(
         "Operations",
         "One transformer on the tasks of Power et al. 2022 (arXiv 2201.02177), with AdamW and with Muon. "
-        "Where it did not generalise, a larger training fraction, more steps or other hyperparameters may.",
+        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may.",
         {"operation": _formula, "task": _task, "steps": _with_counts},
         across=_optimizer,
     ),
@@ -112,8 +112,8 @@ GROUPS = {
 TUNING = (
     "Optimizers and accelerators",
     "One network and task. The grid of each method was trained on seeds of its own; the point where most "
-    "replicas generalised, and soonest, was then trained on fresh seeds and fresh splits, which are the "
-    "figures. p is of the log-rank test against `adamw`; seconds are to generalisation, on one core.",
+    "replicas generalized, and soonest, was then trained on fresh seeds and fresh splits, which are the "
+    "figures. p is of the log-rank test against `adamw`; seconds are to generalization, on one core.",
 )
 
 

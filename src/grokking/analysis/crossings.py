@@ -36,14 +36,23 @@ class Crossings:
 
     @staticmethod
     def text_of(numbers: Mapping[str, Any]) -> str:
-        """The median with its interval, and how many of how many crossed."""
+        """The median, its interval where there are several replicas, and how many of how many crossed."""
         if not numbers["n"]:
             return "—"
         count = f"{numbers['crossed']} of {numbers['n']}"
         if numbers["median"] is None:
             return f"> {numbers['longest']:,.0f}, {count}"
+        if numbers["n"] == 1:
+            return f"{numbers['median']:,.0f}, {count}"
         low, high = ("∞" if numbers[end] is None else f"{numbers[end]:,.0f}" for end in ("low", "high"))
         return f"{numbers['median']:,.0f} ({low}–{high}), {count}"
+
+
+def times_faster(qualifier: str, published: int, median: float | None) -> str:
+    """A published step over a median, to two digits: both are of few runs."""
+    if median is None:
+        return "—"
+    return f"{qualifier} {float(f'{published / median:.2g}'):,g}".strip()
 
 
 NONE = Crossings(np.empty(0), np.empty(0, bool))

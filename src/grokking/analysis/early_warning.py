@@ -1,4 +1,4 @@
-"""Which diagnostic sees generalisation coming, and how early: AUROC and lead time over snapshots.
+"""Which diagnostic sees generalization coming, and how early: AUROC and lead time over snapshots.
 
 A snapshot at step t of a replica that generalizes at T is positive if t < T <= 2t, negative if T > 2t or if
 the replica had not generalized by 2t. It is left out after T, or if the replica was stopped before 2t.

@@ -32,13 +32,13 @@ class Method:
 
     @property
     def times(self) -> np.ndarray:
-        """Steps to generalise, or the budget where that was not reached."""
+        """Steps to generalize, or the budget where that was not reached."""
         steps = self.confirmed["generalization_step"]
         return steps.where(self.observed, self.confirmed["budget"]).to_numpy(float)
 
 
 def by_speed(methods: list[Method]) -> list[Method]:
-    """Fastest first; those that generalised less often come later."""
+    """Fastest first; those that generalized less often come later."""
     return sorted(methods, key=lambda method: ((~method.observed).mean(), np.median(method.times)))
 
 
@@ -55,10 +55,10 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
         "tuned": ", ".join(f"{axis.rpartition('.')[2]} {value:g}" for axis, value in method.best.items()),
         "at the grid's edge": ", ".join(axis.rpartition(".")[2] for axis in _edges(method)) or "—",
         "points × seeds": _tried(method),
-        "generalised": f"{found['generalized']} of {found['n']}",
+        "generalized": f"{found['generalized']} of {found['n']}",
         "median (range)": median_and_range(found),
         "95 % of median": _interval(method),
-        "memorised at": in_steps(found["median_memorization_step"]),
+        "memorized at": in_steps(found["median_memorization_step"]),
         "log-rank p": _p_value(method, baseline),
         "seconds": f"{method.confirmed['seconds'].median():.1f}",
     }

@@ -42,11 +42,14 @@ def comparison(
     )
 
 
-def published(judged: list[dict[str, Any]], law: Mapping[str, Any] | None) -> str:
-    """The published numbers and what became of them, as a markdown page."""
+def published(judged: list[dict[str, Any]], others: pd.DataFrame, law: Mapping[str, Any] | None) -> str:
+    """The published numbers and what became of them, as a markdown page; `others` have no number."""
     table = plain(verdicts.verdict_table(judged))
     details = plain(verdicts.detail_table(judged))
-    return render("published.md.jinja", table=table, details=details, law=law, close=verdicts.CLOSE)
+    rest = plain(others) if len(others) else ""
+    return render(
+        "published.md.jinja", table=table, details=details, others=rest, law=law, close=verdicts.CLOSE
+    )
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -72,7 +75,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame) -> str:
-    """What sees generalisation coming, and when circuits form, as a markdown page."""
+    """What sees generalization coming, and when circuits form, as a markdown page."""
     headings = {"auroc": "AUROC", "auroc_all": "from step 0", "auroc_pooled": "pooled", "lead": "lead"}
     table = pd.DataFrame({"diagnostic": [_marked(str(name)) for name in warning.index]})
     for kind, heading in headings.items():
@@ -92,7 +95,7 @@ def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame) -> str:
 
 def _circuits(rows: pd.DataFrame) -> pd.DataFrame:
     """Steps as whole numbers, losses to three digits."""
-    steps = ["memorised", "generalised", "restricted_loss_falls", "validation_loss_falls"]
+    steps = ["memorized", "generalized", "restricted_loss_falls", "validation_loss_falls"]
     losses = ["excluded_loss_lowest", "excluded_loss_final", "train_loss_final"]
     texts = {name: rows[name].map(lambda step: "—" if step != step else f"{step:,.0f}") for name in steps}
     texts |= {name: rows[name].map("{:.3g}".format) for name in losses}

@@ -29,6 +29,11 @@ class Published:
     def text(self) -> str:
         return f"{self.qualifier} {self.step:,}".strip()
 
+    @property
+    def with_threshold(self) -> str:
+        """A bound comes from a sentence that names no accuracy."""
+        return self.text if self.qualifier == "≥" else f"{self.text} ({self.threshold:.0%})"
+
 
 ONE_HOT = "https://github.com/Dylan-Apeman/Grokking-in-Action"
 EMBEDDING = "https://github.com/qalmaqihir/grokking-lab"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokking.analysis.crossings import Crossings, first_at
+from grokking.analysis.crossings import Crossings, first_at, times_faster
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
 from grokking.storage.runs import Run
@@ -115,15 +115,15 @@ def comparison(results: dict[str, Any]) -> pd.DataFrame:
 def _row(published: Published, ours: dict[str, Any], first: dict[str, Any]) -> dict[str, str]:
     return {
         "system": f"{published.system}: {published.setting}",
-        "published": f"{published.text} ({published.threshold:.0%})",
+        "published": published.with_threshold,
         "source": published.source,
         "ours at that accuracy": Crossings.text_of(first),
         "ours, sustained": in_steps(ours["median_step"]),
-        "memorised at": in_steps(ours["median_memorization_step"]),
+        "memorized at": in_steps(ours["median_memorization_step"]),
         "ratio": "—"
         if ours["median_ratio"] is None
         else f"{ours['median_ratio']:.1f} (≥ {ours['lowest_ratio']:.1f})",
-        "times faster": _times_faster(published, first),
+        "times faster": times_faster(published.qualifier, published.step, first["median"]),
         "experiment": published.experiment,
     }
 
@@ -137,10 +137,3 @@ def median_and_range(ours: dict[str, Any]) -> str:
 
 def in_steps(value: float | None) -> str:
     return "—" if value is None else f"{value:,.0f}"
-
-
-def _times_faster(published: Published, first: dict[str, Any]) -> str:
-    """Both by the author's criterion."""
-    if first["median"] is None:
-        return "—"
-    return f"{published.qualifier} {published.step / first['median']:,.1f}".strip()

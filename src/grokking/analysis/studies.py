@@ -99,13 +99,13 @@ def _arm(study: Study, arm: str) -> Row:
     row = {
         "arm": arm.replace("_", " "),
         "description": describe(study, arm),
-        "generalised": f"{found['generalized']} of {found['n']}",
+        "generalized": f"{found['generalized']} of {found['n']}",
         f"median {study.unit} (95 %)": medians_of(study)[arm],
         "log-rank p": p_text(p_against_winner(study, arm)),
     }
     if study.objective != "steps":
         row["steps (95 %)"] = with_interval(replicas, "steps")
-    row["memorised at step"] = number(found["median_memorization_step"], "steps")
+    row["memorized at step"] = number(found["median_memorization_step"], "steps")
     row["ratio"] = "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}"
     others = [objective for objective in ("flops", "seconds") if objective != study.objective]
     return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
@@ -226,6 +226,7 @@ def overview(study: Study) -> Row:
         "published steps": f"[{published[0]}]({published[1]})" if published else "—",
         "published, our run": medians["published"],
         "winner": medians["winner"],
+        "ratio": _ratio(study),
         "times faster": _times_faster(study),
         "random best": medians["random_best"],
         "winner against random: p": p,
@@ -261,6 +262,12 @@ def _times_faster(study: Study) -> str:
     middle = median(cost, observed)
     bound = float(np.median(cost)) if middle is None else middle
     return f"{'> ' if middle is None else ''}{bound / winner:,.1f}"
+
+
+def _ratio(study: Study) -> str:
+    """The winner's generalization over its memorization, the median."""
+    found = summary(study.confirmed["winner"])["median_ratio"]
+    return "—" if found is None else f"{found:.1f}"
 
 
 def confirmed_median(study: Study, arm: str = "winner") -> float | None:

@@ -1,4 +1,4 @@
-"""Which point of a grid generalises first."""
+"""Which point of a grid generalizes first."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import pandas as pd
 
 
 def best_point(replicas: pd.DataFrame, axes: list[str]) -> dict[str, Any]:
-    """Values of the axes where most replicas generalised, and of those where the mean log step is least.
+    """Values of the axes where most replicas generalized, and of those where the mean log step is least.
 
-    Where nothing generalised anywhere, what came nearest: the best final validation accuracy.
+    Where nothing generalized anywhere, what came nearest: the best final validation accuracy.
     """
     observed = replicas["observed"].astype(bool)
     step = replicas["generalization_step"].where(observed, replicas["budget"]).astype(float)

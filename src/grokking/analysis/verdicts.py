@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import linregress
 
-from grokking.analysis.crossings import Crossings, first_at, sustained
+from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.results import in_steps
 from grokking.storage.runs import Run
@@ -31,7 +31,7 @@ def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str
         "setting": published.setting,
         "preset": published.preset,
         "threshold": published.threshold,
-        "published": published.text,
+        "published": published.with_threshold,
         "step": published.step,
         "qualifier": published.qualifier,
         "published_memorized": published.memorized,
@@ -39,6 +39,7 @@ def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str
         "first_crossing": found.numbers(),
         "sustained": sustained(run).numbers(),
         "memorized": first_at(run, 0.99, "train_accuracy").numbers(),
+        "ratio": _ratio(run),
         "verdict": verdict(published, found),
         "ours": first_at(ours, published.threshold).numbers(),
     }
@@ -56,8 +57,16 @@ def repeated(published: Published, presets: Mapping[str, Run]) -> Run | None:
     return Run(replicas, history, run.facts) if len(replicas) else None
 
 
+def _ratio(run: Run | None) -> float | None:
+    """Sustained generalization over memorization, the median over the replicas that have both."""
+    if run is None:
+        return None
+    steps = run.replicas[["generalization_step", "memorization_step"]].astype(float).dropna()
+    return float((steps.iloc[:, 0] / steps.iloc[:, 1]).median()) if len(steps) else None
+
+
 def verdict(published: Published, found: Crossings) -> str:
-    """Reproduced or not; with the factor where it was, but earlier or later."""
+    """Reproduced or not, and the median over the published step."""
     if not len(found.times):
         return "not run"
     step, longest = published.step, found.times.max()
@@ -69,9 +78,10 @@ def verdict(published: Published, found: Crossings) -> str:
     if found.median is None:
         return "not reproduced"
     factor = found.median / step
-    close = 1 / CLOSE <= factor <= CLOSE or found.times.min() <= step <= longest
-    if close or (published.qualifier == "≥" and factor > 1):
+    if published.qualifier == "≥" and factor > 1:
         return "reproduced"
+    if 1 / CLOSE <= factor <= CLOSE or found.times.min() <= step <= longest:
+        return f"reproduced, at {factor:.2f} times the step"
     return f"{factor:.1f} times later" if factor > 1 else f"{1 / factor:.1f} times earlier"
 
 
@@ -81,14 +91,13 @@ def verdict_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    median = row["ours"]["median"]
     return {
         "system": f"{row['system']}: {row['setting']}",
-        "published": f"[{row['published']} ({row['threshold']:.0%})]({row['source']})",
+        "published": f"[{row['published']}]({row['source']})",
         "the same recipe here": Crossings.text_of(row["first_crossing"]),
         "verdict": row["verdict"],
         "our recipe": Crossings.text_of(row["ours"]),
-        "times faster": "—" if median is None else f"{row['qualifier']} {row['step'] / median:,.1f}".strip(),
+        "times faster": times_faster(row["qualifier"], row["step"], row["ours"]["median"]),
     }
 
 
@@ -100,11 +109,29 @@ def detail_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
                 "system": f"{row['system']}: {row['setting']}",
                 "entry": f"`{row['preset']}`",
                 "sustained at 99 %": Crossings.text_of(row["sustained"]),
-                "memorised, published": in_steps(row["published_memorized"]),
-                "memorised here": Crossings.text_of(row["memorized"]),
+                "memorized, published": in_steps(row["published_memorized"]),
+                "memorized here": Crossings.text_of(row["memorized"]),
+                "ratio": "—" if row["ratio"] is None else f"{row['ratio']:.1f}",
             }
             for row in rows
             if row["first_crossing"]["n"]
+        ]
+    )
+
+
+def without_number(presets: Mapping[str, Run]) -> pd.DataFrame:
+    """The recipes that were run and of which no number was published."""
+    named = {published.preset for published in PUBLISHED}
+    return pd.DataFrame(
+        [
+            {
+                "entry": f"`{name}`",
+                "first at 99 %": Crossings.text_of(first_at(run, 0.99).numbers()),
+                "sustained at 99 %": Crossings.text_of(sustained(run).numbers()),
+                "memorized": Crossings.text_of(first_at(run, 0.99, "train_accuracy").numbers()),
+            }
+            for name, run in presets.items()
+            if name not in named
         ]
     )
 

@@ -62,7 +62,7 @@ def warning(meta: dict[str, Any]) -> str | None:
     text = (
         f"{_named(untied)}: the training set does not determine the operation (up to {max(untied.values())} "
         f"untied, {max(tied.values(), default=0)} tied labels are free): networks without shared operand "
-        "tables cannot generalise"
+        "tables cannot generalize"
     )
     return f"{text}, and with {_named(tied)} no network can" if tied else text
 

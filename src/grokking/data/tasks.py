@@ -64,7 +64,7 @@ class Task:
         return int(self.train_mask(split_seed).sum())
 
     def validation_mask(self, split_seed: int) -> np.ndarray:
-        """The equations that generalisation is judged by: all that are not trained on."""
+        """The equations that generalization is judged by: all that are not trained on."""
         return ~self.train_mask(split_seed)
 
     def mirrored_mask(self, split_seed: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Progress measures of Nanda et al. 2023 (arXiv 2301.05217): losses with part of the logits kept or removed.
 
 A network that has learned to add has logits that are functions of a + b at a few key frequencies. Restricted
-loss keeps only these and falls while the full validation loss still shows memorisation; excluded loss takes
+loss keeps only these and falls while the full validation loss still shows memorization; excluded loss takes
 them out and rises on the training pairs as the network comes to rely on them. Tokens in the order
 of `cyclic`. Cost O(T² V) for each, of which restricted loss takes exponentials of T V numbers only.
 """
@@ -86,7 +86,7 @@ def excluded_loss(
 ) -> Losses:
     """Cross-entropy of the logits without all of these frequencies, by part; the paper's is that on train.
 
-    A network that adds loses everything; one that only memorises, next to nothing.
+    A network that adds loses everything; one that only memorizes, next to nothing.
     """
     return part_losses(excluded_logits(logits_TTV, frequencies), answer_TT, train_TT)
 

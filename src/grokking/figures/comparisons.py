@@ -1,4 +1,4 @@
-"""Times to generalisation against each other: over training fractions, methods, grids."""
+"""Times to generalization against each other: over training fractions, methods, grids."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def strips(points: dict[str, tuple[np.ndarray, np.ndarray]], title: str, file: P
 
 
 def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
-    """Time to generalisation over a grid of two hyperparameters; empty cells did not generalise.
+    """Time to generalization over a grid of two hyperparameters; empty cells did not generalize.
 
     `table` has one hyperparameter as index, the other as columns, and median steps or NaN as values.
     """
@@ -55,5 +55,5 @@ def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
     for (row, column), value in np.ndenumerate(table.to_numpy(float)):
         text = f"{value:,.0f}" if value == value else f"> {budget:,}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
-    axes.set_title(f"{title}: median steps to generalise", fontsize=10)
+    axes.set_title(f"{title}: median steps to generalize", fontsize=10)
     save(figure, file)

@@ -100,9 +100,9 @@ def warnings(table: pd.DataFrame, groups: dict[str, tuple[str, ...]], file: Path
     left.set_yticks(range(len(table)), labels)
     left.invert_yaxis()
     left.axvline(0.5, color="grey", lw=1)
-    left.set(xlabel="AUROC after memorisation: generalises within 2x the step", xlim=(0, 1.02))
+    left.set(xlabel="AUROC after memorization: generalizes within 2x the step", xlim=(0, 1.02))
     right.axvline(1, color="grey", lw=1)
-    right.set(xlabel="generalisation over alarm step, at 5 % false positives", xscale="log")
+    right.set(xlabel="generalization over alarm step, at 5 % false positives", xscale="log")
     right.set_xticks([1, 2, 3, 5, 10, 20], ["1", "2", "3", "5", "10", "20"], minor=False)
     right.minorticks_off()
     title = "Red: system 2's five; *: known in hindsight only; 95 % bootstrap over replicas"

@@ -48,7 +48,7 @@ def draw_learned(
     warning: pd.DataFrame,
     folder: Path,
 ) -> list[str]:
-    """What sees generalisation coming, and what each main experiment and transformer learned; their names."""
+    """What sees generalization coming, and what each main experiment and transformer learned; their names."""
     names = []
     if warning["auroc"].notna().any():
         names.append("early_warning.png")

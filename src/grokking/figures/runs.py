@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from grokking.analysis import verdicts
 from grokking.analysis.published import PUBLISHED, Published
@@ -96,6 +96,9 @@ def published(presets: Mapping[str, Run], file: Path) -> None:
             _draw_metric(axes, repeated.history, "accuracy")
         measured = number.qualifier == ""
         axes.plot(number.step, number.threshold, "*" if measured else ">", color="black", ms=9, zorder=3)
+        axes.set_xscale("log")
+        axes.xaxis.set(major_locator=LogLocator(numticks=5), major_formatter=EngFormatter(sep=""))
+        axes.set(xlim=(1, None), xlabel="optimizer steps")
         axes.set_title(number.title, fontsize=8)
     for axes in panels.flat[len(shown) :]:
         axes.set_axis_off()

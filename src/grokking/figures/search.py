@@ -20,7 +20,7 @@ from grokking.figures.style import OTHERS, TRAIN, VALIDATION, save
 
 COLOURS = {"search": VALIDATION, "random": TRAIN}
 ARMS = {"winner": VALIDATION, "runner_up": OTHERS[0], "random_best": TRAIN, "published": OTHERS[2]}
-MARKERS = {"all its seeds generalised": "o", "not all by the budget": "^", "stopped by a rule": "x"}
+MARKERS = {"all its seeds generalized": "o", "not all by the budget": "^", "stopped by a rule": "x"}
 COLUMNS = 4  # panels in a row
 MANY = 8  # axes beside each other, from which on their names are set smaller
 TOP = 0.2  # of the trials: those drawn in colour in parallel coordinates
@@ -170,8 +170,8 @@ def survival(arms: Times, unit: str, file: Path) -> None:
         panel.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator())
     panel.xaxis.set_major_formatter(COSTS)
     panel.set(xlim=(0.9 * everything.min(), 1.05 * everything.max()), ylim=(-0.03, 1.03))
-    panel.set(xlabel=f"{unit} to 99 % validation accuracy", ylabel="share of replicas that generalised")
-    figure.legend(title="median, how many generalised", loc="outside lower center", ncols=2, fontsize=8)
+    panel.set(xlabel=f"{unit} to 99 % validation accuracy", ylabel="share of replicas that generalized")
+    figure.legend(title="median, how many generalized", loc="outside lower center", ncols=2, fontsize=8)
     save(figure, file)
 
 

@@ -37,7 +37,7 @@ def log_axis(axes: Axes) -> None:
 
 
 def mark_events(axes: Axes, replicas: pd.DataFrame) -> None:
-    """Dashed lines at the median memorisation and generalisation."""
+    """Dashed lines at the median memorization and generalization."""
     for column, colour in (("memorization_step", TRAIN), ("generalization_step", VALIDATION)):
         median = replicas[column].astype(float).median()
         if median == median:
@@ -45,7 +45,7 @@ def mark_events(axes: Axes, replicas: pd.DataFrame) -> None:
 
 
 def counts(replicas: pd.DataFrame) -> str:
-    return f"{int(replicas['observed'].sum())} of {len(replicas)} replicas generalised"
+    return f"{int(replicas['observed'].sum())} of {len(replicas)} replicas generalized"
 
 
 def save(figure: Any, file: Path) -> None:

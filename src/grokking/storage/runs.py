@@ -41,7 +41,10 @@ def read(folder: Path) -> Run:
 def require_whole(file: Path, expected: str) -> None:
     """Raise ConfigError where a file of a trained experiment is missing or not as it was written."""
     if not file.exists() or checksum(file) != expected:
-        raise ConfigError(f"{file} is missing or damaged; restore it, or remove its folder and train again")
+        raise ConfigError(
+            f"{file} is missing or damaged; restore it (tables: `git checkout`, snapshots: `dvc checkout`), "
+            "or remove its folder and train again"
+        )
 
 
 def checksum(file: Path) -> str:

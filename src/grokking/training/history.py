@@ -55,11 +55,3 @@ def flops_per_example(replica: Replica, task: Task) -> int:
     """Floating-point operations of an example's forward and backward pass, counted in the dense layers."""
     model = replica.config.model
     return TRAINING_FLOP * FAMILIES[model.family].multiply_adds(model, task.sizes)
-
-
-def headline(name: str, table: pd.DataFrame, trained: int) -> str:
-    """One line on a trained experiment for the terminal; `trained` of its replicas were trained just now."""
-    steps = table["generalization_step"].dropna().astype(int)
-    when = f" at steps {', '.join(f'{step:,}' for step in steps)}" if 0 < len(steps) <= 10 else ""
-    earlier = f" ({len(table) - trained} were trained before)" if trained < len(table) else ""
-    return f"{name}: {len(steps)} of {len(table)} replicas generalized{when}{earlier}"
