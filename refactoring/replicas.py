@@ -129,7 +129,7 @@ def situations() -> Iterator[Example]:
         "optimizer.weight_decay": 5.0, "budget": 600,
     }  # fmt: skip
     fast = with_values(small(loss="mean_squared_error"), quadratic, "situations")
-    yield Example("generalizing", fast, modulus=23)
+    yield Example("generalising", fast, modulus=23)
 
 
 def small(family: str = "one_hot_mlp", optimizer: str = "adamw", **changes: Any) -> dict[str, Any]:
