@@ -470,7 +470,8 @@ def _dense_weights(model: torch.nn.Module) -> list[str]:
 def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
     config, named = experiment.optimizer, dict(model.named_parameters())
     common = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-    groups = _groups(experiment.model.family, named)
+    coupled = not OPTIMIZERS[config.name].decoupled
+    groups = _groups(experiment.model.family if coupled else "any", named)
     if config.name in ("sgd", "nesterov"):
         nesterov = config.name == "nesterov"
         return torch.optim.SGD(groups, momentum=config.momentum, nesterov=nesterov, **common)
@@ -485,11 +486,11 @@ def _plain_optimizer(experiment, model: torch.nn.Module) -> torch.optim.Optimize
         rest = {"lr": config.adamw_learning_rate, "weight_decay": config.adamw_weight_decay}
         return Both(muon, torch.optim.AdamW(named.values(), **betas, **rest))
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-    return adam(groups if config.name == "adam" else named.values(), **betas, **common)
+    return adam(groups, **betas, **common)
 
 
 def _groups(family: str, named: dict[str, Tensor]) -> list[dict[str, object]]:
-    """System 0's coupled decay is of its matrices and not its biases; elsewhere everything decays."""
+    """Coupled decay in system 0 is of matrices and not of biases; elsewhere everything decays."""
     if family != "numpy_mlp":
         return [{"params": [*named.values()]}]
     biases = [p for name, p in named.items() if name.endswith("bias")]
