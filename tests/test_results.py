@@ -63,6 +63,12 @@ def test_readme_shows_the_reported_tables():
     assert "| recipe" in readme
 
 
+def test_the_first_sentences_of_the_readme_have_the_reported_steps():
+    ours, words = EXPERIMENTS["wide_mlp"], (ROOT / "README.md").read_text().partition("\n## ")[0]
+    assert f"After {ours['median_memorization_step']:.0f} steps" in words
+    assert f"by step {ours['median_step']:.0f}" in words
+
+
 def test_results_were_made_by_the_committed_params_and_code():
     """Nothing that the stages up to the report depend on has changed since dvc.lock was written."""
     done = subprocess.run(["dvc", "status", "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
