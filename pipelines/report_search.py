@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from grokking import figures
-from grokking.analysis import studies, study_pages
+from grokking.analysis import results, studies, study_pages
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.search import config, importance, pruner_audit
 from grokking.search.monitor import MONITOR_SHARE
 from grokking.storage import runs
 from pipelines.common.paths import CONFIRMED
-from pipelines.common.reports import JUDGEMENTS, OVERVIEW, SEARCH_REPORTS
+from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, SEARCH_REPORTS
 from pipelines.common.stage import entry_parser, run
 from pipelines.common.studies import find_study, machine, search_tables
 
@@ -31,7 +31,8 @@ def main() -> None:
     judgements = pruner_audit.judgements(search_tables(study))
     page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements), MONITOR_SHARE)
     folder.with_suffix(".md").write_text(page)
-    write(studies.results(study), folder.with_suffix(".json"))
+    write(results.key_numbers(results.summary(study.confirmed["winner"])), folder.with_suffix(".json"))
+    write(studies.results(study), folder / NUMBERS)
     write(studies.overview(study), folder / OVERVIEW)
     judgements.to_csv(folder / JUDGEMENTS, index=False)
 

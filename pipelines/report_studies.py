@@ -11,7 +11,7 @@ from grokking.analysis import study_pages
 from grokking.catalogue import FILES, read_catalogue
 from grokking.config import ConfigError
 from grokking.search import pruner_audit
-from pipelines.common.reports import JUDGEMENTS, OVERVIEW, REPORTS, SEARCH_REPORTS
+from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS
 from pipelines.common.stage import run
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     (REPORTS / "searches_table.md").write_text(study_pages.short_table(rows))
     of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null
     long = catalogue.names("studies", file=FILES[1])
-    numbers = {name: read(f"{name}.json") for name in found if name in long}
+    numbers = {name: read(f"{name}/{NUMBERS}") for name in found if name in long}
     written = json.dumps({"studies": numbers, "pruners": of_rules}, indent=2)
     (REPORTS / "searches.json").write_text(written + "\n")
 

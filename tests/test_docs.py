@@ -105,8 +105,8 @@ def test_names_on_the_architecture_page_exist():
             assert called in known or (not is_definition and name in other), f"{name} does not exist"
 
 
-def test_the_tree_in_the_readme_exists():
-    tree = re.search(r"```\n(README\.md.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+def test_the_tree_on_the_architecture_page_exists():
+    tree = re.search(r"```\n(README\.md.*?)```", ARCHITECTURE.read_text(), re.DOTALL)[1]
     folder = ROOT
     for line in tree.splitlines():
         name = line.split()[0]

@@ -25,6 +25,7 @@ COPIED = [
     ".dvcignore",
     ".dvc/config",
     "mlruns/.gitkeep",
+    "requirements.lock",
     ".gitignore",
 ]
 pytestmark = pytest.mark.timeout(
@@ -89,7 +90,11 @@ def test_reports_are_written_and_shown_by_dvc(clone):
         "numpy_mlp_momentum", "wide_mlp", "wide_mlp_grid", "transformer", "shared_mlp_f30"
     }  # fmt: skip
     assert len(results["experiments"]["wide_mlp_grid"]["grid"]) == 4
-    assert "wide_mlp" in run(clone, "dvc", "metrics", "show")
+    shown = run(clone, "dvc", "metrics", "show").splitlines()
+    assert shown[0].split() == ["Path", "generalized", "memorized", "ratio", "replicas", "time_to_grok"]
+    generalized = str(results["experiments"]["wide_mlp"]["generalized"])
+    assert ["reports/summary/wide_mlp.json", generalized] in [row.split()[:2] for row in shown]
+    assert max(len(row.rstrip()) for row in shown) <= 120
     assert (clone / "README.md").read_text() == README
     run(clone, "python", "-m", "pipelines.readme")
     shown = (clone / "README.md").read_text()
@@ -98,12 +103,17 @@ def test_reports_are_written_and_shown_by_dvc(clone):
     (clone / "README.md").write_text(README)
     page = (clone / "reports/index.html").read_text()
     for name in results["experiments"]:
-        assert (clone / f"reports/figures/{name}.png").stat().st_size > 5000
-        assert f"figures/{name}.png" in page
+        assert (clone / f"reports/experiments/{name}/curves.png").stat().st_size > 5000
+    for figure in re.findall(r'<img src="([^"]+)"', page):
+        assert (clone / "reports" / figure).exists(), figure
+    curves = json.loads(re.search(r'id="curves">(.*?)</script>', page, re.DOTALL)[1])
+    assert {name: len(replicas) for name, replicas in curves.items()} == {
+        name: len(pd.read_parquet(clone / f"results/runs/systems/{name}/replicas.parquet")) for name in curves
+    }
 
 
 def test_a_study_is_searched_confirmed_and_reported(clone):
-    numbers = json.loads((clone / "reports/search/quick.json").read_text())
+    numbers = json.loads((clone / "reports/search/quick/results.json").read_text())
     assert numbers["arms"]["winner"]["generalized"] == 1
     assert set(numbers["arms"]) == {"winner", "runner_up", "random_best", "published"}
     page = (clone / "reports/search/quick.md").read_text()
@@ -122,8 +132,8 @@ def test_every_snapshot_is_diagnosed(clone):
         assert table["r_sum"].notna().all()
     assert (clone / "results/diagnostics/systems/wide_mlp/network.safetensors").exists()
     assert "| `r_sum`" in (clone / "reports/diagnostics.md").read_text()
-    for name in ("wide_mlp_diagnostics", "transformer_progress", "transformer_portrait"):
-        assert f"figures/{name}.png" in (clone / "reports/index.html").read_text()
+    for name in ("wide_mlp/diagnostics", "transformer/progress", "transformer/portrait"):
+        assert f"experiments/{name}.png" in (clone / "reports/index.html").read_text()
 
 
 WIDE = ("wide_mlp", "wide_mlp_grid", "transformer", "shared_mlp_f30")  # the one, and those that build on it
@@ -189,7 +199,7 @@ def test_an_experiment_with_another_value_runs_its_own_stages_only(clone):
             clone, "dvc", "exp", "run", "-S", "experiments.numpy_mlp_momentum.optimizer.learning_rate=0.2"
         )
         ran = set(re.findall(r"Running stage '([^']+)'", printed))
-        own = {"train@numpy_mlp_momentum", "diagnose@numpy_mlp_momentum"}
+        own = {f"{stage}@numpy_mlp_momentum" for stage in ("train", "diagnose", "draw")}
         assert ran == own | {"check", "report", "publish"}
         changes = run(clone, "git", "diff", "--unified=0", "params.yaml").splitlines()[4:]
         assert [line[0] for line in changes] == ["@", "-", "+"]
@@ -222,15 +232,33 @@ def test_a_name_that_is_no_plain_word_ends_before_anything_is_touched(clone, nam
 
 
 @pytest.mark.parametrize("params", ["params.yaml", "extended/params.yaml"])
-def test_an_override_keeps_every_other_line_of_the_real_files(params, tmp_path):
-    """Lists, comments and long lines that DVC would write in another way are not in them."""
+def test_an_override_of_any_entry_changes_one_line(params, tmp_path):
+    """A number of every entry of the real files: as many lines change, and of what is read the numbers."""
     file = Path(shutil.copy(ROOT / params, tmp_path / "params.yaml"))
-    for entry, value in (("experiments", "budget"), ("studies", "trials")):
-        name = next(iter(YAML(typ="safe").load(file.read_text())[entry]))
-        before = file.read_text()
-        apply_overrides(file, [f"{entry}.{name}.{value}=7"])
-        removed, added = differing(before, file.read_text())
-        assert (len(removed), [line.split() for line in added]) == (1, [["+", f"{value}:", "7"]])
+    before, content = file.read_text(), YAML(typ="safe").load(file.read_text())
+    sections = ("experiments", "studies", "tuning")
+    paths = {f"{s}.{name}": entry for s in sections for name, entry in content.get(s, {}).items()}
+    own = {path: first_number(entry) for path, entry in paths.items()}
+    overrides = [f"{path}.{key}=7777" if key else f"+{path}.budget=7777" for path, key in own.items()]
+    apply_overrides(file, overrides)
+
+    removed, added = differing(before, file.read_text())
+    assert (len(removed), len(added)) == (len(list(filter(None, own.values()))), len(own))
+    expected = flat(content) | {f"{path}.{key or 'budget'}": 7777 for path, key in own.items()}
+    assert flat(YAML(typ="safe").load(file.read_text())) == expected
+
+
+def first_number(entry):
+    """The dotted key of an entry's first number; empty where it has none of its own."""
+    return next((key for key, value in flat(entry).items() if type(value) in (int, float)), "")
+
+
+def flat(mapping, prefix=""):
+    """What stands in nested mappings, by dotted key."""
+    found = {}
+    for key, value in mapping.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 def test_a_colour_retrains_nothing(clone):
@@ -238,7 +266,8 @@ def test_a_colour_retrains_nothing(clone):
     original = figures.read_text()
     try:
         figures.write_text(original.replace("#4c72b0", "#4c72b1"))
-        assert changed(clone) == {"report", "report_search@quick", "publish"}
+        drawn = {f"draw@{name}" for name in (*WIDE, "numpy_mlp_momentum")}
+        assert changed(clone) == {"report", "report_search@quick", "publish"} | drawn
     finally:
         figures.write_text(original)
 

@@ -11,7 +11,7 @@ from grokking.tracking import store
 from grokking.tracking.publish import Trained, split_digest
 from grokking.tracking.studies import Searched
 from pipelines.common.paths import CONFIRMED, DIAGNOSTICS, RUNS, SEARCHES, SPLITS, TUNED
-from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, SEARCH_REPORTS
+from pipelines.common.reports import DIAGNOSTICS_TABLE, DRAWN, SEARCH_REPORTS
 from pipelines.common.studies import find_study
 
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
@@ -29,8 +29,8 @@ def _runs(catalogue: Catalogue) -> Iterator[tuple[str, str, Path, Path]]:
     """Name, group and folder of whatever may have been trained, and where its curves are drawn."""
     for name in catalogue.names("experiments"):
         group = catalogue.group(name)
-        drawn = FIGURES if group == "systems" else CURVES / group
-        yield name, group, RUNS / group / name, drawn / f"{name}.png"
+        drawn = DRAWN / name / "curves.png" if group == "systems" else CURVES / group / f"{name}.png"
+        yield name, group, RUNS / group / name, drawn
     for name in catalogue.names("tuning"):
         for run, part in ((f"{name}_tuning", "tuning"), (name, "confirmed")):
             yield run, "tuning", TUNED / name / part, CURVES / "tuning" / f"{run}.png"

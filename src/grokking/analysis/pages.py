@@ -111,24 +111,3 @@ def _marked(name: str) -> str:
 
 def _with_interval(value: float, low: float, high: float) -> str:
     return "—" if value != value else f"{value:.2f} ({low:.2f}–{high:.2f})"
-
-
-def html(results: dict[str, Any], comparison: pd.DataFrame, learned: list[str], figures: list[str]) -> str:
-    """The whole report as one page that refers to the figures beside it; `learned` are of diagnostics."""
-    return render(
-        "report.html.jinja",
-        comparison=comparison.to_dict("records"),
-        rows=_rows(results),
-        learned=learned,
-        figures=figures,
-        timing=results["timing"],
-    )
-
-
-def _rows(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per experiment, or per grid point of it."""
-    return [
-        {"name": name, "role": experiment["role"], "point": point} | summary
-        for name, experiment in results["experiments"].items()
-        for point, summary in experiment.get("grid", {"": experiment}).items()
-    ]

@@ -1,5 +1,6 @@
 """Results of experiments: a summary of each, and the comparison with published numbers."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
 from grokking.storage.runs import Run
 
+KEY_ABOVE = re.compile(r"(\w+\.)+(?=\w+=)")  # model. in model.alpha=0.5
 GROKKING_RATIO = 3  # generalization this many times later than memorization is called grokking
 
 
@@ -36,6 +38,26 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
         "median_examples": _median_or_none(replicas.loc[observed, "examples"]),
         "median_flops": _median_or_none(replicas.loc[observed, "flops"]),
         "final_validation_accuracy_max": round(float(replicas["final_validation_accuracy"].max()), 4),
+    }
+
+
+def key_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary in the few numbers that `dvc metrics` shows: steps, and counts of replicas."""
+    return {
+        "time_to_grok": found["median_step"],
+        "memorized": found["median_memorization_step"],
+        "ratio": found["median_ratio"],
+        "generalized": found["generalized"],
+        "replicas": found["n"],
+    }
+
+
+def key_numbers_of_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
+    """Those of every experiment, or of every point of its grid, whose name has the last part of each key."""
+    return {
+        f"{name}, {re.sub(KEY_ABOVE, '', point)}" if point else name: key_numbers(summary(part))
+        for name, table in tables.items()
+        for point, part in grid_points(table).items()
     }
 
 
@@ -126,6 +148,22 @@ def _row(published: Published, ours: dict[str, Any], first: dict[str, Any]) -> d
         "times faster": times_faster(published.qualifier, published.step, first["median"]),
         "experiment": published.experiment,
     }
+
+
+def sentence(found: Mapping[str, Any], point: str = "") -> str:
+    """A summary in words, for instance of one grid point."""
+    who = f"{point}: " if point else ""
+    memorized = in_steps(found["median_memorization_step"])
+    if not found["generalized"]:
+        known = f"memorized at step {memorized}, but " if memorized != "—" else ""
+        return f"{who}{known}no replica of {found['n']} generalized within {in_steps(found['budget'])} steps."
+    when = f"{found['generalized']} of {found['n']} replicas generalized, the median at step"
+    all_grokked = found["grokked"] == found["generalized"]
+    word = "this is grokking" if all_grokked else f"{found['grokked'] or 'none'} grokked"
+    return (
+        f"{who}memorized at step {memorized}; {when} {in_steps(found['median_step'])}, "
+        f"{found['median_ratio']:.1f} times as late: {word}."
+    ).capitalize()
 
 
 def median_and_range(ours: dict[str, Any]) -> str:

@@ -275,7 +275,7 @@ def confirmed_median(study: Study, arm: str = "winner") -> float | None:
 
 
 def results(study: Study) -> dict[str, Any]:
-    """The study as numbers, for DVC metrics; seconds only where they are the objective."""
+    """The study as numbers; seconds only where they are the objective."""
     arms = {}
     for arm, replicas in study.confirmed.items():
         cost, observed = times(replicas, study.objective)

@@ -2,13 +2,13 @@
 
 from grokking.figures.comparisons import grid, strips, train_fraction
 from grokking.figures.diagnostics import diagnostics, progress, warnings
-from grokking.figures.pages import draw_learned, draw_report, draw_study
+from grokking.figures.pages import draw_comparisons, draw_experiment, draw_study
 from grokking.figures.portraits import portrait
 from grokking.figures.runs import curves, published, system_panels
 from grokking.figures.search import importances, parallel, slices, survival, trial_history
 
 __all__ = [
-    "curves", "diagnostics", "draw_learned", "draw_report", "draw_study", "grid", "importances", "parallel",
-    "portrait", "progress", "published", "slices", "strips", "survival", "system_panels", "train_fraction",
-    "trial_history", "warnings",
+    "curves", "diagnostics", "draw_comparisons", "draw_experiment", "draw_study", "grid", "importances",
+    "parallel", "portrait", "progress", "published", "slices", "strips", "survival", "system_panels",
+    "train_fraction", "trial_history", "warnings",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """All figures of one page of the reports, drawn into its folder."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,57 +15,39 @@ from grokking.figures.diagnostics import diagnostics, progress, warnings
 from grokking.figures.portraits import portrait
 from grokking.figures.runs import curves, gap, system_panels
 from grokking.figures.search import importances, parallel, slices, survival, trial_history
+from grokking.storage.runs import Run
 
 Tables = Mapping[str, pd.DataFrame]  # by experiment
 SHOWN_FIRST = 2  # the system whose gap the README shows
 
 
-def draw_report(tables: Tables, histories: Tables, folder: Path) -> list[str]:
-    """Figures of trained experiments; the names of those that belong on the page, in order."""
-    for name, table in tables.items():
-        curves(histories[name], table, name, folder / f"{name}.png")
-    panels = [(p.title, histories[p.experiment], tables[p.experiment]) for p in main_experiments(tables)]
+def draw_experiment(
+    name: str, run: Run, diagnosed: pd.DataFrame, portrayed: Mapping[str, np.ndarray], folder: Path
+) -> None:
+    """Everything about one trained experiment; the folder then holds these figures and no others."""
+    shutil.rmtree(folder, ignore_errors=True)
+    curves(run.history, run.replicas, name, folder / "curves.png")
+    diagnostics(diagnosed, run.replicas, name, folder / "diagnostics.png")
+    if portrayed:
+        portrait(portrayed, name, folder / "portrait.png")
+    if run.replicas["model.family"].iloc[0] == "transformer":
+        progress(diagnosed, run.replicas, name, folder / "progress.png")
+    medians = results.grid_map(run.replicas)
+    if medians is not None:
+        grid(medians, int(run.replicas["budget"].max()), name, folder / "map.png")
+
+
+def draw_comparisons(runs: Mapping[str, Run], warning: pd.DataFrame, folder: Path) -> None:
+    """The gap of one system, a panel for each system, and what warns of generalization."""
+    numbers = main_experiments({name: run.replicas for name, run in runs.items()})
+    panels = [(p.title, runs[p.experiment].history, runs[p.experiment].replicas) for p in numbers]
     system_panels(panels, folder / "systems.png")
-    for number in (p for p in main_experiments(tables) if p.system == SHOWN_FIRST):
-        gap(histories[number.experiment], tables[number.experiment], number, folder / "grokking.png")
-    return [*_draw_grids(tables, folder), *(f"{name}.png" for name in tables)]
-
-
-def _draw_grids(tables: Tables, folder: Path) -> list[str]:
-    """A map for every experiment whose grid has two axes."""
-    names = []
-    for name, table in tables.items():
-        medians = results.grid_map(table)
-        if medians is not None:
-            names.append(f"{name}_map.png")
-            grid(medians, int(table["budget"].max()), name, folder / names[-1])
-    return names
-
-
-def draw_learned(
-    tables: Tables,
-    diagnosed: Tables,
-    portraits: Mapping[str, Mapping[str, np.ndarray]],
-    warning: pd.DataFrame,
-    folder: Path,
-) -> list[str]:
-    """What sees generalization coming, and what each main experiment and transformer learned; their names."""
-    names = []
+    for number in (p for p in numbers if p.system == SHOWN_FIRST):
+        shown = runs[number.experiment]
+        gap(shown.history, shown.replicas, number, folder / "grokking.png")
     if warning["auroc"].notna().any():
-        names.append("early_warning.png")
         groups = {"system 2": early_warning.PUBLISHED_FIVE, "hindsight": early_warning.IN_HINDSIGHT}
-        warnings(warning, groups, folder / names[-1])
-    transformers = [name for name in tables if tables[name]["model.family"].iloc[0] == "transformer"]
-    for name in dict.fromkeys([*(p.experiment for p in main_experiments(tables)), *transformers]):
-        if name in transformers:
-            names.append(f"{name}_progress.png")
-            progress(diagnosed[name], tables[name], name, folder / names[-1])
-        names.append(f"{name}_diagnostics.png")
-        diagnostics(diagnosed[name], tables[name], name, folder / names[-1])
-        if portraits[name]:
-            names.append(f"{name}_portrait.png")
-            portrait(portraits[name], name, folder / names[-1])
-    return names
+        warnings(warning, groups, folder / "early_warning.png")
 
 
 def draw_study(study: Study, shares: pd.DataFrame, histories: Tables, folder: Path) -> None:
