@@ -6,8 +6,6 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-STUDY ?= quick
-
 .PHONY: help repro test lint readme same accept browse publish ui dashboard clean
 
 help:  ## this list
@@ -41,9 +39,8 @@ publish: $(VENV)/installed  ## everything that was trained to MLflow
 ui: $(VENV)/installed  ## the MLflow UI on http://localhost:5000
 	python -m pipelines.ui
 
-dashboard: $(VENV)/installed  ## a search in Optuna's dashboard, with STUDY=name
-	@test -f studies/$(STUDY).journal || { echo "studies/$(STUDY).journal does not exist; run 'dvc repro search@$(STUDY)' first, or name another with STUDY="; exit 1; }
-	optuna-dashboard studies/$(STUDY).journal
+dashboard: $(VENV)/installed  ## searches of this machine; with STUDY=name one of them in Optuna's dashboard
+	python -m pipelines.dashboard $(STUDY)
 
 clean:  ## remove caches of Python and of tools; results, .venv and mlruns stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache dvc_plots

@@ -1,8 +1,6 @@
 """Stage `report`: the page of the default study, its numbers, table and figures that compare."""
 
 import json
-import shutil
-from collections.abc import Mapping
 
 import pandas as pd
 
@@ -12,7 +10,7 @@ from grokking.analysis.circuits import circuits
 from grokking.catalogue import read_catalogue
 from grokking.storage import runs
 from pipelines.common.paths import DIAGNOSTICS, RUNS
-from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, REPORTS, SUMMARY
+from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, REPORTS, write_metrics
 from pipelines.common.stage import run
 
 GROUP = "systems"
@@ -27,24 +25,16 @@ def main() -> None:
     formed = circuits(diagnosed, tables)
 
     machine = next(iter(trained.values())).facts["machine"]
-    rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
-    answers = results.by_published_criterion(trained)
-    summary = results.results(tables, machine) | {"by_published_criterion": answers, "circuits": rows}
+    circuit_rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
+    more = {"by_published_criterion": results.by_published_criterion(trained), "circuits": circuit_rows}
+    summary = results.results(tables, machine) | more
     comparison = results.comparison(summary)
     figures.draw_comparisons(trained, warning, FIGURES)
-    write_key_numbers(tables)
+    write_metrics(results.key_numbers_of_all(tables))
     (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     (REPORTS / "table.md").write_text(pages.markdown(comparison))
     (REPORTS / "index.html").write_text(report_page.html(summary, comparison, trained, REPORTS))
     (REPORTS / "diagnostics.md").write_text(pages.diagnostics(warning, formed))
-
-
-def write_key_numbers(tables: Mapping[str, pd.DataFrame]) -> None:
-    """A metrics file for each experiment, or point of its grid: a row of `dvc metrics show`."""
-    shutil.rmtree(SUMMARY, ignore_errors=True)
-    SUMMARY.mkdir(parents=True)
-    for name, numbers in results.key_numbers_of_all(tables).items():
-        (SUMMARY / f"{name}.json").write_text(json.dumps(numbers, indent=2) + "\n")
 
 
 if __name__ == "__main__":

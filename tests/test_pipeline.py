@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -208,6 +210,20 @@ def test_an_experiment_with_another_value_runs_its_own_stages_only(clone):
         run(clone, "git", "checkout", "--quiet", ".")
         run(clone, "dvc", "repro")
     assert changed(clone) == set()
+
+
+def test_two_queued_experiments_are_in_the_one_store(clone):
+    """Each runs in a temporary copy of the repository, and its runs are in the store of the real one."""
+    for budget in (41, 43):
+        override = f"experiments.numpy_mlp_momentum.budget={budget}"
+        run(clone, "dvc", "exp", "run", "--queue", "-S", override)
+    run(clone, "dvc", "exp", "run", "--run-all")
+    shown = run(clone, "dvc", "exp", "show", "--only-changed")
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 120
+    with closing(sqlite3.connect(clone / "mlruns" / "mlflow.db")) as store:
+        found = store.execute("select value from params where key = 'budget'").fetchall()
+    assert {("41",), ("43",)} <= set(found)
+    assert run(clone, "git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
 @pytest.mark.parametrize("name", ["a;touch x", "../../note"])

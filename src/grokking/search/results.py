@@ -13,6 +13,7 @@ from grokking.diagnostics.cyclic import Order
 from grokking.experiment import Replica
 from grokking.search import tables
 from grokking.search.config import StudyPlan
+from grokking.search.dashboard import describe_study
 from grokking.search.executor import replica_executor
 from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
@@ -37,6 +38,7 @@ def search(
         while True:
             Scheduler(plan, study, executor, progress.show).run()
             if not study.running():
+                describe_study(study.optuna, plan)
                 return study
             progress.wait_for_others(study)
 

@@ -20,6 +20,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from grokking.search.config import StudyPlan
+from grokking.search.dashboard import describe_study, describe_trial, report_curve
 from grokking.search.pruning import RULES, SPARING_RULES
 from grokking.search.sampler import make_sampler
 from grokking.search.seed_job import SeedOutcome
@@ -100,6 +101,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
         if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
             for point in plan.config.initial_points:
                 study.enqueue_trial(point, skip_if_exists=True)
+        describe_study(study, plan)
     return SharedStudy(study, key, lock, stop, storage.take_over)
 
 
@@ -125,10 +127,14 @@ def end_trial(study: Study, trial: Trial, value: float, reason: str, gap: float)
     trial.set_user_attr(REASON, reason)
     if "gap" not in trial.constraints:
         trial.set_constraint("gap", gap)
+    reported = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    outcomes = seed_outcomes(trial)
+    describe_trial(trial, outcomes)
     if reason not in RULES | SPARING_RULES:
+        report_curve(trial, list(reported), outcomes)
         study.tell(trial, value)
         return
-    if not study.get_trials(deepcopy=False)[trial.number].intermediate_values:  # else killed just here
+    if not reported:  # else killed just here
         trial.report(value, 0)  # Optuna takes a pruned trial's value from its reports
     study.tell(trial, state=TrialState.PRUNED)
 
