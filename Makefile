@@ -22,7 +22,7 @@ lint: $(VENV)/installed  ## style and types, without tests
 	ruff format --check .
 	mypy
 
-readme: $(VENV)/installed  ## put the tables of reports/ into README.md
+readme: $(VENV)/installed  ## put tables of reports/ into README.md, outputs of commands into docs
 	python -m pipelines.readme
 
 same: $(VENV)/installed  ## after a refactoring: compare bits with the code of the committed results

@@ -45,7 +45,6 @@ def key_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
     """A summary in the few numbers that `dvc metrics` shows: steps, and counts of replicas."""
     return {
         "time_to_grok": found["median_step"],
-        "memorized": found["median_memorization_step"],
         "ratio": found["median_ratio"],
         "generalized": found["generalized"],
         "replicas": found["n"],
