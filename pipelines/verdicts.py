@@ -5,17 +5,17 @@ import json
 from grokking import figures
 from grokking.analysis import pages, verdicts
 from grokking.catalogue import Catalogue, read_catalogue
-from grokking.storage import runs
 from grokking.storage.runs import Run
 from pipelines.common.paths import RUNS
 from pipelines.common.reports import REPORTS
+from pipelines.common.runs import trained
 from pipelines.common.stage import run
 
 
 def main() -> None:
     catalogue = read_catalogue()
-    presets = trained(catalogue, "published")
-    experiments = trained(catalogue, "systems") | trained(catalogue, "fractions")
+    presets = group_runs(catalogue, "published")
+    experiments = group_runs(catalogue, "systems") | group_runs(catalogue, "fractions")
     judged, points = verdicts.judged(presets, experiments), verdicts.over_train_fraction(presets, experiments)
     law = verdicts.power_law(points)
     figures.published(presets, REPORTS / "published.png")
@@ -27,10 +27,9 @@ def main() -> None:
     (REPORTS / "published.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def trained(catalogue: Catalogue, group: str) -> dict[str, Run]:
+def group_runs(catalogue: Catalogue, group: str) -> dict[str, Run]:
     """The runs of a group, as far as they were trained."""
-    folders = {name: RUNS / group / name for name in catalogue.names("experiments", group)}
-    return {name: runs.read(folder) for name, folder in folders.items() if runs.exists(folder)}
+    return trained({name: RUNS / group / name for name in catalogue.names("experiments", group)})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from scipy.stats import linregress
 
 from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
 from grokking.analysis.published import PUBLISHED, Published
-from grokking.analysis.results import in_steps
+from grokking.analysis.results import in_steps, summary
 from grokking.storage.runs import Run
 
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
@@ -39,7 +39,7 @@ def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str
         "first_crossing": found.numbers(),
         "sustained": sustained(run).numbers(),
         "memorized": first_at(run, 0.99, "train_accuracy").numbers(),
-        "ratio": _ratio(run),
+        "ratio": None if run is None else summary(run.replicas)["median_ratio"],
         "verdict": verdict(published, found),
         "ours": first_at(ours, published.threshold).numbers(),
     }
@@ -55,14 +55,6 @@ def repeated(published: Published, presets: Mapping[str, Run]) -> Run | None:
         replicas = replicas[replicas[key] == value]
     history = run.history[run.history["replica"].isin(replicas["replica"])]
     return Run(replicas, history, run.facts) if len(replicas) else None
-
-
-def _ratio(run: Run | None) -> float | None:
-    """Sustained generalization over memorization, the median over the replicas that have both."""
-    if run is None:
-        return None
-    steps = run.replicas[["generalization_step", "memorization_step"]].astype(float).dropna()
-    return float((steps.iloc[:, 0] / steps.iloc[:, 1]).median()) if len(steps) else None
 
 
 def verdict(published: Published, found: Crossings) -> str:
