@@ -16,7 +16,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from pipelines.readme import with_tables
+from pipelines.common.pages import with_tables
 
 PAGES = ("published", "records", "controls", "operations", "tuning")
 ROOT = Path(__file__).parents[1]

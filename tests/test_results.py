@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from grokking.analysis import pages, results
 from grokking.catalogue import FILES, read_catalogue
-from pipelines.readme import MARKED, with_tables
+from pipelines.common.pages import MARKED, with_tables
 
 ROOT = Path(__file__).parents[1]
 REPORTED = json.loads((ROOT / "reports" / "results.json").read_text())

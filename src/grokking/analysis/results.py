@@ -23,7 +23,7 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
     times = replicas["generalization_step"].where(observed, replicas["budget"]).to_numpy(float)
     reached = times[observed]
     memorized = replicas["memorization_step"].astype(float)
-    ratios = (replicas["generalization_step"].astype(float) / memorized)[observed]
+    own = ratios(replicas)
     return {
         "n": len(replicas),
         "generalized": int(observed.sum()),
@@ -31,14 +31,20 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
         "first_step": float(reached.min()) if len(reached) else None,
         "last_step": float(reached.max()) if len(reached) else None,
         "budget": int(replicas["budget"].max()),
-        "median_memorization_step": _median_or_none(memorized),
-        "median_ratio": _median_or_none(ratios),
-        "lowest_ratio": round(float(ratios.min()), 2) if len(ratios) else None,
+        "median_memorization_step": median_or_none(memorized),
+        "median_ratio": median_or_none(own),
+        "lowest_ratio": round(float(own.min()), 2) if len(own) else None,
         "grokked": int((replicas["generalization_step"] >= GROKKING_RATIO * memorized).sum()),
-        "median_examples": _median_or_none(replicas.loc[observed, "examples"]),
-        "median_flops": _median_or_none(replicas.loc[observed, "flops"]),
+        "median_examples": median_or_none(replicas.loc[observed, "examples"]),
+        "median_flops": median_or_none(replicas.loc[observed, "flops"]),
         "final_validation_accuracy_max": round(float(replicas["final_validation_accuracy"].max()), 4),
     }
+
+
+def ratios(replicas: pd.DataFrame) -> pd.Series:
+    """Generalization over memorization, of the replicas that have both."""
+    steps = replicas[["generalization_step", "memorization_step"]].astype(float).dropna()
+    return steps["generalization_step"] / steps["memorization_step"]
 
 
 def key_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,13 +116,13 @@ def hyperparameters(table: pd.DataFrame) -> list[str]:
     return [c for c in table.columns if "." in c]
 
 
-def _median_or_none(values: pd.Series) -> float | None:
+def median_or_none(values: pd.Series) -> float | None:
     values = values.dropna().astype(float)
     return round(float(np.median(values)), 2) if len(values) else None
 
 
 def _seconds(table: pd.DataFrame) -> float | None:
-    return _median_or_none(table.loc[table["observed"].astype(bool), "seconds"])
+    return median_or_none(table.loc[table["observed"].astype(bool), "seconds"])
 
 
 def by_published_criterion(runs: Mapping[str, Run]) -> dict[str, dict[str, Any]]:
