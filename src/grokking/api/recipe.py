@@ -77,7 +77,7 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
             meant[dotted] = value
             del rest[written]
     for written, value in rest.items():
-        dotted = resolve(written, [*dict.fromkeys([*flat(config), *_possible(config)])])
+        dotted = resolve(written, _known(config))
         if dotted in meant:
             raise ConfigError(f"`{written}` is `{dotted}`, which is given twice; write it once")
         _set(config, dotted, value)
@@ -97,15 +97,13 @@ def with_seeds(config: Config, count: int) -> Config:
     while len(seeds) < count:
         seeds.append(max(seeds) + 1)
         splits.append(max(splits) + 1)
-    return config | {
-        "replicas": config["replicas"] | {"seeds": seeds[:count], "split_seeds": splits[:count]}
-    }
+    return config | {"replicas": config["replicas"] | {"seeds": seeds[:count], "split_seeds": splits[:count]}}
 
 
 def _tag(written: str, config: Config) -> str | None:
     """The dotted key where it says of which kind a section is."""
     try:
-        dotted = resolve(written, [*flat(config), *_possible(config)])
+        dotted = resolve(written, _known(config))
     except ConfigError:
         return None  # perhaps a key of the new kind; told later
     return dotted if dotted.rpartition(".")[2] in TAGS and "." in dotted else None
@@ -115,7 +113,7 @@ def _with_tag(catalogue: Catalogue, config: Config, dotted: str, value: Any) -> 
     """The configuration with a section of another kind: empty, where its keys are other ones."""
     if dotted == "task.name":
         return config | {"task": task_section(catalogue, value)}
-    section, _, tag = dotted.rpartition(".")
+    section, _, _ = dotted.rpartition(".")
     before, after = (_kind(section, name) for name in (flat(config).get(dotted), value))
     if after is not None and before is not after:
         _set(config, section, {})
@@ -151,6 +149,11 @@ def _kind(section: str, tag: Any) -> Any:
 
 def _tags(kind: Any) -> tuple[Any, ...]:
     return typing.get_args(typing.get_type_hints(kind)[dataclasses.fields(kind)[0].name])
+
+
+def _known(config: Config) -> list[str]:
+    """Every dotted key that there is or may be."""
+    return list(dict.fromkeys([*flat(config), *_possible(config)]))
 
 
 def _possible(config: Config) -> list[str]:

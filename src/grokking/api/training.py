@@ -95,7 +95,7 @@ class OwnRun:
         return RunFolder(self.folder / TABLES, self.replicas, self.task, self.folder / NETWORKS)
 
     def _write_config(self) -> None:
-        """What decides the run, written before its first step, so that a killed run can be told from others."""
+        """What decides the run, before its first step: a killed run must be told from others."""
         written = {"experiment": self.origin, "changes": self.changes, "config": self.config}
         partial = self.folder / f".{CONFIG}"
         with partial.open("w", encoding="utf-8") as file:
@@ -111,7 +111,9 @@ class OwnRun:
             with FileLock(self.checkout.checkpoints / f"{self.folder.name}.own.lock", timeout=0):
                 yield
         except Timeout:
-            raise ConfigError(f"`{self.folder.name}` is being trained by another process; wait for it") from None
+            raise ConfigError(
+                f"`{self.folder.name}` is being trained by another process; wait for it"
+            ) from None
 
 
 def plan(
@@ -135,7 +137,7 @@ def plan(
     folder = checkout.own / named
     if (folder / CONFIG).exists():
         config = _continued(folder, config)
-    replicas, task = prepared(config, named)
+    replicas, task = prepared(config, origin or named)
     return OwnRun(checkout, folder, origin, meant, config, replicas, task)
 
 
