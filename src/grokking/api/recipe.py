@@ -115,7 +115,7 @@ def _with_tag(catalogue: Catalogue, config: Config, dotted: str, value: Any) -> 
         return config | {"task": task_section(catalogue, value)}
     section, _, _ = dotted.rpartition(".")
     before, after = (_kind(section, name) for name in (flat(config).get(dotted), value))
-    if after is not None and before is not after:
+    if after is not None and _keys_of(before) != _keys_of(after):
         _set(config, section, {})
     _set(config, dotted, value)
     return config
@@ -145,6 +145,10 @@ def _kind(section: str, tag: Any) -> Any:
     if len(members) == 1:
         return members[0]
     return next((kind for kind in members if tag in _tags(kind)), None)
+
+
+def _keys_of(kind: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)} if kind else set()
 
 
 def _tags(kind: Any) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """What happened in a run, in one sentence, by the definitions of docs/architecture.md."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +21,11 @@ def sentence(replica: Mapping[str, Any]) -> str:
     if memorized is None:
         return f"{first}, generalized at {generalized:,}: no grokking"
     ratio = generalized / memorized
+    if ratio >= GROKKING_RATIO:
+        return f"{first}, generalized at {generalized:,}, ratio {ratio:.1f}: this is grokking"
+    below = math.floor(10 * ratio) / 10  # 2.99 is not shown as 3.0
     no = f"generalized without delay, as grokking begins at {GROKKING_RATIO}"
-    told = "this is grokking" if ratio >= GROKKING_RATIO else no
-    return f"{first}, generalized at {generalized:,}, ratio {ratio:.1f}: {told}"
+    return f"{first}, generalized at {generalized:,}, ratio {below}: {no}"
 
 
 def sentences(replicas: pd.DataFrame) -> list[str]:

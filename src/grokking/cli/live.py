@@ -43,7 +43,7 @@ class LiveRun:
         self.seen[evaluation.replica].append(evaluation)
         if not self.console.is_terminal and time.monotonic() - self.told >= EVERY_SECONDS:
             self.told = time.monotonic()
-            self.console.print(self._line(evaluation))
+            self.console.print(self._line(evaluation), soft_wrap=True)
 
     def _line(self, evaluation: Evaluation) -> str:
         metrics = evaluation.metrics

@@ -43,7 +43,8 @@ def search(
     from grokking.cli.terminal import console
 
     screen, asked = console(), plan_search(task)
-    screen.print(f"{task}: searching {', '.join(asked.plan.config.space)} for {minutes:g} minutes")
+    searched = ", ".join(asked.plan.config.space)
+    screen.print(f"{task}: searching {searched} for {minutes:g} minutes", soft_wrap=True)
     with _Progress(asked, 60 * minutes, screen) as progress:
         study = asked.run(60 * minutes, progress.show)
     _tell(asked, study, screen)
@@ -71,7 +72,7 @@ class _Progress:
             self.status.update(self._line(study))
         elif time.monotonic() - self.told >= EVERY_SECONDS:
             self.told = time.monotonic()
-            self.screen.print(self._line(study))
+            self.screen.print(self._line(study), soft_wrap=True)
 
     def _line(self, study: "SharedStudy") -> str:
         best, left = self.asked.best_steps(study), int(self.end - time.monotonic())
