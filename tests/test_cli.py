@@ -1,5 +1,6 @@
 """The command `grokking` on a tiny study: every subcommand as a user calls it, mistakes, kills, displays."""
 
+import doctest
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 
 import grokking
 from benchmarks.cases import CASES
-from grokking.api import training
+from grokking.api import keys, training
 from grokking.cli import bench, chart, completion, live
 from grokking.cli.main import app, main
 from grokking.training.records import Evaluation
@@ -401,3 +402,50 @@ def test_elsewhere_a_line_is_printed_every_half_minute(lab, monkeypatch):
     lines = shown.file.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("mine, seed 0: step 15, train 50.0%, validation 25.0%; at most 1:30 left")
+
+
+# the page
+
+
+PAGE = (laboratory.ROOT / "docs" / "cli.md").read_text()
+CHANGED = subprocess.run(
+    ["git", "status", "--porcelain", "results/runs/systems"],
+    cwd=laboratory.ROOT, capture_output=True, text=True,
+).stdout  # fmt: skip
+of_committed_results = pytest.mark.skipif(bool(CHANGED), reason="results are not those that the page shows")
+
+
+@of_committed_results
+def test_the_python_on_the_page_prints_what_it_says():
+    """Of the committed results."""
+    code = PAGE.partition("```python\n>>>")[2].partition("```")[0]
+    example = doctest.DocTestParser().get_doctest(f">>>{code}", {}, "cli.md", "cli.md", 0)
+    assert len(example.examples) > 7
+    printed: list[str] = []
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    failures = doctest.DocTestRunner(optionflags=flags).run(example, out=printed.append).failed
+    assert failures == 0, "".join(printed)
+
+
+def test_commands_on_the_page_are_commands():
+    """What is to be trained can be planned; the numbers of committed results are those on the page."""
+    lines = re.findall(r"^\$ grokking (.*)", PAGE, re.MULTILINE)
+    assert {line.split()[0] for line in lines} == set(COMMANDS) - {"show"}
+    assert "`grokking show demo`" in PAGE
+    planned = [line.split("--")[0].split()[1:] for line in lines if line.startswith("run ")]
+    for experiment, *changes in planned:
+        assert training.plan(experiment, keys.parse_all(changes)).replicas
+
+
+@of_committed_results
+@pytest.mark.parametrize("command", ["list --group systems", "compare embedding_mlp embedding_mlp_no_decay"])
+def test_output_on_the_page_is_what_the_command_prints(command, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    shown = PAGE.partition(f"$ grokking {command}\n")[2].partition("\n```")[0]
+    assert without_seconds(call(*command.split())) == without_seconds(shown)
+
+
+def without_seconds(text: str) -> list[str]:
+    """Lines as an editor leaves them, but for times, which are of a machine."""
+    lines = (line.rstrip() for line in text.splitlines() if "seconds" not in line)
+    return "\n".join(lines).strip("\n").splitlines()
