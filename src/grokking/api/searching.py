@@ -19,6 +19,7 @@ from grokking.experiment import ExperimentConfig, require_fit
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import Monitored, monitored
+from grokking.search.results import BEST, read_best
 from grokking.search.scheduler import Scheduler, best_value
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, open_study, study_key
@@ -28,6 +29,7 @@ from grokking.training.fingerprint import fingerprint
 ENTRY = "quick"
 BUDGET = 1000  # steps: the entry's own is for the easiest task, and pruning ends most trials long before
 WIDTHS = {"model.hidden_widths": {"kind": "choice", "values": [[128], [256], [512]]}}  # as harder tasks need
+KNOWN_WIDTHS = {"model.hidden_widths": "[256]"}  # Optuna keeps lists as text
 UNLIMITED = 1_000_000  # trials; time is the limit
 
 
@@ -115,7 +117,20 @@ def _mapping(checkout: Checkout, task: str) -> Config:
     entry = copy.deepcopy(checkout.catalogue.entry("studies", ENTRY))
     entry["experiment"] |= {"task": task, "budget": BUDGET}
     entry["space"] = WIDTHS | entry["space"]
+    entry["pruner"]["exempt_first"] = (
+        2  # the known point and one more: a trial that goes on to the budget is slow
+    )
+    entry["initial_points"] = _known_points(checkout, entry["space"])
     return entry | {"published": {}, "trials": UNLIMITED, "random_baseline": False}
+
+
+def _known_points(checkout: Checkout, space: Config) -> list[Config]:
+    """What the entry's own search has found, tried first: on a similar task it is good already."""
+    folder = checkout.root / "results/search" / ENTRY
+    if not (folder / BEST).exists():
+        return []
+    found = read_best(folder)["winner"]["values"]
+    return [{key: value for key, value in found.items() if key in space} | KNOWN_WIDTHS]
 
 
 def _nested(config: ExperimentConfig) -> Config:
