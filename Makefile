@@ -6,10 +6,13 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help repro test lint readme same accept browse publish ui dashboard clean
+.PHONY: help demo repro test lint readme same accept browse publish ui dashboard clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/installed  ## one network that groks, on the screen: fifteen seconds
+	grokking run embedding_mlp modulus=59 --name demo
 
 repro: $(VENV)/installed  ## the default study: train, report, publish
 	dvc repro
@@ -46,9 +49,10 @@ clean:  ## remove caches of Python and of tools; results, .venv and mlruns stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache dvc_plots
 	find src pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/installed: requirements.lock
+$(VENV)/installed: requirements.lock pyproject.toml
 	@echo "Installing requirements.lock into $(VENV) (about 2 GB, a few minutes) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=/path/to/python3 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -1,0 +1,63 @@
+"""`grokking.load`: a run by its name, of the committed results or of your own."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from grokking.api.checkout import Checkout, here
+from grokking.api.recipe import configuration
+from grokking.api.run import Run
+from grokking.config import ConfigError
+from grokking.storage import runs
+
+CONFIG, TABLES, NETWORKS, CURVES = "config.yaml", "tables", "snapshots", "curves.png"  # of an own run
+
+
+def load(name: str) -> Run:
+    """The run of this name: an experiment of params.yaml or extended/params.yaml, or one of your own.
+
+    ConfigError for a name that is neither, and for an experiment that was not trained.
+    """
+    checkout = here()
+    if name in checkout.catalogue.names("experiments"):
+        run = of_experiment(checkout, name)
+        if not runs.exists(run.folder):
+            raise ConfigError(
+                f"`{name}` was not trained yet; train it as it is (`dvc repro train@{name}`) or in a folder "
+                f"of your own (`grokking run {name}`)"
+            )
+        return run
+    if name in checkout.own_runs():
+        return of_folder(checkout.own / name)
+    raise unknown(checkout, name, [*checkout.catalogue.names("experiments"), *checkout.own_runs()])
+
+
+def of_experiment(checkout: Checkout, name: str) -> Run:
+    """An experiment with its committed results, trained or not."""
+    return Run(
+        name,
+        configuration(checkout.catalogue, name),
+        checkout.tables(name),
+        checkout.snapshots(name),
+        checkout.figure(name),
+        checkout.network(name),
+    )
+
+
+def of_folder(folder: Path) -> Run:
+    """An own run."""
+    config = read_config(folder)["config"]
+    return Run(folder.name, config, folder / TABLES, folder / NETWORKS, folder / CURVES)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What was asked for: the experiment, the changes, and the whole configuration."""
+    return dict(YAML(typ="safe").load((folder / CONFIG).read_text(encoding="utf-8")))
+
+
+def unknown(checkout: Checkout, name: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+    told = f"did you mean {' or '.join(near)}?" if near else "`grokking list` shows all"
+    return ConfigError(f"`{name}` is no experiment and no own run; {told}")

@@ -1,0 +1,189 @@
+"""The configuration of a run: an experiment together with its task, and changed values of it.
+
+It is one nested mapping: the keys of an experiment, with the task's own keys under `task` and its name as
+`task.name`. So `task.split.train_fraction` and `optimizer.weight_decay` are keys of the same kind.
+"""
+
+import copy
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from grokking.api.keys import flat, resolve
+from grokking.catalogue import TAGS, Catalogue
+from grokking.config import ConfigError, load
+from grokking.data import tasks
+from grokking.data.tasks import Task, TaskConfig
+from grokking.experiment import ExperimentConfig, Replica, ReplicasConfig, expand, require_fit
+
+Config = dict[str, Any]
+
+
+def configuration(catalogue: Catalogue, experiment: str) -> Config:
+    """The configuration of an entry of `experiments`."""
+    entry = catalogue.entry("experiments", experiment)
+    return entry | {"task": task_section(catalogue, entry["task"])}
+
+
+def task_section(catalogue: Catalogue, name: str) -> Config:
+    """A task of the catalogue as a section of a configuration; its split seeds follow from the replicas."""
+    entry = catalogue.entry("tasks", name)
+    return {"name": name} | {key: value for key, value in entry.items() if key != "split_seeds"}
+
+
+def experiment_of(config: Config) -> Config:
+    """The part that `expand` takes."""
+    return config | {"task": config["task"]["name"]}
+
+
+def task_of(config: Config, where: str) -> Task:
+    """The task, built with the splits that the replicas need."""
+    plan = load(ReplicasConfig, config.get("replicas"), f"{where}.replicas")
+    own = {key: value for key, value in config["task"].items() if key != "name"}
+    seeds = list(dict.fromkeys(plan.split_seeds))
+    return tasks.build(load(TaskConfig, own | {"split_seeds": seeds}, f"{where}.task"), f"{where}.task")
+
+
+def prepared(config: Config, where: str) -> tuple[list[Replica], Task]:
+    """Everything that training needs; ConfigError for whatever could not be trained."""
+    _require_task(config, where)
+    replicas, task = expand(experiment_of(config), where), task_of(config, where)
+    for replica in replicas:
+        require_fit(replica, task, where)
+    return replicas, task
+
+
+def _require_task(config: Config, where: str) -> None:
+    task = config.get("task")
+    if not isinstance(task, Mapping) or not isinstance(task.get("name"), str):
+        raise ConfigError(
+            f"`{where}.task` must be a mapping with name, operation, labels and split, but got {task!r}"
+        )
+
+
+def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) -> tuple[Config, Config]:
+    """The configuration with these values, and the changes by dotted key.
+
+    Keys may be short names. Tags come first: another task or another optimizer has keys of its own.
+    """
+    config, meant = copy.deepcopy(config), {}
+    rest = dict(changes)
+    for written, value in changes.items():
+        dotted = _tag(written, config)
+        if dotted is not None:
+            config = _with_tag(catalogue, config, dotted, value)
+            meant[dotted] = value
+            del rest[written]
+    for written, value in rest.items():
+        dotted = resolve(written, _known(config))
+        if dotted in meant:
+            raise ConfigError(f"`{written}` is `{dotted}`, which is given twice; write it once")
+        _set(config, dotted, value)
+        meant[dotted] = value
+    _require_complete(config, meant)
+    _name_task(config, meant)
+    for dotted in meant:
+        config["replicas"]["grid"].pop(dotted, None)
+    return config, dict(sorted(meant.items()))
+
+
+def with_seeds(config: Config, count: int) -> Config:
+    """The configuration with this many pairs of seeds: the experiment's own, then further ones."""
+    if count < 1:
+        raise ConfigError(f"`seeds` must be at least 1, but got {count}")
+    seeds, splits = list(config["replicas"]["seeds"]), list(config["replicas"]["split_seeds"])
+    while len(seeds) < count:
+        seeds.append(max(seeds) + 1)
+        splits.append(max(splits) + 1)
+    return config | {"replicas": config["replicas"] | {"seeds": seeds[:count], "split_seeds": splits[:count]}}
+
+
+def _tag(written: str, config: Config) -> str | None:
+    """The dotted key where it says of which kind a section is."""
+    try:
+        dotted = resolve(written, _known(config))
+    except ConfigError:
+        return None  # perhaps a key of the new kind; told later
+    return dotted if dotted.rpartition(".")[2] in TAGS and "." in dotted else None
+
+
+def _with_tag(catalogue: Catalogue, config: Config, dotted: str, value: Any) -> Config:
+    """The configuration with a section of another kind: empty, where its keys are other ones."""
+    if dotted == "task.name":
+        return config | {"task": task_section(catalogue, value)}
+    section, _, _ = dotted.rpartition(".")
+    before, after = (_kind(section, name) for name in (flat(config).get(dotted), value))
+    if after is not None and _keys_of(before) != _keys_of(after):
+        _set(config, section, {})
+    _set(config, dotted, value)
+    return config
+
+
+def _set(config: Config, dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for key in path:
+        config = config[key]
+    config[last] = copy.deepcopy(value)
+
+
+def _sections() -> dict[str, list[Any]]:
+    """By dotted name of a section, the dataclasses that it may be."""
+    found = {}
+    for inside, owner in (("", ExperimentConfig), ("task.", TaskConfig)):
+        for name, hint in typing.get_type_hints(owner).items():
+            members = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+            if all(map(dataclasses.is_dataclass, members)):
+                found[inside + name] = list(members)
+    return found
+
+
+def _kind(section: str, tag: Any) -> Any:
+    """The dataclass of a section with this tag; the only one there is, or None for an unknown tag."""
+    members = _sections()[section]
+    if len(members) == 1:
+        return members[0]
+    return next((kind for kind in members if tag in _tags(kind)), None)
+
+
+def _keys_of(kind: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)} if kind else set()
+
+
+def _tags(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(typing.get_type_hints(kind)[dataclasses.fields(kind)[0].name])
+
+
+def _known(config: Config) -> list[str]:
+    """Every dotted key that there is or may be."""
+    return list(dict.fromkeys([*flat(config), *_possible(config)]))
+
+
+def _possible(config: Config) -> list[str]:
+    """Every key that the sections of these kinds may have."""
+    known = flat(config)
+    keys = []
+    for section, members in _sections().items():
+        tag = f"{section}.{dataclasses.fields(members[0])[0].name}"
+        kind = _kind(section, known.get(tag))
+        keys += [f"{section}.{field.name}" for field in dataclasses.fields(kind)] if kind else []
+    return keys
+
+
+def _require_complete(config: Config, meant: Mapping[str, Any]) -> None:
+    """Tell all keys at once that a section of another kind needs."""
+    known = flat(config)
+    missing = [key for key in _possible(config) if key not in known]
+    if missing:
+        section = missing[0].rpartition(".")[0]
+        tag = next((f"{key}={value}" for key, value in meant.items() if key.startswith(section)), section)
+        raise ConfigError(f"`{tag}` needs values of its own; add {' '.join(f'{k}=...' for k in missing)}")
+
+
+def _name_task(config: Config, meant: Mapping[str, Any]) -> None:
+    """A changed task is named by what was changed, so that it is never taken for the one in params.yaml."""
+    values = [f"{key[5:]}={value}" for key, value in sorted(meant.items()) if key.startswith("task.")]
+    own = [text for text in values if not text.startswith("name=")]
+    if own:
+        config["task"]["name"] = ", ".join([config["task"]["name"], *own])

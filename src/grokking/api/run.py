@@ -1,0 +1,171 @@
+"""A trained run: its configuration, tables, networks, and what a network answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokking.api.recipe import Config, prepared
+from grokking.config import ConfigError
+from grokking.storage import runs
+from grokking.storage.snapshots import are_whole, files
+from grokking.training.fingerprint import inputs
+
+if TYPE_CHECKING:
+    from grokking.data.tasks import Task
+    from grokking.experiment import Replica
+    from grokking.models.model import Model
+
+
+class Prediction(NamedTuple):
+    """What a network says to a ∘ b: scalars, or arrays of the operands' shape."""
+
+    answer: Any  # the token with the largest logit
+    probability: Any  # its share of the softmax over all tokens, in [0, 1]
+    right: Any  # the true answer
+    trained_on: Any  # whether the network was trained on this pair
+
+    @property
+    def is_right(self) -> Any:
+        return self.answer == self.right
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained experiment: one of the committed results, or one of your own."""
+
+    name: str
+    config: Config  # nested, as `grokking.train` takes it; steps are counted in optimizer updates
+    folder: Path  # of its tables
+    networks: Path  # of its snapshots, a folder per replica
+    figure: Path  # its curves as PNG, where they were drawn
+    committed: Path | None = None  # the one network that is in git
+
+    def replicas(self) -> pd.DataFrame:
+        """A row per replica: hyperparameters, seeds, events and costs; docs/data.md names every column.
+
+        Steps are NaN where an event did not happen. ConfigError where the tables are missing or damaged.
+        """
+        return runs.read(self.folder).replicas
+
+    def history(self) -> pd.DataFrame:
+        """A row per replica and evaluation: step, losses, accuracies in [0, 1], norms of the weights."""
+        return runs.read(self.folder).history
+
+    def snapshots(self, seed: int = 0) -> dict[int, "Model"]:
+        """The networks that were kept of a replica, by step. ConfigError where there are none here."""
+        return {step: self.network(step, seed) for step in self.steps(seed)}
+
+    def steps(self, seed: int = 0) -> list[int]:
+        """Steps at which the network of this seed was kept."""
+        return sorted(self._files(self._trained(seed)))
+
+    def network(self, step: int | None = None, seed: int = 0) -> "Model":
+        """The torch module of a replica after `step` updates, by default after training.
+
+        It takes operands a and b, integer tensors of one shape (B,), and gives logits (B, V). Of replicas
+        with equal seeds, as a grid has them, it is the first. ConfigError where that network was not kept.
+        """
+        from safetensors.numpy import load_file
+
+        from grokking.diagnostics.internals import rebuild
+
+        replica = self._trained(seed)
+        return rebuild(replica, self._task, load_file(self._file(replica, step))).eval()
+
+    def predict(self, a: Any, b: Any, step: int | None = None, seed: int = 0) -> Prediction:
+        """What the network answers to a ∘ b, for ints or for arrays of one shape.
+
+        ConfigError for operands that are no equation of the task.
+        """
+        import torch
+
+        a_B, b_B = np.broadcast_arrays(_whole(a), _whole(b))
+        rows = self._rows(a_B.ravel(), b_B.ravel())
+        network, replica = self.network(step, seed), self._trained(seed)
+        with torch.no_grad():
+            pairs = (torch.tensor(operand.ravel()) for operand in (a_B, b_B))
+            shares_BV = network(*pairs).double().softmax(-1)
+        probability, answer = (found.numpy() for found in shares_BV.max(-1))
+        right = self._task.equations["c"].to_numpy()[rows]
+        trained_on = self._task.train_mask(replica.split_seed)[rows]
+        found = (part.reshape(a_B.shape) for part in (answer, probability, right, trained_on))
+        return Prediction(*(part if a_B.shape else part.item() for part in found))
+
+    @property
+    def formula(self) -> str:
+        """The operation as people write it."""
+        return self._task.table.formula
+
+    @property
+    def _task(self) -> "Task":
+        return self._prepared[1]
+
+    @cached_property
+    def _prepared(self) -> tuple[list["Replica"], "Task"]:
+        return prepared(self.config, self.name)
+
+    def _trained(self, seed: int) -> "Replica":
+        """The first replica with this seed; ConfigError where the tables are of other values."""
+        replicas, task = self._prepared
+        replica = next((r for r in replicas if r.seed == seed), None)
+        if replica is None:
+            known = ", ".join(str(r.seed) for r in replicas)
+            raise ConfigError(f"`{self.name}` has no seed {seed}; its seeds are {known}")
+        if inputs(replica, task) not in set(self.replicas()["inputs"]):
+            raise ConfigError(
+                f"`{self.name}` was trained with other values than it has now; train it again "
+                f"(`dvc repro train@{self.name}`)"
+            )
+        return replica
+
+    def _files(self, replica: "Replica") -> Mapping[int, Path]:
+        """The files of a replica's networks by step; of a fresh clone the last one of one replica."""
+        folder = self.networks / inputs(replica, self._task)
+        if are_whole(folder):
+            return files(folder)
+        table = self.replicas()
+        if self.committed is not None and self.committed.exists():
+            row = table.iloc[int(table["observed"].argmax())]  # the replica that `diagnose` keeps
+            if row["inputs"] == inputs(replica, self._task):
+                return {int(row["steps_run"]): self.committed}
+            raise ConfigError(
+                f"only the network of seed {row['seed']} of `{self.name}` is here; choose that seed, or "
+                f"train (`dvc repro train@{self.name}`)"
+            )
+        raise ConfigError(
+            f"no network of `{self.name}` is here; fetch them (`dvc pull`), train them "
+            f"(`dvc repro train@{self.name}`), or run your own (`grokking run {self.name}`)"
+        )
+
+    def _file(self, replica: "Replica", step: int | None) -> Path:
+        kept = self._files(replica)
+        if step is not None and step not in kept:
+            raise ConfigError(
+                f"`{self.name}` keeps no network of step {step}; kept: {', '.join(map(str, sorted(kept)))}"
+            )
+        return kept[max(kept) if step is None else step]
+
+    def _rows(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Positions of pairs in the table of equations."""
+        table = self._task.equations
+        position = pd.Series(np.arange(len(table)), pd.MultiIndex.from_frame(table[["a", "b"]]))
+        rows = position.reindex(pd.MultiIndex.from_arrays([a, b])).to_numpy(float)
+        if np.isnan(rows).any():
+            first = int(np.flatnonzero(np.isnan(rows))[0])
+            ends = [f"{name} in {table[name].min()}..{table[name].max()}" for name in "ab"]
+            raise ConfigError(
+                f"({a[first]}, {b[first]}) is no equation of {self.formula}; {' and '.join(ends)}"
+            )
+        return rows.astype(int)
+
+
+def _whole(operand: int | Sequence[int] | np.ndarray) -> np.ndarray:
+    array = np.asarray(operand)
+    if array.dtype.kind not in "iu":
+        raise ConfigError(f"operands are whole numbers, but got {operand!r}")
+    return array.astype(np.int64)

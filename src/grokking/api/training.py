@@ -1,0 +1,210 @@
+"""`grokking.train`: a run of your own, in a folder of its own.
+
+It is trained by the engine and kept by `RunFolder`, as the stage `train` does, so its tables are the same to
+the bit. What the stages write is not touched.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ruamel.yaml import YAML
+
+from grokking.api.checkout import Checkout, here
+from grokking.api.keys import flat
+from grokking.api.loading import CONFIG, NETWORKS, TABLES, of_folder, read_config, unknown
+from grokking.api.recipe import Config, changed, configuration, prepared, with_seeds
+from grokking.api.run import Run
+from grokking.config import ConfigError
+from grokking.data.tasks import Task
+from grokking.experiment import Replica
+from grokking.storage.run_folder import RunFolder
+from grokking.training.fingerprint import fingerprint
+from grokking.training.records import Evaluation
+from grokking.training.workers import train_all
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,99}")
+Watcher = Callable[[Evaluation], None]
+
+
+def train(
+    experiment: str | Mapping[str, Any],
+    *,
+    seeds: int | None = None,
+    name: str | None = None,
+    device: str | None = None,
+    watch: Watcher | None = None,
+    **changes: Any,
+) -> Run:
+    """Train an experiment with changed values, or a configuration such as `run.config`; the finished run.
+
+    `changes` are values by key, dotted or short: `weight_decay=0.3`, `**{"task.split.train_fraction": 0.4}`.
+    `seeds` is how many networks are trained: 1 of an experiment, all that a configuration lists. `device` is
+    cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`. A run that is
+    there already is not trained again; one that was interrupted goes on. ConfigError, before anything is
+    written, for values that cannot be trained and for a `name` that another run has.
+    """
+    own = plan(experiment, changes, seeds, name)
+    own.train(watch or (lambda evaluation: None), device)
+    return own.run
+
+
+@dataclass(frozen=True)
+class OwnRun:
+    """A run of your own, before and after training."""
+
+    checkout: Checkout
+    folder: Path
+    origin: str  # the experiment that it changes; empty for a whole configuration
+    changes: Config  # by dotted key
+    config: Config
+    replicas: list[Replica]
+    task: Task
+
+    @property
+    def run(self) -> Run:
+        return of_folder(self.folder)
+
+    def unfinished(self) -> list[Replica]:
+        """What is still to be trained."""
+        return self._kept().unfinished(tables_suffice=False)
+
+    def train(self, watch: Watcher, device: str | None = None) -> None:
+        """Train what is unfinished, and draw the curves."""
+        with self._alone(), chosen_device(device):
+            kept = self._kept()
+            todo = kept.unfinished(tables_suffice=False)
+            if todo:
+                self._write_config()
+                checkpoints = self.checkout.checkpoints / fingerprint(self.replicas, self.task)
+                for evaluations in train_all(todo, self.task, [watch], checkpoints):
+                    kept.add(evaluations)
+                shutil.rmtree(checkpoints, ignore_errors=True)
+                kept.close()
+            if todo or not self.run.figure.exists():
+                draw(self.run)
+
+    def _kept(self) -> RunFolder:
+        return RunFolder(self.folder / TABLES, self.replicas, self.task, self.folder / NETWORKS)
+
+    def _write_config(self) -> None:
+        """What decides the run, before its first step: a killed run must be told from others."""
+        written = {"experiment": self.origin, "changes": self.changes, "config": self.config}
+        partial = self.folder / f".{CONFIG}"
+        with partial.open("w", encoding="utf-8") as file:
+            YAML().dump(written, file)
+        partial.replace(self.folder / CONFIG)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No two processes train one run."""
+        self.checkout.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.checkout.checkpoints / f"{self.folder.name}.own.lock", timeout=0):
+                yield
+        except Timeout:
+            raise ConfigError(
+                f"`{self.folder.name}` is being trained by another process; wait for it"
+            ) from None
+
+
+def plan(
+    experiment: str | Mapping[str, Any],
+    changes: Mapping[str, Any],
+    seeds: int | None = None,
+    name: str | None = None,
+) -> OwnRun:
+    """The run that is asked for, ready to be trained; nothing is written.
+
+    ConfigError for everything that cannot be trained, and for a name that is taken.
+    """
+    checkout = here()
+    origin = experiment if isinstance(experiment, str) else ""
+    base = _base(checkout, experiment)
+    config, meant = changed(checkout.catalogue, base, changes)
+    named = name or _default_name(origin, base, config, meant)
+    _require_name(checkout, named)
+    count = seeds if seeds is not None else (1 if origin else len(base["replicas"]["seeds"]))
+    config = with_seeds(config, count)
+    folder = checkout.own / named
+    if (folder / CONFIG).exists():
+        config = _continued(folder, config)
+    replicas, task = prepared(config, origin or named)
+    return OwnRun(checkout, folder, origin, meant, config, replicas, task)
+
+
+def _base(checkout: Checkout, experiment: str | Mapping[str, Any]) -> Config:
+    if not isinstance(experiment, str):
+        config = dict(experiment)
+        prepared(config, "config")  # a mapping from elsewhere is checked before it is changed
+        return config
+    known = checkout.catalogue.names("experiments")
+    if experiment not in known:
+        raise unknown(checkout, experiment, known)
+    return configuration(checkout.catalogue, experiment)
+
+
+def _default_name(origin: str, base: Config, config: Config, meant: Config) -> str:
+    """The experiment and what is changed of it."""
+    if not origin:
+        rest = {key: value for key, value in config.items() if key != "replicas"}
+        return f"config-{sha256(repr(sorted(flat(rest).items())).encode()).hexdigest()[:8]}"
+    if not meant:
+        return f"{origin}-repeated"
+    parts = [f"{key.removesuffix('.name').rpartition('.')[2]}={value}" for key, value in meant.items()]
+    return re.sub(r"[^A-Za-z0-9_.=+-]+", "+", "-".join([origin, *parts])).strip("+")[:100]
+
+
+def _require_name(checkout: Checkout, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"`{name}` is no name of a run; write letters, digits and _ . = + -, 100 at most")
+    if name in checkout.catalogue.names("experiments"):
+        raise ConfigError(f"`{name}` is an experiment; give your run another name")
+
+
+def _continued(folder: Path, config: Config) -> Config:
+    """The configuration with every seed that the run has already; ConfigError where it is another run."""
+    before: Config = read_config(folder)["config"]
+    old, new = ({k: v for k, v in c.items() if k != "replicas"} for c in (before, config))
+    if old != new or before["replicas"]["grid"] != config["replicas"]["grid"]:
+        raise ConfigError(
+            f"`{folder.name}` is another run, which differs in {_difference(old, new)}; choose another --name"
+        )
+    more = max(before["replicas"]["seeds"], config["replicas"]["seeds"], key=len)
+    return before if more == before["replicas"]["seeds"] else config
+
+
+def _difference(old: Config, new: Config) -> str:
+    one, other = flat(old), flat(new)
+    keys = [key for key in one | other if one.get(key) != other.get(key)]
+    return ", ".join(f"{key} ({one.get(key)} there, {other.get(key)} here)" for key in keys[:2]) or "its grid"
+
+
+def draw(run: Run) -> None:
+    """The curves of a run as PNG."""
+    from grokking import figures
+
+    figures.curves(run.history(), run.replicas(), run.name, run.figure)
+
+
+@contextmanager
+def chosen_device(device: str | None) -> Iterator[None]:
+    """Train on this device; the environment is as before afterwards."""
+    before = os.environ.get("GROKKING_DEVICE")
+    if device is not None:
+        os.environ["GROKKING_DEVICE"] = device
+    try:
+        yield
+    finally:
+        if device is not None:
+            os.environ.pop("GROKKING_DEVICE")
+            if before is not None:
+                os.environ["GROKKING_DEVICE"] = before

@@ -1,0 +1,51 @@
+"""What happened in a run, in one sentence, by the definitions of docs/architecture.md."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from grokking.analysis.results import GROKKING_RATIO, in_steps, median_and_range, summary
+
+
+def sentence(replica: Mapping[str, Any]) -> str:
+    """Of one row of replicas.parquet."""
+    memorized, generalized = (_step(replica[f"{event}_step"]) for event in ("memorization", "generalization"))
+    first = "never memorized" if memorized is None else f"memorized at {memorized:,}"
+    if generalized is None:
+        if replica["diverged"]:
+            return f"{first}, diverged at {replica['steps_run']:,}: its loss is no number any more"
+        accuracy = replica["final_validation_accuracy"]
+        return f"{first}, did not generalize within {replica['budget']:,} steps ({accuracy:.1%} at the end)"
+    if memorized is None:
+        return f"{first}, generalized at {generalized:,}: no grokking"
+    ratio = generalized / memorized
+    if ratio >= GROKKING_RATIO:
+        return f"{first}, generalized at {generalized:,}, ratio {ratio:.1f}: this is grokking"
+    below = math.floor(10 * ratio) / 10  # 2.99 is not shown as 3.0
+    no = f"generalized without delay, as grokking begins at {GROKKING_RATIO}"
+    return f"{first}, generalized at {generalized:,}, ratio {below}: {no}"
+
+
+def sentences(replicas: pd.DataFrame) -> list[str]:
+    """A sentence per replica, and one of all where there are several."""
+    rows: list[Any] = replicas.to_dict("records")
+    if len(rows) == 1:
+        return [sentence(rows[0])]
+    return [f"seed {row['seed']}: {sentence(row)}" for row in rows] + [overall(replicas)]
+
+
+def overall(replicas: pd.DataFrame) -> str:
+    """All replicas of a run together; a median counts those that did not generalize."""
+    found = summary(replicas)
+    ratio = "" if found["median_ratio"] is None else f", ratio {found['median_ratio']:.1f} (median)"
+    memorized = in_steps(found["median_memorization_step"])
+    return (
+        f"{found['grokked']} of {found['n']} grokked: memorized at {memorized}, "
+        f"generalized at {median_and_range(found)}{ratio}"
+    )
+
+
+def _step(value: Any) -> int | None:
+    return None if value is None or pd.isna(value) else int(value)

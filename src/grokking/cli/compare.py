@@ -1,0 +1,77 @@
+"""`grokking compare`: runs side by side."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grokking.cli import completion
+
+if TYPE_CHECKING:
+    from grokking.api.run import Run
+    from grokking.cli.chart import Curve
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Experiments or runs of your own, two or more.", autocompletion=completion.runs),
+    ],
+) -> None:
+    """Compare runs: the values in which they differ, their results, and one chart of validation accuracy.
+
+    Examples:
+
+      grokking compare embedding_mlp embedding_mlp_no_decay
+
+      grokking compare wide_mlp mine shared_mlp_f30
+    """
+    from grokking.api.loading import load
+    from grokking.cli.chart import chart
+    from grokking.cli.terminal import console, table
+    from grokking.config import ConfigError
+
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigError("name two or more different runs, such as `grokking compare wide_mlp mine`")
+    screen, runs = console(), [load(name) for name in names]
+    screen.print(table(("", *names), _differences(runs)))
+    screen.print(table(("", *names), _results(runs)))
+    curves = [curve for position, run in enumerate(runs) for curve in _validation(position, run)]
+    screen.print(chart(curves, screen))
+
+
+def _differences(runs: "list[Run]") -> list[list[Any]]:
+    """A row per key whose values are not all equal."""
+    from grokking.api.keys import flat
+
+    configs = [flat(run.config) for run in runs]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    rows = [[key, *(config.get(key, "—") for config in configs)] for key in keys]
+    return [row for row in rows if any(value != row[1] for value in row[2:])]
+
+
+def _results(runs: "list[Run]") -> list[list[Any]]:
+    from grokking.analysis.results import in_steps, median_and_range, summary
+
+    found = [summary(run.replicas()) for run in runs]
+    ratios = ["—" if s["median_ratio"] is None else f"{s['median_ratio']:.1f}" for s in found]
+    seconds = [run.replicas()["seconds"].median() for run in runs]
+    return [
+        ["replicas that generalized", *(f"{s['generalized']} of {s['n']}" for s in found)],
+        ["memorized, median step", *(in_steps(s["median_memorization_step"]) for s in found)],
+        ["generalized, median step", *map(median_and_range, found)],
+        ["ratio, median", *ratios],
+        ["replicas that grokked", *(f"{s['grokked']} of {s['n']}" for s in found)],
+        ["training, median seconds", *(f"{value:.1f}" for value in seconds)],
+    ]
+
+
+def _validation(position: int, run: "Run") -> "list[Curve]":
+    """The validation accuracy of a run's replicas, in one colour."""
+    from grokking.cli.chart import STYLES, Curve
+
+    letter, style = chr(ord("A") + position % 26), STYLES[position % len(STYLES)]
+    later = run.history().query("step >= 1")
+    return [
+        Curve(run.name, letter, style, own["step"].tolist(), own["validation_accuracy"].tolist())
+        for _, own in later.groupby("replica")
+    ]

@@ -1,0 +1,75 @@
+"""`grokking list`: every experiment and every own run, with what it came to."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from grokking.api.checkout import Checkout
+
+COLUMNS = ("experiment", "system", "published", "generalized", "time-to-grok", "ratio")
+NUMBERS = COLUMNS[2:]
+NOT_TRAINED = ("", "not trained", "")
+
+
+def list_runs(
+    group: Annotated[str | None, typer.Option(help="Only one group of experiments, or `own`.")] = None,
+) -> None:
+    """List the experiments by group with the results that are here, and your own runs.
+
+    Published: the step of the author's own run. Time-to-grok: the median step of generalization with the
+    first and last, replicas that did not generalize counted. Ratio: how much later than memorization.
+
+    Examples:
+
+      grokking list
+
+      grokking list --group systems
+    """
+    from grokking.api.checkout import here
+    from grokking.cli.terminal import console, table
+    from grokking.config import ConfigError
+
+    screen, checkout = console(), here()
+    rows = _rows(checkout)
+    if group is not None and group not in rows:
+        raise ConfigError(f"`--group` must be one of {', '.join(rows)}, but got {group}")
+    for name, of_group in rows.items():
+        if of_group and group in (None, name):
+            screen.print(name, style="bold")
+            screen.print(table(COLUMNS, of_group, right=NUMBERS))
+
+
+def _rows(checkout: "Checkout") -> dict[str, list[tuple[str, ...]]]:
+    """By group; own runs last."""
+    from grokking.analysis.published import PUBLISHED
+
+    published = {p.experiment: p.with_threshold for p in PUBLISHED}
+    published |= {p.preset: p.with_threshold for p in PUBLISHED}
+    names = checkout.catalogue.names("experiments")
+    groups = dict.fromkeys(map(checkout.catalogue.group, names))
+    found: dict[str, list[tuple[str, ...]]] = {group: [] for group in groups}
+    for name in names:
+        system = str(checkout.catalogue.entry("experiments", name)["system"])
+        row = (name, "" if system == "none" else system, published.get(name, ""))
+        found[checkout.catalogue.group(name)].append((*row, *_outcome(checkout.tables(name))))
+    own: list[tuple[str, ...]]
+    own = [(name, "", "", *_outcome(checkout.own / name / "tables")) for name in checkout.own_runs()]
+    return found | {"own": own}
+
+
+def _outcome(folder: Path) -> tuple[str, str, str]:
+    """Generalized, time-to-grok and ratio; of a grid those of its fastest setting."""
+    import pandas as pd
+
+    from grokking.analysis.results import grid_points, median_and_range, summary
+
+    file = folder / "replicas.parquet"
+    if not file.exists():
+        return NOT_TRAINED
+    points = [summary(part) for part in grid_points(pd.read_parquet(file)).values()]
+    best = min(points, key=lambda s: (s["median_step"] is None, s["median_step"] or 0))
+    of = f", best of {len(points)}" if len(points) > 1 else ""
+    ratio = "" if best["median_ratio"] is None else f"{best['median_ratio']:.1f}"
+    return f"{best['generalized']} of {best['n']}{of}", median_and_range(best), ratio

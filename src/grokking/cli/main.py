@@ -1,0 +1,95 @@
+"""The command itself: its subcommands, and how a mistake is told.
+
+Every subcommand imports what it needs when it is called, so that `--help` and completion are there at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from grokking.cli import bench, compare, listing, predict, run, search, show
+from grokking.config import ConfigError
+
+INTERRUPTED = 130
+
+
+class OneLineErrors(TyperGroup):
+    """A mistake is one line on standard error and exit code 2, whoever finds it."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """As typer's, which would tell a wrong use in a box of several lines."""
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except ConfigError as error:
+            code = _tell(str(error))
+        except TyperException as error:
+            told = getattr(error, "format_message", None)
+            code = _tell(told() if told else str(error))
+        if code == INTERRUPTED:
+            print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str) -> int:
+    if message:  # none where the help was shown
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("grokking-laboratory"))
+        raise typer.Exit
+
+
+@app.callback()
+def grokking(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version, and end.")
+    ] = False,
+) -> None:
+    """Networks that memorize a small table at once and generalize, suddenly, long after.
+
+    Begin with `grokking run embedding_mlp modulus=59`: a network that groks in a quarter of a minute.
+    """
+
+
+app.command("run")(run.run)
+app.command("list")(listing.list_runs)
+app.command("show")(show.show)
+app.command("compare")(compare.compare)
+app.command("predict")(predict.predict)
+app.command("search")(search.search)
+app.command("bench")(bench.bench)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app(prog_name="grokking")
+
+
+if __name__ == "__main__":
+    main()

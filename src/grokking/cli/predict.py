@@ -1,0 +1,40 @@
+"""`grokking predict`: ask a trained network."""
+
+from typing import Annotated
+
+import typer
+
+from grokking.cli import completion
+
+
+def predict(
+    a: Annotated[int, typer.Argument(help="The first operand.")],
+    b: Annotated[int, typer.Argument(help="The second operand.")],
+    run: Annotated[
+        str, typer.Option(help="An experiment or a run of your own.", autocompletion=completion.runs)
+    ] = "wide_mlp",
+    seed: Annotated[int, typer.Option(help="Which of its networks.")] = 0,
+    step: Annotated[int | None, typer.Option(help="After how many steps; by default after training.")] = None,
+) -> None:
+    """Ask a trained network for a ∘ b: its answer, how sure it is, and whether it had seen the pair.
+
+    A fresh clone has a network of each of the five systems; other networks need to be trained or fetched.
+
+    Examples:
+
+      grokking predict 40 80
+
+      grokking predict 40 80 --run transformer --seed 1 --step 91
+    """
+    from grokking.api.loading import load
+    from grokking.cli.terminal import console
+
+    screen, loaded = console(), load(run)
+    found = loaded.predict(a, b, step, seed)
+    asked = loaded.steps(seed)[-1] if step is None else step
+    screen.print(f"{run}, seed {seed}, step {asked:,}: {loaded.formula} for a = {a}, b = {b}")
+    seen = "was" if found.trained_on else "was not"
+    screen.print(f"  answer      {found.answer}", style="bold")
+    screen.print(f"  probability {found.probability:.4f}")
+    screen.print(f"  right       {'yes' if found.is_right else f'no, it is {found.right}'}")
+    screen.print(f"  training    the pair {seen} among the equations for training")

@@ -1,0 +1,27 @@
+"""The terminal: its width and colours, and tables on it."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+TRAIN, VALIDATION = "blue", "red"
+WIDTH_OF_FILES = 120  # where the output is no terminal
+
+
+def console() -> Console:
+    """Standard output; colours only on a terminal, and not with NO_COLOR."""
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    return Console(width=width, highlight=False, emoji=False, markup=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> Table:
+    """A table with a line under its head; `right` are columns of numbers."""
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in columns:
+        shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(str, row))
+    return shown

@@ -1,0 +1,66 @@
+"""A checkout with the tiny study of tests/tiny.yaml, some of it trained by the stages."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ADDED = """
+  # what `grokking run wide_mlp weight_decay=0.5` asks for, as an entry
+  half_decay:
+    extends: experiments.wide_mlp
+    group: systems
+    task: tiny
+    optimizer: {weight_decay: 0.5}
+  untrained:
+    extends: experiments.wide_mlp
+    group: systems
+    task: tiny
+
+"""
+TRAINED = ("wide_mlp", "half_decay", "wide_mlp_grid")
+
+
+def make(folder: Path) -> Path:
+    """Params, code and the committed results of three experiments."""
+    for name in ("src", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
+    tiny = (ROOT / "tests" / "tiny.yaml").read_text().replace("\nstudies:", f"{ADDED}studies:")
+    (folder / "params.yaml").write_text(f"{defaults}\n{tiny}")
+    for stage, names in (("split", ("tiny",)), ("train", TRAINED), ("diagnose", TRAINED)):
+        for name in names:
+            python(folder, "-m", f"pipelines.{stage}", name)
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """That of a user who has the package of this folder."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "GROKKING", "_GROKKING"))}
+    return kept | {"PYTHONPATH": str(folder / "src"), "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def python(folder: Path, *arguments: str, **more: str) -> str:
+    """Run Python in the folder; what it printed."""
+    command, own = [sys.executable, *arguments], environment(folder) | more
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True)
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make it the checkout of this process, from a working directory elsewhere."""
+    monkeypatch.setattr("grokking.api.checkout.ROOT", folder)
+    (folder.parent / "elsewhere").mkdir(exist_ok=True)
+    monkeypatch.chdir(folder.parent / "elsewhere")
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below, but for what Python leaves."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
