@@ -5,13 +5,14 @@ import getpass
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from grokking.config import ConfigError
 from grokking.tracking import database, identity
 
 if TYPE_CHECKING:
@@ -45,11 +46,19 @@ def connect() -> "MlflowClient":
     return database.connect(file, identity.EXPERIMENTS) if file else MlflowClient(uri)
 
 
-def publishing() -> FileLock:
-    """Held by `publish`: a second one waits, and then finds everything there."""
+@contextlib.contextmanager
+def publishing() -> Iterator[None]:
+    """One `publish` at a time: a second one waits, and then finds everything there. Errors get one line."""
     folder = root() / "mlruns"
-    folder.mkdir(exist_ok=True)
-    return FileLock(folder / ".publish.lock")
+    try:
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / ".publish.lock"):
+            yield
+    except ConfigError:
+        raise
+    except Exception as error:  # of MLflow, the disk or the network
+        reason = database.one_line(error)
+        raise ConfigError(f"not everything was published: {reason}; run it again, it goes on") from error
 
 
 def _creating() -> contextlib.AbstractContextManager[Any]:
