@@ -1,5 +1,6 @@
 """Stage `publish`: every trained experiment and study to MLflow; what is there already is left as it is."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ MANIFEST = Path("mlruns/manifest.json")
 
 
 def main() -> None:
+    gc.set_threshold(100_000, 20)  # MLflow makes millions of small objects, and none of them lives on
     with store.publishing():
         publish_all()
 

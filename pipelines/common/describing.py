@@ -104,7 +104,7 @@ def published(name: str, run: Run) -> tuple[dict[str, Any], str]:
         numbers = {
             "published/step": number.step,
             "published/ours": found.median,
-            "published/times_faster": None if found.median is None else number.step / found.median,
+            "published/times_faster": None if found.median is None else round(number.step / found.median, 2),
         }
         return numbers, verdicts.verdict(number, found) if repeats else ""
     return {}, ""

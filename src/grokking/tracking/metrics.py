@@ -24,11 +24,9 @@ CURVES = {
 }
 DETAILS = {
     "validation_accuracy/mirrored": "accuracy/validation_mirrored",
-    "validation_accuracy/unmirrored": "accuracy/validation_unmirrored",
     "weight_norm": "network/weight_norm",
-    "logit_rms": "network/logit_rms",
 }
-REPEATED = ("accuracy/", "loss/", "logit_rms", "norm/total")  # of the diagnostics: what curves show already
+REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curves show already
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
 # two points are at most this part of a step apart, so that a transition is seen where it was
 CURVES_SHARE, DETAILS_SHARE = 8, 4
@@ -87,7 +85,7 @@ def replica_results(row: Mapping[str, Any]) -> dict[str, Any]:
     """What became of one replica, of a row of replicas.parquet."""
     ratio = row["generalization_step"] / row["memorization_step"] if memorized(row) else None
     found = {name: row[name] for name in EVENTS} | {
-        "ratio": ratio,
+        "ratio": None if ratio is None else round(ratio, 2),
         "time_to_grok": row["generalization_step"] if grokked(ratio) else None,
         "final_train_accuracy": row["final_train_accuracy"],
         "final_validation_accuracy": row["final_validation_accuracy"],

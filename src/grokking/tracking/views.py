@@ -31,7 +31,6 @@ SECTIONS = ("accuracy", "loss", "measure", "network", "published", "result")
 class Lines:
     """Curves of several metrics in one chart, over the step on a logarithmic axis."""
 
-    title: str
     metrics: tuple[str, ...]
     log: bool = False  # also upwards
 
@@ -57,7 +56,6 @@ class Lines:
 class Scatter:
     """A point per run; columns as in a table, `params.…` or `metrics.…`."""
 
-    title: str
     x: str
     y: str
 
@@ -79,7 +77,6 @@ class Scatter:
 class Bars:
     """A bar per run."""
 
-    title: str
     metric: str
 
     def state(self) -> dict[str, Any]:
@@ -90,7 +87,6 @@ class Bars:
 class Parallel:
     """A line per run through its values, coloured by the last metric."""
 
-    title: str
     params: tuple[str, ...]
     metrics: tuple[str, ...]
 
@@ -138,8 +134,8 @@ VIEWS = (
         TIME_TO_GROK,
         (MEMORIZED, GENERALIZED, RATIO, OUTCOME),
         (
-            Lines("accuracy", ("accuracy/train", "accuracy/validation")),
-            Lines("loss", ("loss/train", "loss/validation"), log=True),
+            Lines(("accuracy/train", "accuracy/validation")),
+            Lines(("loss/train", "loss/validation"), log=True),
         ),
         opens_with_charts=True,
     ),
@@ -152,9 +148,8 @@ VIEWS = (
         GENERALIZED,
         (DECAY, GENERALIZED, RATE, OPTIMIZER, EXPERIMENT, RATIO, OUTCOME),
         (
-            Scatter("step of generalization against weight decay", DECAY, GENERALIZED),
+            Scatter(DECAY, GENERALIZED),
             Parallel(
-                "optimizer, rate, decay and step of generalization",
                 ("optimizer.name", "optimizer.learning_rate", "optimizer.weight_decay"),
                 ("result/generalization_step",),
             ),
@@ -171,19 +166,19 @@ VIEWS = (
             "metrics.published/step", "metrics.published/ours", "metrics.published/times_faster",
             "tags.verdict", "tags.group", SYSTEM, SHARE, OUTCOME,
         ),
-        (Bars("published step over ours", "published/times_faster"),),
+        (Bars("published/times_faster"),),
     ),
     View(
         "Search",
         "What did the searches find, and did it hold on fresh seeds?",
         identity.SEARCHED,
-        "tags.kind IN ('study', 'experiment')",
+        "tags.kind != 'trial' AND tags.kind != 'replica'",
         "tags.study",
         (
             GENERALIZED, RATIO, OUTCOME, "metrics.result/confirmed_winner",
             "metrics.result/confirmed_published", "metrics.result/trials", SYSTEM, RATE, DECAY,
         ),
-        (Bars("step of generalization", "result/generalization_step"),),
+        (Bars("result/generalization_step"),),
     ),
     View(
         "Trials",
@@ -193,8 +188,8 @@ VIEWS = (
         COST,
         (COST, "tags.study", "tags.state", "tags.reason", RATE, DECAY),
         (
-            Scatter("cost against learning rate", RATE, COST),
-            Lines("validation accuracy", ("accuracy/validation",)),
+            Scatter(RATE, COST),
+            Lines(("accuracy/validation",)),
         ),
         opens_with_charts=True,
     ),
@@ -240,7 +235,7 @@ def state(view: View) -> dict[str, Any]:
         "modelVersionFilter": "All Runs",
         "selectedColumns": [quoted(column) for column in view.columns],
         "columnOrder": [NAME, *map(quoted, view.columns)],
-        "columnWidths": {NAME: 360, **{quoted(column): 145 for column in view.columns}},
+        "columnWidths": {NAME: 340, **{quoted(column): width(column) for column in view.columns}},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
@@ -265,12 +260,14 @@ def quoted(column: str) -> str:
     return f"{kind}.`{key}`"
 
 
+def width(column: str) -> int:
+    """Pixels for the name of a column and for what is below it."""
+    return max(125, 30 + 7 * len(column.partition(".")[2]))
+
+
 def charts(wanted: Sequence[Lines | Scatter | Bars | Parallel]) -> list[dict[str, Any]]:
     common = {"metricSectionId": "view", "deleted": False, "isGenerated": False}
-    return [
-        {**common, "uuid": f"chart-{number}", "displayName": chart.title, **chart.state()}
-        for number, chart in enumerate(wanted)
-    ]
+    return [{**common, "uuid": f"chart-{number}", **chart.state()} for number, chart in enumerate(wanted)]
 
 
 def sections(view: View) -> list[dict[str, Any]]:
@@ -285,9 +282,10 @@ def drawn(view: View) -> dict[str, Any]:
 
 
 def banner(client: "MlflowClient", experiment: str) -> str:
-    """What an experiment holds, and all views."""
-    links = [f"- [{view.name}]({address(client, view)[1:]}): {view.question}" for view in VIEWS]
-    return "\n".join([CONTENTS[experiment], "", *links])
+    """All views, in the first line, which is what the UI shows at first; then what the experiment holds."""
+    links = " · ".join(f"[{view.name}]({address(client, view)[1:]})" for view in VIEWS)
+    questions = [f"- {view.name}: {view.question}" for view in VIEWS]
+    return "\n".join([f"**Views:** {links}", "", CONTENTS[experiment], "", *questions])
 
 
 CONTENTS = {
