@@ -17,12 +17,12 @@ from pipelines.common.reports import COMPARISONS, REPORTS, SEARCH_REPORTS
 
 PAGES = {"systems": REPORTS / "table.md", "published": REPORTS / "published.md"}
 SENTENCES = {
-    "systems": "{network} on {data}: with our own hyperparameters.",
-    "published": "{network} on {data}: as its author ran it.",
-    "fractions": "{network} on {data}: our own hyperparameters at another share of training equations.",
-    "controls": "{network} on {data}: a control, which shows what generalization depends on.",
-    "tuning": "{network} on {data}: one method of the comparison of optimizers and accelerators, {part}.",
-    "studies": "{network} on {data}: an arm of the study's confirmation on fresh seeds and splits, {part}.",
+    "systems": "{network} on {data}. Our own hyperparameters.",
+    "published": "{network} on {data}. As its author ran it.",
+    "fractions": "{network} on {data}. Our own hyperparameters at another share of training equations.",
+    "controls": "{network} on {data}. A control, which shows what generalization depends on.",
+    "tuning": "{network} on {data}. One method of the comparison of optimizers and accelerators: {part}.",
+    "studies": "{network} on {data}. An arm of the study's confirmation on fresh seeds and splits: {part}.",
 }
 
 

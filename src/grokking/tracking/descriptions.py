@@ -33,7 +33,7 @@ def of_parent(about: About, replicas: pd.DataFrame) -> str:
 
 def of_replica(about: About, row: Mapping[str, Any]) -> str:
     seeds = f"One network of it: seed {row['seed']}, split {row['split_seed']}."
-    return paragraphs(f"{about.what} {seeds}", f"**{outcome(row)}**", page(about))
+    return paragraphs(f"{about.what} {seeds}", about.apart, f"**{outcome(row)}**", page(about))
 
 
 def summary_page(title: str, about: About, replicas: pd.DataFrame) -> str:

@@ -124,9 +124,9 @@ def _publish_replica(
     """Parameters, curves, measures and results of one replica."""
     row = _row(replica)
     points = [
+        (0, metrics.replica_results(row)),  # the run's page lists metrics in this order
         *metrics.curve_points(history.drop(columns="replica").set_index("step"), row),
         *metrics.measure_points(trained.diagnostics_of(row["replica"])),
-        (0, metrics.replica_results(row)),
     ]
     found = {"outcome": descriptions.outcome_tag(row), NOTE: descriptions.of_replica(trained.about, row)}
     store.log(client, run, _shared_params(replica) | dict(trained.data), points, {**tags, **found})
@@ -159,7 +159,7 @@ def _publish_parent(
     """What all replicas share, their median curves and results, the summary and the files."""
     grid = bool(varying(replicas))
     results = metrics.grid_results(replicas) if grid else metrics.parent_results(replicas)
-    points = [*([] if grid else metrics.median_points(history)), (0, results | dict(trained.published))]
+    points = [(0, results | dict(trained.published)), *([] if grid else metrics.median_points(history))]
     found = _found_tags(trained, replicas)
     store.log(client, run, _shared_params(replicas) | dict(trained.data), points, {**tags, **found})
     store.log_split(client, run.info.run_id, trained.split)

@@ -127,7 +127,7 @@ def _publish_trial(
     """One trial: what it tried, the curves of its first seed and what came out."""
     params = {k.removeprefix(PARAMS_PREFIX): v for k, v in row.items() if k.startswith(PARAMS_PREFIX)}
     results = metrics.prefixed({name: row[name] for name in METRICS})
-    points = [*metrics.trial_points(curves), (0, results)]
+    points = [(0, results), *metrics.trial_points(curves)]
     told = {key: str(row[key]) for key in ("state", "reason")}
     store.log(client, run, params, points, {**tags, **told, NOTE: _outcome(study, row)})
     status = "FAILED" if row["state"] == "FAIL" else "FINISHED"

@@ -23,6 +23,7 @@ COST, OUTCOME, SYSTEM, EXPERIMENT = "metrics.result/cost", "tags.outcome", "tags
 OPTIMIZER, RATE, DECAY = (f"params.optimizer.{key}" for key in ("name", "learning_rate", "weight_decay"))
 OPERATION, SHARE = "params.data.operation.name", "params.data.split.train_fraction"
 NAME = "attributes.`Run Name`"
+WIDTHS = {OUTCOME: 150, SYSTEM: 80, "tags.verdict": 240}
 # of charts that MLflow adds by itself for every metric: below ours, and closed
 SECTIONS = ("accuracy", "loss", "measure", "network", "published", "result")
 
@@ -175,8 +176,8 @@ VIEWS = (
         "tags.kind != 'trial' AND tags.kind != 'replica'",
         "tags.study",
         (
-            GENERALIZED, RATIO, OUTCOME, "metrics.result/confirmed_winner",
-            "metrics.result/confirmed_published", "metrics.result/trials", SYSTEM, RATE, DECAY,
+            GENERALIZED, RATIO, OUTCOME, RATE, DECAY, "metrics.result/confirmed_winner",
+            "metrics.result/confirmed_published", "metrics.result/trials", SYSTEM,
         ),
         (Bars("result/generalization_step"),),
     ),
@@ -262,7 +263,7 @@ def quoted(column: str) -> str:
 
 def width(column: str) -> int:
     """Pixels for the name of a column and for what is below it."""
-    return max(125, 30 + 7 * len(column.partition(".")[2]))
+    return WIDTHS.get(column, max(100, 30 + 7 * len(column.partition(".")[2])))
 
 
 def charts(wanted: Sequence[Lines | Scatter | Bars | Parallel]) -> list[dict[str, Any]]:
