@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from grokking.tracking import store, views
 
 IMAGES = Path("docs/images")
-SIZE = {"width": 1440, "height": 860}
+WIDTH, HEIGHT, TALL = 1440, 860, 1700  # a comparison has its tables below a chart
 SECONDS = 12  # until the charts of a view are drawn
 # MLflow opens its assistant over a quarter of the page on the first visit
 QUIET = """
@@ -51,7 +51,8 @@ def pages() -> dict[str, str]:
 
 
 def take(browser: Browser, url: str, file: Path) -> None:
-    page = browser.new_page(viewport=SIZE)
+    height = TALL if "compare-runs" in url else HEIGHT
+    page = browser.new_page(viewport={"width": WIDTH, "height": height})
     page.add_init_script(QUIET)
     page.goto(url)
     page.wait_for_timeout(1000 * SECONDS)

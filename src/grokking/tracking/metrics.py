@@ -84,9 +84,10 @@ def of_evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
 def replica_results(row: Mapping[str, Any]) -> dict[str, Any]:
     """What became of one replica, of a row of replicas.parquet."""
     ratio = row["generalization_step"] / row["memorization_step"] if memorized(row) else None
-    found = {name: row[name] for name in EVENTS} | {
-        "ratio": None if ratio is None else round(ratio, 2),
+    found = {
         "time_to_grok": row["generalization_step"] if grokked(ratio) else None,
+        "ratio": None if ratio is None else round(ratio, 2),
+        **{name: row[name] for name in EVENTS},
         "final_train_accuracy": row["final_train_accuracy"],
         "final_validation_accuracy": row["final_validation_accuracy"],
         **{name: row[name] for name in ("steps_run", "examples", "flops", "seconds")},
@@ -101,11 +102,11 @@ def parent_results(replicas: pd.DataFrame) -> dict[str, Any]:
     """
     found = summary(replicas)
     numbers = {
-        "memorization_step": found["median_memorization_step"],
-        "generalization_step": found["median_step"],
+        "time_to_grok": found["median_step"] if grokked(found["median_ratio"]) else None,
         "ratio": found["median_ratio"],
         "lowest_ratio": found["lowest_ratio"],
-        "time_to_grok": found["median_step"] if grokked(found["median_ratio"]) else None,
+        "generalization_step": found["median_step"],
+        "memorization_step": found["median_memorization_step"],
         "examples": found["median_examples"],
         "flops": found["median_flops"],
         **{
