@@ -38,7 +38,7 @@ browse: publish ui  ## all committed runs and studies in the MLflow UI, without 
 publish: $(VENV)/installed  ## everything that was trained to MLflow
 	python -m pipelines.publish
 
-ui: $(VENV)/installed  ## the MLflow UI on http://localhost:5000
+ui: $(VENV)/installed  ## the MLflow UI: prints a URL for each of its views
 	python -m pipelines.ui
 
 dashboard: $(VENV)/installed  ## a search in Optuna's dashboard, with STUDY=name
