@@ -39,7 +39,7 @@ browse: publish ui  ## all committed runs and studies in the MLflow UI, without 
 publish: $(VENV)/installed  ## everything that was trained to MLflow
 	python -m pipelines.publish
 
-ui: $(VENV)/installed  ## the MLflow UI on http://localhost:5000
+ui: $(VENV)/installed  ## the MLflow UI: prints a URL for each of its views
 	python -m pipelines.ui
 
 dashboard: $(VENV)/installed  ## searches of this machine; with STUDY=name one of them in Optuna's dashboard

@@ -3,17 +3,25 @@
 import os
 import sys
 
-from grokking.tracking import store
+from grokking.tracking import store, views
+from pipelines.common.stage import run
 
 
 def main() -> None:
-    store.connect()
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    client = store.connect()
+    views.publish(client)
     port = os.environ.get("PORT", "5000")
-    print(f"MLflow UI on http://localhost:{port} (stop with Ctrl-C)", flush=True)
+    for view in views.VIEWS:
+        print(f"{view.name:<23} http://localhost:{port}{views.address(client, view)}")
+    print("Open the first; stop with Ctrl-C.", flush=True)
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
-    os.execv(sys.executable, [*command, "--backend-store-uri", store.tracking_uri()])
+    uploads = store.root() / "mlruns" / "uploads"  # of experiments that are made in the UI
+    os.execv(
+        sys.executable,
+        [*command, "--backend-store-uri", store.tracking_uri(), "--artifacts-destination", str(uploads)],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,16 +1,62 @@
-"""Names and tags of runs: `stream` and `publish` must agree on them."""
+"""Names, keys and tags of runs: `stream` and `publish` must agree on them."""
 
 import socket
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-KIND = "reproduce"  # the MLflow experiment that holds trained experiments
+# MLflow experiments: everything that was trained, and what was searched with its confirmation
+TRAINED, SEARCHED = "reproduce", "search"
+EXPERIMENTS = (TRAINED, SEARCHED)
+GROUPS = {  # as a run's name says them
+    "systems": "our recipe",
+    "published": "as published",
+    "fractions": "training fractions",
+    "tuning": "tuned optimizer",
+    "studies": "confirmation",
+}
+SCRIPTS = {"tuning": "tune", "studies": "confirm"}  # that train a group; `train` does the others
+SHORT = {
+    "optimizer.learning_rate": "lr",
+    "optimizer.weight_decay": "wd",
+    "optimizer.decay_rate": "decay rate",
+    "model.alpha": "α",
+    "label_noise": "noise",
+}
+
+
+def experiment_of(group: str) -> str:
+    """The MLflow experiment that a group belongs to; confirmations are beside their search."""
+    return SEARCHED if group == "studies" else TRAINED
+
+
+def parent_name(name: str, group: str, row: Mapping[str, Any]) -> str:
+    """System, entry and group: `system 2 · wide_mlp · our recipe`."""
+    system = [] if row["system"] in ("none", None) else [f"system {row['system']}"]
+    return " · ".join([*system, name, GROUPS.get(group, group)])
+
+
+def child_name(row: Mapping[str, Any], axes: list[str]) -> str:
+    """The values that set a replica apart from its siblings, and its seed: `α=0.25 wd=1.0 · seed 0`."""
+    point = " ".join(f"{short(axis)}={number(row[axis])}" for axis in axes)
+    return " · ".join([*([point] if point else []), f"seed {row['seed']}"])
+
+
+def short(axis: str) -> str:
+    return SHORT.get(axis, axis.rpartition(".")[2])
+
+
+def number(value: Any) -> str:
+    """A float in four digits, a whole one with its point; anything else as it is."""
+    return (f"{value:.4g}" if value % 1 else f"{value:.1f}") if isinstance(value, float) else str(value)
 
 
 def parent_tags(name: str, group: str, fingerprint: str, row: Mapping[str, Any]) -> dict[str, str]:
     """Tags of an experiment's run; `row` is a row of its replicas.parquet."""
     return {
+        "key": f"{group}/{name}/{fingerprint}",  # two entries of equal configuration are two runs
+        "kind": "experiment",
         "experiment": name,
         "group": group,
         "system": str(row["system"]),
@@ -19,19 +65,22 @@ def parent_tags(name: str, group: str, fingerprint: str, row: Mapping[str, Any])
         "stage": "train",
         "host": socket.gethostname(),
         "fingerprint": fingerprint,
-        **git_tags(),
+        **source_tags(SCRIPTS.get(group, "train")),
     }
 
 
 def child_tags(parent: Mapping[str, str], replica: int) -> dict[str, str]:
     """Tags of one replica's run."""
-    return {**parent, "replica": str(replica), "fingerprint": f"{parent['fingerprint']}-{replica}"}
+    own = {name: f"{parent[name]}-{replica}" for name in ("key", "fingerprint")}
+    return {**parent, **own, "kind": "replica", "replica": str(replica)}
 
 
-def child_name(name: str, row: Mapping[str, Any]) -> str:
-    return f"{name} / replica {row['replica']} seed {row['seed']}"
+def source_tags(script: str) -> dict[str, str]:
+    """What MLflow shows as a run's source and version."""
+    return {"mlflow.source.name": f"pipelines/{script}.py", "mlflow.source.type": "LOCAL", **git_tags()}
 
 
+@cache
 def git_tags() -> dict[str, str]:
     """Commit of the checkout and whether it had uncommitted changes; empty outside git."""
     try:

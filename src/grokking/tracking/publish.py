@@ -1,40 +1,36 @@
-"""Publish a trained experiment: a parent run, a child per replica, their curves, events and files."""
+"""Publish a trained experiment: a parent run, a child per replica, their curves, results and files."""
 
 import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from grokking.analysis.results import hyperparameters, summary
-from grokking.engine.grids import steps_within
+from grokking.analysis.results import hyperparameters, varying
 from grokking.experiment import ExperimentConfig
-from grokking.tracking import identity, store
+from grokking.tracking import descriptions, identity, metrics, store
+from grokking.tracking.descriptions import NOTE, About
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 FILES = ("history.parquet", "replicas.parquet", "run.json")
-CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
-EVENTS = (
-    "memorization_step", "first_crossing_step", "generalization_step", "observed", "steps_run", "diverged",
-    "final_train_accuracy", "final_validation_accuracy", "examples", "flops", "seconds",
-)  # fmt: skip
 IDENTITY = ("seed", "split_seed", *(field.name for field in fields(ExperimentConfig)))
+FORM = "1"  # of what is written to MLflow: another one publishes everything again
 
 Draw = Callable[[pd.DataFrame, pd.DataFrame, str, Path], None]  # history, replicas, title, file to write
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained experiment as it lies on disk, and the split it was trained on."""
+    """A trained experiment as it lies on disk, the split it was trained on, and what it is."""
 
     name: str
     group: str  # of experiments, or the section of params.yaml
@@ -42,6 +38,11 @@ class Trained:
     split: store.Split
     figure: Path
     diagnostics: Path  # parquet; long studies have none
+    network: Path  # of the replica that is portrayed; only the reproductions have one
+    about: About
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the task is, flat
+    published: Mapping[str, Any] = field(default_factory=dict)  # numbers that others published, and ours
+    tags: Mapping[str, str] = field(default_factory=dict)  # of all its runs
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_parquet(self.folder / f"{name}.parquet")
@@ -49,71 +50,96 @@ class Trained:
     def run(self) -> dict[str, Any]:
         return json.loads((self.folder / "run.json").read_text())
 
+    def files(self) -> list[Path]:
+        """Every file that becomes an artifact of the parent."""
+        optional = [file for file in (self.diagnostics, self.network) if file.exists()]
+        return [*(self.folder / name for name in FILES), *optional]
+
     def content(self) -> str:
-        """Hash of the files, which tells whether just this has been published already."""
-        digest = hashlib.sha256()
-        for file in [*(self.folder / name for name in FILES), self.figure, *self.diagnosed()]:
+        """Hash of all that is shown, which tells whether just this has been published already."""
+        told = [FORM, self.about, sorted(self.data.items()), sorted(self.published.items())]
+        digest = hashlib.sha256(repr(told).encode())
+        for file in [*self.files(), self.figure]:
             digest.update(file.read_bytes())
         return digest.hexdigest()
 
     def diagnostics_of(self, replica: int) -> pd.DataFrame:
-        """Indexed by step, a column per metric as MLflow shows it; empty where there are none."""
-        for file in self.diagnosed():
-            table = pd.read_parquet(file)
-            own = table[table["replica"] == replica].drop(columns="replica").set_index("step")
-            return own.add_prefix("diagnostics/")
-        return pd.DataFrame()
-
-    def diagnosed(self) -> list[Path]:
-        """The file of diagnostics, where there is one."""
-        return [self.diagnostics] if self.diagnostics.exists() else []
+        """Indexed by step; empty where there are none."""
+        if not self.diagnostics.exists():
+            return pd.DataFrame()
+        table = pd.read_parquet(self.diagnostics)
+        return table[table["replica"] == replica].drop(columns="replica").set_index("step")
 
 
-def publish(client: "MlflowClient", trained: Trained, draw: Draw | None) -> bool:
-    """Publish one experiment; False where the store holds just this already.
+def publish(client: "MlflowClient", trained: Trained, draw: Draw | None, below: str | None = None) -> bool:
+    """Publish one experiment, as a child of the run `below` where it is given; False where it is there.
 
     `draw` makes each replica's figure, where they are wanted.
     """
-    replicas, history = trained.table("replicas"), trained.table("history")
+    replicas = trained.table("replicas")
+    name = identity.parent_name(trained.name, trained.group, _row(replicas))
     tags = identity.parent_tags(trained.name, trained.group, trained.run()["fingerprint"], _row(replicas))
-    experiment = store.experiment_id(client, identity.KIND)
-    parent = store.ensure_run(client, experiment, trained.name, tags)
+    tags |= trained.tags
+    experiment = store.experiment_id(client, identity.experiment_of(trained.group))
+    parent = store.ensure_run(client, experiment, name, tags, below)
+    children = _children(client, experiment, parent.info.run_id, tags, replicas)
     content = trained.content()
-    if client.get_run(parent).data.tags.get("published") == content:
+    if all(run.data.tags.get("published") == content for run in (parent, *children)):
         return False
 
-    for index in replicas["replica"]:
-        own, curves = replicas[replicas["replica"] == index], history[history["replica"] == index]
-        name, child_tags = identity.child_name(trained.name, _row(own)), identity.child_tags(tags, index)
-        child = store.ensure_run(client, experiment, name, child_tags, parent)
-        _publish_replica(client, child, own, curves, trained.split)
-        store.log_points(client, child, _points(trained.diagnostics_of(index)))
+    history = trained.table("history")
+    for child, (index, own) in zip(children, replicas.groupby("replica", sort=False), strict=True):
+        curves = history[history["replica"] == index]
+        store.rename(client, child, identity.child_name(_row(own), varying(replicas)))
+        _publish_replica(client, child, trained, own, curves, {"published": content})
         if draw is not None:
-            _log_figure(client, child, draw, curves, own, name)
-    _publish_parent(client, parent, trained, replicas)
-    client.set_tag(parent, "published", content)
+            _log_figure(client, child.info.run_id, draw, curves, own, trained.name)
+    store.rename(client, parent, name)
+    nested = {"mlflow.parentRunId": below} if below else {}
+    _publish_parent(client, parent, trained, replicas, history, {**trained.tags, **nested})
+    client.set_tag(parent.info.run_id, "published", content)
     return True
 
 
+def _children(
+    client: "MlflowClient", experiment: str, parent: str, tags: Mapping[str, str], replicas: pd.DataFrame
+) -> list["Run"]:
+    """The run of each replica."""
+    axes = varying(replicas)
+    wanted = [
+        (identity.child_name(_row(own), axes), identity.child_tags(tags, _row(own)["replica"]))
+        for _, own in replicas.groupby("replica", sort=False)
+    ]
+    return store.ensure_children(client, experiment, parent, wanted)
+
+
 def _publish_replica(
-    client: "MlflowClient", run_id: str, replica: pd.DataFrame, history: pd.DataFrame, split: store.Split
+    client: "MlflowClient",
+    run: "Run",
+    trained: Trained,
+    replica: pd.DataFrame,
+    history: pd.DataFrame,
+    tags: Mapping[str, str],
 ) -> None:
-    """Parameters, curves and events of one replica."""
+    """Parameters, curves, measures and results of one replica."""
     row = _row(replica)
-    store.log_params(client, run_id, _shared_params(replica))
-    curves = thinned(history.drop(columns="replica").set_index("step"), row)
-    store.log_points(client, run_id, _points(curves))
-    store.log_points(client, run_id, [(0, {name: row[name] for name in EVENTS})])
-    store.log_split(client, run_id, split)
-    store.finish(client, run_id, row["seconds"])
+    points = [
+        (0, metrics.replica_results(row)),  # the run's page lists metrics in this order
+        *metrics.curve_points(history.drop(columns="replica").set_index("step"), row),
+        *metrics.measure_points(trained.diagnostics_of(row["replica"])),
+    ]
+    found = {"outcome": descriptions.outcome_tag(row), NOTE: descriptions.of_replica(trained.about, row)}
+    store.log(client, run, _shared_params(replica) | dict(trained.data), points, {**tags, **found})
+    store.log_split(client, run.info.run_id, trained.split)
+    store.finish(client, run, row["seconds"])
 
 
 def _log_figure(
-    client: "MlflowClient", run_id: str, draw: Draw, history: pd.DataFrame, replica: pd.DataFrame, title: str
+    client: "MlflowClient", run_id: str, draw: Draw, history: pd.DataFrame, replica: pd.DataFrame, name: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "curves.png"
-        draw(history, replica, title, file)
+        draw(history, replica, f"{name}, seed {replica['seed'].iloc[0]}", file)
         client.log_artifact(run_id, str(file), "figures")
 
 
@@ -122,45 +148,40 @@ def _row(table: pd.DataFrame) -> dict[str, Any]:
     return {str(name): value for name, value in table.iloc[0].items()}
 
 
-def _publish_parent(client: "MlflowClient", run_id: str, trained: Trained, replicas: pd.DataFrame) -> None:
-    """What all replicas share, their median curves, the summary and the files."""
-    store.log_params(client, run_id, _shared_params(replicas))
-    store.log_points(client, run_id, _points(_median_curves(trained.table("history"))))
-    store.log_points(client, run_id, [(0, summary(replicas))])
-    store.log_split(client, run_id, trained.split)
-    for file in [*(trained.folder / name for name in FILES), *trained.diagnosed()]:
-        client.log_artifact(run_id, str(file))
-    client.log_artifact(run_id, str(trained.figure), "figures")
-    store.finish(client, run_id, float(replicas["seconds"].sum()))
+def _publish_parent(
+    client: "MlflowClient",
+    run: "Run",
+    trained: Trained,
+    replicas: pd.DataFrame,
+    history: pd.DataFrame,
+    tags: Mapping[str, str],
+) -> None:
+    """What all replicas share, their median curves and results, the summary and the files."""
+    grid = bool(varying(replicas))
+    results = metrics.grid_results(replicas) if grid else metrics.parent_results(replicas)
+    points = [(0, results | dict(trained.published)), *([] if grid else metrics.median_points(history))]
+    found = _found_tags(trained, replicas)
+    store.log(client, run, _shared_params(replicas) | dict(trained.data), points, {**tags, **found})
+    store.log_split(client, run.info.run_id, trained.split)
+    for file in trained.files():
+        client.log_artifact(run.info.run_id, str(file))
+    client.log_artifact(run.info.run_id, str(trained.figure), "figures")
+    page = descriptions.summary_page(trained.name, trained.about, replicas)
+    client.log_text(run.info.run_id, page, "summary.md")
+    store.finish(client, run, float(replicas["seconds"].sum()))
 
 
-def _median_curves(history: pd.DataFrame) -> pd.DataFrame:
-    """Median over replicas at each step; one that has finished keeps its last value."""
-    wide = history.pivot(index="step", columns="replica", values=list(CURVES)).ffill()
-    return wide.T.groupby(level=0).median().T
+def _found_tags(trained: Trained, replicas: pd.DataFrame) -> dict[str, str]:
+    """What came out; a grid is of another kind, as it has no result of its own."""
+    return {
+        "kind": "grid" if varying(replicas) else "experiment",
+        "outcome": descriptions.parent_outcome_tag(replicas),
+        NOTE: descriptions.of_parent(trained.about, replicas),
+        **({"verdict": trained.about.verdict} if trained.about.verdict else {}),
+    }
 
 
-def thinned(history: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
-    """Every step at first, then steps 10 % apart, the replica's events and its last: fifty to a hundred.
-
-    A chart shows no more, MLflow takes 0.2 ms for a point, and the whole history is an artifact.
-    """
-    steps = history.index.to_numpy()
-    events = [row[name] for name in EVENTS if name.endswith("_step") and store.present(row[name])]
-    wanted = [*steps_within(int(steps[-1]), share=10), *events]
-    return history.iloc[np.unique(np.searchsorted(steps, wanted))]
-
-
-def _points(table: pd.DataFrame) -> store.Points:
-    """Rows of a table indexed by step."""
-    rows = table.to_dict("records")
-    return [
-        (int(step), {str(key): value for key, value in row.items()})
-        for step, row in zip(table.index, rows, strict=True)
-    ]
-
-
-def _shared_params(replicas: pd.DataFrame) -> Mapping[str, Any]:
+def _shared_params(replicas: pd.DataFrame) -> dict[str, Any]:
     """Seeds and hyperparameters that all of these replicas have in common."""
     names = [*(name for name in IDENTITY if name in replicas), *hyperparameters(replicas)]
     return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}

@@ -5,20 +5,22 @@ import getpass
 import json
 import math
 import os
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from grokking.config import ConfigError
+from grokking.tracking import database, identity
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-METRICS_PER_REQUEST = 1000  # MLflow's limits for one batch
-PARAMS_PER_REQUEST = 100
+# MLflow's limits for one batch are a hundred parameters, a hundred tags, and a thousand things in all
+METRICS_PER_REQUEST, PARAMS_PER_REQUEST = 800, 100
 
 Points = Sequence[tuple[int, Mapping[str, Any]]]  # step, metrics
 
@@ -34,106 +36,141 @@ def tracking_uri() -> str:
 
 
 def connect() -> "MlflowClient":
-    """A client of the store, which is created if need be.
-
-    Two processes that create an SQLite store at once corrupt it, hence the lock.
-    """
+    """A client of the store, which is created if need be."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # MLflow's default blocks for minutes
     from mlflow import MlflowClient
 
     uri = tracking_uri()
-    database = _sqlite_file(uri)
-    if database is None:
-        return MlflowClient(uri)
-    with _creation_lock(database):
-        fresh = not database.exists()
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)  # creates or migrates the tables
-        if fresh:
-            _write_ahead_log(database)
-    return client
+    file = database.file_of(uri)
+    return database.connect(file, identity.EXPERIMENTS) if file else MlflowClient(uri)
+
+
+@contextlib.contextmanager
+def publishing() -> Iterator[None]:
+    """One `publish` at a time: a second one waits, and then finds everything there. Errors get one line."""
+    folder = root() / "mlruns"
+    try:
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / ".publish.lock"):
+            yield
+    except ConfigError:
+        raise
+    except Exception as error:  # of MLflow, the disk or the network
+        reason = database.one_line(error)
+        raise ConfigError(f"not everything was published: {reason}; run it again, it goes on") from error
+
+
+def _creating() -> contextlib.AbstractContextManager[Any]:
+    """Held while something is looked up and created, so that two processes do not both create it."""
+    file = database.file_of(tracking_uri())
+    return database.lock(file) if file else contextlib.nullcontext()
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
-    """Get or create the MLflow experiment of one kind of work."""
-    database = _sqlite_file(tracking_uri())
-    artifacts = (database.parent / "artifacts").as_uri() if database else None
-    with _creation_lock(database) if database else contextlib.nullcontext():
+    """Get or create the MLflow experiment of one kind of work; one that was deleted comes back."""
+    file = database.file_of(tracking_uri())
+    artifacts = (file.parent.resolve() / database.ARTIFACTS).as_uri() if file else None
+    with _creating():
         found = client.get_experiment_by_name(name)
-        return found.experiment_id if found else client.create_experiment(name, artifacts)
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
-
-
-def _creation_lock(database: Path) -> FileLock:
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(database.parent / ".init.lock")
-
-
-def _write_ahead_log(database: Path) -> None:
-    """Let the UI read while a run is written; the setting is kept in the file."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+        if found is None:
+            return client.create_experiment(name, artifacts)
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return found.experiment_id
 
 
 def ensure_run(
     client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
-) -> str:
-    """The id of the run with `tags["fingerprint"]`, which is created if need be."""
-    found = client.search_runs([experiment], f"tags.fingerprint = '{tags['fingerprint']}'", max_results=1)
-    if found:
-        return found[0].info.run_id
-    return create_run(client, experiment, name, tags, parent).info.run_id
+) -> "Run":
+    """The run with `tags["key"]`, which is created if need be."""
+    with _creating():
+        found = client.search_runs([experiment], f"tags.key = '{tags['key']}'", max_results=1)
+        return found[0] if found else create_run(client, experiment, name, tags, parent)
+
+
+def ensure_children(
+    client: "MlflowClient", experiment: str, parent: str, wanted: Sequence[tuple[str, Mapping[str, str]]]
+) -> list["Run"]:
+    """The runs below a run, by names and tags; those that are missing are created."""
+    with _creating():
+        found = children(client, experiment, parent)
+        return [
+            found.get(tags["key"]) or create_run(client, experiment, name, tags, parent)
+            for name, tags in wanted
+        ]
 
 
 def create_run(
     client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
 ) -> "Run":
-    own = {"mlflow.user": getpass.getuser()} | ({"mlflow.parentRunId": parent} if parent else {})
+    own = {"mlflow.user": _user()} | ({"mlflow.parentRunId": parent} if parent else {})
     return client.create_run(experiment, run_name=name, tags={**tags, **own})
 
 
+def _user() -> str:
+    """Who runs this; a container may give a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def children(client: "MlflowClient", experiment: str, parent: str) -> dict[str, "Run"]:
-    """The runs below a run, by their fingerprint."""
-    found: dict[str, Run] = {}
+    """The runs below a run, by their key; those that a user added have none."""
+    found = search(client, experiment, f"tags.mlflow.parentRunId = '{parent}'")
+    return {run.data.tags["key"]: run for run in found if "key" in run.data.tags}
+
+
+def search(client: "MlflowClient", experiment: str, query: str) -> list["Run"]:
+    """All runs that answer a query, page by page."""
+    found: list[Run] = []
     token = None
     while True:
-        page = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'", page_token=token)
-        found |= {run.data.tags["fingerprint"]: run for run in page}
+        page = client.search_runs([experiment], query, page_token=token)
+        found += page
         token = page.token
         if not token:
             return found
 
 
-def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> None:
-    """Log parameters; missing values are left out."""
-    from mlflow.entities import Param
-
-    entities = [Param(key, str(value)) for key, value in params.items() if present(value)]
-    for start in range(0, len(entities), PARAMS_PER_REQUEST):
-        client.log_batch(run_id, params=entities[start : start + PARAMS_PER_REQUEST])
+def rename(client: "MlflowClient", run: "Run", name: str) -> None:
+    """Give a run the name that it has now."""
+    if run.info.run_name != name:
+        client.update_run(run.info.run_id, name=name)
 
 
-def log_points(client: "MlflowClient", run_id: str, points: Points) -> None:
-    """Log metrics at steps, each at a time that depends on the step only.
+def log(
+    client: "MlflowClient",
+    run: "Run",
+    params: Mapping[str, Any],
+    points: Points,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log parameters, metrics at steps and tags; missing values are left out.
 
-    Values that are not finite are left out: MLflow would store infinity as 1.8e308 and ruin the axis.
+    The time of a point depends on the step only, so that it can be logged again. Values that are not finite
+    are left out: MLflow would store infinity as 1.8e308 and ruin the axis.
     """
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Param, RunTag
 
-    began = client.get_run(run_id).info.start_time
+    began = run.info.start_time
     metrics = [
         Metric(key, float(value), began + step, step)
         for step, values in points
         for key, value in values.items()
         if present(value) and math.isfinite(value)
     ]
-    for start in range(0, len(metrics), METRICS_PER_REQUEST):
-        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+    given = [Param(key, str(value)) for key, value in params.items() if present(value)]
+    told = [RunTag(key, value) for key, value in (tags or {}).items()]
+    size, few = METRICS_PER_REQUEST, PARAMS_PER_REQUEST
+    for n in range(max(-(-len(metrics) // size), -(-len(given) // few), 1 if told else 0)):
+        client.log_batch(
+            run.info.run_id,
+            metrics=metrics[n * size : (n + 1) * size],
+            params=given[n * few : (n + 1) * few],
+            tags=[] if n else told,
+        )
 
 
 def present(value: Any) -> bool:
@@ -148,18 +185,26 @@ class Split:
     task: str
     folder: Path
     digest: str
+    rows: int  # equations
+
+    schema = (("a", "long"), ("b", "long"), ("c", "long"))  # the table of equations
 
 
 def log_split(client: "MlflowClient", run_id: str, split: Split) -> None:
     """Name the split as the run's input."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = json.dumps({"uri": str(split.folder)})
-    dataset = Dataset(split.task, split.digest, source_type="local", source=source)
+    dataset = Dataset(
+        split.task,
+        split.digest,
+        source_type="local",
+        source=json.dumps({"uri": str(split.folder)}),
+        schema=json.dumps({"mlflow_colspec": [{"name": name, "type": kind} for name, kind in split.schema]}),
+        profile=json.dumps({"num_rows": split.rows}),
+    )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def finish(client: "MlflowClient", run_id: str, seconds: float) -> None:
+def finish(client: "MlflowClient", run: "Run", seconds: float) -> None:
     """Close a run as FINISHED; its duration is the training time."""
-    start = client.get_run(run_id).info.start_time
-    client.set_terminated(run_id, "FINISHED", end_time=start + round(1000 * seconds))
+    client.set_terminated(run.info.run_id, "FINISHED", end_time=run.info.start_time + round(1000 * seconds))

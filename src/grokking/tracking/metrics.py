@@ -1,0 +1,157 @@
+"""What metrics are called in MLflow, the same on every run, and which of their points are sent.
+
+The chart page sorts metrics by name and groups them by what stands before the last "/". So accuracy comes
+first and loss second, then what was measured in the networks; numbers that are no curves have the prefix
+`result`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grokking.analysis.results import GROKKING_RATIO, summary
+from grokking.engine.grids import steps_within
+from grokking.tracking.store import Points, present
+
+# column of history.parquet -> metric; what is in neither is in the file only
+CURVES = {
+    "train_accuracy": "accuracy/train",
+    "validation_accuracy": "accuracy/validation",
+    "train_loss": "loss/train",
+    "validation_loss": "loss/validation",
+}
+DETAILS = {
+    "validation_accuracy/mirrored": "accuracy/validation_mirrored",
+    "weight_norm": "network/weight_norm",
+}
+REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curves show already
+EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
+# two points are at most this part of a step apart, so that a transition is seen where it was
+CURVES_SHARE, DETAILS_SHARE = 8, 4
+
+
+def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
+    """The curves of one replica, thinned: `history` is indexed by step. The whole history is an artifact.
+
+    A chart asks for 320 points at most, and MLflow takes 0.2 ms for each.
+    """
+    events = [row[name] for name in EVENTS if present(row[name])]
+    return [
+        *_points(thinned(renamed(history, CURVES), CURVES_SHARE, events)),
+        *_points(thinned(renamed(history, DETAILS), DETAILS_SHARE)),
+    ]
+
+
+def median_points(history: pd.DataFrame) -> Points:
+    """The median over replicas at each step; one that has finished keeps its last value."""
+    wide = history.pivot(index="step", columns="replica", values=list(CURVES)).ffill()
+    return _points(thinned(renamed(wide.T.groupby(level=0).median().T, CURVES), CURVES_SHARE))
+
+
+def trial_points(curves: pd.DataFrame) -> Points:
+    """The curves of a trial's first seed; none where it was not evaluated."""
+    if curves.empty:
+        return []
+    return _points(thinned(renamed(curves.set_index("step"), CURVES), CURVES_SHARE))
+
+
+def measure_points(diagnostics: pd.DataFrame) -> Points:
+    """What the snapshots of one replica were measured to be, indexed by step."""
+    columns = [str(column) for column in diagnostics]
+    names = {column: f"measure/{column}" for column in columns if not column.startswith(REPEATED)}
+    return _points(renamed(diagnostics, names))
+
+
+def thinned(history: pd.DataFrame, share: int, events: list[Any] | None = None) -> pd.DataFrame:
+    """Every step at first, then steps a part of the step apart, the events and the last."""
+    steps = history.index.to_numpy()
+    wanted = [*steps_within(int(steps[-1]), share), *(events or [])]
+    return history.iloc[np.unique(np.searchsorted(steps, wanted))]
+
+
+def renamed(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The columns that have a name in MLflow, by that name."""
+    return table[[column for column in names if column in table]].rename(columns=dict(names))
+
+
+def of_evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics of one evaluation by their name in MLflow."""
+    return {name: values[column] for column, name in (CURVES | DETAILS).items() if column in values}
+
+
+def replica_results(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of one replica, of a row of replicas.parquet."""
+    ratio = row["generalization_step"] / row["memorization_step"] if memorized(row) else None
+    found = {
+        "time_to_grok": row["generalization_step"] if grokked(ratio) else None,
+        "ratio": None if ratio is None else round(ratio, 2),
+        **{name: row[name] for name in EVENTS},
+        "final_train_accuracy": row["final_train_accuracy"],
+        "final_validation_accuracy": row["final_validation_accuracy"],
+        **{name: row[name] for name in ("steps_run", "examples", "flops", "seconds")},
+    }
+    return prefixed(found)
+
+
+def parent_results(replicas: pd.DataFrame) -> dict[str, Any]:
+    """The medians over replicas by the same names, and how many there are of what.
+
+    Time to grok is only of those that grokked, so that no run without it wins a sort.
+    """
+    found = summary(replicas)
+    numbers = {
+        "time_to_grok": found["median_step"] if grokked(found["median_ratio"]) else None,
+        "ratio": found["median_ratio"],
+        "lowest_ratio": found["lowest_ratio"],
+        "generalization_step": found["median_step"],
+        "memorization_step": found["median_memorization_step"],
+        "examples": found["median_examples"],
+        "flops": found["median_flops"],
+        **{
+            name: replicas[name].astype(float).median()
+            for name in ("first_crossing_step", "final_train_accuracy", "final_validation_accuracy")
+        },
+        "seconds": replicas["seconds"].median(),
+    }
+    return prefixed(numbers) | counts(found)
+
+
+def grid_results(replicas: pd.DataFrame) -> dict[str, Any]:
+    """A grid has no median, as its replicas are of different points; each of them has its own numbers."""
+    return counts(summary(replicas))
+
+
+def counts(found: Mapping[str, Any]) -> dict[str, Any]:
+    """How many replicas there are, and the shares that generalized and that grokked."""
+    n = found["n"]
+    return prefixed(
+        {
+            "replicas": n,
+            "share_generalized": found["generalized"] / n,
+            "share_grokked": found["grokked"] / n,
+        }
+    )
+
+
+def memorized(row: Mapping[str, Any]) -> bool:
+    """Whether a ratio of both events can be told."""
+    return present(row["generalization_step"]) and present(row["memorization_step"])
+
+
+def grokked(ratio: float | None) -> bool:
+    return ratio is not None and ratio >= GROKKING_RATIO
+
+
+def prefixed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"result/{name}": value for name, value in values.items()}
+
+
+def _points(table: pd.DataFrame) -> Points:
+    """Rows of a table indexed by step."""
+    rows = table.to_dict("records")
+    return [
+        (int(step), {str(key): value for key, value in row.items()})
+        for step, row in zip(table.index, rows, strict=True)
+    ]

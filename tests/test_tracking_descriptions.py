@@ -1,0 +1,90 @@
+"""Names and sentences of runs."""
+
+import pandas as pd
+import pytest
+
+from grokking.tracking import descriptions, identity
+from grokking.tracking.descriptions import About
+
+NONE = float("nan")
+ROW = {
+    "memorization_step": 33.0,
+    "generalization_step": 229.0,
+    "diverged": False,
+    "steps_run": 40_600,
+    "budget": 40_000,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "word"),
+    [
+        ({}, "Memorized at 33, generalized at 229: ratio 6.9.", "grokked"),
+        (
+            {"memorization_step": 200.0},
+            "Memorized at 200, generalized at 229: ratio 1.1 (below 3: not called grokking).",
+            "generalized",
+        ),
+        (
+            {"generalization_step": NONE},
+            "Memorized at 33, did not generalize within 40,000 steps (censored).",
+            "censored",
+        ),
+        (
+            {"generalization_step": NONE, "memorization_step": NONE, "steps_run": 300},
+            "Did not generalize within 300 steps (censored).",
+            "censored",
+        ),
+        (
+            {"memorization_step": NONE},
+            "Generalized at 229, without memorizing before the end.",
+            "generalized",
+        ),
+        ({"generalization_step": NONE, "diverged": True}, "Diverged by step 40,600.", "diverged"),
+    ],
+)
+def test_a_network_says_what_became_of_it(change, sentence, word):
+    assert descriptions.outcome(ROW | change) == sentence
+    assert descriptions.outcome_tag(ROW | change) == word
+
+
+def table(steps: list[float], decays: list[float]) -> pd.DataFrame:
+    """A row per step of generalization; all memorized at 10."""
+    frame = pd.DataFrame({"generalization_step": steps, "optimizer.weight_decay": decays})
+    return frame.assign(
+        observed=frame["generalization_step"].notna(), memorization_step=10, budget=1000, examples=1, flops=1,
+        final_validation_accuracy=1.0,
+    )  # fmt: skip
+
+
+def test_an_experiment_says_the_median_and_how_many():
+    assert descriptions.parent_outcome(table([100.0, 200.0, 300.0], [1.0] * 3)) == (
+        "3 of 3 generalized, the median at step 200, memorized at 10: ratio 20.0."
+    )
+    assert descriptions.parent_outcome(table([NONE, NONE], [1.0] * 2)) == (
+        "0 of 2 generalized within 1,000 steps (the others are censored)."
+    )
+    assert descriptions.parent_outcome_tag(table([100.0, NONE], [1.0] * 2)) == "1 of 2 grokked"
+
+
+def test_a_grid_says_its_best_point():
+    found = descriptions.parent_outcome(table([100.0, 110.0, 50.0, NONE], [1.0, 1.0, 0.25, 0.25]))
+    assert found.startswith("A grid of 2 points, the best of them wd=1.0. There: 2 of 2 generalized")
+
+
+def test_a_run_says_what_sets_it_apart_and_where_it_is_compared():
+    about = About("A network.", "Like `b`, but loss x (there y).", "reports/table.md", "reproduced")
+    text = descriptions.of_parent(about, table([100.0], [1.0]))
+    for part in (about.what, about.apart, about.page, "The published number: reproduced."):
+        assert part in text
+    assert about.apart in descriptions.of_replica(about, ROW | {"seed": 3, "split_seed": 4})
+
+
+def test_names_say_what_differs():
+    row = {"system": 2, "seed": 0, "model.alpha": 0.25, "optimizer.weight_decay": 1.0, "frozen": "nothing"}
+    assert identity.parent_name("wide_mlp", "systems", row) == "system 2 · wide_mlp · our recipe"
+    assert identity.parent_name("muon", "tuning", row | {"system": "none"}) == "muon · tuned optimizer"
+    axes = ["model.alpha", "optimizer.weight_decay"]
+    assert identity.child_name(row, axes) == "α=0.25 wd=1.0 · seed 0"
+    assert identity.child_name(row, []) == "seed 0"
+    assert identity.number(0.0943123) == "0.09431"

@@ -1,0 +1,182 @@
+"""A store that was deleted, copied, broken, fought over or left running: `publish` mends it or says so."""
+
+import getpass
+import multiprocessing
+import shutil
+import socket
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from stores import PARENT, runs_of
+
+from grokking.config import ConfigError
+from grokking.tracking import database, identity, store, stream, views
+from grokking.tracking.publish import publish
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
+
+
+def test_a_deleted_run_and_a_deleted_experiment_are_filled_again(client, trained):
+    publish(client, trained, None)
+    wanted = sorted(run.info.run_name for run in runs_of(client))
+    child = next(run for run in runs_of(client) if run.info.run_name == "seed 1")
+    client.delete_run(child.info.run_id)
+    assert publish(client, trained, None)
+    assert sorted(run.info.run_name for run in runs_of(client)) == wanted
+    (again,) = [run for run in runs_of(client) if run.info.run_name == "seed 1"]
+    assert again.data.metrics == child.data.metrics
+    client.delete_experiment(store.experiment_id(client, identity.TRAINED))
+    publish(client, trained, None)
+    assert {run.info.run_name for run in runs_of(client)} == set(wanted)
+
+
+def test_entries_of_equal_configuration_are_two_runs(client, trained):
+    publish(client, trained, None)
+    publish(client, replace(trained, name="twin"), None)
+    names = sorted(run.info.run_name for run in runs_of(client))
+    assert names == ["seed 0"] * 2 + ["seed 1"] * 2 + [PARENT, PARENT.replace("small", "twin")]
+    assert not publish(client, trained, None)
+
+
+@pytest.mark.parametrize("original_stays", [True, False])
+def test_a_store_survives_a_copied_and_a_moved_checkout(
+    client,
+    trained,
+    tmp_path,
+    monkeypatch,
+    original_stays,
+):
+    publish(client, trained, None)
+    original, other = tmp_path / "mlruns", tmp_path / "with space"
+    other.mkdir()
+    (shutil.copytree if original_stays else shutil.move)(original, other / "mlruns")
+    before = contents(original) if original_stays else {}
+
+    monkeypatch.setenv("DVC_ROOT", str(other))
+    moved = store.connect()
+    (parent,) = [run for run in runs_of(moved) if run.info.run_name == PARENT]
+    assert parent.info.artifact_uri.startswith(other.as_uri())
+    assert "A small network." in Path(moved.download_artifacts(parent.info.run_id, "summary.md")).read_text()
+    assert not publish(moved, trained, None)
+    assert publish(moved, replace(trained, name="new"), None)
+    assert (contents(original) if original_stays else {}) == before
+    assert original.exists() == original_stays
+
+    if original_stays:
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+        still = store.connect()
+        (parent,) = [run for run in runs_of(still) if run.info.run_name == PARENT]
+        assert parent.info.artifact_uri.startswith(original.as_uri())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files but what SQLite keeps beside a database, and the locks."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".lock"]
+    return {str(file): file.read_bytes() for file in files if not file.name.endswith(("-wal", "-shm"))}
+
+
+def test_the_store_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_fill", fail)
+        with pytest.raises(ConfigError, match=r"cannot make .*No space left"):
+            store.connect()
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+    left = tmp_path / "mlruns" / f"{database.MAKING}killed"
+    left.mkdir()
+    made = store.connect()
+    assert not left.exists()
+    assert [each.name for each in made.search_experiments()] == []  # and no "Default"
+
+
+SQL = {
+    "unfinished": "DELETE FROM alembic_version",
+    "newer": "UPDATE alembic_version SET version_num = 'of_the_future'",
+}
+
+
+@pytest.mark.parametrize("damage", ["text", "empty", "unfinished", "newer"])
+def test_a_broken_store_is_told_in_one_line_with_the_way_out(migrated, tmp_path, monkeypatch, damage):
+    file = tmp_path / "mlflow.db"
+    shutil.copy(migrated, file)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    if damage in SQL:
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(SQL[damage])
+    else:
+        file.write_bytes(b"no database at all" * 100 if damage == "text" else b"")
+    with pytest.raises(ConfigError, match=r"delete it .* and run `make publish`") as error:
+        store.connect()
+    assert "\n" not in str(error.value)
+
+
+def test_any_error_of_publish_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    told = "not everything was published: the disk is full; run it again"
+    with pytest.raises(ConfigError, match=told), store.publishing():
+        raise OSError("the disk is full\nand more")
+
+
+def test_four_publish_at_once_on_an_empty_store(trained, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=publish_once, args=(trained,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    assert sorted(run.info.run_name for run in runs_of(store.connect())) == ["seed 0", "seed 1", PARENT]
+
+
+def publish_once(trained) -> None:
+    with store.publishing():
+        client = store.connect()
+        views.publish(client)
+        publish(client, trained, None)
+
+
+HERE = {"host": socket.gethostname()}
+NOW = str(int(time.time()))
+
+
+@pytest.mark.parametrize(
+    ("tags", "alive"),
+    [
+        (stream.alive(), True),
+        (HERE, False),  # no process
+        (HERE | {"process": f"{2**22 + 1} since {NOW}"}, False),  # one that is gone
+        (stream.alive() | {"process": stream.alive()["process"].split()[0] + " since 17"}, False),  # reused
+        ({"host": "another", "process": "1 since 2", "heartbeat": NOW}, True),
+        ({"host": "another", "process": "1 since 2", "heartbeat": "17"}, False),
+        ({"host": "another"}, False),
+        ({}, False),
+    ],
+)
+def test_runs_that_nobody_streams_any_more_are_ended(client, tags, alive):
+    experiment = store.experiment_id(client, identity.TRAINED)
+    parent = client.create_run(experiment, tags=tags)
+    child = client.create_run(experiment, tags={**HERE, "mlflow.parentRunId": parent.info.run_id})
+    stream.reap(client)
+    for run in (parent, child):
+        assert client.get_run(run.info.run_id).info.status == ("RUNNING" if alive else "KILLED")
+
+
+def test_a_user_without_a_name_can_publish(client, monkeypatch):
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    run = store.create_run(client, store.experiment_id(client, identity.TRAINED), "a run", {})
+    assert run.data.tags["mlflow.user"].isdecimal()
