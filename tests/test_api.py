@@ -10,9 +10,9 @@ import torch
 from safetensors.numpy import load_file
 
 import grokking
+from grokking.analysis.sentences import overall, sentence, sentences
 from grokking.api import checkout, keys, training
 from grokking.api.recipe import changed, configuration, prepared, with_seeds
-from grokking.api.verdict import overall, sentence, sentences
 from grokking.config import ConfigError
 from pipelines.common import paths
 

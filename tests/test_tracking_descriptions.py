@@ -13,38 +13,23 @@ ROW = {
     "diverged": False,
     "steps_run": 40_600,
     "budget": 40_000,
+    "final_validation_accuracy": 0.5,
 }
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence", "word"),
+    ("change", "beginning", "word"),
     [
-        ({}, "Memorized at 33, generalized at 229: ratio 6.9.", "grokked"),
-        (
-            {"memorization_step": 200.0},
-            "Memorized at 200, generalized at 229: ratio 1.1 (below 3: not called grokking).",
-            "generalized",
-        ),
-        (
-            {"generalization_step": NONE},
-            "Memorized at 33, did not generalize within 40,000 steps (censored).",
-            "censored",
-        ),
-        (
-            {"generalization_step": NONE, "memorization_step": NONE, "steps_run": 300},
-            "Did not generalize within 300 steps (censored).",
-            "censored",
-        ),
-        (
-            {"memorization_step": NONE},
-            "Generalized at 229, without memorizing before the end.",
-            "generalized",
-        ),
-        ({"generalization_step": NONE, "diverged": True}, "Diverged by step 40,600.", "diverged"),
+        ({}, "Memorized at 33, generalized at 229, ratio 6.9: this is grokking.", "grokked"),
+        ({"memorization_step": 200.0}, "Memorized at 200, generalized at 229, ratio 1.1: ", "generalized"),
+        ({"generalization_step": NONE}, "Memorized at 33, did not generalize within 40,000 ", "censored"),
+        ({"memorization_step": NONE}, "Never memorized, generalized at 229", "generalized"),
+        ({"generalization_step": NONE, "diverged": True}, "Memorized at 33, diverged at 40,600", "diverged"),
     ],
 )
-def test_a_network_says_what_became_of_it(change, sentence, word):
-    assert descriptions.outcome(ROW | change) == sentence
+def test_a_network_says_what_became_of_it(change, beginning, word):
+    """In the words of analysis.sentences, which has its own tests."""
+    assert descriptions.outcome(ROW | change).startswith(beginning)
     assert descriptions.outcome_tag(ROW | change) == word
 
 
@@ -59,17 +44,17 @@ def table(steps: list[float], decays: list[float]) -> pd.DataFrame:
 
 def test_an_experiment_says_the_median_and_how_many():
     assert descriptions.parent_outcome(table([100.0, 200.0, 300.0], [1.0] * 3)) == (
-        "3 of 3 generalized, the median at step 200, memorized at 10: ratio 20.0."
+        "3 of 3 grokked: memorized at 10, generalized at 200 (100–300), ratio 20.0 (medians)."
     )
     assert descriptions.parent_outcome(table([NONE, NONE], [1.0] * 2)) == (
-        "0 of 2 generalized within 1,000 steps (the others are censored)."
+        "0 of 2 grokked: memorized at 10, generalized at > 1,000 (medians)."
     )
     assert descriptions.parent_outcome_tag(table([100.0, NONE], [1.0] * 2)) == "1 of 2 grokked"
 
 
 def test_a_grid_says_its_best_point():
     found = descriptions.parent_outcome(table([100.0, 110.0, 50.0, NONE], [1.0, 1.0, 0.25, 0.25]))
-    assert found.startswith("A grid of 2 points, the best of them wd=1.0. There: 2 of 2 generalized")
+    assert found.startswith("A grid of 2 points, the best of them wd=1.0. There: 2 of 2 grokked")
 
 
 def test_a_run_says_what_sets_it_apart_and_where_it_is_compared():

@@ -11,7 +11,8 @@ import pandas as pd
 from grokking.analysis.comparison import GROUPS
 from grokking.analysis.pages import render
 from grokking.analysis.published import PUBLISHED
-from grokking.analysis.results import in_steps, median_and_range, sentence
+from grokking.analysis.results import in_steps, median_and_range
+from grokking.analysis.sentences import of_summary
 from grokking.storage.runs import Run
 
 CURVES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
@@ -104,9 +105,14 @@ def _system(number: int, experiments: Mapping[str, Any]) -> dict[str, Any]:
 def _sentences(experiments: Mapping[str, Any], system: int | str) -> dict[str, str]:
     own = {name: e for name, e in experiments.items() if e["system"] == system}
     return {
-        name: " ".join(sentence(found, point) for point, found in e.get("grid", {"": e}).items())
+        name: ". ".join(f"{point}: {of_summary(found)}".lstrip(": ") for point, found in points(e)) + "."
         for name, e in own.items()
     }
+
+
+def points(experiment: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """The summary of each point of an experiment's grid, or of the experiment."""
+    return experiment.get("grid", {"": experiment}).items()
 
 
 def _rows(experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -124,5 +130,5 @@ def _rows(experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
             "budget": in_steps(found["budget"]),
         }
         for name, experiment in experiments.items()
-        for point, found in experiment.get("grid", {"": experiment}).items()
+        for point, found in points(experiment)
     ]

@@ -155,23 +155,7 @@ def _row(published: Published, ours: dict[str, Any], first: dict[str, Any]) -> d
     }
 
 
-def sentence(found: Mapping[str, Any], point: str = "") -> str:
-    """A summary in words, for instance of one grid point."""
-    who = f"{point}: " if point else ""
-    memorized = in_steps(found["median_memorization_step"])
-    if not found["generalized"]:
-        known = f"memorized at step {memorized}, but " if memorized != "—" else ""
-        return f"{who}{known}no replica of {found['n']} generalized within {in_steps(found['budget'])} steps."
-    when = f"{found['generalized']} of {found['n']} replicas generalized, the median at step"
-    all_grokked = found["grokked"] == found["generalized"]
-    word = "this is grokking" if all_grokked else f"{found['grokked'] or 'none'} grokked"
-    return (
-        f"{who}memorized at step {memorized}; {when} {in_steps(found['median_step'])}, "
-        f"{found['median_ratio']:.1f} times as late: {word}."
-    ).capitalize()
-
-
-def median_and_range(ours: dict[str, Any]) -> str:
+def median_and_range(ours: Mapping[str, Any]) -> str:
     """The median step of a summary with the first and last; > the budget where there is no median."""
     if ours["median_step"] is None:
         return f"> {in_steps(ours['budget'])}"

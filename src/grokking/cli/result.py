@@ -4,10 +4,10 @@ import sys
 
 from rich.console import Console
 
+from grokking.analysis.sentences import sentences
 from grokking.api.checkout import here
 from grokking.api.run import Run
 from grokking.api.training import OwnRun
-from grokking.api.verdict import sentences
 from grokking.cli.chart import accuracies, chart
 from grokking.data.identifiability import warning
 from grokking.data.tasks import describe

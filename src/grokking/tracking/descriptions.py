@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from grokking.analysis.results import GROKKING_RATIO, summary, varying
+from grokking.analysis import sentences
+from grokking.analysis.results import summary, varying
 from grokking.analysis.tuning import best_point
 from grokking.tracking import identity, metrics
 from grokking.tracking.store import present
@@ -44,17 +45,7 @@ def summary_page(title: str, about: About, replicas: pd.DataFrame) -> str:
 
 def outcome(row: Mapping[str, Any]) -> str:
     """A replica's result in one sentence."""
-    generalized, memorized = row["generalization_step"], row["memorization_step"]
-    if row["diverged"]:
-        return f"Diverged by step {row['steps_run']:,}."
-    if not present(generalized):
-        learned = f"Memorized at {memorized:,.0f}, did" if present(memorized) else "Did"
-        end = min(row["steps_run"], row["budget"])
-        return f"{learned} not generalize within {end:,} steps (censored)."
-    if not present(memorized):
-        return f"Generalized at {generalized:,.0f}, without memorizing before the end."
-    ratio = generalized / memorized
-    return f"Memorized at {memorized:,.0f}, generalized at {generalized:,.0f}: {told(ratio)}."
+    return as_sentence(sentences.sentence(row))
 
 
 def parent_outcome(replicas: pd.DataFrame) -> str:
@@ -70,21 +61,11 @@ def parent_outcome(replicas: pd.DataFrame) -> str:
 
 
 def median_outcome(replicas: pd.DataFrame) -> str:
-    found = summary(replicas)
-    count = f"{found['generalized']} of {found['n']} generalized"
-    if found["median_step"] is None:
-        return f"{count} within {found['budget']:,} steps (the others are censored)."
-    median = f"{count}, the median at step {found['median_step']:,.0f}"
-    if found["median_ratio"] is None:
-        return f"{median}."
-    memorized = f"memorized at {found['median_memorization_step']:,.0f}"
-    return f"{median}, {memorized}: {told(found['median_ratio'])}."
+    return as_sentence(sentences.overall(replicas))
 
 
-def told(ratio: float) -> str:
-    """A ratio, and that it is no grokking where it is too small."""
-    small = "" if metrics.grokked(ratio) else f" (below {GROKKING_RATIO}: not called grokking)"
-    return f"ratio {ratio:.1f}{small}"
+def as_sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def outcome_tag(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What happened in a run, in one sentence, by the definitions of docs/architecture.md."""
+"""What happened in a run, in a sentence, by the definitions of docs/architecture.md."""
 
 import math
 from collections.abc import Mapping
@@ -37,13 +37,17 @@ def sentences(replicas: pd.DataFrame) -> list[str]:
 
 
 def overall(replicas: pd.DataFrame) -> str:
-    """All replicas of a run together; a median counts those that did not generalize."""
-    found = summary(replicas)
-    ratio = "" if found["median_ratio"] is None else f", ratio {found['median_ratio']:.1f} (median)"
+    """All replicas of a run together."""
+    return of_summary(summary(replicas))
+
+
+def of_summary(found: Mapping[str, Any]) -> str:
+    """What `results.summary` has found; its medians count replicas that did not generalize."""
+    ratio = "" if found["median_ratio"] is None else f", ratio {found['median_ratio']:.1f}"
     memorized = in_steps(found["median_memorization_step"])
     return (
         f"{found['grokked']} of {found['n']} grokked: memorized at {memorized}, "
-        f"generalized at {median_and_range(found)}{ratio}"
+        f"generalized at {median_and_range(found)}{ratio} (medians)"
     )
 
 
