@@ -4,7 +4,6 @@ import gc
 import json
 from pathlib import Path
 
-from grokking import figures
 from grokking.catalogue import read_catalogue
 from grokking.tracking import store, stream, views
 from grokking.tracking import studies as study_runs
@@ -12,7 +11,6 @@ from grokking.tracking.publish import publish
 from pipelines.common.publishing import confirmed_arms, searched_studies, trained_runs
 from pipelines.common.stage import run
 
-DRAWN_TOGETHER = ("studies", "tuning")  # all replicas in one figure, on the parent
 MANIFEST = Path("mlruns/manifest.json")
 
 
@@ -26,15 +24,14 @@ def publish_all() -> None:
     catalogue, client, published = read_catalogue(), store.connect(), {}
     views.publish(client)
     for trained in trained_runs(catalogue):
-        drawn = None if trained.group in DRAWN_TOGETHER else figures.curves
-        report(trained.name, publish(client, trained, drawn))
+        report(trained.name, publish(client, trained))
         published[f"{trained.group}/{trained.name}"] = trained.run()["fingerprint"]
     for study in searched_studies(catalogue):
         name, parent = study.study.name, study_runs.ensure_parent(client, study).info.run_id
         report(f"study {name}", study_runs.publish(client, study))
         published[f"studies/{name}"] = study.key
         for arm in confirmed_arms(catalogue, name):
-            report(arm.name, publish(client, arm, None, parent))
+            report(arm.name, publish(client, arm, parent))
             published[f"{arm.group}/{arm.name}"] = arm.run()["fingerprint"]
     stream.reap(client)  # what is streamed no longer and was not published either
     MANIFEST.parent.mkdir(exist_ok=True)

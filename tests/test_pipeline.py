@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 import re
 import shlex
 import shutil
@@ -13,77 +12,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from clones import README, ROOT, run
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from pipelines.common.pages import with_tables
 
 PAGES = ("published", "records", "controls", "operations", "tuning")
-ROOT = Path(__file__).parents[1]
-COPIED = [
-    "src",
-    "pipelines",
-    "dvc.yaml",
-    "extended/dvc.yaml",
-    ".dvcignore",
-    ".dvc/config",
-    "mlruns/.gitkeep",
-    "requirements.lock",
-    ".gitignore",
-]
 pytestmark = pytest.mark.timeout(
     1800
 )  # seconds; thirty stages, each a process, on a machine that may be busy
-# as docs/recipes.md has it
-LIST_EXPERIMENTS = shlex.split(
-    next(
-        line
-        for line in (ROOT / "docs/recipes.md").read_text().splitlines()
-        if line.startswith("dvc exp show")
-    )
+LIST_EXPERIMENTS = next(
+    shlex.split(line)
+    for line in (ROOT / "docs/recipes.md").read_text().splitlines()
+    if line.startswith("dvc exp show")
 )
-README = "# Tiny\n<!-- table of reports/table.md -->\n<!-- end of table -->\n"
-
-
-def run(clone: Path, *command: str) -> str:
-    """Run a command in the clone with the environment a user has; returns what it printed."""
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "DVC_ROOT", "GROKKING"))
-    }
-    environment |= {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Path:
-    """A copy of the repository with tests/tiny.yaml and tests/tiny_extended.yaml as its params, run once."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / name, folder / name)
-    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
-    (folder / "params.yaml").write_text(f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}")
-    shutil.copy(ROOT / "tests" / "tiny_extended.yaml", folder / "extended" / "params.yaml")
-    (folder / "README.md").write_text(README)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "dvc", "repro")
-    run(folder, "git", "add", "--all")
-    run(
-        folder,
-        "git",
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.org",
-        "commit",
-        "--quiet",
-        "-m",
-        "study",
-    )
-    return folder
 
 
 def changed(clone: Path) -> set[str]:

@@ -14,7 +14,6 @@ import pytest
 from conftest import make_task
 from stores import PARENT, runs_of
 
-from grokking import figures
 from grokking.engine.grids import steps_within
 from grokking.experiment import ExperimentConfig
 from grokking.tracking import identity, metrics, store, stream
@@ -33,7 +32,7 @@ def rows(root: Path) -> dict[str, int]:
 
 
 def test_everything_is_there_for_every_run(client, trained):
-    assert publish(client, trained, figures.curves)
+    assert publish(client, trained)
     runs = {run.info.run_name: run for run in runs_of(client)}
     assert set(runs) == {PARENT, "seed 0", "seed 1"}
     parent = runs.pop(PARENT)
@@ -53,7 +52,7 @@ def test_everything_is_there_for_every_run(client, trained):
         assert run.data.params["data.modulus"] == "11"
         assert "A small network." in run.data.tags[NOTE]
         assert "within 12 steps" in run.data.tags[NOTE]
-        assert client.list_artifacts(run.info.run_id, "figures")
+    assert client.list_artifacts(parent.info.run_id, "figures")
     for replica, child in enumerate(runs.values()):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         replica = int(child.data.tags["replica"])
@@ -85,26 +84,26 @@ def test_long_curves_are_thinned_out_around_their_events():
 
 
 def test_publishing_twice_adds_nothing(client, trained, tmp_path):
-    publish(client, trained, figures.curves)
+    publish(client, trained)
     before = rows(tmp_path)
-    assert not publish(client, trained, figures.curves)
+    assert not publish(client, trained)
     (parent,) = [r for r in runs_of(client) if r.info.run_name == PARENT]
     client.delete_tag(parent.info.run_id, "published")  # as after a crash half-way: everything is sent again
-    assert publish(client, trained, figures.curves)
+    assert publish(client, trained)
     assert rows(tmp_path) == before
 
 
 def test_diagnostics_that_come_later_are_added_and_need_not_be_there(client, trained, tmp_path):
     without = replace(trained, diagnostics=tmp_path / "none" / "diagnostics.parquet")
-    assert publish(client, without, figures.curves)
+    assert publish(client, without)
     before = rows(tmp_path)
-    assert publish(client, trained, figures.curves)
+    assert publish(client, trained)
     after = rows(tmp_path)
     assert after["metrics"] > before["metrics"]
     assert {name: count for name, count in after.items() if "metrics" not in name} == {
         name: count for name, count in before.items() if "metrics" not in name
     }
-    assert not publish(client, trained, figures.curves)
+    assert not publish(client, trained)
 
 
 def test_streamed_evaluations_are_part_of_what_is_published(client, trained, replicas, tmp_path, monkeypatch):
@@ -119,7 +118,7 @@ def test_streamed_evaluations_are_part_of_what_is_published(client, trained, rep
             time.sleep(0.2)
     assert {run.info.status for run in runs_of(client)} == {"RUNNING"}
     assert _points(client) == len(trained.table("history").query("replica == 0"))
-    publish(client, trained, figures.curves)
+    publish(client, trained)
     assert {run.info.status for run in runs_of(client)} == {"FINISHED"}
     assert _points(client) == len(trained.table("history").query("replica == 0"))
 

@@ -21,25 +21,25 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies w
 
 
 def test_a_deleted_run_and_a_deleted_experiment_are_filled_again(client, trained):
-    publish(client, trained, None)
+    publish(client, trained)
     wanted = sorted(run.info.run_name for run in runs_of(client))
     child = next(run for run in runs_of(client) if run.info.run_name == "seed 1")
     client.delete_run(child.info.run_id)
-    assert publish(client, trained, None)
+    assert publish(client, trained)
     assert sorted(run.info.run_name for run in runs_of(client)) == wanted
     (again,) = [run for run in runs_of(client) if run.info.run_name == "seed 1"]
     assert again.data.metrics == child.data.metrics
     client.delete_experiment(store.experiment_id(client, identity.TRAINED))
-    publish(client, trained, None)
+    publish(client, trained)
     assert {run.info.run_name for run in runs_of(client)} == set(wanted)
 
 
 def test_entries_of_equal_configuration_are_two_runs(client, trained):
-    publish(client, trained, None)
-    publish(client, replace(trained, name="twin"), None)
+    publish(client, trained)
+    publish(client, replace(trained, name="twin"))
     names = sorted(run.info.run_name for run in runs_of(client))
     assert names == ["seed 0"] * 2 + ["seed 1"] * 2 + [PARENT, PARENT.replace("small", "twin")]
-    assert not publish(client, trained, None)
+    assert not publish(client, trained)
 
 
 @pytest.mark.parametrize("original_stays", [True, False])
@@ -50,7 +50,7 @@ def test_a_store_survives_a_copied_and_a_moved_checkout(
     monkeypatch,
     original_stays,
 ):
-    publish(client, trained, None)
+    publish(client, trained)
     original, other = tmp_path / "mlruns", tmp_path / "with space"
     other.mkdir()
     (shutil.copytree if original_stays else shutil.move)(original, other / "mlruns")
@@ -61,8 +61,8 @@ def test_a_store_survives_a_copied_and_a_moved_checkout(
     (parent,) = [run for run in runs_of(moved) if run.info.run_name == PARENT]
     assert parent.info.artifact_uri.startswith(other.as_uri())
     assert "A small network." in Path(moved.download_artifacts(parent.info.run_id, "summary.md")).read_text()
-    assert not publish(moved, trained, None)
-    assert publish(moved, replace(trained, name="new"), None)
+    assert not publish(moved, trained)
+    assert publish(moved, replace(trained, name="new"))
     assert (contents(original) if original_stays else {}) == before
     assert original.exists() == original_stays
 
@@ -144,17 +144,17 @@ def publish_once(trained) -> None:
     with store.publishing():
         client = store.connect()
         views.publish(client)
-        publish(client, trained, None)
+        publish(client, trained)
 
 
 HERE = {"host": socket.gethostname()}
-NOW = str(int(time.time()))
+NOW = "now"  # the time at which the test runs
 
 
 @pytest.mark.parametrize(
     ("tags", "alive"),
     [
-        (stream.alive(), True),
+        (stream.alive() | {"heartbeat": NOW}, True),
         (HERE, False),  # no process
         (HERE | {"process": f"{2**22 + 1} since {NOW}"}, False),  # one that is gone
         (stream.alive() | {"process": stream.alive()["process"].split()[0] + " since 17"}, False),  # reused
@@ -166,7 +166,8 @@ NOW = str(int(time.time()))
 )
 def test_runs_that_nobody_streams_any_more_are_ended(client, tags, alive):
     experiment = store.experiment_id(client, identity.TRAINED)
-    parent = client.create_run(experiment, tags=tags)
+    now = f"{time.time():.0f}"
+    parent = client.create_run(experiment, tags={key: value.replace(NOW, now) for key, value in tags.items()})
     child = client.create_run(experiment, tags={**HERE, "mlflow.parentRunId": parent.info.run_id})
     stream.reap(client)
     for run in (parent, child):

@@ -49,7 +49,7 @@ def test_views_are_the_same_bytes_each_time(client):
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.key)
 def test_the_store_answers_the_query_of_every_view(client, trained, view):
     """MLflow has no IN for tags, for example."""
-    publish(client, trained, None)
+    publish(client, trained)
     order = [f"{views.quoted(view.order)} ASC"]
     found = client.search_runs([store.experiment_id(client, view.experiment)], view.where, order_by=order)
     shown = {"leaderboard", "curves"}
@@ -83,7 +83,7 @@ def test_a_run_that_did_not_grok_wins_no_leaderboard(client):
 
 def test_what_the_columns_and_charts_show_is_published(client, trained):
     """Of the small run, which has no published number and is no search, everything else is there."""
-    publish(client, trained, None)
+    publish(client, trained)
     experiment = store.experiment_id(client, identity.TRAINED)
     runs = client.search_runs([experiment])
     there = {f"{kind}.{key}" for kind in KINDS for run in runs for key in getattr(run.data, kind)}

@@ -1,0 +1,132 @@
+"""Every command that a page tells its reader to type is typed here, in order, on the tiny study."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from clones import ROOT, environment, run
+
+PAGES = ("README.md", "docs/recipes.md", "docs/mlflow.md")
+TINY = {  # names of the pages -> those of the tiny study
+    "addition_97_f50_many": "small", "addition_97_f30": "tiny", "addition_97_f50": "small",
+    "embedding_mlp": "numpy_mlp_momentum", "system_2": "branches",
+    "modulus=59": "modulus=13", "train_fraction=0.4": "train_fraction=0.6", "--minutes 2": "--minutes 0.1",
+}  # fmt: skip
+ELSEWHERE = {
+    "make test": "these tests",
+    "make same": "test_same.py",
+    "make accept": "test_same.py",
+    "dvc repro report_search@wide_mlp_rates": "test_search_pipeline.py",
+}
+SERVERS = ("make browse", "make ui", "make dashboard", "PORT=5001 make ui")
+REAL = ("make demo", "grokking predict")  # of the real params and results
+pytestmark = pytest.mark.timeout(1800)
+
+
+def typed(page: str) -> list[str]:
+    """Commands of a page, in order: lines of its blocks without a language, and cells of the table in README.
+
+    A block of YAML that begins with the name of an entry is an entry to be added.
+    """
+    found = []
+    text = (ROOT / page).read_text()
+    blocks = re.compile(
+        r"^```(yaml)?\n(.*?)^```$|^\|[^|]*\| `([^`]+)` \| [^|]* \|$", re.DOTALL | re.MULTILINE
+    )
+    text = re.sub(r"<!-- output of .*?<!-- end of output -->", "", text, flags=re.DOTALL)
+    for language, block, cell in blocks.findall(text):
+        if language:
+            found.append(block)
+        else:
+            lines = [cell] if cell else block.splitlines()
+            found += [line.partition("  #")[0].strip() for line in lines]
+    return [in_tiny(command) for command in found if command]
+
+
+def in_tiny(command: str) -> str:
+    for name, other in TINY.items():
+        command = re.sub(rf"(?<![\w]){re.escape(name)}(?!\w)", other, command)
+    return command
+
+
+@pytest.fixture(scope="module")
+def reader(clone):
+    """The tiny study with the pages and a virtual environment, as after the set-up; put back at the end."""
+    set_up(clone)
+    shutil.copytree(ROOT / "docs", clone / "docs")
+    yield clone
+    (clone / ".venv").unlink()
+    shutil.rmtree(clone / "docs")
+    run(clone, "git", "checkout", "--quiet", ".")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The real params and results."""
+    folder = tmp_path_factory.mktemp("real")
+    for name in ("src", "results", "params.yaml", "extended", "Makefile", "requirements.lock", "benchmarks"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    set_up(folder)
+    return folder
+
+
+def set_up(folder: Path) -> None:
+    """What `make` does first, with the environment that these tests run in."""
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / ".venv").symlink_to(sys.prefix)
+    assert (folder / ".venv" / "installed").exists(), "the tests run in the environment that `make` sets up"
+    for name in ("requirements.lock", "pyproject.toml"):
+        os.utime(folder / name, (0, 0))  # older than any set-up
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_work_in_order(reader, real, page):
+    commands = typed(page)
+    assert commands
+    for command in commands:
+        if command.startswith("  ") or re.match(r"\w+:\n", command):
+            add_entry(reader, command)
+        elif command in ELSEWHERE:
+            assert ELSEWHERE[command]
+        elif command.startswith(SERVERS):
+            assert "http://" in first_lines(reader, command)
+        else:
+            folder = real if command.startswith(REAL) else reader
+            printed = run(folder, "bash", "-ec", command)
+            assert "Traceback" not in printed
+
+
+def add_entry(clone: Path, entry: str) -> None:
+    """To the section of params.yaml that it belongs to."""
+    file = clone / "params.yaml"
+    section = "studies" if "trials:" in entry else "experiments"
+    file.write_text(file.read_text().replace(f"\n{section}:\n", f"\n{section}:\n{entry}", 1))
+
+
+def first_lines(clone: Path, command: str) -> str:
+    """What a server prints until it says where it is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = subprocess.Popen(
+        shlex.split(command.removeprefix("PORT=5001 ")), cwd=clone, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(clone) | {"PORT": port},
+    )  # fmt: skip
+    try:
+        lines = []
+        for line in server.stdout:
+            lines.append(line)
+            if "http://" in line:
+                break
+        return "".join(lines)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.communicate()
