@@ -47,7 +47,7 @@ def test_an_experiment_says_the_median_and_how_many():
         "3 of 3 grokked: memorized at 10, generalized at 200 (100–300), ratio 20.0 (medians)."
     )
     assert descriptions.parent_outcome(table([NONE, NONE], [1.0] * 2)) == (
-        "0 of 2 grokked: memorized at 10, generalized at > 1,000 (medians)."
+        "0 of 2 grokked: memorized at 10, none generalized within 1,000 steps (medians)."
     )
     assert descriptions.parent_outcome_tag(table([100.0, NONE], [1.0] * 2)) == "1 of 2 grokked"
 

@@ -43,12 +43,13 @@ def overall(replicas: pd.DataFrame) -> str:
 
 def of_summary(found: Mapping[str, Any]) -> str:
     """What `results.summary` has found; its medians count replicas that did not generalize."""
-    ratio = "" if found["median_ratio"] is None else f", ratio {found['median_ratio']:.1f}"
-    memorized = in_steps(found["median_memorization_step"])
-    return (
-        f"{found['grokked']} of {found['n']} grokked: memorized at {memorized}, "
-        f"generalized at {median_and_range(found)}{ratio} (medians)"
-    )
+    memorized, ratio = found["median_memorization_step"], found["median_ratio"]
+    first = "none memorized" if memorized is None else f"memorized at {in_steps(memorized)}"
+    second = f"generalized at {median_and_range(found)}"
+    if not found["generalized"]:
+        second = f"none generalized within {in_steps(found['budget'])} steps"
+    last = "" if ratio is None else f", ratio {ratio:.1f}"
+    return f"{found['grokked']} of {found['n']} grokked: {first}, {second}{last} (medians)"
 
 
 def _step(value: Any) -> int | None:

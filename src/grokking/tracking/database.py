@@ -1,6 +1,7 @@
 """The SQLite file of the MLflow store: made whole or not at all, and right wherever the checkout lies."""
 
 import contextlib
+import logging
 import shutil
 import sqlite3
 import tempfile
@@ -70,6 +71,7 @@ def _fill(database: Path) -> None:
     """MLflow's tables, without its empty experiment "Default"."""
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of each step
     client = MlflowClient(f"sqlite:///{database}")
     client.delete_experiment("0")
 
