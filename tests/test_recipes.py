@@ -104,6 +104,12 @@ def test_the_commands_of_a_page_work_in_order(reader, real, page):
             assert "Traceback" not in printed
 
 
+def test_the_python_of_the_readme_runs(reader):
+    code = in_tiny(re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1])
+    printed = run(reader, "python", "-c", code.replace("40, 80", "4, 8"))
+    assert "generalization_step" in printed
+
+
 def add_entry(clone: Path, entry: str) -> None:
     """To the section of params.yaml that it belongs to."""
     file = clone / "params.yaml"

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from grokking.analysis import pages, results
 from grokking.catalogue import FILES, read_catalogue
-from pipelines.common.pages import MARKED, with_tables
+from pipelines.common.pages import MARKED, with_outputs, with_tables
 
 ROOT = Path(__file__).parents[1]
 REPORTED = json.loads((ROOT / "reports" / "results.json").read_text())
@@ -60,6 +60,17 @@ def test_readme_shows_the_reported_tables():
     assert with_tables(readme, ROOT) == readme, "run `make readme`"
     table = pages.markdown(results.comparison(REPORTED))
     assert (ROOT / "reports" / "table.md").read_text() == table
+
+
+def test_docs_show_what_commands_print(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    pages = [page for page in (ROOT / "docs").glob("*.md") if "<!-- output of" in page.read_text()]
+    assert pages
+    for page in pages:
+        text = page.read_text()
+        assert with_outputs(text) == text, "run `make readme`"
+        for shown in re.findall(r"<!-- output of .*?<!-- end of output -->", text, re.DOTALL):
+            assert max(map(len, shown.splitlines())) <= 120
 
 
 def test_the_first_sentences_of_the_readme_have_the_reported_steps():
