@@ -155,6 +155,8 @@ def test_an_experiment_with_another_value_runs_its_own_stages_only(clone):
         ran = set(re.findall(r"Running stage '([^']+)'", printed))
         own = {f"{stage}@numpy_mlp_momentum" for stage in ("train", "diagnose", "draw")}
         assert ran == own | {"check", "report", "publish"}
+        trained = pd.read_parquet(clone / "results/runs/systems/numpy_mlp_momentum/replicas.parquet")
+        assert (trained["optimizer.learning_rate"] == 0.2).all()
         changes = run(clone, "git", "diff", "--unified=0", "params.yaml").splitlines()[4:]
         assert [line[0] for line in changes] == ["@", "-", "+"]
         assert "experiments.numpy_mlp_momentum.optimizer.learning_rate" in run(clone, "dvc", "params", "diff")

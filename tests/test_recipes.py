@@ -61,6 +61,9 @@ def reader(clone):
     """The tiny study with the pages and a virtual environment, as after the set-up; put back at the end."""
     set_up(clone)
     shutil.copytree(ROOT / "docs", clone / "docs")
+    run(
+        clone, "dvc", "repro", "extended/dvc.yaml:train@shared_mlp_f25"
+    )  # the repository has some of each group
     yield clone
     (clone / ".venv").unlink()
     shutil.rmtree(clone / "docs")
