@@ -114,3 +114,11 @@ def test_the_tree_on_the_architecture_page_exists():
             folder = ROOT / name if name.endswith("/") else ROOT
         found = (folder if line.startswith(" ") else ROOT) / name
         assert found.exists(), f"{name} does not exist"
+
+
+def test_the_version_is_the_same_everywhere():
+    version = re.search(r'^version = "(.+?)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    citation = YAML(typ="safe").load((ROOT / "CITATION.cff").read_text())
+    newest = re.search(r"^## (\S+) \((\S+)\)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[1] == citation["version"] == version
+    assert newest[2] == str(citation["date-released"])
