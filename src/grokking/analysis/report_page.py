@@ -49,7 +49,7 @@ def html(
         long_studies=long_studies(folder),
         timing=results["timing"],
         code=", ".join(sorted({code[:12] for run in runs.values() for code in run.replicas["code"]})),
-        commit=commit(("results", "params.yaml")),
+        commit=commit(("results/runs/systems", "results/diagnostics/systems", "params.yaml")),
         lock=hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()[:12],
     )
 
