@@ -20,7 +20,7 @@ def main() -> None:
         print("\n".join(f"  {study}: {trials} trials" for study, trials in known.items()))
         return
     if name not in known:
-        raise ConfigError(f"`STUDY={name}` has no journal; known: {', '.join(known)}")
+        raise ConfigError(f"`STUDY={name}` has no journal; known: {', '.join(known)}; run the search first")
     os.execvp("optuna-dashboard", ["optuna-dashboard", str(STUDIES / f"{name}.journal")])
 
 

@@ -15,7 +15,8 @@ from clones import ROOT, environment, run
 
 PAGES = ("README.md", "docs/recipes.md", "docs/mlflow.md")
 TINY = {  # names of the pages -> those of the tiny study
-    "addition_97_f50_many": "small", "addition_97_f30": "tiny", "addition_97_f50": "small",
+    "own_addition_97_f50": "own_small", "addition_97_f50": "small",
+    "addition_97_f50_many": "small", "addition_97_f30": "tiny",
     "embedding_mlp": "numpy_mlp_momentum", "system_2": "branches",
     "modulus=59": "modulus=13", "train_fraction=0.4": "train_fraction=0.6", "--minutes 2": "--minutes 0.1",
 }  # fmt: skip

@@ -1,10 +1,12 @@
 "use strict";
 
 // Sortable tables: a click on a heading sorts by what the cells begin with, numbers as numbers.
+const LATER = 1e12;  // “> 400” was not reached by then, and comes after what was
 function sortKey(row, column) {
   const text = row.cells[column].innerText.trim();
   const number = parseFloat(text.replace(/[,>≥\s]/g, ""));
-  return Number.isNaN(number) ? text : number;
+  if (Number.isNaN(number)) return text;
+  return text.startsWith(">") ? LATER + number : number;
 }
 function compare(a, b) {
   if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
@@ -81,6 +83,7 @@ function draw() {
     element("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, label);
   }
   element("text", { x: WIDTH - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, "optimizer steps");
+  element("text", { x: LEFT, y: HEIGHT - 5 }, shown.loss ? "loss" : "accuracy");
   for (const replica of replicas) for (const part of ["train", "validation"]) {
     const points = replica.step.map((s, k) => `${x(s).toFixed(1)},${y(replica[`${part}_${kind}`][k]).toFixed(1)}`);
     element("path", { class: part, d: "M" + points.join("L") });

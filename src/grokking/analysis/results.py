@@ -159,6 +159,8 @@ def median_and_range(ours: Mapping[str, Any]) -> str:
     """The median step of a summary with the first and last; > the budget where there is no median."""
     if ours["median_step"] is None:
         return f"> {in_steps(ours['budget'])}"
+    if ours["n"] == 1:
+        return in_steps(ours["median_step"])
     return f"{in_steps(ours['median_step'])} ({in_steps(ours['first_step'])}–{in_steps(ours['last_step'])})"
 
 

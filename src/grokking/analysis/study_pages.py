@@ -62,7 +62,7 @@ def overview(rows: pd.DataFrame, rules: pd.DataFrame, by_rule: pd.DataFrame) -> 
     """The page of all studies that were run; `rules` and `by_rule` pool their replicas."""
     by_rule_text = plain(rule_table(by_rule)) if len(by_rule) else "No rule applied to any of them.\n"
     pruners = plain(pruner_table(rules))
-    return render("searches.md.jinja", table=plain(rows), rules=pruners, by_rule=by_rule_text)
+    return render("searches.md.jinja", table=plain(rows.fillna("—")), rules=pruners, by_rule=by_rule_text)
 
 
 def short_table(rows: pd.DataFrame) -> str:

@@ -56,15 +56,15 @@ class Run:
         """A row per replica and evaluation: step, losses, accuracies in [0, 1], norms of the weights."""
         return runs.read(self.folder).history
 
-    def snapshots(self, seed: int = 0) -> dict[int, "Model"]:
+    def snapshots(self, seed: int | None = None) -> dict[int, "Model"]:
         """The networks that were kept of a replica, by step. ConfigError where there are none here."""
         return {step: self.network(step, seed) for step in self.steps(seed)}
 
-    def steps(self, seed: int = 0) -> list[int]:
+    def steps(self, seed: int | None = None) -> list[int]:
         """Steps at which the network of this seed was kept."""
         return sorted(self._files(self._trained(seed)))
 
-    def network(self, step: int | None = None, seed: int = 0) -> "Model":
+    def network(self, step: int | None = None, seed: int | None = None) -> "Model":
         """The torch module of a replica after `step` updates, by default after training.
 
         It takes operands a and b, integer tensors of one shape (B,), and gives logits (B, V). Of replicas
@@ -77,7 +77,7 @@ class Run:
         replica = self._trained(seed)
         return rebuild(replica, self._task, load_file(self._file(replica, step))).eval()
 
-    def predict(self, a: Any, b: Any, step: int | None = None, seed: int = 0) -> Prediction:
+    def predict(self, a: Any, b: Any, step: int | None = None, seed: int | None = None) -> Prediction:
         """What the network answers to a ∘ b, for ints or for arrays of one shape.
 
         ConfigError for operands that are no equation of the task.
@@ -109,10 +109,10 @@ class Run:
     def _prepared(self) -> tuple[list["Replica"], "Task"]:
         return prepared(self.config, self.name)
 
-    def _trained(self, seed: int) -> "Replica":
-        """The first replica with this seed; ConfigError where the tables are of other values."""
+    def _trained(self, seed: int | None) -> "Replica":
+        """The first replica with this seed, or of all; ConfigError where the tables are of other values."""
         replicas, task = self._prepared
-        replica = next((r for r in replicas if r.seed == seed), None)
+        replica = next((r for r in replicas if seed in (None, r.seed)), None)
         if replica is None:
             known = ", ".join(str(r.seed) for r in replicas)
             raise ConfigError(f"`{self.name}` has no seed {seed}; its seeds are {known}")

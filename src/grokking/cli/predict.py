@@ -13,7 +13,7 @@ def predict(
     run: Annotated[
         str, typer.Option(help="An experiment or a run of your own.", autocompletion=completion.runs)
     ] = "wide_mlp",
-    seed: Annotated[int, typer.Option(help="Which of its networks.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Which of its networks; the first without it.")] = None,
     step: Annotated[int | None, typer.Option(help="After how many steps; by default after training.")] = None,
 ) -> None:
     """Ask a trained network for a ∘ b: its answer, how sure it is, and whether it had seen the pair.
@@ -30,6 +30,7 @@ def predict(
     from grokking.cli.terminal import console
 
     screen, loaded = console(), load(run)
+    seed = int(loaded.replicas()["seed"].iloc[0]) if seed is None else seed
     found = loaded.predict(a, b, step, seed)
     asked = loaded.steps(seed)[-1] if step is None else step
     screen.print(f"{run}, seed {seed}, step {asked:,}: {loaded.formula} for a = {a}, b = {b}")

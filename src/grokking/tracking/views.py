@@ -142,10 +142,10 @@ VIEWS = (
     ),
     View(
         "Weight decay",
-        "Which weight decay generalizes first?",
+        "Which weight decay groks first?",
         identity.TRAINED,
         "tags.kind = 'replica' AND tags.experiment LIKE '%_tuning' "
-        "AND params.optimizer.weight_decay != '0.0'",
+        "AND params.optimizer.weight_decay != '0.0' AND tags.outcome = 'grokked'",
         GENERALIZED,
         (DECAY, GENERALIZED, RATE, OPTIMIZER, EXPERIMENT, RATIO, OUTCOME),
         (
