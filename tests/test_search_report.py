@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from test_analysis import replica_rows
-from test_tracking import client, migrated, rows  # noqa: F401  (fixtures)
+from test_tracking import rows
 
 from grokking import figures
 from grokking.analysis import studies, study_pages
@@ -19,9 +19,9 @@ from grokking.config import load
 from grokking.search.importance import importances
 from grokking.search.space import Space
 from grokking.storage import runs
-from grokking.tracking import store
+from grokking.tracking import identity, store
 from grokking.tracking import studies as study_runs
-from grokking.tracking.studies import KIND, Searched
+from grokking.tracking.studies import Searched
 
 SPACE = {
     "optimizer.learning_rate": {"kind": "log", "low": 0.001, "high": 0.1},
@@ -331,22 +331,22 @@ def written(of: Study, folder):
     return folder
 
 
-def of_search(client) -> dict:  # noqa: F811
-    runs = client.search_runs([store.experiment_id(client, KIND)])
+def of_search(client) -> dict:
+    runs = client.search_runs([store.experiment_id(client, identity.SEARCHED)])
     return {run.info.run_name: run for run in runs}
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):  # noqa: F811
+def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
     folder = written(study(), tmp_path / "search")
-    searched = Searched(study(), "k" * 64, folder, folder)
+    searched = Searched(study(), "k" * 64, folder, folder, folder / "page.md")
     assert study_runs.publish(client, searched)
     runs = of_search(client)
     assert len(runs) == 5  # the random search's trials are in the files only
-    parent, best, stopped = (runs[name] for name in ("small", "small / trial 2", "small / trial 3"))
-    assert parent.data.metrics["confirmed/winner"] == 120
-    assert "confirmed/published" not in parent.data.metrics
-    assert parent.data.metrics["value"] == 2
+    parent, best, stopped = (runs[name] for name in ("study small", "trial 2", "trial 3"))
+    assert parent.data.metrics["result/confirmed_winner"] == 120
+    assert "result/confirmed_published" not in parent.data.metrics
+    assert parent.data.metrics["result/value"] == 2
     assert parent.data.tags["storage_study"] == "small-" + "k" * 12
     assert {f.path for f in client.list_artifacts(parent.info.run_id)} >= {"trials.parquet", "best.yaml"}
     assert client.list_artifacts(parent.info.run_id, "figures")
@@ -354,8 +354,8 @@ def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
     assert best.data.params["weight_clamp.row_norm.max_norm"] == "3.0"
     assert "weight_clamp.row_norm.max_norm" not in stopped.data.params
     assert (stopped.data.tags["state"], stopped.info.status) == ("PRUNED", "FINISHED")
-    assert "cost" not in stopped.data.metrics
-    curve = client.get_metric_history(best.info.run_id, "validation_accuracy")
+    assert "result/cost" not in stopped.data.metrics
+    curve = client.get_metric_history(best.info.run_id, "accuracy/validation")
     assert (curve[0].step, curve[-1].step) == (0, 249)
     assert len(curve) <= 101
 
@@ -368,5 +368,5 @@ def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
     grown = replace(study(), trials=trial_rows(trial(4, 1200, reason="budget")))
     assert study_runs.publish(client, replace(searched, study=grown, folder=written(grown, folder)))
     after = of_search(client)
-    assert set(after) - set(runs) == {"small / trial 4"}
+    assert set(after) - set(runs) == {"trial 4"}
     assert all(after[name].info.run_id == run.info.run_id for name, run in runs.items())
