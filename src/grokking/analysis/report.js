@@ -35,7 +35,8 @@ openTarget();
 
 // The chart: one experiment's replicas, accuracy or loss over the steps.
 const CURVES = JSON.parse(document.getElementById("curves").textContent);
-const WIDTH = 1000, HEIGHT = 380, LEFT = 60, RIGHT = 15, TOP = 12, BOTTOM = 40;
+const NARROW = matchMedia("(max-width: 600px)").matches;  // where report.css has larger letters
+const WIDTH = 1000, HEIGHT = 380, LEFT = NARROW ? 110 : 60, RIGHT = 15, TOP = 20, BOTTOM = NARROW ? 75 : 40;
 const svg = document.querySelector("#chart svg"), reading = document.getElementById("reading");
 const choice = document.getElementById("experiment");
 const buttons = { log: document.getElementById("log"), loss: document.getElementById("loss") };
@@ -75,7 +76,7 @@ function draw() {
   svg.replaceChildren();
   for (const step of shown.log ? logTicks(1, last) : linearTicks(last)) {
     element("line", { class: "grid", x1: x(step), x2: x(step), y1: TOP, y2: HEIGHT - BOTTOM });
-    element("text", { x: x(step), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, step.toLocaleString("en"));
+    element("text", { x: x(step), y: HEIGHT - BOTTOM + (NARROW ? 30 : 18), "text-anchor": "middle" }, step.toLocaleString("en"));
   }
   for (const value of shown.loss ? logTicks(low, high) : [0, .25, .5, .75, 1]) {
     element("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) });
