@@ -4,8 +4,10 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+CHECKOUT = Path(__file__).parents[3]  # of the code that runs, wherever it was started
 # MLflow experiments: everything that was trained, and what was searched with its confirmation
 TRAINED, SEARCHED = "reproduce", "search"
 EXPERIMENTS = (TRAINED, SEARCHED)
@@ -91,4 +93,5 @@ def git_tags() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    command = ["git", "-C", str(CHECKOUT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
