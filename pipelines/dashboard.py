@@ -4,7 +4,7 @@ import argparse
 import os
 
 from grokking.config import ConfigError
-from grokking.search.storage import journals
+from grokking.search.storage import trials_begun
 from pipelines.common.paths import STUDIES
 from pipelines.common.stage import run
 
@@ -12,16 +12,20 @@ from pipelines.common.stage import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="?", help="a search, such as quick")
-    name, known = parser.parse_args().name, journals(STUDIES)
-    if not known:
+    name = parser.parse_args().name
+    journals = {file.stem: file for file in sorted(STUDIES.glob("*.journal"))}
+    if not journals:
         raise ConfigError(f"{STUDIES}/ holds no search; run `dvc repro search@quick` first")
     if name is None:
         print("Searches on this machine; open one with `make dashboard STUDY=name`:")
-        print("\n".join(f"  {study}: {trials} trials" for study, trials in known.items()))
+        print("\n".join(f"  {study}: {trials_begun(file)} trials" for study, file in journals.items()))
         return
-    if name not in known:
-        raise ConfigError(f"`STUDY={name}` has no journal; known: {', '.join(known)}; run the search first")
-    os.execvp("optuna-dashboard", ["optuna-dashboard", str(STUDIES / f"{name}.journal")])
+    if name not in journals:
+        raise ConfigError(
+            f"`STUDY={name}` has no journal; known: {', '.join(journals)}; run the search first"
+        )
+    port = os.environ.get("PORT", "8080")
+    os.execvp("optuna-dashboard", ["optuna-dashboard", str(journals[name]), "--port", port])
 
 
 if __name__ == "__main__":

@@ -16,9 +16,19 @@ README = "# Tiny\n<!-- table of reports/table.md -->\n<!-- end of table -->\n"
 NAMED = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 
+def tiny_params() -> str:
+    """tests/tiny.yaml behind the defaults of params.yaml."""
+    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
+    return f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}"
+
+
 def environment(clone: Path) -> dict[str, str]:
     """That of a user of the clone, in which `import grokking` is the clone's package."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "DVC_ROOT", "GROKKING"))}
+    own = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("MLFLOW", "DVC_ROOT", "GROKKING", "_GROKKING"))
+    }
     return own | {
         "DVC_NO_ANALYTICS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -44,8 +54,7 @@ def clone(tmp_path_factory) -> Path:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, folder / name)
-    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
-    (folder / "params.yaml").write_text(f"{defaults}\n{(ROOT / 'tests' / 'tiny.yaml').read_text()}")
+    (folder / "params.yaml").write_text(tiny_params())
     shutil.copy(ROOT / "tests" / "tiny_extended.yaml", folder / "extended" / "params.yaml")
     (folder / "README.md").write_text(README)
     run(folder, "git", "init", "--quiet")

@@ -1,14 +1,13 @@
 """A checkout with the tiny study of tests/tiny.yaml, some of it trained by the stages."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from clones import ROOT, environment, tiny_params
 
-ROOT = Path(__file__).parents[1]
 ADDED = """
   # what `grokking run wide_mlp weight_decay=0.5` asks for, as an entry
   half_decay:
@@ -29,19 +28,11 @@ def make(folder: Path) -> Path:
     """Params, code and the committed results of three experiments."""
     for name in ("src", "pipelines"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    defaults = (ROOT / "params.yaml").read_text().partition("\nreports:")[0]
-    tiny = (ROOT / "tests" / "tiny.yaml").read_text().replace("\nstudies:", f"{ADDED}studies:")
-    (folder / "params.yaml").write_text(f"{defaults}\n{tiny}")
+    (folder / "params.yaml").write_text(tiny_params().replace("\nstudies:", f"{ADDED}studies:"))
     for stage, names in (("split", ("tiny",)), ("train", TRAINED), ("diagnose", TRAINED)):
         for name in names:
             python(folder, "-m", f"pipelines.{stage}", name)
     return folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """That of a user who has the package of this folder."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "GROKKING", "_GROKKING"))}
-    return kept | {"PYTHONPATH": str(folder / "src"), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def python(folder: Path, *arguments: str, **more: str) -> str:

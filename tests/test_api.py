@@ -14,7 +14,7 @@ from grokking.analysis.sentences import overall, sentence, sentences
 from grokking.api import checkout, keys, training
 from grokking.api.recipe import changed, configuration, prepared, with_seeds
 from grokking.config import ConfigError
-from pipelines.common import paths
+from pipelines.common import paths, reports
 
 OWN_COLUMNS = ["seconds", "processor"]  # of the machine
 pytestmark = pytest.mark.timeout(300)
@@ -56,6 +56,7 @@ def test_the_folders_are_those_of_the_stages(lab):
     assert where.tables("wide_mlp") == lab / paths.RUNS / "systems" / "wide_mlp"
     assert where.snapshots("wide_mlp") == lab / paths.SNAPSHOTS / "systems" / "wide_mlp"
     assert where.network("wide_mlp").parent == lab / paths.DIAGNOSTICS / "systems" / "wide_mlp"
+    assert where.figure("wide_mlp").parent == lab / reports.DRAWN / "wide_mlp"
     assert where.studies == lab / paths.STUDIES
     assert where.checkpoints == lab / paths.CHECKPOINTS
 

@@ -8,8 +8,8 @@ from optuna_dashboard import get_note
 from searches import plan_of, search
 
 from grokking.config import ConfigError
-from grokking.search.dashboard import POINTS, describe_study
-from grokking.search.storage import journals
+from grokking.search.dashboard import POINTS, write_note
+from grokking.search.storage import trials_begun
 from grokking.search.study import seed_outcomes
 from pipelines import dashboard
 
@@ -22,7 +22,7 @@ def found(tmp_path_factory):
         patch.setenv("GROKKING_DEVICE", "cpu")
         patch.setenv("GROKKING_PROCESSES", "1")
         study = search(plan, folder)
-    describe_study(study.optuna, plan)
+    write_note(study.optuna, plan, "Then confirm it.")
     return study.optuna, folder
 
 
@@ -33,7 +33,7 @@ def test_the_objective_has_a_name_and_the_study_a_note(found):
     note = get_note(study)
     assert f"Best so far: trial {best.number}, {best.user_attrs['cost']:.4g} steps" in note
     assert f"`optimizer.learning_rate` = {best.params['optimizer.learning_rate']:.4g}" in note
-    assert "`reports/search/tiny.md`" in note
+    assert note.endswith("Then confirm it.")
 
 
 def test_every_trial_says_how_its_seeds_ended(found):
@@ -60,8 +60,8 @@ def test_a_trial_that_no_rule_stopped_has_a_learning_curve(found):
             assert all(of_step[step] == value for step, value in trial.intermediate_values.items())
 
 
-def test_the_journals_are_listed_with_their_trials(found):
-    assert journals(found[1]) == {"tiny": 8}
+def test_the_trials_of_a_journal_are_counted(found):
+    assert trials_begun(found[1] / "tiny.journal") == 8
 
 
 def test_an_unknown_search_is_told_with_the_known_ones(found, monkeypatch):
@@ -73,8 +73,9 @@ def test_an_unknown_search_is_told_with_the_known_ones(found, monkeypatch):
 
 def test_the_dashboard_opens_the_journal(found, monkeypatch):
     opened = []
+    monkeypatch.delenv("PORT", raising=False)
     monkeypatch.setattr(dashboard, "STUDIES", found[1])
     monkeypatch.setattr("sys.argv", ["dashboard", "tiny"])
     monkeypatch.setattr(os, "execvp", lambda program, command: opened.append(command))
     dashboard.main()
-    assert opened == [["optuna-dashboard", str(found[1] / "tiny.journal")]]
+    assert opened == [["optuna-dashboard", str(found[1] / "tiny.journal"), "--port", "8080"]]

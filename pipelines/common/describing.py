@@ -7,7 +7,7 @@ import pandas as pd
 
 from grokking.analysis import verdicts
 from grokking.analysis.crossings import first_at
-from grokking.analysis.pages import flat
+from grokking.analysis.nested import flat
 from grokking.analysis.published import PUBLISHED, RECORDS
 from grokking.analysis.studies import ARMS
 from grokking.catalogue import Catalogue

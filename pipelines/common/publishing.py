@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grokking import figures
-from grokking.analysis.pages import flat
+from grokking.analysis.nested import flat
 from grokking.catalogue import Catalogue
 from grokking.data import tasks
 from grokking.search.results import read_key

@@ -8,6 +8,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from grokking.analysis import early_warning, verdicts
+from grokking.analysis.nested import flat
 
 
 def markdown(comparison: pd.DataFrame) -> str:
@@ -50,17 +51,6 @@ def published(judged: list[dict[str, Any]], others: pd.DataFrame, law: Mapping[s
     return render(
         "published.md.jinja", table=table, details=details, others=rest, law=law, close=verdicts.CLOSE
     )
-
-
-def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings with dotted keys; a grid stays one value."""
-    found: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and key != "grid":
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = dict(value) if isinstance(value, Mapping) else value
-    return found
 
 
 def render(template: str, **values: Any) -> str:

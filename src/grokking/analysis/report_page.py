@@ -11,7 +11,7 @@ import pandas as pd
 from grokking.analysis.comparison import GROUPS
 from grokking.analysis.pages import render
 from grokking.analysis.published import PUBLISHED
-from grokking.analysis.results import in_steps, median_and_range
+from grokking.analysis.results import in_steps, median_and_range, ratio_text
 from grokking.analysis.sentences import of_summary
 from grokking.storage.runs import Run
 
@@ -125,7 +125,7 @@ def _rows(experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
             "generalized": f"{found['generalized']} of {found['n']}",
             "median step": median_and_range(found),
             "memorized at": in_steps(found["median_memorization_step"]),
-            "ratio": "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}",
+            "ratio": ratio_text(found["median_ratio"]),
             "best final accuracy": f"{found['final_validation_accuracy_max']:.1%}",
             "budget": in_steps(found["budget"]),
         }

@@ -164,5 +164,9 @@ def median_and_range(ours: Mapping[str, Any]) -> str:
     return f"{in_steps(ours['median_step'])} ({in_steps(ours['first_step'])}–{in_steps(ours['last_step'])})"
 
 
+def ratio_text(ratio: float | None) -> str:
+    return "—" if ratio is None else f"{ratio:.1f}"
+
+
 def in_steps(value: float | None) -> str:
     return "—" if value is None else f"{value:,.0f}"

@@ -10,7 +10,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS, Published
-from grokking.analysis.results import summary
+from grokking.analysis.results import ratio_text, summary
 from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
 from grokking.storage import runs
@@ -106,7 +106,7 @@ def _arm(study: Study, arm: str) -> Row:
     if study.objective != "steps":
         row["steps (95 %)"] = with_interval(replicas, "steps")
     row["memorized at step"] = number(found["median_memorization_step"], "steps")
-    row["ratio"] = "—" if found["median_ratio"] is None else f"{found['median_ratio']:.1f}"
+    row["ratio"] = ratio_text(found["median_ratio"])
     others = [objective for objective in ("flops", "seconds") if objective != study.objective]
     return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
 
@@ -226,7 +226,7 @@ def overview(study: Study) -> Row:
         "published steps": f"[{published[0]}]({published[1]})" if published else "—",
         "published, our run": medians["published"],
         "winner": medians["winner"],
-        "ratio": _ratio(study),
+        "ratio": ratio_text(summary(study.confirmed["winner"])["median_ratio"]),
         "times faster": _times_faster(study),
         "random best": medians["random_best"],
         "winner against random: p": p,
@@ -262,12 +262,6 @@ def _times_faster(study: Study) -> str:
     middle = median(cost, observed)
     bound = float(np.median(cost)) if middle is None else middle
     return f"{'> ' if middle is None else ''}{bound / winner:,.1f}"
-
-
-def _ratio(study: Study) -> str:
-    """The winner's generalization over its memorization, the median."""
-    found = summary(study.confirmed["winner"])["median_ratio"]
-    return "—" if found is None else f"{found:.1f}"
 
 
 def confirmed_median(study: Study, arm: str = "winner") -> float | None:

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from grokking.analysis import studies
-from grokking.analysis.pages import flat, plain, render
+from grokking.analysis.nested import flat
+from grokking.analysis.pages import plain, render
 from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
 from grokking.engine.events import ACCURACY_THRESHOLD

@@ -9,7 +9,7 @@ from scipy.stats import linregress
 
 from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
 from grokking.analysis.published import PUBLISHED, Published
-from grokking.analysis.results import in_steps, median_or_none, ratios
+from grokking.analysis.results import in_steps, median_or_none, ratio_text, ratios
 from grokking.storage.runs import Run
 
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
@@ -103,7 +103,7 @@ def detail_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
                 "sustained at 99 %": Crossings.text_of(row["sustained"]),
                 "memorized, published": in_steps(row["published_memorized"]),
                 "memorized here": Crossings.text_of(row["memorized"]),
-                "ratio": "—" if row["ratio"] is None else f"{row['ratio']:.1f}",
+                "ratio": ratio_text(row["ratio"]),
             }
             for row in rows
             if row["first_crossing"]["n"]

@@ -57,7 +57,7 @@ class Checkout:
 
     def figure(self, experiment: str) -> Path:
         """The curves of an experiment of the default study, as the report draws them."""
-        return self.root / "reports/figures" / f"{experiment}.png"
+        return self.root / "reports/experiments" / experiment / "curves.png"
 
     def own_runs(self) -> list[str]:
         """Names of the own runs, oldest first."""

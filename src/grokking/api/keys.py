@@ -6,20 +6,16 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from grokking.analysis import nested
 from grokking.catalogue import TAGS
 from grokking.config import ConfigError
 
 ALIASES = {"steps": "budget"}
 
 
-def flat(config: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration by dotted keys; what is said of replicas is not among them."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if inside + key == "replicas":
-            continue
-        found |= flat(value, f"{inside}{key}.") if isinstance(value, Mapping) else {inside + key: value}
-    return found
+    return nested.flat({key: value for key, value in config.items() if key != "replicas"})
 
 
 def short_names(known: Iterable[str]) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.experiment import ExperimentConfig, require_fit
 from grokking.search.config import StudyPlan, read_study
+from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import Monitored, monitored
 from grokking.search.results import BEST, read_best
@@ -64,6 +65,7 @@ class TaskSearch:
         order = self._order()
         with replica_executor(self.task, order) as executor:
             Scheduler(self.plan, study, executor, show).run()
+        write_note(study.optuna, self.plan, "`grokking search` has printed how to confirm it on fresh seeds.")
         return study
 
     def best(self, study: SharedStudy) -> dict[str, Any] | None:

@@ -15,16 +15,19 @@ POINTS = 40  # of a trial's learning curve
 CURVE = "validation_accuracy"  # on the monitor part
 
 
-def describe_study(study: Study, plan: StudyPlan) -> None:
-    """Name the objective, and say on the study's page what it is."""
-    from optuna_dashboard import save_note  # takes two seconds to import
-
+def name_objective(study: Study, plan: StudyPlan) -> None:
     study.set_metric_names([f"log10 of {plan.config.objective} to generalization"])
-    save_note(study, note(study, plan))
 
 
-def note(study: Study, plan: StudyPlan) -> str:
-    """What is minimized on which task, the best trial so far, and where the study's page is."""
+def write_note(study: Study, plan: StudyPlan, next_step: str) -> None:
+    """Say on the study's page what it is and what it found; `next_step` is a sentence on its confirmation."""
+    from optuna_dashboard import save_note  # takes two seconds to import, so not before the search
+
+    save_note(study, note(study, plan, next_step))
+
+
+def note(study: Study, plan: StudyPlan, next_step: str) -> str:
+    """What is minimized on which task, the best trial so far, and what comes next."""
     config, seeds = plan.config, len(plan.config.search.seeds)
     lines = [
         f"# {plan.name}",
@@ -38,8 +41,7 @@ def note(study: Study, plan: StudyPlan) -> str:
         values = ", ".join(f"`{name}` = {text(value)}" for name, value in best.params.items())
         cost = f"{text(best.user_attrs['cost'])} {config.objective}"
         lines.append(f"Best so far: trial {best.number}, {cost}, with {values}.")
-    lines.append(f"Confirmed on fresh seeds, with figures: `reports/search/{plan.name}.md`.")
-    return "\n\n".join(lines)
+    return "\n\n".join([*lines, next_step])
 
 
 def text(value: Any) -> str:

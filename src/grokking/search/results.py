@@ -13,7 +13,7 @@ from grokking.diagnostics.cyclic import Order
 from grokking.experiment import Replica
 from grokking.search import tables
 from grokking.search.config import StudyPlan
-from grokking.search.dashboard import describe_study
+from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
@@ -38,7 +38,8 @@ def search(
         while True:
             Scheduler(plan, study, executor, progress.show).run()
             if not study.running():
-                describe_study(study.optuna, plan)
+                page = f"`reports/search/{plan.name}.md`"
+                write_note(study.optuna, plan, f"Confirmed on fresh seeds, with figures: {page}.")
                 return study
             progress.wait_for_others(study)
 

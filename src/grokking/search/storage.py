@@ -31,13 +31,10 @@ class Storage:
             raise ConfigError(f"`--storage` {self.url} cannot be opened: {message}") from None
 
 
-def journals(folder: Path) -> dict[str, int]:
-    """The searches with a journal in this folder, and how many trials the latest of each name has begun."""
-    found = {}
-    for file in sorted(folder.glob("*.journal")):
-        summaries = optuna.get_all_study_summaries(_journal(file))
-        found[file.stem] = summaries[-1].n_trials if summaries else 0
-    return found
+def trials_begun(journal: Path) -> int:
+    """How many trials the latest study in a journal has begun."""
+    summaries = optuna.get_all_study_summaries(_journal(journal))
+    return summaries[-1].n_trials if summaries else 0
 
 
 def _journal(file: Path) -> JournalStorage:

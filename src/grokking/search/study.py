@@ -20,7 +20,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from grokking.search.config import StudyPlan
-from grokking.search.dashboard import describe_study, describe_trial, report_curve
+from grokking.search.dashboard import describe_trial, name_objective, report_curve
 from grokking.search.pruning import RULES, SPARING_RULES
 from grokking.search.sampler import make_sampler
 from grokking.search.seed_job import SeedOutcome
@@ -101,7 +101,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
         if all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
             for point in plan.config.initial_points:
                 study.enqueue_trial(point, skip_if_exists=True)
-        describe_study(study, plan)
+        name_objective(study, plan)
     return SharedStudy(study, key, lock, stop, storage.take_over)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from grokking.analysis.pages import flat
+from grokking.analysis.nested import flat
 from grokking.analysis.studies import Study, confirmed_median, describe, number, with_interval
 from grokking.config import PARAMS_PREFIX
 from grokking.tracking import identity, metrics, store
