@@ -29,7 +29,7 @@ DETAILS = {
 REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curves show already
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
 # two points are at most this part of a step apart, so that a transition is seen where it was
-CURVES_SHARE, DETAILS_SHARE = 8, 4
+CURVES_SHARE, DETAILS_SHARE = 6, 3
 
 
 def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
