@@ -1,4 +1,4 @@
-"""Stage `publish`: every trained experiment and study to MLflow; what is there already is left as it is."""
+"""Stage `publish`: every trained experiment, study and own run to MLflow; what is there is left as it is."""
 
 import gc
 import json
@@ -8,6 +8,7 @@ from grokking.catalogue import read_catalogue
 from grokking.tracking import store, stream, views
 from grokking.tracking import studies as study_runs
 from grokking.tracking.publish import publish
+from pipelines.common.own import own_runs
 from pipelines.common.publishing import confirmed_arms, searched_studies, trained_runs
 from pipelines.common.stage import run
 
@@ -33,6 +34,8 @@ def publish_all() -> None:
         for arm in confirmed_arms(catalogue, name):
             report(arm.name, publish(client, arm, parent))
             published[f"{arm.group}/{arm.name}"] = arm.run()["fingerprint"]
+    for own in own_runs():  # not in the manifest: DVC does not know them
+        report(own.name, publish(client, own))
     stream.reap(client)  # what is streamed no longer and was not published either
     MANIFEST.parent.mkdir(exist_ok=True)
     MANIFEST.write_text(json.dumps(published, indent=2) + "\n")

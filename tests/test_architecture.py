@@ -15,7 +15,8 @@ ORDER = [
     "diagnostics", "analysis", "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress", "api", "cli"}
-USERS = {"api": {"figures"}, "cli": {"api"}}  # leaves that stand beside the stages, and the leaves they use
+# leaves that stand beside the stages, and the leaves they use
+USERS = {"api": {"figures", "progress"}, "cli": {"api"}}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
 SHOWN = {"tracking", "progress"}
 DISPLAY_ONLY = dict.fromkeys(("train", "diagnose", "search", "confirm", "tune"), SHOWN)

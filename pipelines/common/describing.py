@@ -1,6 +1,7 @@
 """What a run is, in sentences that MLflow shows on its page."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -40,7 +41,7 @@ def about(
     share = catalogue.entry("tasks", str(first["task"]))["split"].get("train_fraction")
     what = SENTENCES.get(group, "{network} on {data}.").format(
         network=network(first),
-        data=formula if share is None else f"{formula} with {share:.0%} of the equations for training",
+        data=data(formula, share),
         part=part(group, entry, name),
     )
     apart = (
@@ -49,6 +50,11 @@ def about(
         else difference(catalogue, "tuning" if group == "tuning" else "experiments", entry)
     )
     return About(" ".join([what, *record(name)]), apart, str(page(group, entry)), verdict)
+
+
+def data(formula: str, share: float | None) -> str:
+    """The task, and how much of it is for training where that is a plain share."""
+    return formula if share is None else f"{formula} with {share:.0%} of the equations for training"
 
 
 def network(row: Mapping[str, Any]) -> str:
@@ -94,8 +100,17 @@ def page(group: str, entry: str) -> Any:
     return PAGES.get(group, COMPARISONS / f"{group}.md")
 
 
-def published(name: str, run: Run) -> tuple[dict[str, Any], str]:
-    """The published number that a run repeats or answers, beside our step by its criterion; a verdict."""
+@dataclass(frozen=True)
+class Beside:
+    """The published number that a run repeats or answers, and ours by its criterion."""
+
+    text: str = ""  # the number as it was published, with its accuracy and as a bound where it is one
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    verdict: str = ""  # of a run that repeats it
+
+
+def published(name: str, run: Run) -> Beside:
+    """What was published of the network of this run; empty where nothing was."""
     for number in PUBLISHED:
         if name not in (number.preset, number.experiment):
             continue
@@ -106,5 +121,5 @@ def published(name: str, run: Run) -> tuple[dict[str, Any], str]:
             "published/ours": found.median,
             "published/times_faster": None if found.median is None else round(number.step / found.median, 2),
         }
-        return numbers, verdicts.verdict(number, found) if repeats else ""
-    return {}, ""
+        return Beside(number.with_threshold, numbers, verdicts.verdict(number, found) if repeats else "")
+    return Beside()

@@ -53,19 +53,25 @@ def _trained(
     task = str(run.replicas["task"].iloc[0])
     meta = tasks.read_meta(SPLITS / task)
     split = store.Split(task, SPLITS / task, split_digest(task, LOCKS), int(meta["equations"]))
-    numbers, verdict = describing.published(name, run)
-    about = describing.about(catalogue, entry, group, name, run.replicas, str(meta["formula"]), verdict)
+    beside = describing.published(name, run)
+    about = describing.about(
+        catalogue, entry, group, name, run.replicas, str(meta["formula"]), beside.verdict
+    )
     diagnosed = DIAGNOSTICS / group / name
     yield Trained(
         name, group, folder, split, figure, diagnosed / DIAGNOSTICS_TABLE, diagnosed / NETWORK, about,
-        _data(catalogue, task), numbers, {"study": entry} if group == "studies" else {},
+        _data(catalogue, task, beside.text), beside.numbers, {"study": entry} if group == "studies" else {},
     )  # fmt: skip
 
 
-def _data(catalogue: Catalogue, task: str) -> dict[str, Any]:
-    """A task's operation, labels and split as parameters, so that runs can be compared by them."""
+def _data(catalogue: Catalogue, task: str, published: str) -> dict[str, Any]:
+    """A task's operation, labels and split as parameters, so that runs can be compared by them.
+
+    So is the published number, as text: as a metric it would lose that it is a bound.
+    """
     entry = catalogue.entry("tasks", task)
-    return {f"data.{key}": value for key, value in flat(entry).items() if key != "split_seeds"}
+    data = {f"data.{key}": value for key, value in flat(entry).items() if key != "split_seeds"}
+    return data | ({"published": published} if published else {})
 
 
 def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:

@@ -17,7 +17,8 @@ class Progress(tqdm):
         self.budget = {replica.index: replica.config.budget for replica in replicas}
         self.step = dict.fromkeys(self.budget, 0)
         self.done = 0
-        super().__init__(total=sum(self.budget.values()), desc=name, unit="step", disable=None)
+        hidden = None if replicas else True  # None: where the output is no terminal
+        super().__init__(total=sum(self.budget.values()), desc=name, unit="step", disable=hidden)
 
     def show(self, evaluation: Evaluation) -> None:
         """Take one more evaluation into the line."""

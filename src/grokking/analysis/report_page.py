@@ -20,9 +20,13 @@ CAPTIONS = {  # of an experiment's figures that are there, in this order
     "curves": "Accuracy and loss on training (blue) and validation equations (red), a line per replica. "
     "Dashed: the medians of memorization and generalization.",
     "map": "Median step of generalization over the grid.",
-    "diagnostics": "Diagnostics over the steps, a line per replica.",
+    "diagnostics": "What is measured in the networks, over the steps, a line per replica. R_sum: how much of "
+    "the logits depends on a + b alone. IPR and Gini: 1 where a neuron has one frequency. Circularity: "
+    "1 where the tokens lie on circles. RQI: how regularly they lie. Class alignment: how alike the hidden "
+    "vectors of one answer are. docs/diagnostics.md defines each.",
     "portrait": "One network's frequencies before and after training.",
-    "progress": "When the circuit forms: restricted and excluded loss.",
+    "progress": "When the circuit forms. Restricted loss keeps only the main frequencies, and falls as "
+    "they suffice; excluded loss takes them away, and rises as the network depends on them.",
 }
 
 

@@ -25,6 +25,7 @@ from grokking.api.run import Run
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
+from grokking.progress import Progress
 from grokking.storage.run_folder import RunFolder
 from grokking.training.fingerprint import fingerprint
 from grokking.training.records import Evaluation
@@ -47,12 +48,14 @@ def train(
 
     `changes` are values by key, dotted or short: `weight_decay=0.3`, `**{"task.split.train_fraction": 0.4}`.
     `seeds` is how many networks are trained: 1 of an experiment, all that a configuration lists. `device` is
-    cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`. A run that is
-    there already is not trained again; one that was interrupted goes on. ConfigError, before anything is
-    written, for values that cannot be trained and for a `name` that another run has.
+    cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`, and then
+    no progress is shown. A run that is there already is not trained again; one that was
+    interrupted goes on. ConfigError, before anything is written, for values that cannot be trained and for a
+    `name` that another run has.
     """
     own = plan(experiment, changes, seeds, name)
-    own.train(watch or (lambda evaluation: None), device)
+    with Progress(own.folder.name, [] if watch else own.unfinished()) as progress:
+        own.train(watch or progress.show, device)
     return own.run
 
 

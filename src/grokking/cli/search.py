@@ -98,6 +98,7 @@ def _tell(asked: "TaskSearch", study: "SharedStudy", screen: "Console") -> None:
         file = asked.save(best["values"])
         command = f"grokking run {shown(file)} --name {asked.plan.name}"
         screen.print(f"confirm it on ten fresh seeds and splits:  {command}", soft_wrap=True)
+        screen.print("that also tells whether it groks: a fast recipe often generalizes as it memorizes")
     screen.print(f"look at all trials:  optuna-dashboard {shown(asked.journal)}", soft_wrap=True)
 
 

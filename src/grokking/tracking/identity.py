@@ -17,6 +17,7 @@ GROUPS = {  # as a run's name says them
     "fractions": "training fractions",
     "tuning": "tuned optimizer",
     "studies": "confirmation",
+    "own": "own run",
 }
 SCRIPTS = {"tuning": "tune", "studies": "confirm"}  # that train a group; `train` does the others
 SHORT = {

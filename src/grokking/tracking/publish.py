@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILES = ("history.parquet", "replicas.parquet", "run.json")
 IDENTITY = ("seed", "split_seed", *(field.name for field in fields(ExperimentConfig)))
-FORM = "1"  # of what is written to MLflow: another one publishes everything again
+FORM = "2"  # of what is written to MLflow: another one publishes everything again
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Trained:
     diagnostics: Path  # parquet; long studies have none
     network: Path  # of the replica that is portrayed; only the reproductions have one
     about: About
-    data: Mapping[str, Any] = field(default_factory=dict)  # what the task is, flat
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the task is, flat; the published number
     published: Mapping[str, Any] = field(default_factory=dict)  # numbers that others published, and ours
     tags: Mapping[str, str] = field(default_factory=dict)  # of all its runs
 

@@ -164,10 +164,19 @@ VIEWS = (
         "tags.kind != 'replica' AND metrics.`published/step` > 0",
         "params.system",
         (
-            "metrics.published/step", "metrics.published/ours", "metrics.published/times_faster",
+            "params.published", "metrics.published/ours", "metrics.published/times_faster",
             "tags.verdict", "tags.group", SYSTEM, SHARE, OUTCOME,
         ),
         (Bars("published/times_faster"),),
+    ),
+    View(
+        "Own runs",
+        "What did my own runs come to?",
+        identity.TRAINED,
+        "tags.kind = 'experiment' AND tags.group = 'own'",
+        GENERALIZED,
+        (GENERALIZED, MEMORIZED, RATIO, OUTCOME, OPTIMIZER, RATE, DECAY, OPERATION, SHARE),
+        (Lines(("accuracy/train", "accuracy/validation")),),
     ),
     View(
         "Search",
