@@ -22,11 +22,9 @@ PAGES = ("published", "records", "controls", "operations", "tuning")
 pytestmark = pytest.mark.timeout(
     1800
 )  # seconds; thirty stages, each a process, on a machine that may be busy
-LIST_EXPERIMENTS = next(
-    shlex.split(line)
-    for line in (ROOT / "docs/recipes.md").read_text().splitlines()
-    if line.startswith("dvc exp show")
-)
+RECIPES = (ROOT / "docs/recipes.md").read_text()
+SHOWN, NUMBERS = "embedding_mlp", ("time_to_grok", "ratio")  # that the page shows of experiments
+LIST_EXPERIMENTS = next(line for line in RECIPES.splitlines() if line.startswith("dvc exp show"))
 
 
 def changed(clone: Path) -> set[str]:
@@ -36,6 +34,7 @@ def changed(clone: Path) -> set[str]:
 
 def test_a_second_repro_runs_nothing(clone):
     assert changed(clone) == set()
+    assert f"```text\n{run(clone, 'dvc', 'status', 'dvc.yaml')}```" in RECIPES
 
 
 def test_reports_are_written_and_shown_by_dvc(clone):
@@ -170,15 +169,31 @@ def test_two_queued_experiments_are_in_the_one_store(clone):
     """Each runs in a temporary copy of the repository, and its runs are in the store of the real one."""
     for budget in (21, 23):
         override = f"experiments.transformer.budget={budget}"
-        run(clone, "dvc", "exp", "run", "--queue", "-S", override)
+        run(clone, "dvc", "exp", "run", "--queue", "--name", f"budget_{budget}", "-S", override)
     run(clone, "dvc", "exp", "run", "--run-all")
-    shown = run(clone, *LIST_EXPERIMENTS)
-    assert "transformer.budget" in shown
-    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 120
+    # nothing generalizes within 23 steps, and DVC leaves out a number that no experiment has
+    lines = [line.split() for line in shown_experiments(clone, "transformer", "generalized", "replicas")]
+    assert ["Experiment", *columns("transformer", "generalized", "replicas")] in lines
+    page = [line.split() for line in RECIPES.splitlines()]
+    assert ["Experiment", *columns(SHOWN, *NUMBERS)] in page
+    named = {line[2] for line in lines if len(line) > 3}
+    assert {"[budget_21]", "[budget_23]"} <= named
     with closing(sqlite3.connect(clone / "mlruns" / "mlflow.db")) as store:
         found = store.execute("select value from params where key = 'budget'").fetchall()
     assert {("21",), ("23",)} <= set(found)
     assert run(clone, "git", "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def shown_experiments(clone: Path, name: str, *numbers: str) -> list[str]:
+    """Lines of the page's table of experiments, for another experiment and other numbers."""
+    command = shlex.split(LIST_EXPERIMENTS.replace(SHOWN, name).replace("|".join(NUMBERS), "|".join(numbers)))
+    lines = run(clone, "env", "COLUMNS=120", *command).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 120
+    return lines
+
+
+def columns(name: str, *numbers: str) -> list[str]:
+    return [f"reports/summary/{name}.json:{number}" for number in numbers]
 
 
 @pytest.mark.parametrize("name", ["a;touch x", "../../note"])
