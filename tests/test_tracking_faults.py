@@ -181,3 +181,80 @@ def test_a_user_without_a_name_can_publish(client, monkeypatch):
     monkeypatch.setattr(getpass, "getuser", nameless)
     run = store.create_run(client, store.experiment_id(client, identity.TRAINED), "a run", {})
     assert run.data.tags["mlflow.user"].isdecimal()
+
+
+@pytest.fixture
+def silent_server():
+    """The address of a server that accepts and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_store_that_never_answers_does_not_hold_training(
+    silent_server, replicas, trained, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent_server)
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
+    monkeypatch.setattr(stream, "PATIENCE_SECONDS", 0.1)
+    with stream.Stream("small", "systems", replicas, "0"):
+        began = time.monotonic()
+        time.sleep(0.5)  # training
+    assert time.monotonic() - began < 5
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("small: not streamed to MLflow: the store does not answer; `make publish`")
+
+
+def test_publish_to_a_store_that_never_answers_ends_in_one_line(silent_server, trained, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent_server)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ConfigError, match="not everything was published: ") as error, store.publishing():
+        publish(store.connect(), trained)
+    assert "\n" not in str(error.value)
+
+
+def test_a_locked_store_is_told_in_one_line(client, trained, tmp_path, monkeypatch, capfd):
+    file = tmp_path / "mlruns" / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}?timeout=0.1")
+    told = "not everything was published: another process has held the store for too long; run it again"
+    impatient = store.connect()
+    publish(impatient, trained)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        capfd.readouterr()
+        with pytest.raises(ConfigError, match=told), store.publishing():
+            publish(impatient, replace(trained, name="new"))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("written", ["1m", "-1", "nan"])
+def test_a_time_that_is_no_number_of_seconds_is_refused(written, replicas, monkeypatch):
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", written)
+    with pytest.raises(ConfigError, match=f"`GROKKING_STREAM_AFTER` .* but is {written}"):
+        stream.Stream("small", "systems", replicas, "0")
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql+nodriver://u@127.0.0.1/x", "mysql+pymysql://u@127.0.0.1/x", "foo://bar"]
+)
+def test_a_store_of_another_kind_that_cannot_be_opened_is_told_in_one_line(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(
+        ConfigError, match=r"`MLFLOW_TRACKING_URI` cannot be opened: .*; mend it or unset it"
+    ) as error:
+        store.connect()
+    assert "\n" not in str(error.value)
+
+
+def test_the_children_of_a_deleted_parent_come_below_the_new_one(client, trained):
+    publish(client, trained)
+    (parent,) = [run for run in runs_of(client) if run.info.run_name == PARENT]
+    client.delete_run(parent.info.run_id)
+    publish(client, trained)
+    runs = runs_of(client)
+    assert sorted(run.info.run_name for run in runs) == ["seed 0", "seed 1", PARENT]
+    (again,) = [run for run in runs if run.info.run_name == PARENT]
+    below = {run.data.tags["mlflow.parentRunId"] for run in runs if run.info.run_name != PARENT}
+    assert below == {again.info.run_id}

@@ -1,7 +1,6 @@
 """The SQLite file of the MLflow store: made whole or not at all, and right wherever the checkout lies."""
 
 import contextlib
-import logging
 import shutil
 import sqlite3
 import tempfile
@@ -24,7 +23,7 @@ PATHS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_mod
 def file_of(uri: str) -> Path | None:
     """The database of a tracking URI; None where the store is no SQLite file."""
     prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
+    return Path(uri.removeprefix(prefix).partition("?")[0]) if uri.startswith(prefix) else None
 
 
 def lock(database: Path) -> FileLock:
@@ -33,8 +32,8 @@ def lock(database: Path) -> FileLock:
     return FileLock(database.parent / ".init.lock")
 
 
-def connect(database: Path, own: tuple[str, ...]) -> "MlflowClient":
-    """A client of the store, which is made if need be; `own` names the project's experiments.
+def connect(uri: str, database: Path, own: tuple[str, ...]) -> "MlflowClient":
+    """A client of the store at `uri`, which is made if need be; `own` names the project's experiments.
 
     Two processes that create an SQLite store at once corrupt it, hence the lock.
     """
@@ -46,7 +45,7 @@ def connect(database: Path, own: tuple[str, ...]) -> "MlflowClient":
         _spare_the_disk(database)
         try:
             _require_whole(database)
-            client = MlflowClient(f"sqlite:///{database}")
+            client = MlflowClient(uri)
             _bring_home(database, own)
         except Exception as error:
             raise ConfigError(_trouble(database, error)) from None
@@ -71,7 +70,6 @@ def _fill(database: Path) -> None:
     """MLflow's tables, without its empty experiment "Default"."""
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of each step
     client = MlflowClient(f"sqlite:///{database}")
     client.delete_experiment("0")
 
@@ -119,9 +117,16 @@ def _bring_home(database: Path, own: tuple[str, ...]) -> None:
                 )
 
 
+def reason(error: Exception) -> str:
+    """Why a write to the store failed."""
+    if "database is locked" in str(error):
+        return "another process has held the store for too long"
+    return one_line(error)
+
+
 def _trouble(database: Path, error: Exception) -> str:
     if "locked" in str(error):
-        return f"{database} is in use by another process for too long; end it, or wait and try again"
+        return f"{database}: {reason(error)}; end that process, or wait and try again"
     return (
         f"{database} cannot be used: {one_line(error)}; it only shows what is in results/: "
         f"delete it (rm {database}*) and run `make publish`"

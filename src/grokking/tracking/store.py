@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import json
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,12 +39,21 @@ def tracking_uri() -> str:
 def connect() -> "MlflowClient":
     """A client of the store, which is created if need be."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # MLflow's default blocks for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # MLflow's defaults block for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
 
+    # it tells of each step, and writes the traceback of each error before it raises it
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = tracking_uri()
     file = database.file_of(uri)
-    return database.connect(file, identity.EXPERIMENTS) if file else MlflowClient(uri)
+    if file is not None:
+        return database.connect(uri, file, identity.EXPERIMENTS)
+    try:
+        return MlflowClient(uri)
+    except Exception as error:
+        reason = database.one_line(error)
+        raise ConfigError(f"`MLFLOW_TRACKING_URI` cannot be opened: {reason}; mend it or unset it") from None
 
 
 @contextlib.contextmanager
@@ -57,7 +67,7 @@ def publishing() -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:  # of MLflow, the disk or the network
-        reason = database.one_line(error)
+        reason = database.reason(error)
         raise ConfigError(f"not everything was published: {reason}; run it again, it goes on") from error
 
 
@@ -92,9 +102,15 @@ def ensure_run(
 def ensure_children(
     client: "MlflowClient", experiment: str, parent: str, wanted: Sequence[tuple[str, Mapping[str, str]]]
 ) -> list["Run"]:
-    """The runs below a run, by names and tags; those that are missing are created."""
+    """The runs below a run, by names and tags; those that are missing are created.
+
+    Runs whose parent was deleted come below this one.
+    """
+    keys = [tags["key"] for _, tags in wanted]
     with _creating():
         found = children(client, experiment, parent)
+        if not found.keys() >= set(keys):
+            found |= _adopted(client, experiment, parent, set(keys) - found.keys())
         return [
             found.get(tags["key"]) or create_run(client, experiment, name, tags, parent)
             for name, tags in wanted
@@ -120,6 +136,16 @@ def children(client: "MlflowClient", experiment: str, parent: str) -> dict[str, 
     """The runs below a run, by their key; those that a user added have none."""
     found = search(client, experiment, f"tags.mlflow.parentRunId = '{parent}'")
     return {run.data.tags["key"]: run for run in found if "key" in run.data.tags}
+
+
+def _adopted(client: "MlflowClient", experiment: str, parent: str, keys: set[str]) -> dict[str, "Run"]:
+    """Runs with these keys wherever they are, put below this parent."""
+    begin = next(iter(keys)).rpartition("/")[0]  # group and entry
+    found = {run.data.tags["key"]: run for run in search(client, experiment, f"tags.key LIKE '{begin}%'")}
+    adopted = {key: run for key, run in found.items() if key in keys}
+    for run in adopted.values():
+        client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+    return adopted
 
 
 def search(client: "MlflowClient", experiment: str, query: str) -> list["Run"]:

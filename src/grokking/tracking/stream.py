@@ -4,6 +4,7 @@ A thread of the driver sends them; training runs in worker processes and never w
 the same points and more, so the two do not disturb each other.
 """
 
+import math
 import os
 import socket
 import sys
@@ -17,8 +18,9 @@ import pandas as pd
 import psutil
 
 from grokking.analysis.results import varying
+from grokking.config import ConfigError
 from grokking.experiment import Replica
-from grokking.tracking import identity, metrics, store
+from grokking.tracking import database, identity, metrics, store
 from grokking.training.records import Evaluation
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 STREAM_AFTER_SECONDS = 60.0  # a shorter experiment is over before anyone could look
 STREAM_EVERY_SECONDS = 5.0
 SILENT_SECONDS = 300.0  # after which a run of another host counts as dead
+PATIENCE_SECONDS = 5.0  # that the end of training waits for the store
 
 
 class Stream:
@@ -38,6 +41,7 @@ class Stream:
         self.rows = {replica.index: replica.row() for replica in replicas}
         self.group = group
         self.tags = identity.parent_tags(name, group, fingerprint, replicas[0].row())
+        self.after = stream_after()
         self.queue: SimpleQueue[Evaluation] = SimpleQueue()
         self.closed = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -48,14 +52,16 @@ class Stream:
 
     def __exit__(self, *error: object) -> None:
         self.closed.set()
-        self.thread.join()
+        self.thread.join(PATIENCE_SECONDS)
+        if self.thread.is_alive():
+            self._tell("the store does not answer")
 
     def send(self, evaluation: Evaluation) -> None:
         """Queue an evaluation; returns at once."""
         self.queue.put(evaluation)
 
     def _run(self) -> None:
-        if self.closed.wait(float(os.environ.get("GROKKING_STREAM_AFTER", STREAM_AFTER_SECONDS))):
+        if self.closed.wait(self.after):
             return
         try:
             client = store.connect()
@@ -64,7 +70,11 @@ class Stream:
             while not self.closed.wait(STREAM_EVERY_SECONDS):
                 self._flush(client, runs)
         except Exception as error:  # whatever it is, training goes on and `publish` writes all points later
-            print(f"{self.name}: not streamed to MLflow ({type(error).__name__}: {error})", file=sys.stderr)
+            self._tell(database.one_line(error))
+
+    def _tell(self, reason: str) -> None:
+        told = f"{self.name}: not streamed to MLflow: {reason}; `make publish` completes it after training"
+        print(told, file=sys.stderr)
 
     def _open_runs(self, client: "MlflowClient") -> dict[int, "Run"]:
         """Open a run per replica as RUNNING, and their parent; replicas by number, the parent as -1."""
@@ -94,6 +104,18 @@ class Stream:
         for replica, new in points.items():
             store.log(client, runs[replica], {}, new)
         store.log(client, runs[-1], {}, [], alive())
+
+
+def stream_after() -> float:
+    """Seconds of training before a run is streamed; ConfigError where GROKKING_STREAM_AFTER is no number."""
+    written = os.environ.get("GROKKING_STREAM_AFTER", STREAM_AFTER_SECONDS)
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise ConfigError(f"`GROKKING_STREAM_AFTER` must be a number of seconds from 0 on, but is {written}")
+    return seconds
 
 
 def alive() -> dict[str, str]:
