@@ -16,12 +16,15 @@ def entry_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; a mistake in the configuration becomes one line and exit code 2."""
+    """Run a stage; a mistake in the configuration becomes one line and exit code 2; so does Ctrl-C, with 130."""
     try:
         main()
     except ConfigError as error:
         print(f"error: {_located(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def _located(message: str) -> str:

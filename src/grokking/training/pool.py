@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -59,16 +60,24 @@ def context() -> BaseContext:
 def worker_pool(
     workers: int, start: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of `workers` processes, each of which first calls `start` with these arguments, if given."""
+    """A pool of `workers` processes, each of which first calls `start` with these arguments, if given.
+
+    Ctrl-C ends them at once. What they had not finished goes on from its checkpoint in the next call.
+    """
     kernels.load()  # here, so that forked workers have them
     executor = ProcessPoolExecutor(workers, context(), _start, (start, arguments))
     try:
         yield executor
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver gets Ctrl-C, too, and ends this process
     threading.Thread(target=_end_with_driver, daemon=True).start()
     use_threads(1)
     keep_freed_memory()

@@ -1,0 +1,60 @@
+"""Ctrl-C: a stage ends within seconds, says so in one line and leaves no process behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from clones import ROOT, environment, tiny_params
+from laboratory import python
+
+ENDLESS = """
+  endless:
+    extends: experiments.wide_mlp
+    group: systems
+    task: tiny
+    budget: 2000000
+    optimizer: {learning_rate: 1e-9}
+
+studies:"""
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory) -> Path:
+    """An experiment that would train for hours."""
+    folder = tmp_path_factory.mktemp("endless")
+    for name in ("src", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "params.yaml").write_text(tiny_params().replace("\nstudies:", ENDLESS))
+    python(folder, "-m", "pipelines.split", "tiny")
+    return folder
+
+
+@pytest.mark.parametrize("target", [os.kill, os.killpg], ids=["driver", "group"])
+def test_ctrl_c_ends_a_stage_in_one_line(laboratory, target):
+    stage = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.train", "endless"], cwd=laboratory, env=environment(laboratory),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    driver = psutil.Process(stage.pid)
+    wait_for(lambda: list((laboratory / ".checkpoints").rglob("*")) and driver.children())
+    workers = driver.children(recursive=True)
+    target(stage.pid, signal.SIGINT)
+    _, told = stage.communicate(timeout=30)
+    assert stage.returncode == 130
+    assert told.splitlines() == ["interrupted; the same command goes on from here"]
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+
+
+def wait_for(condition) -> None:
+    """Until training has begun."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    time.sleep(1)
