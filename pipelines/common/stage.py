@@ -16,7 +16,7 @@ def entry_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; a mistake in the configuration becomes one line and exit code 2; so does Ctrl-C, with 130."""
+    """Run a stage; a mistake in the configuration becomes one line and exit code 2; Ctrl-C, too, with 130."""
     try:
         main()
     except ConfigError as error:
