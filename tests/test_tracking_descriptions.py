@@ -57,6 +57,26 @@ def test_a_grid_says_its_best_point():
     assert found.startswith("A grid of 2 points, the best of them wd=1.0. There: 2 of 2 grokked")
 
 
+def test_a_grid_of_whole_sections_says_its_best_point():
+    grid = table([50.0, NONE], [1.0, 1.0]).assign(
+        **{"gradient_filter.name": ["none", "ema"], "gradient_filter.decay": [NONE, 0.9]}
+    )
+    found = descriptions.parent_outcome(grid)
+    assert found.startswith(
+        "A grid of 2 points, the best of them gradient_filter=none. There: 1 of 1 grokked"
+    )
+
+
+def test_a_summary_says_nothing_where_there_is_no_value():
+    grid = table([50.0, NONE], [1.0, 1.0]).assign(
+        replica=[0, 1], seed=[0, 1], split_seed=[0, 1], steps_run=100, seconds=1.0,
+        **{"gradient_filter.name": ["none", "ema"], "gradient_filter.decay": [NONE, 0.9]},
+    )  # fmt: skip
+    page = descriptions.summary_page("grid", About("A network.", "", ""), grid)
+    assert "nan" not in page
+    assert page.count("—") == 2
+
+
 def test_a_run_says_what_sets_it_apart_and_where_it_is_compared():
     about = About("A network.", "Like `b`, but loss x (there y).", "reports/table.md", "reproduced")
     text = descriptions.of_parent(about, table([100.0], [1.0]))
@@ -72,4 +92,6 @@ def test_names_say_what_differs():
     axes = ["model.alpha", "optimizer.weight_decay"]
     assert identity.child_name(row, axes) == "α=0.25 wd=1.0 · seed 0"
     assert identity.child_name(row, []) == "seed 0"
+    point = {"gradient_filter.name": "none", "gradient_filter.decay": NONE, "label_noise": 0.3}
+    assert identity.child_name(row | point, list(point)) == "gradient_filter=none noise=0.3 · seed 0"
     assert identity.number(0.0943123) == "0.09431"

@@ -1,5 +1,6 @@
 """Results of experiments: a summary of each, and the comparison with published numbers."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,12 @@ from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
 from grokking.storage.runs import Run
 
-KEY_ABOVE = re.compile(r"(\w+\.)+(?=\w+=)")  # model. in model.alpha=0.5
+KEY_ABOVE = re.compile(r"(\w+\.)+(?!name=)(?=\w+=)")  # model. in model.alpha=0.5
+# keys of an experiment that hold a value of their own; the others are sections, whose columns have a dot
+PLAIN_KEYS = (
+    "system", "role", "task", "loss", "label_noise", "precision", "matmul_precision", "loss_precision",
+    "gradient_projection", "frozen", "budget",
+)  # fmt: skip
 GROKKING_RATIO = 3  # generalization this many times later than memorization is called grokking
 
 
@@ -91,19 +97,25 @@ def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     axes = varying(table)
     if not axes:
         return {"": table}
-    return {
-        ", ".join(f"{axis}={value}" for axis, value in zip(axes, point, strict=True)): part
-        for point, part in table.groupby(axes)
-    }
+    # a section may lack a key that another has
+    return {_point(axes, point): part for point, part in table.groupby(axes, dropna=False)}
 
 
-def grid_map(table: pd.DataFrame) -> pd.DataFrame | None:
-    """Median step over a grid with exactly two axes (index, columns); NaN where it was not reached."""
+def _point(axes: list[str], values: Any) -> str:
+    given = [(axis, value) for axis, value in zip(axes, values, strict=True) if pd.notna(value)]
+    return ", ".join(f"{axis}={value}" for axis, value in given)
+
+
+def grid_map(table: pd.DataFrame, number: str) -> pd.DataFrame | None:
+    """A number of the summaries over a grid with exactly two axes (index, columns); NaN where there is none.
+
+    None for any other grid, also where two keys of one section vary together.
+    """
     axes = varying(table)
-    if len(axes) != 2:
+    if len(axes) != 2 or len(grid_points(table)) < math.prod(table[x].nunique(dropna=False) for x in axes):
         return None
-    medians = {point: summary(part)["median_step"] for point, part in table.groupby(axes)}
-    return pd.Series(medians, dtype=float).rename_axis(axes).unstack()
+    found = {point: summary(part)[number] for point, part in table.groupby(axes)}
+    return pd.Series(found, dtype=float).rename_axis(axes).unstack()
 
 
 def varying(table: pd.DataFrame) -> list[str]:
@@ -113,7 +125,7 @@ def varying(table: pd.DataFrame) -> list[str]:
 
 def hyperparameters(table: pd.DataFrame) -> list[str]:
     """Columns that hold a replica's configuration, seeds excluded."""
-    return [c for c in table.columns if "." in c]
+    return [c for c in table.columns if "." in c or c in PLAIN_KEYS]
 
 
 def median_or_none(values: pd.Series) -> float | None:

@@ -32,9 +32,9 @@ def draw_experiment(
         portrait(portrayed, name, folder / "portrait.png")
     if run.replicas["model.family"].iloc[0] == "transformer":
         progress(diagnosed, run.replicas, name, folder / "progress.png")
-    medians = results.grid_map(run.replicas)
-    if medians is not None:
-        grid(medians, int(run.replicas["budget"].max()), name, folder / "map.png")
+    medians, budgets = (results.grid_map(run.replicas, number) for number in ("median_step", "budget"))
+    if medians is not None and budgets is not None:
+        grid(medians, budgets, name, folder / "map.png")
 
 
 def draw_comparisons(runs: Mapping[str, Run], warning: pd.DataFrame, folder: Path) -> None:

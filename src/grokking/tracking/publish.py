@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking.analysis.results import hyperparameters, varying
-from grokking.experiment import ExperimentConfig
 from grokking.tracking import descriptions, identity, metrics, store
 from grokking.tracking.descriptions import NOTE, About
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FILES = ("history.parquet", "replicas.parquet", "run.json")
-IDENTITY = ("seed", "split_seed", *(field.name for field in fields(ExperimentConfig)))
+SEEDS = ("seed", "split_seed")
 FORM = "2"  # of what is written to MLflow: another one publishes everything again
 
 
@@ -169,7 +168,7 @@ def _found_tags(trained: Trained, replicas: pd.DataFrame) -> dict[str, str]:
 
 def _shared_params(replicas: pd.DataFrame) -> dict[str, Any]:
     """Seeds and hyperparameters that all of these replicas have in common."""
-    names = [*(name for name in IDENTITY if name in replicas), *hyperparameters(replicas)]
+    names = [*SEEDS, *hyperparameters(replicas)]
     return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}
 
 
