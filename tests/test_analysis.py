@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokking.analysis import pages, results, tuning
+from grokking.analysis import pages, results, sentences, tuning
 from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.survival import median
@@ -48,6 +48,7 @@ def replica_rows(steps, budget=1000, experiment="wide_mlp", **columns):
             "memorization_step": 20.0,
             "generalization_step": np.nan if step is None else float(step),
             "observed": step is not None,
+            "diverged": False,
             "steps_run": budget if step is None else step + 500,
             "final_validation_accuracy": 0.5 if step is None else 1.0,
             "examples": 10,
@@ -184,6 +185,30 @@ def test_comparison_of_a_system_that_did_not_generalize():
     assert (row["ours, sustained"], row["ratio"], row["times faster"]) == ("—", "—", "—")
 
 
+def test_a_grid_is_compared_point_by_point():
+    grid = pd.concat([replica_rows([100, 200]), replica_rows([300, None], label_noise=0.3)])
+    grid = grid.assign(label_noise=grid["label_noise"].fillna(0.0), replica=range(4))
+    one, other = comparison_of(wide_mlp=grid).to_dict("records")
+    assert (one["system"][-17:], other["system"][-17:]) == ("; label_noise=0.0", "; label_noise=0.3")
+    assert (one["ours at that accuracy"], one["ours, sustained"]) == ("100 (100–200), 2 of 2", "100")
+    assert (other["ours at that accuracy"], other["ours, sustained"]) == ("300 (300–∞), 1 of 2", "300")
+
+
+def test_a_replica_that_diverged_is_told():
+    lost = replica_rows([100, None]).assign(diverged=[False, True])
+    assert results.summary(lost)["diverged"] == 1
+    (row,) = comparison_of(wide_mlp=lost).to_dict("records")
+    assert row["ours, sustained"] == "100, 1 diverged"
+    assert sentences.overall(lost).endswith("(medians), 1 diverged")
+    assert results.diverged({"a": lost, "b": replica_rows([100])}) == {"a": "1 of 2"}
+
+
+def test_a_comparison_without_published_numbers_says_so():
+    comparison = comparison_of(mine=replica_rows([100]))
+    assert comparison.empty
+    assert pages.markdown(comparison) == "No experiment here answers a published number.\n"
+
+
 def test_every_system_is_compared():
     assert {p.system for p in PUBLISHED} == {0, 1, 2, 3, 4}
 
@@ -203,7 +228,7 @@ def snapshots_of(restricted, validation, excluded):
 
 def test_a_circuit_forms_where_losses_fall_for_good():
     replicas = pd.DataFrame(
-        [{"replica": 0, "seed": 7, "memorization_step": 20, "generalization_step": None}]
+        [{"replica": 0, "seed": 7, "memorization_step": 20, "generalization_step": None, "diverged": False}]
     ).assign(**{"model.family": "transformer"})
     found = snapshots_of([4.0, 1.0, 3.0, 1.0], [4.0, 5.0, 6.0, 2.0], [4.0, 1.0, 2.0, 3.0])
     (row,) = circuits({"e": found}, {"e": replicas}).to_dict("records")
@@ -212,6 +237,8 @@ def test_a_circuit_forms_where_losses_fall_for_good():
     assert np.isnan(row["generalized"])
     assert "| —  " in pages.plain(pages._circuits(pd.DataFrame([row])))
     assert (row["excluded_loss_lowest"], row["excluded_loss_final"], row["train_loss_final"]) == (1, 3, 0.25)
+    (lost,) = circuits({"e": found}, {"e": replicas.assign(diverged=True)}).to_dict("records")
+    assert "| diverged " in pages.plain(pages._circuits(pd.DataFrame([lost])))
     assert len(circuits({"e": found}, {"e": replicas.assign(**{"model.family": "one_hot_mlp"})})) == 0
     without_order = found.assign(**{"restricted_loss/validation": np.nan})
     assert len(circuits({"e": without_order}, {"e": replicas})) == 0

@@ -38,7 +38,7 @@ def table(steps: list[float], decays: list[float]) -> pd.DataFrame:
     frame = pd.DataFrame({"generalization_step": steps, "optimizer.weight_decay": decays})
     return frame.assign(
         observed=frame["generalization_step"].notna(), memorization_step=10, budget=1000, examples=1, flops=1,
-        final_validation_accuracy=1.0,
+        final_validation_accuracy=1.0, diverged=False,
     )  # fmt: skip
 
 
@@ -49,7 +49,11 @@ def test_an_experiment_says_the_median_and_how_many():
     assert descriptions.parent_outcome(table([NONE, NONE], [1.0] * 2)) == (
         "0 of 2 grokked: memorized at 10, none generalized within 1,000 steps (medians)."
     )
-    assert descriptions.parent_outcome_tag(table([100.0, NONE], [1.0] * 2)) == "1 of 2 grokked"
+    found = table([100.0, NONE], [1.0] * 2)
+    assert descriptions.parent_outcome_tag(found) == "1 of 2 grokked"
+    lost = found.assign(diverged=[False, True])
+    assert descriptions.parent_outcome_tag(lost) == "1 of 2 grokked, 1 diverged"
+    assert descriptions.parent_outcome(lost).endswith("(medians), 1 diverged.")
 
 
 def test_a_grid_says_its_best_point():

@@ -38,10 +38,16 @@ def draw_experiment(
 
 
 def draw_comparisons(runs: Mapping[str, Run], warning: pd.DataFrame, folder: Path) -> None:
-    """The gap of one system, a panel for each system, and what warns of generalization."""
+    """The gap of one system, a panel for each system, and what warns of generalization.
+
+    The folder then holds these figures and no others; of what is not there, none is drawn.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     numbers = main_experiments({name: run.replicas for name, run in runs.items()})
     panels = [(p.title, runs[p.experiment].history, runs[p.experiment].replicas) for p in numbers]
-    system_panels(panels, folder / "systems.png")
+    if panels:
+        system_panels(panels, folder / "systems.png")
     for number in (p for p in numbers if p.system == SHOWN_FIRST):
         shown = runs[number.experiment]
         gap(shown.history, shown.replicas, number, folder / "grokking.png")

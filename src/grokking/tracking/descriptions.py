@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from grokking.analysis import sentences
-from grokking.analysis.results import grid_points, summary, varying
+from grokking.analysis.results import diverged_text, grid_points, summary, varying
 from grokking.analysis.tuning import best_replicas
 from grokking.tracking import identity, metrics
 from grokking.tracking.store import present
@@ -81,7 +81,7 @@ def outcome_tag(row: Mapping[str, Any]) -> str:
 def parent_outcome_tag(replicas: pd.DataFrame) -> str:
     found = summary(replicas)
     word = "grokked" if found["grokked"] else "generalized"
-    return f"{found[word]} of {found['n']} {word}"
+    return f"{found[word]} of {found['n']} {word}{diverged_text(found)}"
 
 
 def page(about: About) -> str:
