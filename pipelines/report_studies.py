@@ -11,7 +11,7 @@ from grokking.analysis import study_pages
 from grokking.catalogue import FILES, read_catalogue
 from grokking.config import ConfigError
 from grokking.search import pruner_audit
-from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS
+from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS, as_json, write
 from pipelines.common.stage import run
 
 
@@ -24,13 +24,12 @@ def main() -> None:
     judgements = pd.concat([pd.read_csv(SEARCH_REPORTS / name / JUDGEMENTS) for name in found])
     rules = pruner_audit.comparison(judgements)
     page = study_pages.overview(rows, rules, pruner_audit.by_rule(judgements))
-    (REPORTS / "searches.md").write_text(page)
-    (REPORTS / "searches_table.md").write_text(study_pages.short_table(rows))
     of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null
     long = catalogue.names("studies", file=FILES[1])
     numbers = {name: read(f"{name}/{NUMBERS}") for name in found if name in long}
-    written = json.dumps({"studies": numbers, "pruners": of_rules}, indent=2)
-    (REPORTS / "searches.json").write_text(written + "\n")
+    texts = {"searches.md": page, "searches_table.md": study_pages.short_table(rows)}
+    texts["searches.json"] = as_json({"studies": numbers, "pruners": of_rules})
+    write({REPORTS / name: text for name, text in texts.items()})
 
 
 def read(file: str) -> dict:

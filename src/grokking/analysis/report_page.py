@@ -88,7 +88,7 @@ def commit(paths: Iterable[str]) -> str:
     """The last commit that changed one of these paths; empty where there is no git."""
     command = ["git", "log", "-1", "--format=%h", "--abbrev=10", "--", *paths]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

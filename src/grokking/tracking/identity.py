@@ -104,4 +104,5 @@ def git_tags() -> dict[str, str]:
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(CHECKOUT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    return done.stdout.strip()

@@ -44,7 +44,7 @@ class Trained:
         return pd.read_parquet(self.folder / f"{name}.parquet")
 
     def run(self) -> dict[str, Any]:
-        return json.loads((self.folder / "run.json").read_text())
+        return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
 
     def files(self) -> list[Path]:
         """Every file that becomes an artifact of the parent."""
@@ -181,5 +181,5 @@ def split_digest(task: str, locks: Sequence[Path]) -> str:
 @cache
 def _locked_stages(locks: tuple[Path, ...]) -> dict[str, Any]:
     """The stages of every lock file there is."""
-    texts = [lock.read_text() for lock in locks if lock.exists()]
+    texts = [lock.read_text(encoding="utf-8") for lock in locks if lock.exists()]
     return {name: stage for text in texts for name, stage in YAML(typ="safe").load(text)["stages"].items()}
