@@ -114,6 +114,14 @@ def test_no_experiment_is_a_report_too(laboratory):
     assert list(Path("reports/summary").iterdir()) == []
 
 
+@pytest.mark.parametrize("studies", [{}, {"renamed": PARAMS["studies"]["quick"]}])
+def test_studies_without_results_have_a_page(laboratory, studies):
+    write_params(studies=studies)
+    stage("report_studies")
+    assert "No study here was searched and confirmed." in text_of("searches.md")
+    assert json.loads(text_of("searches.json")) == {"studies": {}, "pruners": {}}
+
+
 @pytest.mark.parametrize("command", [("draw", "lost"), ("report",)])
 def test_missing_diagnostics_are_one_line(laboratory, command, capsys):
     kept = Path("results/diagnostics/systems/lost")
