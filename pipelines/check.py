@@ -12,7 +12,8 @@ def main() -> None:
     read_catalogue()
     CHECKED.parent.mkdir(exist_ok=True)
     # always the same, so that what depends on it is not run again
-    CHECKED.write_text("Names and inheritance of params.yaml and extended/params.yaml are sound.\n")
+    text = "Names and inheritance of params.yaml and extended/params.yaml are sound.\n"
+    CHECKED.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

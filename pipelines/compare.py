@@ -1,7 +1,5 @@
 """Stage `compare`: the page and numbers of one group of long runs, as far as they were run."""
 
-import json
-
 import pandas as pd
 
 from grokking.analysis import pages
@@ -11,7 +9,7 @@ from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.data import tasks
 from pipelines.common.paths import RUNS, SPLITS
-from pipelines.common.reports import COMPARISONS
+from pipelines.common.reports import COMPARISONS, as_json, write
 from pipelines.common.runs import replica_tables
 from pipelines.common.stage import entry_parser, run
 
@@ -27,10 +25,8 @@ def main() -> None:
     runs = replica_tables({entry: RUNS / name / entry for entry in entries})
     tables = {entry: table.assign(formula=formula_of(table)) for entry, table in runs.items()}
     page = pages.comparison(group.title, group.text, comparison_table(group, tables), entries)
-    COMPARISONS.mkdir(parents=True, exist_ok=True)
-    (COMPARISONS / f"{name}.md").write_text(page)
-    found = {entry: summary(table) for entry, table in tables.items()}
-    (COMPARISONS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+    found = as_json({entry: summary(table) for entry, table in tables.items()})
+    write({COMPARISONS / f"{name}.md": page, COMPARISONS / f"{name}.json": found})
 
 
 def formula_of(replicas: pd.DataFrame) -> str:

@@ -1,7 +1,5 @@
 """Stage `compare_tuning`: the page, figure and numbers of all tuned methods, as far as they were run."""
 
-import json
-
 from grokking import figures
 from grokking.analysis import pages
 from grokking.analysis.comparison import TUNING
@@ -9,7 +7,7 @@ from grokking.analysis.methods import Method, by_speed, method_table
 from grokking.analysis.results import summary
 from grokking.catalogue import read_catalogue
 from pipelines.common.paths import TUNED
-from pipelines.common.reports import COMPARISONS
+from pipelines.common.reports import COMPARISONS, as_json, write
 from pipelines.common.runs import replica_tables
 from pipelines.common.stage import run
 
@@ -21,14 +19,12 @@ def main() -> None:
     confirmed = replica_tables({name: TUNED / name / "confirmed" for name in entries})
     grids = {name: entries[name]["replicas"]["grid"] for name in confirmed}
     methods = [Method(name, grids[name], tuned[name], table) for name, table in confirmed.items()]
-    COMPARISONS.mkdir(parents=True, exist_ok=True)
     points = {method.name: (method.times, method.observed) for method in by_speed(methods)}
     title = "Steps to generalize, tuned methods on fresh seeds"
     figures.strips(points, title, COMPARISONS / "tuning.png")
     page = pages.comparison(*TUNING, method_table(methods), entries, "tuning.png")
-    (COMPARISONS / "tuning.md").write_text(page)
-    found = {method.name: summary(method.confirmed) for method in methods}
-    (COMPARISONS / "tuning.json").write_text(json.dumps(found, indent=2) + "\n")
+    found = as_json({method.name: summary(method.confirmed) for method in methods})
+    write({COMPARISONS / "tuning.md": page, COMPARISONS / "tuning.json": found})
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def publish_all() -> None:
         report(own.name, publish(client, own))
     stream.reap(client)  # what is streamed no longer and was not published either
     MANIFEST.parent.mkdir(exist_ok=True)
-    MANIFEST.write_text(json.dumps(published, indent=2) + "\n")
+    MANIFEST.write_text(json.dumps(published, indent=2) + "\n", encoding="utf-8")
 
 
 def report(name: str, fresh: bool) -> None:

@@ -10,7 +10,15 @@ from grokking.analysis.circuits import circuits
 from grokking.catalogue import read_catalogue
 from grokking.storage import runs
 from pipelines.common.paths import DIAGNOSTICS, RUNS
-from pipelines.common.reports import DIAGNOSTICS_TABLE, FIGURES, REPORTS, write_metrics
+from pipelines.common.reports import (
+    DIAGNOSTICS_TABLE,
+    FIGURES,
+    REPORTS,
+    as_json,
+    require_diagnostics,
+    write,
+    write_metrics,
+)
 from pipelines.common.stage import run
 
 GROUP = "systems"
@@ -20,21 +28,22 @@ def main() -> None:
     names = read_catalogue().names("experiments", GROUP)
     trained = {name: runs.read(RUNS / GROUP / name) for name in names}
     tables = {name: run.replicas for name, run in trained.items()}
-    diagnosed = {name: pd.read_parquet(DIAGNOSTICS / GROUP / name / DIAGNOSTICS_TABLE) for name in names}
+    learned = {name: require_diagnostics(DIAGNOSTICS / GROUP / name) for name in names}
+    diagnosed = {name: pd.read_parquet(folder / DIAGNOSTICS_TABLE) for name, folder in learned.items()}
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     formed = circuits(diagnosed, tables)
 
-    machine = next(iter(trained.values())).facts["machine"]
+    machine = next((run.facts["machine"] for run in trained.values()), None)
     circuit_rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
     more = {"by_published_criterion": results.by_published_criterion(trained), "circuits": circuit_rows}
     summary = results.results(tables, machine) | more
     comparison = results.comparison(summary)
-    figures.draw_comparisons(trained, warning, FIGURES)
+    figures.draw_comparisons(trained, warning, FIGURES)  # the page shows those that are there
+    page = report_page.html(summary, comparison, trained, REPORTS)
+    texts = {"results.json": as_json(summary), "table.md": pages.markdown(comparison), "index.html": page}
+    texts["diagnostics.md"] = pages.diagnostics(warning, formed, results.diverged(tables))
+    write({REPORTS / name: text for name, text in texts.items()})
     write_metrics(results.key_numbers_of_all(tables))
-    (REPORTS / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
-    (REPORTS / "table.md").write_text(pages.markdown(comparison))
-    (REPORTS / "index.html").write_text(report_page.html(summary, comparison, trained, REPORTS))
-    (REPORTS / "diagnostics.md").write_text(pages.diagnostics(warning, formed))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,5 @@
 """Stage `report_search`: the page, figures and numbers of one study."""
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from grokking import figures
 from grokking.analysis import results, studies, study_pages
 from grokking.catalogue import read_catalogue
@@ -13,7 +8,7 @@ from grokking.search import config, importance, pruner_audit
 from grokking.search.monitor import MONITOR_SHARE
 from grokking.storage import runs
 from pipelines.common.paths import CONFIRMED
-from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, SEARCH_REPORTS
+from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, SEARCH_REPORTS, as_json, write
 from pipelines.common.stage import entry_parser, run
 from pipelines.common.studies import find_study, machine, search_tables
 
@@ -30,15 +25,11 @@ def main() -> None:
     figures.draw_study(study, importances, histories, folder)
     judgements = pruner_audit.judgements(search_tables(study))
     page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements), MONITOR_SHARE)
-    folder.with_suffix(".md").write_text(page)
-    write(results.key_numbers(results.summary(study.confirmed["winner"])), folder.with_suffix(".json"))
-    write(studies.results(study), folder / NUMBERS)
-    write(studies.overview(study), folder / OVERVIEW)
-    judgements.to_csv(folder / JUDGEMENTS, index=False)
-
-
-def write(content: Mapping[str, Any], file: Path) -> None:
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    numbers = results.key_numbers(results.summary(study.confirmed["winner"]))
+    texts = {folder.with_suffix(".md"): page, folder.with_suffix(".json"): as_json(numbers)}
+    texts |= {folder / NUMBERS: as_json(studies.results(study))}
+    texts |= {folder / OVERVIEW: as_json(studies.overview(study))}
+    write(texts | {folder / JUDGEMENTS: judgements.to_csv(index=False)})
 
 
 if __name__ == "__main__":

@@ -4,33 +4,38 @@ It reads what `report_search` wrote, so a study that is run again needs none of 
 """
 
 import json
+from typing import Any
 
 import pandas as pd
 
 from grokking.analysis import study_pages
 from grokking.catalogue import FILES, read_catalogue
-from grokking.config import ConfigError
 from grokking.search import pruner_audit
-from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS
+from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS, as_json, write
 from pipelines.common.stage import run
+
+NONE = "No study here was searched and confirmed.\n"
 
 
 def main() -> None:
     catalogue = read_catalogue()
     found = [name for name in catalogue.names("studies") if (SEARCH_REPORTS / name / OVERVIEW).exists()]
-    if not found:
-        raise ConfigError("no study has a page yet; run `dvc repro report_search@quick` first")
+    long = catalogue.names("studies", file=FILES[1])
+    numbers = {name: read(f"{name}/{NUMBERS}") for name in found if name in long}
+    page, table, rules = tables(found) if found else (f"# Searches\n\n{NONE}", NONE, {})
+    texts = {"searches.md": page, "searches_table.md": table}
+    texts["searches.json"] = as_json({"studies": numbers, "pruners": rules})
+    write({REPORTS / name: text for name, text in texts.items()})
+
+
+def tables(found: list[str]) -> tuple[str, str, dict[str, Any]]:
+    """The page of these studies, its short table, and what each pruner would have done."""
     rows = pd.DataFrame([read(f"{name}/{OVERVIEW}") for name in found])
     judgements = pd.concat([pd.read_csv(SEARCH_REPORTS / name / JUDGEMENTS) for name in found])
     rules = pruner_audit.comparison(judgements)
     page = study_pages.overview(rows, rules, pruner_audit.by_rule(judgements))
-    (REPORTS / "searches.md").write_text(page)
-    (REPORTS / "searches_table.md").write_text(study_pages.short_table(rows))
     of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null
-    long = catalogue.names("studies", file=FILES[1])
-    numbers = {name: read(f"{name}/{NUMBERS}") for name in found if name in long}
-    written = json.dumps({"studies": numbers, "pruners": of_rules}, indent=2)
-    (REPORTS / "searches.json").write_text(written + "\n")
+    return page, study_pages.short_table(rows), of_rules
 
 
 def read(file: str) -> dict:

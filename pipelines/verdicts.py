@@ -1,13 +1,11 @@
 """Stage `verdicts`: the published numbers beside the published recipes, run here as far as they were."""
 
-import json
-
 from grokking import figures
 from grokking.analysis import pages, verdicts
 from grokking.catalogue import Catalogue, read_catalogue
 from grokking.storage.runs import Run
 from pipelines.common.paths import RUNS
-from pipelines.common.reports import REPORTS
+from pipelines.common.reports import REPORTS, as_json, write
 from pipelines.common.runs import trained
 from pipelines.common.stage import run
 
@@ -20,11 +18,9 @@ def main() -> None:
     law = verdicts.power_law(points)
     figures.published(presets, REPORTS / "published.png")
     figures.train_fraction(points, REPORTS / "train_fraction.png")
-    (REPORTS / "published.md").write_text(
-        pages.published(judged, verdicts.without_number(presets), law), encoding="utf-8"
-    )
-    found = {"verdicts": judged, "power_law": law}
-    (REPORTS / "published.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    page = pages.published(judged, verdicts.without_number(presets), law)
+    found = as_json({"verdicts": judged, "power_law": law})
+    write({REPORTS / "published.md": page, REPORTS / "published.json": found})
 
 
 def group_runs(catalogue: Catalogue, group: str) -> dict[str, Run]:

@@ -1,13 +1,19 @@
 """Censored medians by hand, summaries, the comparison and the pages made of it."""
 
+import itertools
+import typing
+from dataclasses import fields, is_dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from grokking.analysis import pages, results
+from grokking.analysis import pages, results, sentences, tuning
 from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.survival import median
+from grokking.experiment import ExperimentConfig
+from grokking.figures import comparisons
 from grokking.storage.runs import Run
 
 
@@ -42,6 +48,7 @@ def replica_rows(steps, budget=1000, experiment="wide_mlp", **columns):
             "memorization_step": 20.0,
             "generalization_step": np.nan if step is None else float(step),
             "observed": step is not None,
+            "diverged": False,
             "steps_run": budget if step is None else step + 500,
             "final_validation_accuracy": 0.5 if step is None else 1.0,
             "examples": 10,
@@ -79,10 +86,72 @@ def test_grid_points_and_map():
         for j, decay in enumerate((0.1, 1.0))
     ]
     table = pd.concat(parts, ignore_index=True)
-    assert results.grid_map(replica_rows([1, 2])) is None
-    assert results.grid_map(table).to_numpy().tolist() == [[100, 200], [200, 300]]
+    assert results.grid_map(replica_rows([1, 2]), "median_step") is None
+    assert results.grid_map(table, "median_step").to_numpy().tolist() == [[100, 200], [200, 300]]
     points = results.results({"g": table}, {})["experiments"]["g"]["grid"]
     assert points["model.alpha=0.5, optimizer.weight_decay=0.1"]["median_step"] == 200
+
+
+def test_plain_keys_are_those_of_an_experiment_that_hold_a_value():
+    kinds = typing.get_type_hints(ExperimentConfig)
+    members = {
+        field.name: typing.get_args(kinds[field.name]) or (kinds[field.name],)
+        for field in fields(ExperimentConfig)
+    }
+    plain = [name for name, kinds in members.items() if not any(map(is_dataclass, kinds))]
+    assert list(results.PLAIN_KEYS) == plain
+
+
+def points_of(*points):
+    """A table of a replica for each point, which differ in these columns; one may lack a column."""
+    tables = [replica_rows([100 * (1 + i)], **point) for i, point in enumerate(points)]
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"), [("label_noise", (0.0, 0.3)), ("loss", ("a", "b")), ("budget", (500, 1000))]
+)
+def test_a_grid_of_a_key_without_a_section_has_its_points(key, values):
+    table = points_of(*({key: value} for value in values))
+    found = results.results({"g": table}, {})["experiments"]["g"]["grid"]
+    assert {point: part["n"] for point, part in found.items()} == {f"{key}={value}": 1 for value in values}
+    assert list(results.key_numbers_of_all({"g": table})) == [f"g, {key}={value}" for value in values]
+
+
+FILTERS = {"gradient_filter.name": "none"}, {"gradient_filter.name": "ema", "gradient_filter.decay": 0.9}
+
+
+def test_a_grid_of_whole_sections_has_all_points():
+    table = points_of(*FILTERS)
+    assert set(results.grid_points(table)) == {
+        "gradient_filter.name=none", "gradient_filter.name=ema, gradient_filter.decay=0.9"
+    }  # fmt: skip
+    names = ["g, gradient_filter.name=ema, decay=0.9", "g, gradient_filter.name=none"]
+    assert sorted(results.key_numbers_of_all({"g": table})) == names
+    assert results.grid_map(table, "median_step") is None  # it has one axis, of two columns
+
+
+def test_the_best_point_of_whole_sections_may_lack_a_key():
+    table = points_of(*FILTERS)
+    assert tuning.best_replicas(table, results.varying(table))["gradient_filter.name"].tolist() == ["none"]
+
+
+def test_a_map_has_names_booleans_lists_and_budgets_on_its_axes(tmp_path):
+    values = {"loss": ("a", "b"), "model.bias": (True, False), "model.hidden_widths": ("16", "16 16")}
+    for one, other in itertools.combinations(values | {"budget": (500, 1000)}, 2):
+        axes = {key: (values | {"budget": (500, 1000)})[key] for key in (one, other)}
+        table = points_of(
+            *(dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
+        )
+        medians, budgets = (results.grid_map(table, number) for number in ("median_step", "budget"))
+        comparisons.grid(medians, budgets, "g", tmp_path / "map.png")
+        assert (tmp_path / "map.png").stat().st_size > 5000
+    assert [comparisons.label(value) for value in (0.1, True, "16 16", 500)] == [
+        "0.1",
+        "True",
+        "16 16",
+        "500",
+    ]
 
 
 def comparison_of(**tables):
@@ -116,6 +185,30 @@ def test_comparison_of_a_system_that_did_not_generalize():
     assert (row["ours, sustained"], row["ratio"], row["times faster"]) == ("—", "—", "—")
 
 
+def test_a_grid_is_compared_point_by_point():
+    grid = pd.concat([replica_rows([100, 200]), replica_rows([300, None], label_noise=0.3)])
+    grid = grid.assign(label_noise=grid["label_noise"].fillna(0.0), replica=range(4))
+    one, other = comparison_of(wide_mlp=grid).to_dict("records")
+    assert (one["system"][-17:], other["system"][-17:]) == ("; label_noise=0.0", "; label_noise=0.3")
+    assert (one["ours at that accuracy"], one["ours, sustained"]) == ("100 (100–200), 2 of 2", "100")
+    assert (other["ours at that accuracy"], other["ours, sustained"]) == ("300 (300–∞), 1 of 2", "300")
+
+
+def test_a_replica_that_diverged_is_told():
+    lost = replica_rows([100, None]).assign(diverged=[False, True])
+    assert results.summary(lost)["diverged"] == 1
+    (row,) = comparison_of(wide_mlp=lost).to_dict("records")
+    assert row["ours, sustained"] == "100, 1 diverged"
+    assert sentences.overall(lost).endswith("(medians), 1 diverged")
+    assert results.diverged({"a": lost, "b": replica_rows([100])}) == {"a": "1 of 2"}
+
+
+def test_a_comparison_without_published_numbers_says_so():
+    comparison = comparison_of(mine=replica_rows([100]))
+    assert comparison.empty
+    assert pages.markdown(comparison) == "No experiment here answers a published number.\n"
+
+
 def test_every_system_is_compared():
     assert {p.system for p in PUBLISHED} == {0, 1, 2, 3, 4}
 
@@ -135,7 +228,7 @@ def snapshots_of(restricted, validation, excluded):
 
 def test_a_circuit_forms_where_losses_fall_for_good():
     replicas = pd.DataFrame(
-        [{"replica": 0, "seed": 7, "memorization_step": 20, "generalization_step": None}]
+        [{"replica": 0, "seed": 7, "memorization_step": 20, "generalization_step": None, "diverged": False}]
     ).assign(**{"model.family": "transformer"})
     found = snapshots_of([4.0, 1.0, 3.0, 1.0], [4.0, 5.0, 6.0, 2.0], [4.0, 1.0, 2.0, 3.0])
     (row,) = circuits({"e": found}, {"e": replicas}).to_dict("records")
@@ -144,6 +237,8 @@ def test_a_circuit_forms_where_losses_fall_for_good():
     assert np.isnan(row["generalized"])
     assert "| —  " in pages.plain(pages._circuits(pd.DataFrame([row])))
     assert (row["excluded_loss_lowest"], row["excluded_loss_final"], row["train_loss_final"]) == (1, 3, 0.25)
+    (lost,) = circuits({"e": found}, {"e": replicas.assign(diverged=True)}).to_dict("records")
+    assert "| diverged " in pages.plain(pages._circuits(pd.DataFrame([lost])))
     assert len(circuits({"e": found}, {"e": replicas.assign(**{"model.family": "one_hot_mlp"})})) == 0
     without_order = found.assign(**{"restricted_loss/validation": np.nan})
     assert len(circuits({"e": without_order}, {"e": replicas})) == 0

@@ -239,3 +239,29 @@ def test_the_default_graph_needs_nothing_of_the_long_studies():
 def test_scripts_are_short():
     for file in ROOT.glob("pipelines/*.py"):
         assert len(file.read_text().splitlines()) <= 50, file
+
+
+def opened_as_text(node: ast.AST) -> bool:
+    """Whether a call reads or writes text in the encoding of the locale."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+    binary = any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in node.args)
+    opens = name == "open" and not binary and ast.unparse(node.func) != "storage.open"  # of Optuna
+    text = opens or name in {"read_text", "write_text"} or given.get("text") == "True"
+    return text and "encoding" not in given
+
+
+# these read plain ASCII; every edit of them would have every network trained again
+ASCII = {"src/grokking/ops/matmul.py", "src/grokking/training/fingerprint.py"}
+
+
+def test_no_text_is_in_the_encoding_of_the_locale():
+    """It is ASCII where LC_ALL=C, and pages have letters beyond it."""
+    for file in [*MODULES, *ROOT.glob("pipelines/**/*.py"), *ROOT.glob("tools/*.py")]:
+        calls = [
+            node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if opened_as_text(node)
+        ]
+        path = str(file.relative_to(ROOT))
+        assert path in ASCII or not calls, f"{path}: {[f'line {c.lineno}: {ast.unparse(c)}' for c in calls]}"

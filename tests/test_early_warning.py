@@ -89,7 +89,16 @@ def test_a_study_in_which_nothing_generalizes_has_a_table():
     never = found.assign(soon=0.0, generalization_step=np.nan)
     table = early_warning.warning_table(never)
     assert table["auroc"].isna().all()
-    assert "—" in pages.diagnostics(table, pd.DataFrame())
+    page = pages.diagnostics(table, pd.DataFrame(), {"lost": "1 of 2"})
+    assert "—" in page
+    assert "early_warning.png" not in page  # it is not drawn
+    assert "`lost` 1 of 2" in page
+
+
+def test_no_experiment_has_a_page_without_a_table():
+    table = early_warning.warning_table(early_warning.labelled({}, {}))
+    assert table.empty
+    assert "No experiment here has snapshots." in pages.diagnostics(table, pd.DataFrame(), {})
 
 
 def test_every_name_that_reports_choose_is_of_a_diagnostic_that_is_computed():
@@ -108,5 +117,5 @@ def test_an_unknown_name_is_refused():
 @pytest.mark.parametrize("name", early_warning.PUBLISHED_FIVE)
 def test_the_published_five_are_marked_in_the_table(name):
     table = early_warning.warning_table(snapshots(**{name: [[0, 1, 2, 3]] * 3}))
-    assert f"`{name}`" in pages.diagnostics(table, pd.DataFrame())
-    assert " ²" in pages.diagnostics(table, pd.DataFrame())
+    assert f"`{name}`" in pages.diagnostics(table, pd.DataFrame(), {})
+    assert " ²" in pages.diagnostics(table, pd.DataFrame(), {})

@@ -38,7 +38,7 @@ def table(steps: list[float], decays: list[float]) -> pd.DataFrame:
     frame = pd.DataFrame({"generalization_step": steps, "optimizer.weight_decay": decays})
     return frame.assign(
         observed=frame["generalization_step"].notna(), memorization_step=10, budget=1000, examples=1, flops=1,
-        final_validation_accuracy=1.0,
+        final_validation_accuracy=1.0, diverged=False,
     )  # fmt: skip
 
 
@@ -49,12 +49,36 @@ def test_an_experiment_says_the_median_and_how_many():
     assert descriptions.parent_outcome(table([NONE, NONE], [1.0] * 2)) == (
         "0 of 2 grokked: memorized at 10, none generalized within 1,000 steps (medians)."
     )
-    assert descriptions.parent_outcome_tag(table([100.0, NONE], [1.0] * 2)) == "1 of 2 grokked"
+    found = table([100.0, NONE], [1.0] * 2)
+    assert descriptions.parent_outcome_tag(found) == "1 of 2 grokked"
+    lost = found.assign(diverged=[False, True])
+    assert descriptions.parent_outcome_tag(lost) == "1 of 2 grokked, 1 diverged"
+    assert descriptions.parent_outcome(lost).endswith("(medians), 1 diverged.")
 
 
 def test_a_grid_says_its_best_point():
     found = descriptions.parent_outcome(table([100.0, 110.0, 50.0, NONE], [1.0, 1.0, 0.25, 0.25]))
     assert found.startswith("A grid of 2 points, the best of them wd=1.0. There: 2 of 2 grokked")
+
+
+def test_a_grid_of_whole_sections_says_its_best_point():
+    grid = table([50.0, NONE], [1.0, 1.0]).assign(
+        **{"gradient_filter.name": ["none", "ema"], "gradient_filter.decay": [NONE, 0.9]}
+    )
+    found = descriptions.parent_outcome(grid)
+    assert found.startswith(
+        "A grid of 2 points, the best of them gradient_filter=none. There: 1 of 1 grokked"
+    )
+
+
+def test_a_summary_says_nothing_where_there_is_no_value():
+    grid = table([50.0, NONE], [1.0, 1.0]).assign(
+        replica=[0, 1], seed=[0, 1], split_seed=[0, 1], steps_run=100, seconds=1.0,
+        **{"gradient_filter.name": ["none", "ema"], "gradient_filter.decay": [NONE, 0.9]},
+    )  # fmt: skip
+    page = descriptions.summary_page("grid", About("A network.", "", ""), grid)
+    assert "nan" not in page
+    assert page.count("—") == 2
 
 
 def test_a_run_says_what_sets_it_apart_and_where_it_is_compared():
@@ -72,4 +96,6 @@ def test_names_say_what_differs():
     axes = ["model.alpha", "optimizer.weight_decay"]
     assert identity.child_name(row, axes) == "α=0.25 wd=1.0 · seed 0"
     assert identity.child_name(row, []) == "seed 0"
+    point = {"gradient_filter.name": "none", "gradient_filter.decay": NONE, "label_noise": 0.3}
+    assert identity.child_name(row | point, list(point)) == "gradient_filter=none noise=0.3 · seed 0"
     assert identity.number(0.0943123) == "0.09431"

@@ -81,18 +81,22 @@ def test_authors_count_the_first_evaluation_whether_it_holds_or_not():
     assert Crossings.text_of(first_at(None, 0.99).numbers()) == "—"
 
 
+def judged_of(number, preset, ours):
+    rows = verdicts.judged({number.preset: preset}, {number.experiment: ours})
+    return next(row for row in rows if row["preset"] == number.preset)
+
+
 def test_of_a_grid_only_the_published_point_is_judged():
     run = run_of([[0, 0.97], [0, 0.2]], **{"model.alpha": [0.0, 0.5], "optimizer.weight_decay": [1.0, 1.0]})
     wide = next(p for p in PUBLISHED if p.preset == "wide_mlp_published")
     assert verdicts.repeated(wide, {wide.preset: run}).replicas["replica"].tolist() == [0]
     elsewhere = replace(wide, point={"model.alpha": 0.25})
     assert verdicts.repeated(elsewhere, {wide.preset: run}) is None
-    row = next(
-        row
-        for row in verdicts.judged({wide.preset: run}, {wide.experiment: run})
-        if row["preset"] == wide.preset
-    )
+    ours = run_of([[0, 0.97], [0, 0.2]])
+    row = judged_of(wide, run, ours)
     assert (row["verdict"], row["first_crossing"]["n"], row["ours"]["n"]) == ("1460.0 times earlier", 1, 2)
+    of_grid = judged_of(wide, run, run)
+    assert (of_grid["verdict"], of_grid["ours"]["n"]) == (row["verdict"], 0)  # a grid is no one recipe
     shown = verdicts.verdict_table([row]).iloc[0]
     assert (shown["published"], shown["times faster"]) == (f"[14,600 (95%)]({wide.source})", "1,500")
     assert verdicts.detail_table([row])["memorized, published"].tolist() == ["200"]

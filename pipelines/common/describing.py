@@ -115,7 +115,8 @@ def published(name: str, run: Run) -> Beside:
         if name not in (number.preset, number.experiment):
             continue
         repeats = name == number.preset
-        found = first_at(verdicts.repeated(number, {name: run}) if repeats else run, number.threshold)
+        one = verdicts.repeated(number, {name: run}) if repeats else verdicts.of_one_recipe(run)
+        found = first_at(one, number.threshold)
         numbers = {
             "published/step": number.step,
             "published/ours": found.median,

@@ -23,7 +23,7 @@ def with_outputs(text: str) -> str:
 
 def printed(command: str) -> str:
     """What a command prints, as a block of code where it does not print one itself."""
-    done = subprocess.run(shlex.split(command), capture_output=True, text=True)
+    done = subprocess.run(shlex.split(command), capture_output=True, encoding="utf-8")
     if done.returncode:
         raise ConfigError(f"`{command}` failed: {done.stderr.strip()}")
     lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]

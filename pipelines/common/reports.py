@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from grokking.config import ConfigError
+
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"  # that compare experiments
 DRAWN = REPORTS / "experiments"  # a folder of figures for each experiment
@@ -19,9 +21,33 @@ NETWORK = "network.safetensors"  # of each reproduction, after training: the rep
 OVERVIEW, NUMBERS, JUDGEMENTS = "overview.json", "results.json", "judgements.csv"
 
 
+def write(texts: Mapping[Path, str]) -> None:
+    """Put files in place once all of them are written, so that a stage that fails leaves the earlier ones."""
+    for file, text in texts.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _unfinished(file).write_text(text, encoding="utf-8")
+    for file in texts:
+        _unfinished(file).replace(file)
+
+
+def _unfinished(file: Path) -> Path:
+    return file.with_name(f".{file.name}.unfinished")
+
+
+def as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
 def write_metrics(numbers: Mapping[str, Mapping[str, Any]]) -> None:
     """A file of DVC metrics for each name, and no others: `dvc metrics show` makes each a row."""
     shutil.rmtree(SUMMARY, ignore_errors=True)
     SUMMARY.mkdir(parents=True)
-    for name, values in numbers.items():
-        (SUMMARY / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
+    write({SUMMARY / f"{name}.json": as_json(values) for name, values in numbers.items()})
+
+
+def require_diagnostics(folder: Path) -> Path:
+    """The folder of an experiment's diagnostics; ConfigError where there are none."""
+    for name in (DIAGNOSTICS_TABLE, PORTRAIT):
+        if not (folder / name).exists():
+            raise ConfigError(f"{folder / name} is missing; run `dvc repro diagnose@{folder.name}` first")
+    return folder

@@ -37,6 +37,7 @@ def _circuit(replica: Mapping[Any, Any], snapshots: pd.DataFrame) -> dict[str, A
         "seed": int(replica["seed"]),
         "memorized": replica["memorization_step"],
         "generalized": replica["generalization_step"],
+        "diverged": bool(replica["diverged"]),
         "restricted_loss_falls": fall(snapshots["step"], snapshots["restricted_loss/validation"]),
         "validation_loss_falls": fall(snapshots["step"], snapshots["loss/validation"]),
         "excluded_loss_lowest": float(excluded_S.min()),

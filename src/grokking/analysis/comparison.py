@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from grokking.analysis.published import RECORDS
-from grokking.analysis.results import median_and_range, summary
+from grokking.analysis.results import generalized_text, median_and_range, summary
 
 Cell = Callable[[str, pd.DataFrame], str]  # of an experiment, by its name and its replicas
 
@@ -42,7 +42,7 @@ def _median(name: str, replicas: pd.DataFrame) -> str:
 
 
 def _generalized(name: str, replicas: pd.DataFrame) -> str:
-    return f"{int(replicas['observed'].sum())} of {len(replicas)}"
+    return generalized_text(summary(replicas))
 
 
 def _accuracy(column: str) -> Cell:

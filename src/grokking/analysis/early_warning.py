@@ -53,7 +53,7 @@ def labelled(diagnostics: Mapping[str, pd.DataFrame], replicas: Mapping[str, pd.
         }
         tables.append(table.assign(**columns))
         known += len(replicas[name])
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*DIRECTIONS])
 
 
 def soon(step_S: ArrayLike, generalization_S: ArrayLike, steps_run_S: ArrayLike) -> np.ndarray:
@@ -194,4 +194,5 @@ def warning_table(snapshots: pd.DataFrame) -> pd.DataFrame:
     if unknown := [name for name in DIRECTIONS if name not in snapshots]:
         raise ValueError(f"no diagnostic is called {', '.join(unknown)}; take a name of `diagnostics.suite`")
     judged = {name: judge(snapshots, name) for name in DIRECTIONS if snapshots[name].notna().any()}
-    return pd.DataFrame(judged).T.sort_values("auroc", ascending=False).rename_axis("diagnostic")
+    table = pd.DataFrame(judged, index=None if judged else ["auroc"]).T
+    return table.sort_values("auroc", ascending=False).rename_axis("diagnostic")

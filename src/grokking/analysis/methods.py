@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokking.analysis.results import in_steps, median_and_range, summary
+from grokking.analysis.results import generalized_text, in_steps, median_and_range, summary
 from grokking.analysis.survival import logrank_p, median_interval
 from grokking.analysis.tuning import at_edge
 
@@ -55,7 +55,7 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
         "tuned": ", ".join(f"{axis.rpartition('.')[2]} {value:g}" for axis, value in method.best.items()),
         "at the grid's edge": ", ".join(axis.rpartition(".")[2] for axis in _edges(method)) or "—",
         "points × seeds": _tried(method),
-        "generalized": f"{found['generalized']} of {found['n']}",
+        "generalized": generalized_text(found),
         "median (range)": median_and_range(found),
         "95 % of median": _interval(method),
         "memorized at": in_steps(found["median_memorization_step"]),

@@ -13,6 +13,8 @@ from grokking.analysis.nested import flat
 
 def markdown(comparison: pd.DataFrame) -> str:
     """The comparison as a markdown table, published numbers linked to their source."""
+    if comparison.empty:
+        return "No experiment here answers a published number.\n"
     linked = "[" + comparison["published"] + "](" + comparison["source"] + ")"
     code = "`" + comparison["experiment"] + "`"
     table = comparison.assign(**{"published": linked, "experiment": code}).drop(columns="source")
@@ -64,8 +66,25 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(values)
 
 
-def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame) -> str:
-    """What sees generalization coming, and when circuits form, as a markdown page."""
+def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame, diverged: Mapping[str, str]) -> str:
+    """What sees generalization coming, and when circuits form, as a markdown page.
+
+    `diverged` says of experiments how many of their replicas did.
+    """
+    return render(
+        "diagnostics.md.jinja",
+        table=plain(_warnings(warning)) if len(warning) else "",
+        drawn=bool(warning["auroc"].notna().any()),
+        horizon=early_warning.HORIZON,
+        false_positives=f"{early_warning.FALSE_POSITIVES:.0%}",
+        counts=warning.loc["step"] if len(warning) else None,
+        diverged=", ".join(f"`{name}` {count}" for name, count in diverged.items()),
+        circuits=plain(_circuits(circuits)) if len(circuits) else "",
+    )
+
+
+def _warnings(warning: pd.DataFrame) -> pd.DataFrame:
+    """Of each diagnostic the numbers with their intervals, as text."""
     headings = {"auroc": "AUROC", "auroc_all": "from step 0", "auroc_pooled": "pooled", "lead": "lead"}
     table = pd.DataFrame({"diagnostic": [_marked(str(name)) for name in warning.index]})
     for kind, heading in headings.items():
@@ -73,14 +92,7 @@ def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame) -> str:
         table[heading] = [_with_interval(*row) for row in zip(*columns, strict=True)]
     table["warned"] = ["—" if share != share else f"{share:.0%}" for share in warning["warned"]]
     table["snapshots"] = warning["snapshots"].astype(int).tolist()
-    return render(
-        "diagnostics.md.jinja",
-        table=plain(table),
-        horizon=early_warning.HORIZON,
-        false_positives=f"{early_warning.FALSE_POSITIVES:.0%}",
-        counts=warning.loc["step"],
-        circuits=plain(_circuits(circuits)) if len(circuits) else "",
-    )
+    return table
 
 
 def _circuits(rows: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +101,9 @@ def _circuits(rows: pd.DataFrame) -> pd.DataFrame:
     losses = ["excluded_loss_lowest", "excluded_loss_final", "train_loss_final"]
     texts = {name: rows[name].map(lambda step: "—" if step != step else f"{step:,.0f}") for name in steps}
     texts |= {name: rows[name].map("{:.3g}".format) for name in losses}
+    texts["generalized"] = texts["generalized"].where(~rows["diverged"], "diverged")
     shown = rows.assign(experiment=rows["experiment"].map("`{}`".format), seed=rows["seed"].map(str), **texts)
-    return shown.rename(columns=lambda name: name.replace("_", " "))
+    return shown.drop(columns="diverged").rename(columns=lambda name: name.replace("_", " "))
 
 
 def _marked(name: str) -> str:

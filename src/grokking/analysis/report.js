@@ -86,8 +86,9 @@ function draw() {
   element("text", { x: WIDTH - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, "optimizer steps");
   element("text", { x: LEFT, y: HEIGHT - 5 }, shown.loss ? "loss" : "accuracy");
   for (const replica of replicas) for (const part of ["train", "validation"]) {
-    const points = replica.step.map((s, k) => `${x(s).toFixed(1)},${y(replica[`${part}_${kind}`][k]).toFixed(1)}`);
-    element("path", { class: part, d: "M" + points.join("L") });
+    const values = replica[`${part}_${kind}`];  // null where a replica has diverged
+    const points = values.flatMap((v, k) => v === null ? [] : [`${x(replica.step[k]).toFixed(1)},${y(v).toFixed(1)}`]);
+    if (points.length) element("path", { class: part, d: "M" + points.join("L") });
   }
   element("line", { class: "here", id: "here", x1: -9, x2: -9, y1: TOP, y2: HEIGHT - BOTTOM });
   reading.textContent = "Point at the chart to read it.";
@@ -96,7 +97,7 @@ function read(event) {
   const { replicas, kind, last, x } = axes(), box = svg.getBoundingClientRect();
   const at = (event.clientX - box.left) / box.width * WIDTH;
   const nearest = r => r.step.reduce((best, s, k) => Math.abs(x(s) - at) < Math.abs(x(r.step[best]) - at) ? k : best, 0);
-  const k0 = nearest(replicas[0]), text = v => shown.loss ? v.toPrecision(3) : `${(100 * v).toFixed(1)} %`;
+  const k0 = nearest(replicas[0]), text = v => v === null ? "no number" : shown.loss ? v.toPrecision(3) : `${(100 * v).toFixed(1)} %`;
   const here = document.getElementById("here");
   here.setAttribute("x1", x(replicas[0].step[k0]));
   here.setAttribute("x2", x(replicas[0].step[k0]));

@@ -1,6 +1,7 @@
 """The report of the default study as one HTML page; its figures lie beside it."""
 
 import hashlib
+import math
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from grokking.analysis.comparison import GROUPS
 from grokking.analysis.pages import render
 from grokking.analysis.published import PUBLISHED
-from grokking.analysis.results import in_steps, median_and_range, ratio_text
+from grokking.analysis.results import generalized_text, in_steps, median_and_range, points, ratio_text
 from grokking.analysis.sentences import of_summary
 from grokking.storage.runs import Run
 
@@ -58,13 +59,17 @@ def html(
     )
 
 
-def curves(run: Run) -> list[dict[str, list[float]]]:
-    """Each replica's evaluations as lists, to four digits."""
+def curves(run: Run) -> list[dict[str, list[float | None]]]:
+    """Each replica's evaluations as lists, to four digits; None for what is no number, as JSON has no NaN."""
     return [
         {"step": replica["step"].tolist()}
-        | {name: [float(f"{value:.4g}") for value in replica[name]] for name in CURVES}
+        | {name: [_digits(value) for value in replica[name]] for name in CURVES}
         for _, replica in run.history.groupby("replica")
     ]
+
+
+def _digits(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def long_studies(folder: Path) -> dict[str, str]:
@@ -83,7 +88,7 @@ def commit(paths: Iterable[str]) -> str:
     """The last commit that changed one of these paths; empty where there is no git."""
     command = ["git", "log", "-1", "--format=%h", "--abbrev=10", "--", *paths]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -109,14 +114,10 @@ def _system(number: int, experiments: Mapping[str, Any]) -> dict[str, Any]:
 def _sentences(experiments: Mapping[str, Any], system: int | str) -> dict[str, str]:
     own = {name: e for name, e in experiments.items() if e["system"] == system}
     return {
-        name: ". ".join(f"{point}: {of_summary(found)}".lstrip(": ") for point, found in points(e)) + "."
+        name: ". ".join(f"{point}: {of_summary(found)}".lstrip(": ") for point, found in points(e).items())
+        + "."
         for name, e in own.items()
     }
-
-
-def points(experiment: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """The summary of each point of an experiment's grid, or of the experiment."""
-    return experiment.get("grid", {"": experiment}).items()
 
 
 def _rows(experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -126,7 +127,7 @@ def _rows(experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
             "experiment": name,
             "role": experiment["role"],
             "grid point": point,
-            "generalized": f"{found['generalized']} of {found['n']}",
+            "generalized": generalized_text(found),
             "median step": median_and_range(found),
             "memorized at": in_steps(found["median_memorization_step"]),
             "ratio": ratio_text(found["median_ratio"]),
@@ -134,5 +135,5 @@ def _rows(experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
             "budget": in_steps(found["budget"]),
         }
         for name, experiment in experiments.items()
-        for point, found in points(experiment)
+        for point, found in points(experiment).items()
     ]

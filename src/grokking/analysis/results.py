@@ -1,5 +1,6 @@
 """Results of experiments: a summary of each, and the comparison with published numbers."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,12 @@ from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
 from grokking.storage.runs import Run
 
-KEY_ABOVE = re.compile(r"(\w+\.)+(?=\w+=)")  # model. in model.alpha=0.5
+KEY_ABOVE = re.compile(r"(\w+\.)+(?!name=)(?=\w+=)")  # model. in model.alpha=0.5
+# keys of an experiment that hold a value of their own; the others are sections, whose columns have a dot
+PLAIN_KEYS = (
+    "system", "role", "task", "loss", "label_noise", "precision", "matmul_precision", "loss_precision",
+    "gradient_projection", "frozen", "budget",
+)  # fmt: skip
 GROKKING_RATIO = 3  # generalization this many times later than memorization is called grokking
 
 
@@ -27,6 +33,7 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
     return {
         "n": len(replicas),
         "generalized": int(observed.sum()),
+        "diverged": int(replicas["diverged"].sum()),
         "median_step": median(times, observed),
         "first_step": float(reached.min()) if len(reached) else None,
         "last_step": float(reached.max()) if len(reached) else None,
@@ -66,7 +73,7 @@ def key_numbers_of_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str
     }
 
 
-def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[str, Any]:
+def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any] | None) -> dict[str, Any]:
     """The content of results.json; all but `timing` is the same on every run of one machine."""
     seconds = {name: _seconds(table) for name, table in tables.items()}
     return {
@@ -78,12 +85,22 @@ def results(tables: dict[str, pd.DataFrame], machine: dict[str, Any]) -> dict[st
 def _experiment(table: pd.DataFrame) -> dict[str, Any]:
     points, first = grid_points(table), table.iloc[0]
     system = str(first["system"])
-    found = {label: summary(part) for label, part in points.items()}
+    found = {point: summary(part) for point, part in points.items()}
     return {
         "system": int(system) if system.isdecimal() else system,
         "role": first["role"],
         "task": first["task"],
-    } | ({"grid": found} if len(found) > 1 else found[""])
+    } | _whole_or_grid(found)
+
+
+def _whole_or_grid(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What was found at each point of a grid, or in an experiment without one; `points` is its inverse."""
+    return {"grid": found} if len(found) > 1 else dict(found[""])
+
+
+def points(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What was found of an experiment, by the points of its grid."""
+    return dict(found.get("grid", {"": found}))
 
 
 def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -91,19 +108,25 @@ def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     axes = varying(table)
     if not axes:
         return {"": table}
-    return {
-        ", ".join(f"{axis}={value}" for axis, value in zip(axes, point, strict=True)): part
-        for point, part in table.groupby(axes)
-    }
+    # a section may lack a key that another has
+    return {_point(axes, point): part for point, part in table.groupby(axes, dropna=False)}
 
 
-def grid_map(table: pd.DataFrame) -> pd.DataFrame | None:
-    """Median step over a grid with exactly two axes (index, columns); NaN where it was not reached."""
+def _point(axes: list[str], values: Any) -> str:
+    given = [(axis, value) for axis, value in zip(axes, values, strict=True) if pd.notna(value)]
+    return ", ".join(f"{axis}={value}" for axis, value in given)
+
+
+def grid_map(table: pd.DataFrame, number: str) -> pd.DataFrame | None:
+    """A number of the summaries over a grid with exactly two axes (index, columns); NaN where there is none.
+
+    None for any other grid, also where two keys of one section vary together.
+    """
     axes = varying(table)
-    if len(axes) != 2:
+    if len(axes) != 2 or len(grid_points(table)) < math.prod(table[x].nunique(dropna=False) for x in axes):
         return None
-    medians = {point: summary(part)["median_step"] for point, part in table.groupby(axes)}
-    return pd.Series(medians, dtype=float).rename_axis(axes).unstack()
+    found = {point: summary(part)[number] for point, part in table.groupby(axes)}
+    return pd.Series(found, dtype=float).rename_axis(axes).unstack()
 
 
 def varying(table: pd.DataFrame) -> list[str]:
@@ -113,7 +136,7 @@ def varying(table: pd.DataFrame) -> list[str]:
 
 def hyperparameters(table: pd.DataFrame) -> list[str]:
     """Columns that hold a replica's configuration, seeds excluded."""
-    return [c for c in table.columns if "." in c]
+    return [c for c in table.columns if "." in c or c in PLAIN_KEYS]
 
 
 def median_or_none(values: pd.Series) -> float | None:
@@ -128,31 +151,65 @@ def _seconds(table: pd.DataFrame) -> float | None:
 def by_published_criterion(runs: Mapping[str, Run]) -> dict[str, dict[str, Any]]:
     """When the replicas of each experiment first had the accuracy that a published number is of."""
     answered = [published for published in PUBLISHED if published.experiment in runs]
-    return {p.experiment: first_at(runs[p.experiment], p.threshold).numbers() for p in answered}
+    return {p.experiment: _first_at(runs[p.experiment], p.threshold) for p in answered}
+
+
+def _first_at(run: Run, threshold: float) -> dict[str, Any]:
+    parts = {point: Run(part, run.history, run.facts) for point, part in grid_points(run.replicas).items()}
+    return _whole_or_grid({point: first_at(part, threshold).numbers() for point, part in parts.items()})
 
 
 def comparison(results: dict[str, Any]) -> pd.DataFrame:
-    """The results table, a row per published number that an experiment answers."""
-    first, ours = results["by_published_criterion"], results["experiments"]
+    """The results table, a row per published number that an experiment answers, at each point of its grid."""
+    first = results["by_published_criterion"]
     return pd.DataFrame(
-        [_row(p, ours[p.experiment], first[p.experiment]) for p in PUBLISHED if p.experiment in first]
+        [row for p in PUBLISHED if p.experiment in first for row in _rows(p, results)], columns=COLUMNS
     )
 
 
-def _row(published: Published, ours: dict[str, Any], first: dict[str, Any]) -> dict[str, str]:
+def _rows(published: Published, results: dict[str, Any]) -> list[dict[str, str]]:
+    first, ours = (
+        points(results[part][published.experiment]) for part in ("by_published_criterion", "experiments")
+    )
+    return [_row(published, point, ours[point], first[point]) for point in ours]
+
+
+COLUMNS = (
+    "system", "published", "source", "ours at that accuracy", "ours, sustained", "memorized at", "ratio",
+    "times faster", "experiment",
+)  # fmt: skip
+
+
+def _row(
+    published: Published, point: str, ours: Mapping[str, Any], first: Mapping[str, Any]
+) -> dict[str, str]:
+    ratio, lowest = ours["median_ratio"], ours["lowest_ratio"]
     return {
-        "system": f"{published.system}: {published.setting}",
+        "system": "; ".join([f"{published.system}: {published.setting}", *([point] if point else [])]),
         "published": published.with_threshold,
         "source": published.source,
         "ours at that accuracy": Crossings.text_of(first),
-        "ours, sustained": in_steps(ours["median_step"]),
+        "ours, sustained": in_steps(ours["median_step"]) + diverged_text(ours),
         "memorized at": in_steps(ours["median_memorization_step"]),
-        "ratio": "—"
-        if ours["median_ratio"] is None
-        else f"{ours['median_ratio']:.1f} (≥ {ours['lowest_ratio']:.1f})",
+        "ratio": "—" if ratio is None else f"{ratio:.1f} (≥ {lowest:.1f})",
         "times faster": times_faster(published.qualifier, published.step, first["median"]),
         "experiment": published.experiment,
     }
+
+
+def generalized_text(found: Mapping[str, Any]) -> str:
+    """How many replicas of a summary generalized, and how many were lost."""
+    return f"{found['generalized']} of {found['n']}{diverged_text(found)}"
+
+
+def diverged(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """How many of how many replicas diverged, of the experiments in which any did."""
+    lost = {name: table["diverged"].sum() for name, table in tables.items()}
+    return {name: f"{count} of {len(tables[name])}" for name, count in lost.items() if count}
+
+
+def diverged_text(found: Mapping[str, Any]) -> str:
+    return f", {found['diverged']} diverged" if found["diverged"] else ""
 
 
 def median_and_range(ours: Mapping[str, Any]) -> str:

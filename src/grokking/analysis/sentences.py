@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from grokking.analysis.results import GROKKING_RATIO, in_steps, median_and_range, summary
+from grokking.analysis.results import GROKKING_RATIO, diverged_text, in_steps, median_and_range, summary
 
 
 def sentence(replica: Mapping[str, Any]) -> str:
@@ -49,7 +49,9 @@ def of_summary(found: Mapping[str, Any]) -> str:
     if not found["generalized"]:
         second = f"none generalized within {in_steps(found['budget'])} steps"
     last = "" if ratio is None else f", ratio {ratio:.1f}"
-    return f"{found['grokked']} of {found['n']} grokked: {first}, {second}{last} (medians)"
+    return (
+        f"{found['grokked']} of {found['n']} grokked: {first}, {second}{last} (medians){diverged_text(found)}"
+    )
 
 
 def _step(value: Any) -> int | None:

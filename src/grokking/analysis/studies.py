@@ -10,7 +10,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS, Published
-from grokking.analysis.results import ratio_text, summary
+from grokking.analysis.results import generalized_text, ratio_text, summary
 from grokking.analysis.search_axes import Axis, axes
 from grokking.analysis.survival import logrank_p, median, median_interval
 from grokking.storage import runs
@@ -99,7 +99,7 @@ def _arm(study: Study, arm: str) -> Row:
     row = {
         "arm": arm.replace("_", " "),
         "description": describe(study, arm),
-        "generalized": f"{found['generalized']} of {found['n']}",
+        "generalized": generalized_text(found),
         f"median {study.unit} (95 %)": medians_of(study)[arm],
         "log-rank p": p_text(p_against_winner(study, arm)),
     }

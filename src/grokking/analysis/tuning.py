@@ -7,19 +7,24 @@ import pandas as pd
 
 
 def best_point(replicas: pd.DataFrame, axes: list[str]) -> dict[str, Any]:
-    """Values of the axes where most replicas generalized, and of those where the mean log step is least.
+    """Values of the axes at the best point."""
+    best = best_replicas(replicas, axes)
+    return {axis: best[axis].tolist()[0] for axis in axes}
+
+
+def best_replicas(replicas: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    """Those of the point where most generalized, and of such points where the mean log step is least.
 
     Where nothing generalized anywhere, what came nearest: the best final validation accuracy.
     """
     observed = replicas["observed"].astype(bool)
     step = replicas["generalization_step"].where(observed, replicas["budget"]).astype(float)
     error = 1 - replicas["final_validation_accuracy"]
+    point = replicas.groupby(axes, dropna=False).ngroup()
     scored = replicas.assign(missed=~observed, log_step=np.log(step), error=error)
     ranking = ["missed", "log_step", "error"]
-    scores = scored.groupby(axes)[ranking].mean().sort_values(ranking)
-    best = scores.index[0]
-    values = best if isinstance(best, tuple) else (best,)
-    return dict(zip(axes, values, strict=True))
+    scores = scored.groupby(point)[ranking].mean().sort_values(ranking)
+    return replicas[point == scores.index[0]]
 
 
 def at_edge(grid: dict[str, list[float]], point: dict[str, float]) -> list[str]:

@@ -9,7 +9,7 @@ from scipy.stats import linregress
 
 from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
 from grokking.analysis.published import PUBLISHED, Published
-from grokking.analysis.results import in_steps, median_or_none, ratio_text, ratios
+from grokking.analysis.results import in_steps, median_or_none, ratio_text, ratios, varying
 from grokking.storage.runs import Run
 
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
@@ -19,7 +19,7 @@ CLOSE = 1.25  # a median within this factor of a published step counts as reprod
 def judged(presets: Mapping[str, Run], experiments: Mapping[str, Run]) -> list[dict[str, Any]]:
     """Every published number, its preset's crossings and those of our own recipe."""
     return [
-        _judged(published, repeated(published, presets), experiments.get(published.experiment))
+        _judged(published, repeated(published, presets), of_one_recipe(experiments.get(published.experiment)))
         for published in PUBLISHED
     ]
 
@@ -43,6 +43,11 @@ def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str
         "verdict": verdict(published, found),
         "ours": first_at(ours, published.threshold).numbers(),
     }
+
+
+def of_one_recipe(run: Run | None) -> Run | None:
+    """The run; None for a grid, since the replicas of its points have no median in common."""
+    return None if run is None or varying(run.replicas) else run
 
 
 def repeated(published: Published, presets: Mapping[str, Run]) -> Run | None:

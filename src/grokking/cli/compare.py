@@ -50,12 +50,12 @@ def _differences(runs: "list[Run]") -> list[list[Any]]:
 
 
 def _results(runs: "list[Run]") -> list[list[Any]]:
-    from grokking.analysis.results import in_steps, median_and_range, ratio_text, summary
+    from grokking.analysis.results import generalized_text, in_steps, median_and_range, ratio_text, summary
 
     found = [summary(run.replicas()) for run in runs]
     seconds = [run.replicas()["seconds"].median() for run in runs]
     return [
-        ["replicas that generalized", *(f"{s['generalized']} of {s['n']}" for s in found)],
+        ["replicas that generalized", *(generalized_text(s) for s in found)],
         ["memorized, median step", *(in_steps(s["median_memorization_step"]) for s in found)],
         ["generalized, median step", *map(median_and_range, found)],
         ["ratio, median", *(ratio_text(s["median_ratio"]) for s in found)],

@@ -63,7 +63,7 @@ def _outcome(folder: Path) -> tuple[str, str, str]:
     """Generalized, time-to-grok and ratio; of a grid those of its fastest setting."""
     import pandas as pd
 
-    from grokking.analysis.results import grid_points, median_and_range, summary
+    from grokking.analysis.results import generalized_text, grid_points, median_and_range, summary
 
     file = folder / "replicas.parquet"
     if not file.exists():
@@ -72,4 +72,4 @@ def _outcome(folder: Path) -> tuple[str, str, str]:
     best = min(points, key=lambda s: (s["median_step"] is None, s["median_step"] or 0))
     of = f", best of {len(points)}" if len(points) > 1 else ""
     ratio = "" if best["median_ratio"] is None else f"{best['median_ratio']:.1f}"
-    return f"{best['generalized']} of {best['n']}{of}", median_and_range(best), ratio
+    return f"{generalized_text(best)}{of}", median_and_range(best), ratio

@@ -40,20 +40,26 @@ def strips(points: dict[str, tuple[np.ndarray, np.ndarray]], title: str, file: P
     save(figure, file)
 
 
-def grid(table: pd.DataFrame, budget: int, title: str, file: Path) -> None:
+def grid(medians: pd.DataFrame, budgets: pd.DataFrame, title: str, file: Path) -> None:
     """Time to generalization over a grid of two hyperparameters; empty cells did not generalize.
 
-    `table` has one hyperparameter as index, the other as columns, and median steps or NaN as values.
+    Both tables have one hyperparameter as index, the other as columns; a median is NaN where there is none.
     """
-    size = 1.1 * table.shape[1] + 2.2, 0.7 * table.shape[0] + 1.6
-    figure, axes = plt.subplots(figsize=size)
-    axes.imshow(table.to_numpy(float), cmap="Blues", norm=LogNorm(budget / 10, 10 * budget), aspect="auto")
-    axes.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
-    axes.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index])
-    axes.set(xlabel=str(table.columns.name), ylabel=str(table.index.name))
+    lines, columns = medians.shape
+    figure, axes = plt.subplots(figsize=(1.1 * columns + 2.2, 0.7 * lines + 1.6))
+    budget = budgets.to_numpy().max()
+    axes.imshow(medians.to_numpy(float), cmap="Blues", norm=LogNorm(budget / 10, 10 * budget), aspect="auto")
+    axes.set_xticks(range(columns), map(label, medians.columns.tolist()))
+    axes.set_yticks(range(lines), map(label, medians.index.tolist()))
+    axes.set(xlabel=str(medians.columns.name), ylabel=str(medians.index.name))
     axes.grid(False)
-    for (row, column), value in np.ndenumerate(table.to_numpy(float)):
-        text = f"{value:,.0f}" if value == value else f"> {budget:,}"
+    for (row, column), value in np.ndenumerate(medians.to_numpy(float)):
+        text = f"{value:,.0f}" if value == value else f"> {budgets.to_numpy()[row, column]:,.0f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
     axes.set_title(f"{title}: median steps to generalize", fontsize=10)
     save(figure, file)
+
+
+def label(value: object) -> str:
+    """A value of a hyperparameter on an axis: a number in few digits, a name or a list as it is."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

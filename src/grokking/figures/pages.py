@@ -32,16 +32,22 @@ def draw_experiment(
         portrait(portrayed, name, folder / "portrait.png")
     if run.replicas["model.family"].iloc[0] == "transformer":
         progress(diagnosed, run.replicas, name, folder / "progress.png")
-    medians = results.grid_map(run.replicas)
-    if medians is not None:
-        grid(medians, int(run.replicas["budget"].max()), name, folder / "map.png")
+    medians, budgets = (results.grid_map(run.replicas, number) for number in ("median_step", "budget"))
+    if medians is not None and budgets is not None:
+        grid(medians, budgets, name, folder / "map.png")
 
 
 def draw_comparisons(runs: Mapping[str, Run], warning: pd.DataFrame, folder: Path) -> None:
-    """The gap of one system, a panel for each system, and what warns of generalization."""
+    """The gap of one system, a panel for each system, and what warns of generalization.
+
+    The folder then holds these figures and no others; of what is not there, none is drawn.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     numbers = main_experiments({name: run.replicas for name, run in runs.items()})
     panels = [(p.title, runs[p.experiment].history, runs[p.experiment].replicas) for p in numbers]
-    system_panels(panels, folder / "systems.png")
+    if panels:
+        system_panels(panels, folder / "systems.png")
     for number in (p for p in numbers if p.system == SHOWN_FIRST):
         shown = runs[number.experiment]
         gap(shown.history, shown.replicas, number, folder / "grokking.png")

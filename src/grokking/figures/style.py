@@ -45,7 +45,9 @@ def mark_events(axes: Axes, replicas: pd.DataFrame) -> None:
 
 
 def counts(replicas: pd.DataFrame) -> str:
-    return f"{int(replicas['observed'].sum())} of {len(replicas)} replicas generalized"
+    diverged = int(replicas["diverged"].sum())
+    lost = f", {diverged} diverged" if diverged else ""
+    return f"{int(replicas['observed'].sum())} of {len(replicas)} replicas generalized{lost}"
 
 
 def save(figure: Any, file: Path) -> None:

@@ -64,7 +64,7 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
     for name, by_arm in written.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
         joined.to_parquet(folder / f"{name}.parquet", index=False)
-    (folder / RUN).write_text(json.dumps({"fingerprint": arms["search"].key}) + "\n")
+    (folder / RUN).write_text(json.dumps({"fingerprint": arms["search"].key}) + "\n", encoding="utf-8")
     best = chosen(sustained, plan)
     with (folder / BEST).open("w", encoding="utf-8") as file:
         of_arms = {arm: tables.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
@@ -92,7 +92,7 @@ def read_key(folder: Path) -> str:
     file = folder / RUN
     if not file.exists():
         raise ConfigError(f"{file} does not exist; run `dvc repro search@{folder.name}` first")
-    return str(json.loads(file.read_text())["fingerprint"])
+    return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"])
 
 
 def read_best(folder: Path) -> dict[str, Any]:

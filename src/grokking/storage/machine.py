@@ -19,7 +19,7 @@ def machine() -> dict[str, Any]:
 def processor() -> str:
     """The processor's name with its family and model, as far as the system tells."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = facts.get("model name") or platform.processor() or platform.machine()
     numbers = {"family": facts.get("cpu family"), "model": facts.get("model")}

@@ -115,7 +115,8 @@ class RunFolder:
             "machine": machine(),
             "sha256": {name: checksum(self.unfinished_folder / name) for name in TABLES},
         }
-        (self.unfinished_folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+        text = json.dumps(facts, indent=2) + "\n"
+        (self.unfinished_folder / "run.json").write_text(text, encoding="utf-8")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.unfinished_folder.rename(self.folder)
         self.changed = False

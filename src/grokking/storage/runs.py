@@ -31,7 +31,7 @@ def read(folder: Path) -> Run:
     """The tables of a trained experiment; ConfigError where there are none or one is damaged."""
     if not exists(folder):
         raise ConfigError(f"{folder} holds no run; run `dvc repro train@{folder.name}` first")
-    facts = json.loads((folder / "run.json").read_text())
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     for name, expected in facts["sha256"].items():
         require_whole(folder / name, expected)
     replicas, history = (pd.read_parquet(folder / name) for name in TABLES)

@@ -25,7 +25,7 @@ def save(folder: Path, evaluations: Sequence[Evaluation]) -> None:
         if evaluation.parameters is not None:
             save_file(evaluation.parameters, unfinished / f"step_{evaluation.step}.safetensors")
     checksums = {file.name: checksum(file) for file in sorted(unfinished.iterdir())}
-    (unfinished / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
+    (unfinished / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[int, Path]:
     if not are_whole(folder):
         raise ConfigError(f"{folder} holds no snapshots; run `dvc repro --force train@{folder.parent.name}`")
     found = {}
-    for name, expected in json.loads((folder / CHECKSUMS).read_text()).items():
+    for name, expected in json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")).items():
         require_whole(folder / name, expected)
         step = NAME.fullmatch(name)
         assert step is not None, name

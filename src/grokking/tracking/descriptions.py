@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from grokking.analysis import sentences
-from grokking.analysis.results import summary, varying
-from grokking.analysis.tuning import best_point
+from grokking.analysis.results import diverged_text, grid_points, summary, varying
+from grokking.analysis.tuning import best_replicas
 from grokking.tracking import identity, metrics
 from grokking.tracking.store import present
 
@@ -39,7 +39,8 @@ def of_replica(about: About, row: Mapping[str, Any]) -> str:
 
 def summary_page(title: str, about: About, replicas: pd.DataFrame) -> str:
     """The artifact `summary.md` of an experiment: its description, and a row per replica."""
-    table = replicas[["replica", "seed", "split_seed", *varying(replicas), *COLUMNS]].to_markdown(index=False)
+    columns = ["replica", "seed", "split_seed", *varying(replicas), *COLUMNS]
+    table = replicas[columns].astype(object).fillna("—").to_markdown(index=False)
     return f"# {title}\n\n{of_parent(about, replicas)}\n\n{table}\n"
 
 
@@ -52,10 +53,9 @@ def parent_outcome(replicas: pd.DataFrame) -> str:
     """The result of an experiment in one sentence, of its best point where it has a grid."""
     axes = varying(replicas)
     if axes:
-        best = best_point(replicas, axes)
-        point = replicas[(replicas[axes] == pd.Series(best)).all(axis=1)]
-        where = " ".join(f"{identity.short(axis)}={identity.number(value)}" for axis, value in best.items())
-        points = len(replicas.groupby(axes))
+        point = best_replicas(replicas, axes)
+        where = identity.point_name({axis: point[axis].iloc[0] for axis in axes})
+        points = len(grid_points(replicas))
         return f"A grid of {points} points, the best of them {where}. There: {median_outcome(point)}"
     return median_outcome(replicas)
 
@@ -81,7 +81,7 @@ def outcome_tag(row: Mapping[str, Any]) -> str:
 def parent_outcome_tag(replicas: pd.DataFrame) -> str:
     found = summary(replicas)
     word = "grokked" if found["grokked"] else "generalized"
-    return f"{found[word]} of {found['n']} {word}"
+    return f"{found[word]} of {found['n']} {word}{diverged_text(found)}"
 
 
 def page(about: About) -> str:

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 CHECKOUT = Path(__file__).parents[3]  # of the code that runs, wherever it was started
 # MLflow experiments: everything that was trained, and what was searched with its confirmation
 TRAINED, SEARCHED = "reproduce", "search"
@@ -42,12 +44,19 @@ def parent_name(name: str, group: str, row: Mapping[str, Any]) -> str:
 
 def child_name(row: Mapping[str, Any], axes: list[str]) -> str:
     """The values that set a replica apart from its siblings, and its seed: `α=0.25 wd=1.0 · seed 0`."""
-    point = " ".join(f"{short(axis)}={number(row[axis])}" for axis in axes)
+    point = point_name({axis: row[axis] for axis in axes})
     return " · ".join([*([point] if point else []), f"seed {row['seed']}"])
 
 
+def point_name(values: Mapping[str, Any]) -> str:
+    """A point of a grid; a key that its section does not have is left out."""
+    return " ".join(f"{short(axis)}={number(value)}" for axis, value in values.items() if pd.notna(value))
+
+
 def short(axis: str) -> str:
-    return SHORT.get(axis, axis.rpartition(".")[2])
+    """The last part of a key; the section itself where that is no more than its name."""
+    section, _, key = axis.rpartition(".")
+    return SHORT.get(axis, section if key == "name" else key)
 
 
 def number(value: Any) -> str:
@@ -95,4 +104,5 @@ def git_tags() -> dict[str, str]:
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(CHECKOUT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    return done.stdout.strip()

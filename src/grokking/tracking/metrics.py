@@ -124,13 +124,14 @@ def grid_results(replicas: pd.DataFrame) -> dict[str, Any]:
 
 
 def counts(found: Mapping[str, Any]) -> dict[str, Any]:
-    """How many replicas there are, and the shares that generalized and that grokked."""
+    """How many replicas there are, and the shares that generalized, grokked and diverged."""
     n = found["n"]
     return prefixed(
         {
             "replicas": n,
             "share_generalized": found["generalized"] / n,
             "share_grokked": found["grokked"] / n,
+            "share_diverged": found["diverged"] / n,
         }
     )
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking.analysis.results import hyperparameters, varying
-from grokking.experiment import ExperimentConfig
 from grokking.tracking import descriptions, identity, metrics, store
 from grokking.tracking.descriptions import NOTE, About
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FILES = ("history.parquet", "replicas.parquet", "run.json")
-IDENTITY = ("seed", "split_seed", *(field.name for field in fields(ExperimentConfig)))
-FORM = "2"  # of what is written to MLflow: another one publishes everything again
+SEEDS = ("seed", "split_seed")
+FORM = "3"  # of what is written to MLflow: another one publishes everything again
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Trained:
         return pd.read_parquet(self.folder / f"{name}.parquet")
 
     def run(self) -> dict[str, Any]:
-        return json.loads((self.folder / "run.json").read_text())
+        return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
 
     def files(self) -> list[Path]:
         """Every file that becomes an artifact of the parent."""
@@ -169,7 +168,7 @@ def _found_tags(trained: Trained, replicas: pd.DataFrame) -> dict[str, str]:
 
 def _shared_params(replicas: pd.DataFrame) -> dict[str, Any]:
     """Seeds and hyperparameters that all of these replicas have in common."""
-    names = [*(name for name in IDENTITY if name in replicas), *hyperparameters(replicas)]
+    names = [*SEEDS, *hyperparameters(replicas)]
     return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}
 
 
@@ -182,5 +181,5 @@ def split_digest(task: str, locks: Sequence[Path]) -> str:
 @cache
 def _locked_stages(locks: tuple[Path, ...]) -> dict[str, Any]:
     """The stages of every lock file there is."""
-    texts = [lock.read_text() for lock in locks if lock.exists()]
+    texts = [lock.read_text(encoding="utf-8") for lock in locks if lock.exists()]
     return {name: stage for text in texts for name, stage in YAML(typ="safe").load(text)["stages"].items()}
