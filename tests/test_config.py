@@ -387,6 +387,20 @@ def test_the_origin_may_be_a_default_or_the_experiment_of_a_study():
     assert one.origin("studies.s.trials") == "defaults.study.trials"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("replicas", {"seeds": [7], "split_seeds": [0], "grid": {}}), ("group", "g")]
+)
+def test_a_study_refuses_what_its_experiment_would_ignore(key, value):
+    experiment = {"extends": "experiments.root", "task": "t", key: value}
+    study = {"extends": "defaults.study", "experiment": experiment}
+    with pytest.raises(ConfigError) as told:
+        catalogue(studies={"s": study}, defaults={"experiment": {}, "study": {}})
+    assert str(told.value) == (
+        f"`studies.s.experiment.{key}` is not used: a study is in no group, and its seeds are in `search`, "
+        "`sustain_seeds` and `confirm`; remove it"
+    )
+
+
 def test_a_wrong_value_is_told_where_it_was_written():
     told = catalogue().locate("`experiments.child.optimizer.epsilon` must be above 0, but got -1")
     written = "`experiments.root.optimizer.epsilon` must be above 0, but got -1"
