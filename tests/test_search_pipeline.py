@@ -182,6 +182,13 @@ def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
     assert best_trials(trials) == [2, 3, 1, 0]
 
 
+def test_a_point_that_was_tried_twice_is_ranked_once():
+    columns = {"trial": range(4), "value": [1.0, 0.5, 0.5, 2.0], "mean_value": [1.0, 0.5, 0.5, 2.0]}
+    points = {"params/loss": ["a", "b", "b", "a"], "params/optimizer.beta1": [None, 0.9, 0.9, 0.8]}
+    trials = pd.DataFrame(columns | points).assign(confirmable=True)
+    assert best_trials(trials) == [1, 0, 3]
+
+
 def test_the_random_arm_costs_as_much_as_the_search_within_one_trial(done):
     trials = read(done, "trials")
     flops = {arm: part.sort_values("trial")["flops"] for arm, part in trials.groupby("arm")}
