@@ -647,6 +647,41 @@ def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path, run_stage, monk
     assert (beside / "one" / "run.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("grid", "confirm", "message"),
+    [
+        (
+            {"optimizer.learning_rate": [0.01, 0.02]},
+            {"seeds": [5], "split_seeds": [77]},
+            "error: `tuning.t.confirm.split_seeds` names 77, but the task is split with seeds 0",
+        ),
+        (
+            {},
+            {"seeds": [5], "split_seeds": [0]},
+            "error: `tuning.t.replicas.grid` is empty; name a key of the experiment and its values\n",
+        ),
+        (
+            {"model.hidden_widths": [[8], [16]]},
+            {"seeds": [5], "split_seeds": [0]},
+            "error: `tuning.t.replicas.grid` names model.hidden_widths, whose values are lists or mappings; "
+            "name keys with plain values\n",
+        ),
+    ],
+)
+def test_a_tuning_that_cannot_be_confirmed_is_refused_before_its_grid_is_trained(
+    grid, confirm, message, tmp_path, run_stage
+):
+    replicas = {"seeds": [0], "split_seeds": [0], "grid": grid}
+    entry = {"extends": "defaults.experiment"} | experiment(task="t", replicas=replicas, budget=2)
+    params = params_of(tuning={"t": entry | {"confirm": confirm}})
+    assert run_stage(tmp_path, params, "split", "t")[0] == 0
+    code, told = run_stage(tmp_path, params, "tune", "t")
+    assert code == 2
+    assert told.startswith(message)
+    assert told.count("\n") == 1
+    assert not (tmp_path / "results/tuning").exists()
+
+
 def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_path):
     task = {"extends": "defaults.task", "split": {"name": "rows", "train_fraction": 0.7}}
     write_params(tmp_path, params_of(tasks={"t": task}))

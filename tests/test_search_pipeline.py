@@ -260,7 +260,18 @@ def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
 def test_splits_of_the_confirmation_are_needed_before_the_search(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_stage(search, stage_folder(tmp_path / "f", confirm={"seeds": [5], "split_seeds": [7]}))
-    assert "names 7, but the task is split with seeds 0, 1, 2" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("error: `studies.tiny.confirm.split_seeds` names 7, but the task is split with ")
+    assert "split with seeds 0, 1, 2; " in told
+    assert not (tmp_path / "f" / "studies").exists()
+
+
+def test_a_point_that_does_not_fit_the_task_is_refused_before_the_search(tmp_path, capsys):
+    batch = {"sampling": "with_replacement", "size": 8}
+    space = {"batch.size": {"kind": "integer", "low": 8, "high": 1000}}
+    with pytest.raises(SystemExit):
+        run_stage(search, stage_folder(tmp_path / "f", experiment=network(batch=batch), space=space))
+    assert "`batch.size` is 1000, but the task has 97 training equations; " in capsys.readouterr().err
     assert not (tmp_path / "f" / "studies").exists()
 
 

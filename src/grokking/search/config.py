@@ -73,6 +73,10 @@ class StudyPlan:
         """The replicas of the published configuration."""
         return self.replicas(self.config.published, seeds)
 
+    def extremes(self) -> list[Mapping[str, Any]]:
+        """The corners of the space, and what was published: where these can be trained, so can all trials."""
+        return [*corners(self.config.space), self.config.published]
+
     @property
     def budget(self) -> int:
         return int(self.config.experiment["budget"])
@@ -85,7 +89,7 @@ def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     """
     plan = StudyPlan(name, where, load(StudyConfig, mapping, where))
     config = plan.config
-    for values in [*corners(config.space), config.published]:
+    for values in plan.extremes():
         plan.replicas(values, config.search)
     _require_searchable(config, where)
     _require_points(config, where)
