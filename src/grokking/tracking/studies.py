@@ -25,7 +25,7 @@ FILES = ("trials.parquet", "replicas.parquet", "best.yaml")
 METRICS = ("value", "cost", "seeds", "generalized", "flops", "seconds")
 FORM = "1"  # of what is written to MLflow: another one publishes everything again
 # not shown as parameters: too long, or not fixed for good
-MAY_CHANGE = ("space", "initial_points", "trials", "confirm")
+MAY_CHANGE = ("space", "initial_points", "trials", "sustain_seeds", "confirm")
 
 
 @dataclass(frozen=True)
