@@ -283,6 +283,28 @@ def test_a_storage_that_cannot_be_opened_is_told_in_one_line(tmp_path, capsys):
     assert told.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg2://u:secretpw@no.such.host/x", "postgresql+psycopg2://u:***@no.such.host/x"),
+        ("nothing://u:s/e@cretpw@no.host/x", "nothing://u:***@no.host/x"),
+        ("nothing://u:secretpw@no.such.host/x", "nothing://u:***@no.such.host/x"),
+        ("redis://:secretpw@localhost:1/x", "redis://:***@localhost:1/x"),
+        (
+            "postgresql+psycopg2://no.such.host/x?user=u&password=secretpw&sslmode=require",
+            "postgresql+psycopg2://no.such.host/x?user=u&password=***&sslmode=require",
+        ),
+    ],
+)
+def test_a_storage_is_told_without_its_password(url, shown, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_stage(search, stage_folder(tmp_path / "f"), "--storage", url)
+    told = "".join(capsys.readouterr())
+    assert told.startswith(f"error: `--storage` {shown} cannot be opened: ")
+    assert "cretpw" not in told
+    assert told.count("\n") == 1
+
+
 # PostgreSQL
 
 

@@ -2,6 +2,7 @@
 
 import getpass
 import multiprocessing
+import os
 import shutil
 import socket
 import sqlite3
@@ -11,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from examples import experiment
 from stores import PARENT, runs_of
 
 from grokking.config import ConfigError
+from grokking.experiment import expand
 from grokking.tracking import database, identity, store, stream, views
 from grokking.tracking.publish import publish
+from pipelines import ui
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 
@@ -181,3 +185,33 @@ def test_a_user_without_a_name_can_publish(client, monkeypatch):
     monkeypatch.setattr(getpass, "getuser", nameless)
     run = store.create_run(client, store.experiment_id(client, identity.TRAINED), "a run", {})
     assert run.data.tags["mlflow.user"].isdecimal()
+
+
+def refused(*given, **named):
+    """What MLflow raises where it cannot use its address, which it may print."""
+    raise ValueError("no store at https://u:secretpw@no.such.host/x?token=secretpw")
+
+
+def test_a_store_is_told_without_its_password(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError) as told, store.publishing():
+        refused()
+    assert "no store at https://u:***@no.such.host/x?token=***; run it again" in str(told.value)
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
+    monkeypatch.setattr(store, "connect", refused)
+    with stream.Stream("small", "systems", expand(experiment(), "x"), "f") as sent:
+        sent.thread.join()
+    assert "no store at https://u:***@no.such.host/x?token=***" in capsys.readouterr().err
+
+
+def test_the_ui_is_not_given_the_store_on_its_command_line(client, monkeypatch):
+    """Which everybody on the machine can read, and with it a password."""
+    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("sys.argv", ["ui"])
+    opened = []
+    monkeypatch.setattr(os, "execv", lambda program, command: opened.extend(command))
+    ui.main()
+    assert opened[1:4] == ["-m", "mlflow", "ui"]
+    assert not any(store.tracking_uri() in word for word in opened)
+    assert os.environ["MLFLOW_BACKEND_STORE_URI"] == store.tracking_uri()

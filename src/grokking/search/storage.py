@@ -10,6 +10,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from grokking.config import ConfigError
+from grokking.storage.addresses import without_passwords
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Storage:
             return optuna.storages.get_storage(self.url)
         except Exception as error:
             message = str(error).strip().splitlines()[0]
-            raise ConfigError(f"`--storage` {self.url} cannot be opened: {message}") from None
+            told = without_passwords(f"`--storage` {self.url} cannot be opened: {message}")
+            raise ConfigError(told) from None
 
 
 def trials_begun(journal: Path) -> int:

@@ -18,6 +18,7 @@ import psutil
 
 from grokking.analysis.results import varying
 from grokking.experiment import Replica
+from grokking.storage.addresses import without_passwords
 from grokking.tracking import identity, metrics, store
 from grokking.training.records import Evaluation
 
@@ -64,7 +65,8 @@ class Stream:
             while not self.closed.wait(STREAM_EVERY_SECONDS):
                 self._flush(client, runs)
         except Exception as error:  # whatever it is, training goes on and `publish` writes all points later
-            print(f"{self.name}: not streamed to MLflow ({type(error).__name__}: {error})", file=sys.stderr)
+            told = without_passwords(f"{type(error).__name__}: {error}")
+            print(f"{self.name}: not streamed to MLflow ({told})", file=sys.stderr)
 
     def _open_runs(self, client: "MlflowClient") -> dict[int, "Run"]:
         """Open a run per replica as RUNNING, and their parent; replicas by number, the parent as -1."""
