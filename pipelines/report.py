@@ -2,8 +2,6 @@
 
 import json
 
-import pandas as pd
-
 from grokking import figures
 from grokking.analysis import early_warning, pages, report_page, results
 from grokking.analysis.circuits import circuits
@@ -20,7 +18,7 @@ def main() -> None:
     names = read_catalogue().names("experiments", GROUP)
     trained = {name: runs.read(RUNS / GROUP / name) for name in names}
     tables = {name: run.replicas for name, run in trained.items()}
-    diagnosed = {name: pd.read_parquet(DIAGNOSTICS / GROUP / name / DIAGNOSTICS_TABLE) for name in names}
+    diagnosed = {name: runs.read_table(DIAGNOSTICS / GROUP / name / DIAGNOSTICS_TABLE) for name in names}
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     formed = circuits(diagnosed, tables)
 

@@ -647,6 +647,22 @@ def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path, run_stage, monk
     assert (beside / "one" / "run.json").exists()
 
 
+@pytest.mark.parametrize("name", ["diagnostics.parquet", "portrait.safetensors"])
+def test_damaged_measurements_are_refused_by_name(name, tmp_path, run_stage, monkeypatch):
+    monkeypatch.setenv("GROKKING_PROCESSES", "1")
+    monkeypatch.setenv("GROKKING_DEVICE", "cpu")
+    params = params_of(experiments={"one": entry_of(budget=2)})
+    for stage, entry in (("split", "t"), ("train", "one"), ("diagnose", "one")):
+        assert run_stage(tmp_path, params, stage, entry)[0] == 0
+    file = tmp_path / "results/diagnostics/systems/one" / name
+    written = bytearray(file.read_bytes())
+    written[-40] ^= 1
+    file.write_bytes(written)
+    code, told = run_stage(tmp_path, params, "draw", "one")
+    assert code == 2
+    assert told.startswith(f"error: results/diagnostics/systems/one/{name} is missing or damaged; restore it")
+
+
 @pytest.mark.parametrize(
     ("grid", "confirm", "message"),
     [

@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -26,7 +27,7 @@ from grokking.search.executor import ReplicaExecutor
 from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
-from pipelines import confirm, search
+from pipelines import confirm, report_search, search
 from pipelines.common.publishing import searched_studies
 from pipelines.common.stage import run
 
@@ -248,6 +249,34 @@ def test_where_nothing_generalized_the_search_ends_with_one_line(tmp_path, capsy
     assert re.fullmatch(r"error: no trial generalized with the seeds of `studies.tiny`; raise .*\n", told)
     assert len(read(folder, "trials")) == 1
     assert not (folder / "results/search/tiny/best.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "summed"),
+    [
+        ("trials.parquet", True),
+        ("replicas.parquet", True),
+        ("curves.parquet", True),
+        ("best.yaml", True),
+        ("trials.parquet", False),
+        ("curves.parquet", False),
+    ],
+)
+def test_a_damaged_file_of_a_search_is_refused_where_it_is_read(name, summed, done, tmp_path, capsys):
+    """By its sum; a table without one, of earlier code, where it cannot be read."""
+    folder = shutil.copytree(done, tmp_path / "damaged")
+    file = folder / "results/search/tiny" / name
+    whole = file.read_bytes()
+    flipped = whole[:90] + bytes([whole[90] ^ 1]) + whole[91:]
+    file.write_bytes(flipped if summed else whole[:-60])
+    if not summed:
+        facts = json.loads((file.parent / "run.json").read_text())
+        (file.parent / "run.json").write_text(json.dumps({"fingerprint": facts["fingerprint"]}))
+    with pytest.raises(SystemExit):
+        run_stage(confirm if name == "best.yaml" else report_search, folder)
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: results/search/tiny/{name} is missing or damaged; restore it (tables: ")
+    assert told.count("\n") == 1
 
 
 def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
