@@ -279,6 +279,19 @@ def test_a_damaged_file_of_a_search_is_refused_where_it_is_read(name, summed, do
     assert told.count("\n") == 1
 
 
+def test_a_search_goes_on_in_an_experiments_temporary_copy(tmp_path, monkeypatch):
+    """DVC starts it in a copy of the repository, whose place is in DVC_ROOT; the copy is thrown away."""
+    home, copy = stage_folder(tmp_path / "home", trials=3), stage_folder(tmp_path / "copy", trials=3)
+    own = os.environ | {"GROKKING_PROCESSES": "1", "GROKKING_DEVICE": "cpu", "DVC_ROOT": str(home)}
+    subprocess.run([sys.executable, "-m", "pipelines.search", "tiny"], cwd=copy, env=own, check=True)
+    assert {path.name for path in (home / "studies").iterdir()} >= {"tiny.journal", "tiny.journal.sum"}
+    assert not (copy / "studies").exists()
+    assert not (home / "results/search").exists()
+    monkeypatch.setattr(ReplicaExecutor, "submit", lambda *given: pytest.fail("trains again"))
+    run_stage(search, home)
+    assert bits(home) == bits(copy)
+
+
 def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_stage(confirm, stage_folder(tmp_path / "empty"))
