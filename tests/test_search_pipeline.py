@@ -27,10 +27,12 @@ from grokking.search.executor import ReplicaExecutor
 from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
+from grokking.storage import runs
 from pipelines import confirm, report_search, search
 from pipelines.common.publishing import searched_studies
 from pipelines.common.stage import run
 
+ROOT = Path(__file__).parents[1]
 FORK = multiprocessing.get_context("fork")
 STUDY = {
     "experiment": network(budget=120),
@@ -279,11 +281,30 @@ def test_a_damaged_file_of_a_search_is_refused_where_it_is_read(name, summed, do
     assert told.count("\n") == 1
 
 
+def started(folder, **more):
+    """The stage in a process of its own, as from another terminal."""
+    own = {"GROKKING_PROCESSES": "1", "GROKKING_DEVICE": "cpu", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"} | more
+    command = [sys.executable, "-m", "pipelines.search", "tiny"]
+    return subprocess.Popen(command, cwd=folder, env=os.environ | own)
+
+
+def test_a_search_is_shared_with_a_process_from_another_terminal(tmp_path):
+    """Both write the same tables, whole ones, whoever is last."""
+    folder = stage_folder(tmp_path / "shared", trials=12)
+    pair = [started(folder) for _ in range(2)]
+    assert [process.wait() for process in pair] == [0, 0]
+    assert sorted(read(folder, "trials")["trial"]) == list(range(12))
+    names = {"trials.parquet", "replicas.parquet", "curves.parquet", "best.yaml", "run.json"}
+    assert set(bits(folder)) == names
+    assert runs.checksums(folder / "results/search/tiny", ["trials.parquet"]).items() <= (
+        json.loads((folder / "results/search/tiny/run.json").read_text())["sha256"].items()
+    )
+
+
 def test_a_search_goes_on_in_an_experiments_temporary_copy(tmp_path, monkeypatch):
     """DVC starts it in a copy of the repository, whose place is in DVC_ROOT; the copy is thrown away."""
     home, copy = stage_folder(tmp_path / "home", trials=3), stage_folder(tmp_path / "copy", trials=3)
-    own = os.environ | {"GROKKING_PROCESSES": "1", "GROKKING_DEVICE": "cpu", "DVC_ROOT": str(home)}
-    subprocess.run([sys.executable, "-m", "pipelines.search", "tiny"], cwd=copy, env=own, check=True)
+    assert started(copy, DVC_ROOT=str(home)).wait() == 0
     assert {path.name for path in (home / "studies").iterdir()} >= {"tiny.journal", "tiny.journal.sum"}
     assert not (copy / "studies").exists()
     assert not (home / "results/search").exists()
