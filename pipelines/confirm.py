@@ -18,7 +18,7 @@ def main() -> None:
     for folder in set((CONFIRMED / name).glob("*")) - {CONFIRMED / name / arm for arm in arms}:
         shutil.rmtree(folder)  # of an arm that the study has no longer
     for arm, replicas in arms.items():
-        task = read_task(catalogue, replicas, f"{where}.confirm")
+        task = read_task(catalogue, replicas, where, "confirm")
         train(f"{name}_{arm}", "studies", replicas, task, CONFIRMED / name / arm)
 
 

@@ -1,5 +1,6 @@
 """Stage `diagnose`: what every network that an experiment kept has learned, as one table, and a portrait."""
 
+import json
 import shutil
 
 from safetensors.numpy import save_file
@@ -37,6 +38,9 @@ def main() -> None:
     if replicas[0].config.role == "reproduction":
         files = todo[first_generalized].files
         shutil.copy(files[max(files)], out / NETWORK)
+    written = [file.name for file in out.iterdir() if file.name != "run.json"]
+    facts = {"sha256": runs.checksums(out, sorted(written))}
+    (out / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

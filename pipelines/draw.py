@@ -1,6 +1,5 @@
 """Stage `draw`: the figures of one experiment."""
 
-import pandas as pd
 from safetensors.numpy import load_file
 
 from grokking import figures
@@ -15,7 +14,8 @@ def main() -> None:
     name = entry_parser(__doc__).parse_args().name
     group = read_catalogue().group(name)
     learned = require_diagnostics(DIAGNOSTICS / group / name)
-    diagnosed = pd.read_parquet(learned / DIAGNOSTICS_TABLE)
+    diagnosed = runs.read_table(learned / DIAGNOSTICS_TABLE)
+    runs.require_as_written(learned / PORTRAIT)
     portrayed = load_file(learned / PORTRAIT)
     figures.draw_experiment(name, runs.read(RUNS / group / name), diagnosed, portrayed, DRAWN / name)
 

@@ -2,8 +2,6 @@
 
 import json
 
-import pandas as pd
-
 from grokking import figures
 from grokking.analysis import early_warning, pages, report_page, results
 from grokking.analysis.circuits import circuits
@@ -29,7 +27,7 @@ def main() -> None:
     trained = {name: runs.read(RUNS / GROUP / name) for name in names}
     tables = {name: run.replicas for name, run in trained.items()}
     learned = {name: require_diagnostics(DIAGNOSTICS / GROUP / name) for name in names}
-    diagnosed = {name: pd.read_parquet(folder / DIAGNOSTICS_TABLE) for name, folder in learned.items()}
+    diagnosed = {name: runs.read_table(folder / DIAGNOSTICS_TABLE) for name, folder in learned.items()}
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     formed = circuits(diagnosed, tables)
 

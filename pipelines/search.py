@@ -1,17 +1,19 @@
 """Stage `search`: an Optuna study of one entry of `studies`; killed and started again, it goes on."""
 
-from grokking.catalogue import read_catalogue
+import itertools
+
+from grokking.catalogue import Catalogue, read_catalogue
 from grokking.config import load
-from grokking.data.tasks import TaskConfig
+from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.search import results
-from grokking.search.config import random_arm, read_study
+from grokking.search.config import StudyPlan, random_arm, read_study
 from grokking.search.monitor import monitored
 from grokking.search.storage import Storage
 from grokking.search.study import max_flops, max_trials
 from pipelines.common.paths import SEARCHES, STUDIES
 from pipelines.common.stage import entry_parser, run
-from pipelines.common.training import read_task
+from pipelines.common.training import read_task, require_fits
 
 
 def main() -> None:
@@ -21,11 +23,8 @@ def main() -> None:
     arguments = parser.parse_args()
     name, catalogue = arguments.name, read_catalogue()
     plan = read_study(catalogue.entry("studies", name), name, f"studies.{name}")
-    seeds = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
-    # that the splits of what comes later exist must be known before hours
-    replicas = [replica for part in seeds for replica in plan.replicas({}, part)]
-    task = monitored(read_task(catalogue, replicas, plan.where))
-    named = f"tasks.{replicas[0].config.task}"
+    task = monitored(task_of(plan, catalogue))
+    named = f"tasks.{plan.config.experiment['task']}"
     order = cyclic.order_of(load(TaskConfig, catalogue.entry(*named.split(".")), named))
 
     storage = Storage(STUDIES, arguments.storage, arguments.take_over)
@@ -34,6 +33,14 @@ def main() -> None:
         compute = max_flops(results.flops(arms["search"], plan))
         arms["random"] = results.search(random_arm(plan), task, order, storage, compute)
     results.write(arms, plan, task, SEARCHES / name)
+
+
+def task_of(plan: StudyPlan, catalogue: Catalogue) -> Task:
+    """The task of a study; refuses before hours of search what could not be trained or confirmed on it."""
+    task = read_task(catalogue, plan.replicas({}, plan.config.search), plan.where, "search")
+    for values, part in itertools.product(plan.extremes(), ("search", "sustain_seeds", "confirm")):
+        require_fits(plan.replicas(values, getattr(plan.config, part)), task, plan.where, part)
+    return task
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Stage `tune`: an experiment's grid on some seeds, then its best point on fresh ones."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from grokking.analysis.tuning import best_point
 from grokking.catalogue import read_catalogue
-from grokking.config import load
-from grokking.experiment import Seeds, expand
+from grokking.config import ConfigError, load
+from grokking.experiment import Replica, Seeds, expand
 from pipelines.common.paths import TUNED
 from pipelines.common.stage import entry_parser, run
-from pipelines.common.training import read_task, train
+from pipelines.common.training import read_task, require_fits, train
 
 
 def main() -> None:
@@ -16,13 +19,31 @@ def main() -> None:
     fresh = load(Seeds, mapping.pop("confirm", None), f"{where}.confirm")
 
     replicas = expand(mapping, where)
+    grid = mapping["replicas"]["grid"]
+    require_axes(grid, f"{where}.replicas.grid")
     task = read_task(catalogue, replicas, where)
+    require_fits(confirmation(mapping, fresh, grid, where), task, where, "confirm")
     tuned = train(f"{name}_tuning", "tuning", replicas, task, folder / "tuning")
-    best = best_point(tuned, list(mapping["replicas"]["grid"]))
-    grid = {axis: [value] for axis, value in best.items()}
-    winners = expand(mapping | {"replicas": vars(fresh) | {"grid": grid}}, where)
-    read_task(catalogue, winners, where)
-    train(name, "tuning", winners, task, folder / "confirmed")
+    best = {axis: [value] for axis, value in best_point(tuned, list(grid)).items()}
+    train(name, "tuning", confirmation(mapping, fresh, best, where), task, folder / "confirmed")
+
+
+def require_axes(grid: Mapping[str, list[Any]], where: str) -> None:
+    """Refuse a grid of which no best point could be told."""
+    if not grid:
+        raise ConfigError(f"`{where}` is empty; name a key of the experiment and its values")
+    for axis, values in grid.items():
+        if any(isinstance(value, list | dict) for value in values):
+            raise ConfigError(
+                f"`{where}` names {axis}, whose values are lists or mappings; name keys with plain values"
+            )
+
+
+def confirmation(
+    mapping: Mapping[str, Any], fresh: Seeds, grid: Mapping[str, list[Any]], where: str
+) -> list[Replica]:
+    """The replicas of a grid on fresh seeds."""
+    return expand({**mapping, "replicas": vars(fresh) | {"grid": grid}}, where)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,8 @@ def main() -> None:
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
     uploads = store.root() / "mlruns" / "uploads"  # of experiments that are made in the UI
-    os.execv(
-        sys.executable,
-        [*command, "--backend-store-uri", store.tracking_uri(), "--artifacts-destination", str(uploads)],
-    )
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.tracking_uri()  # a command line may be read by everybody
+    os.execv(sys.executable, [*command, "--artifacts-destination", str(uploads)])
 
 
 if __name__ == "__main__":

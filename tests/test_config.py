@@ -387,6 +387,20 @@ def test_the_origin_may_be_a_default_or_the_experiment_of_a_study():
     assert one.origin("studies.s.trials") == "defaults.study.trials"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("replicas", {"seeds": [7], "split_seeds": [0], "grid": {}}), ("group", "g")]
+)
+def test_a_study_refuses_what_its_experiment_would_ignore(key, value):
+    experiment = {"extends": "experiments.root", "task": "t", key: value}
+    study = {"extends": "defaults.study", "experiment": experiment}
+    with pytest.raises(ConfigError) as told:
+        catalogue(studies={"s": study}, defaults={"experiment": {}, "study": {}})
+    assert str(told.value) == (
+        f"`studies.s.experiment.{key}` is not used: a study is in no group, and its seeds are in `search`, "
+        "`sustain_seeds` and `confirm`; remove it"
+    )
+
+
 def test_a_wrong_value_is_told_where_it_was_written():
     told = catalogue().locate("`experiments.child.optimizer.epsilon` must be above 0, but got -1")
     written = "`experiments.root.optimizer.epsilon` must be above 0, but got -1"
@@ -631,6 +645,57 @@ def test_what_is_removed_is_in_the_folder_of_the_entry(tmp_path, run_stage, monk
     assert [file.read_text() for file in kept] == ["kept"] * 4
     assert not (beside / "one" / "old").exists()
     assert (beside / "one" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["diagnostics.parquet", "portrait.safetensors"])
+def test_damaged_measurements_are_refused_by_name(name, tmp_path, run_stage, monkeypatch):
+    monkeypatch.setenv("GROKKING_PROCESSES", "1")
+    monkeypatch.setenv("GROKKING_DEVICE", "cpu")
+    params = params_of(experiments={"one": entry_of(budget=2)})
+    for stage, entry in (("split", "t"), ("train", "one"), ("diagnose", "one")):
+        assert run_stage(tmp_path, params, stage, entry)[0] == 0
+    file = tmp_path / "results/diagnostics/systems/one" / name
+    written = bytearray(file.read_bytes())
+    written[-40] ^= 1
+    file.write_bytes(written)
+    code, told = run_stage(tmp_path, params, "draw", "one")
+    assert code == 2
+    assert told.startswith(f"error: results/diagnostics/systems/one/{name} is missing or damaged; restore it")
+
+
+@pytest.mark.parametrize(
+    ("grid", "confirm", "message"),
+    [
+        (
+            {"optimizer.learning_rate": [0.01, 0.02]},
+            {"seeds": [5], "split_seeds": [77]},
+            "error: `tuning.t.confirm.split_seeds` names 77, but the task is split with seeds 0",
+        ),
+        (
+            {},
+            {"seeds": [5], "split_seeds": [0]},
+            "error: `tuning.t.replicas.grid` is empty; name a key of the experiment and its values\n",
+        ),
+        (
+            {"model.hidden_widths": [[8], [16]]},
+            {"seeds": [5], "split_seeds": [0]},
+            "error: `tuning.t.replicas.grid` names model.hidden_widths, whose values are lists or mappings; "
+            "name keys with plain values\n",
+        ),
+    ],
+)
+def test_a_tuning_that_cannot_be_confirmed_is_refused_before_its_grid_is_trained(
+    grid, confirm, message, tmp_path, run_stage
+):
+    replicas = {"seeds": [0], "split_seeds": [0], "grid": grid}
+    entry = {"extends": "defaults.experiment"} | experiment(task="t", replicas=replicas, budget=2)
+    params = params_of(tuning={"t": entry | {"confirm": confirm}})
+    assert run_stage(tmp_path, params, "split", "t")[0] == 0
+    code, told = run_stage(tmp_path, params, "tune", "t")
+    assert code == 2
+    assert told.startswith(message)
+    assert told.count("\n") == 1
+    assert not (tmp_path / "results/tuning").exists()
 
 
 def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_path):

@@ -25,6 +25,7 @@ ELSEWHERE = {  # and where they are run
     "make same": "test_same.py",
     "make accept": "test_same.py",
     "dvc repro report_search@wide_mlp_rates": "test_search_pipeline.py",
+    "python -m pipelines.search wide_mlp_rates": "test_search_pipeline.py",
 }
 QUEUE = ("dvc exp run --queue", "dvc exp run --run-all")  # test_pipeline.py
 SERVERS = ("make browse", "make ui", "make dashboard", "PORT=5001 make ui")

@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -26,10 +27,12 @@ from grokking.search.executor import ReplicaExecutor
 from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
-from pipelines import confirm, search
+from grokking.storage import runs
+from pipelines import confirm, report_search, search
 from pipelines.common.publishing import searched_studies
 from pipelines.common.stage import run
 
+ROOT = Path(__file__).parents[1]
 FORK = multiprocessing.get_context("fork")
 STUDY = {
     "experiment": network(budget=120),
@@ -182,6 +185,13 @@ def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
     assert best_trials(trials) == [2, 3, 1, 0]
 
 
+def test_a_point_that_was_tried_twice_is_ranked_once():
+    columns = {"trial": range(4), "value": [1.0, 0.5, 0.5, 2.0], "mean_value": [1.0, 0.5, 0.5, 2.0]}
+    points = {"params/loss": ["a", "b", "b", "a"], "params/optimizer.beta1": [None, 0.9, 0.9, 0.8]}
+    trials = pd.DataFrame(columns | points).assign(confirmable=True)
+    assert best_trials(trials) == [1, 0, 3]
+
+
 def test_the_random_arm_costs_as_much_as_the_search_within_one_trial(done):
     trials = read(done, "trials")
     flops = {arm: part.sort_values("trial")["flops"] for arm, part in trials.groupby("arm")}
@@ -243,6 +253,66 @@ def test_where_nothing_generalized_the_search_ends_with_one_line(tmp_path, capsy
     assert not (folder / "results/search/tiny/best.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "summed"),
+    [
+        ("trials.parquet", True),
+        ("replicas.parquet", True),
+        ("curves.parquet", True),
+        ("best.yaml", True),
+        ("trials.parquet", False),
+        ("curves.parquet", False),
+    ],
+)
+def test_a_damaged_file_of_a_search_is_refused_where_it_is_read(name, summed, done, tmp_path, capsys):
+    """By its sum; a table without one, of earlier code, where it cannot be read."""
+    folder = shutil.copytree(done, tmp_path / "damaged")
+    file = folder / "results/search/tiny" / name
+    whole = file.read_bytes()
+    flipped = whole[:90] + bytes([whole[90] ^ 1]) + whole[91:]
+    file.write_bytes(flipped if summed else whole[:-60])
+    if not summed:
+        facts = json.loads((file.parent / "run.json").read_text())
+        (file.parent / "run.json").write_text(json.dumps({"fingerprint": facts["fingerprint"]}))
+    with pytest.raises(SystemExit):
+        run_stage(confirm if name == "best.yaml" else report_search, folder)
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: results/search/tiny/{name} is missing or damaged; restore it (tables: ")
+    assert told.count("\n") == 1
+
+
+def started(folder, **more):
+    """The stage in a process of its own, as from another terminal."""
+    own = {"GROKKING_PROCESSES": "1", "GROKKING_DEVICE": "cpu", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"} | more
+    command = [sys.executable, "-m", "pipelines.search", "tiny"]
+    return subprocess.Popen(command, cwd=folder, env=os.environ | own)
+
+
+def test_a_search_is_shared_with_a_process_from_another_terminal(tmp_path):
+    """Both write the same tables, whole ones, whoever is last."""
+    folder = stage_folder(tmp_path / "shared", trials=12)
+    pair = [started(folder) for _ in range(2)]
+    assert [process.wait() for process in pair] == [0, 0]
+    assert sorted(read(folder, "trials")["trial"]) == list(range(12))
+    names = {"trials.parquet", "replicas.parquet", "curves.parquet", "best.yaml", "run.json"}
+    assert set(bits(folder)) == names
+    assert runs.checksums(folder / "results/search/tiny", ["trials.parquet"]).items() <= (
+        json.loads((folder / "results/search/tiny/run.json").read_text())["sha256"].items()
+    )
+
+
+def test_a_search_goes_on_in_an_experiments_temporary_copy(tmp_path, monkeypatch):
+    """DVC starts it in a copy of the repository, whose place is in DVC_ROOT; the copy is thrown away."""
+    home, copy = stage_folder(tmp_path / "home", trials=3), stage_folder(tmp_path / "copy", trials=3)
+    assert started(copy, DVC_ROOT=str(home)).wait() == 0
+    assert {path.name for path in (home / "studies").iterdir()} >= {"tiny.journal", "tiny.journal.sum"}
+    assert not (copy / "studies").exists()
+    assert not (home / "results/search").exists()
+    monkeypatch.setattr(ReplicaExecutor, "submit", lambda *given: pytest.fail("trains again"))
+    run_stage(search, home)
+    assert bits(home) == bits(copy)
+
+
 def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_stage(confirm, stage_folder(tmp_path / "empty"))
@@ -253,7 +323,18 @@ def test_confirm_without_a_search_names_the_stage_to_run(tmp_path, capsys):
 def test_splits_of_the_confirmation_are_needed_before_the_search(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_stage(search, stage_folder(tmp_path / "f", confirm={"seeds": [5], "split_seeds": [7]}))
-    assert "names 7, but the task is split with seeds 0, 1, 2" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("error: `studies.tiny.confirm.split_seeds` names 7, but the task is split with ")
+    assert "split with seeds 0, 1, 2; " in told
+    assert not (tmp_path / "f" / "studies").exists()
+
+
+def test_a_point_that_does_not_fit_the_task_is_refused_before_the_search(tmp_path, capsys):
+    batch = {"sampling": "with_replacement", "size": 8}
+    space = {"batch.size": {"kind": "integer", "low": 8, "high": 1000}}
+    with pytest.raises(SystemExit):
+        run_stage(search, stage_folder(tmp_path / "f", experiment=network(batch=batch), space=space))
+    assert "`batch.size` is 1000, but the task has 97 training equations; " in capsys.readouterr().err
     assert not (tmp_path / "f" / "studies").exists()
 
 
@@ -262,6 +343,28 @@ def test_a_storage_that_cannot_be_opened_is_told_in_one_line(tmp_path, capsys):
         run_stage(search, stage_folder(tmp_path / "f"), "--storage", "sqlite:////nowhere/study.db")
     told = capsys.readouterr().err
     assert told.startswith("error: `--storage` sqlite:////nowhere/study.db cannot be opened: ")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg2://u:secretpw@no.such.host/x", "postgresql+psycopg2://u:***@no.such.host/x"),
+        ("nothing://u:s/e@cretpw@no.host/x", "nothing://u:***@no.host/x"),
+        ("nothing://u:secretpw@no.such.host/x", "nothing://u:***@no.such.host/x"),
+        ("redis://:secretpw@localhost:1/x", "redis://:***@localhost:1/x"),
+        (
+            "postgresql+psycopg2://no.such.host/x?user=u&password=secretpw&sslmode=require",
+            "postgresql+psycopg2://no.such.host/x?user=u&password=***&sslmode=require",
+        ),
+    ],
+)
+def test_a_storage_is_told_without_its_password(url, shown, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_stage(search, stage_folder(tmp_path / "f"), "--storage", url)
+    told = "".join(capsys.readouterr())
+    assert told.startswith(f"error: `--storage` {shown} cannot be opened: ")
+    assert "cretpw" not in told
     assert told.count("\n") == 1
 
 

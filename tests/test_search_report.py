@@ -16,6 +16,7 @@ from grokking.analysis.search_axes import axes, shown, space_table
 from grokking.analysis.studies import Study
 from grokking.analysis.survival import logrank_p, reached
 from grokking.config import load
+from grokking.search import study as search_study
 from grokking.search.importance import importances
 from grokking.search.space import Space
 from grokking.storage import runs
@@ -370,3 +371,22 @@ def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
     after = of_search(client)
     assert set(after) - set(runs) == {"trial 4"}
     assert all(after[name].info.run_id == run.info.run_id for name, run in runs.items())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_that_was_proven_otherwise_is_published_again(client, tmp_path):
+    """Under the same key, as when `sustain_seeds` was changed. MLflow lets no parameter change."""
+    assert set(search_study.MAY_CHANGE) <= set(study_runs.MAY_CHANGE)
+    folder = written(study(), tmp_path / "search")
+    searched = Searched(study(), "k" * 64, folder, folder, folder / "page.md")
+    study_runs.publish(client, searched)
+    changes = {"sustain_seeds": {"seeds": [4, 5], "split_seeds": [0, 1]}, "random_baseline": True}
+    proven = replace(study(), config=CONFIG | changes, trials=trial_rows().assign(sustained=True))
+    assert study_runs.publish(client, replace(searched, study=proven, folder=written(proven, folder)))
+    params = of_search(client)["study small"].data.params
+    assert not any(name.startswith(("sustain_seeds", "confirm")) for name in params)
+    assert params["random_baseline"] == "True"
+
+    other = replace(proven, config=CONFIG | {"random_baseline": False}, trials=trial_rows())
+    assert study_runs.publish(client, replace(searched, study=other, folder=written(other, folder)))
+    assert of_search(client)["study small"].data.params["random_baseline"] == "True"  # as it was searched

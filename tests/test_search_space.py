@@ -260,6 +260,51 @@ MISTAKES = [
         "`studies.tiny.search` needs as many `split_seeds` as `seeds`, at least one, but got 1 and 2",
     ),
     ({"confirm": {"seeds": [], "split_seeds": []}}, "`studies.tiny.confirm` needs as many `split_seeds`"),
+    (
+        {"space": {"replicas.seeds": {"kind": "choice", "values": [[0], [7]]}}},
+        "`studies.tiny.space` names replicas.seeds, but the seeds of all trials are in `search`; remove it",
+    ),
+    (
+        {"space": {"replicas": {"kind": "choice", "values": [{"seeds": [7], "split_seeds": [0]}]}}},
+        "`studies.tiny.space` names replicas, but the seeds of all trials are in `search`; remove it",
+    ),
+    (
+        {"space": {"task": {"kind": "choice", "values": ["test", "other"]}}},
+        "`studies.tiny.space` names task, but all trials learn that of `experiment`; remove it",
+    ),
+    (
+        {"space": {"system": {"kind": "choice", "values": [1, 2]}}},
+        "`studies.tiny.space` names system, but it changes nothing that is trained; remove it",
+    ),
+    (
+        {"space": {"role": {"kind": "choice", "values": ["variant", "control"]}}},
+        "`studies.tiny.space` names role, but it changes nothing that is trained; remove it",
+    ),
+    (
+        {"space": {"budget": {"kind": "integer", "low": 50, "high": 100}}},
+        "`studies.tiny.space` names budget, but trials are compared within that of `experiment`; remove it",
+    ),
+    (
+        {"published": {"replicas.seeds": [7]}},
+        "`studies.tiny.published` names replicas.seeds, but the seeds of all trials are in `search`; remove",
+    ),
+    (
+        {"published": {"task": "other"}},
+        "`studies.tiny.published` names task, but all trials learn that of `experiment`; remove it",
+    ),
+    ({"space": {}}, "`studies.tiny.space` is empty; name a key of the experiment and its values"),
+    (
+        {"space": {"optimizer": {"kind": "branch", "branches": {}}}},
+        "`studies.tiny.space.optimizer` needs at least one of `branches`, but has none; remove the key or",
+    ),
+    (
+        {"space": RATE | {"optimizer.weight_decay": {"kind": "linear", "low": 0.1, "high": 1.0}}},
+        "`studies.tiny.space` names both optimizer.weight_decay and optimizer.decay_rate, which sets it; rem",
+    ),
+    (
+        {"space": RATE | {"optimizer": {"kind": "choice", "values": [OPTIMIZERS["adamw"]]}}},
+        "`studies.tiny.space` names optimizer.decay_rate before optimizer, which replaces it; swap them",
+    ),
 ]  # fmt: skip
 
 

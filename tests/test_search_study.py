@@ -16,6 +16,8 @@ import optuna
 import pandas as pd
 import psutil
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from searches import (
     ORDER,
     decisive,
@@ -28,6 +30,7 @@ from searches import (
     stage_folder,
 )
 
+from grokking.config import ConfigError
 from grokking.search import executor, study
 from grokking.search.config import StudyPlan, random_arm
 from grokking.search.executor import ReplicaExecutor, in_this_process, replica_executor
@@ -265,6 +268,47 @@ def test_a_process_killed_while_it_writes_locks_nobody_out(torn, tmp_path, monke
     assert json.loads((tmp_path / "found").read_text()) == {"before": 1, "after": 2} | (
         {} if torn else {"during": "killed"}
     )
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "middle", "gone", "empty"])
+def test_a_damaged_journal_is_refused_by_name(damage, tmp_path):
+    """A digit of a number, its second half, a line in the middle, all of it but for its sum."""
+    search(plan_of(), tmp_path, max_trials(2))
+    journal = tmp_path / "tiny.journal"
+    whole = journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    digit = whole.index(b'"value":') + 10
+    changed = {
+        "bit": whole[:digit] + bytes([whole[digit] ^ 1]) + whole[digit + 1 :],
+        "cut": whole[: len(whole) // 2],
+        "middle": b"".join(lines[:3] + lines[4:]),
+        "empty": b"",
+        "gone": None,
+    }[damage]
+    journal.unlink()
+    if changed is not None:
+        journal.write_bytes(changed)
+    with pytest.raises(ConfigError) as told:
+        open_in(tmp_path, plan_of())
+    assert str(told.value) == (
+        f"{journal} is damaged: it is not what was written; restore it and {journal}.sum from a copy, or "
+        "remove both and search again"
+    )
+    assert not journal.exists() or journal.read_bytes() == changed
+
+
+def test_a_journal_of_earlier_code_and_lines_of_the_dashboard_are_read(whole, tmp_path):
+    """Neither has a sum; from then on they have."""
+    search(plan_of(), tmp_path, max_trials(2))
+    journal, kept = tmp_path / "tiny.journal", tmp_path / "tiny.journal.sum"
+    kept.unlink()
+    assert len(open_in(tmp_path, plan_of()).optuna.trials) == 2
+    journal_storage = JournalStorage(JournalFileBackend(str(journal)))
+    journal_storage.set_study_user_attr(0, "note", "of the dashboard")
+    assert table(search(plan_of(), tmp_path)) == whole
+    journal.write_bytes(journal.read_bytes().replace(b"of the dashboard", b"of the dashboarb"))
+    with pytest.raises(ConfigError, match="is damaged"):
+        open_in(tmp_path, plan_of())
 
 
 def _die_writing(folder, torn):

@@ -2,6 +2,7 @@
 
 import getpass
 import multiprocessing
+import os
 import shutil
 import socket
 import sqlite3
@@ -11,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from examples import experiment
 from stores import PARENT, runs_of
 
 from grokking.config import ConfigError
+from grokking.experiment import expand
 from grokking.tracking import database, identity, store, stream, views
 from grokking.tracking.publish import publish
+from pipelines import ui
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 
@@ -258,3 +262,33 @@ def test_the_children_of_a_deleted_parent_come_below_the_new_one(client, trained
     (again,) = [run for run in runs if run.info.run_name == PARENT]
     below = {run.data.tags["mlflow.parentRunId"] for run in runs if run.info.run_name != PARENT}
     assert below == {again.info.run_id}
+
+
+def refused(*given, **named):
+    """What MLflow raises where it cannot use its address, which it may print."""
+    raise ValueError("no store at https://u:secretpw@no.such.host/x?token=secretpw")
+
+
+def test_a_store_is_told_without_its_password(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError) as told, store.publishing():
+        refused()
+    assert "no store at https://u:***@no.such.host/x?token=***; run it again" in str(told.value)
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
+    monkeypatch.setattr(store, "connect", refused)
+    with stream.Stream("small", "systems", expand(experiment(), "x"), "f") as sent:
+        sent.thread.join()
+    assert "no store at https://u:***@no.such.host/x?token=***" in capsys.readouterr().err
+
+
+def test_the_ui_is_not_given_the_store_on_its_command_line(client, monkeypatch):
+    """Which everybody on the machine can read, and with it a password."""
+    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("sys.argv", ["ui"])
+    opened = []
+    monkeypatch.setattr(os, "execv", lambda program, command: opened.extend(command))
+    ui.main()
+    assert opened[1:4] == ["-m", "mlflow", "ui"]
+    assert not any(store.tracking_uri() in word for word in opened)
+    assert os.environ["MLFLOW_BACKEND_STORE_URI"] == store.tracking_uri()

@@ -3,8 +3,10 @@
 Tables are in git, under results/. Snapshots of networks are large: they are in DVC's cache or stay here.
 """
 
+import os
 from pathlib import Path
 
+REPOSITORY = Path(os.environ.get("DVC_ROOT", ""))  # also from a DVC experiment's temporary copy of it
 RESULTS = Path("results")
 SPLITS = RESULTS / "splits"  # of each task
 RUNS = RESULTS / "runs"  # of each experiment, in the folder of its group
@@ -13,5 +15,9 @@ TUNED = RESULTS / "tuning"  # of each entry of `tuning`, in the folders tuning a
 SEARCHES = RESULTS / "search"  # of each study
 CONFIRMED = RESULTS / "confirm"  # of each study, a folder per arm
 SNAPSHOTS = Path("artifacts/snapshots")  # of each experiment's replicas, by group
-STUDIES = Path("studies")  # Optuna's own storage of each study; not an output, so that a search can go on
-CHECKPOINTS = Path(".checkpoints")  # of runs under way; not an output, which DVC would delete at each start
+STUDIES = (
+    REPOSITORY / "studies"
+)  # Optuna's own storage of each study; not an output, so that a search can go on
+CHECKPOINTS = (
+    REPOSITORY / ".checkpoints"
+)  # of runs under way; not an output, which DVC would delete at each start

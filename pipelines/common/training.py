@@ -20,16 +20,22 @@ from grokking.training.workers import train_all
 from pipelines.common.paths import CHECKPOINTS, SPLITS
 
 
-def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str) -> Task:
+def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str, seeds: str = "replicas") -> Task:
     """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
     name = replicas[0].config.task
     catalogue.entry("tasks", name)  # an unknown name is told with the known ones
     task = tasks.read(SPLITS / name)
-    for replica in replicas:
-        require_fit(replica, task, where)
+    require_fits(replicas, task, where, seeds)
     if text := warning(tasks.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)
     return task
+
+
+def require_fits(replicas: Sequence[Replica], task: Task, where: str, seeds: str) -> None:
+    """Refuse replicas that cannot be trained on the task; `seeds` is the key that holds theirs."""
+    for replica in replicas:
+        tasks.require_split(task, replica.split_seed, f"{where}.{seeds}.split_seeds")
+        require_fit(replica, task, where)
 
 
 def train(

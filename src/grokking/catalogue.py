@@ -249,6 +249,7 @@ def _check_entry(path: Path, section: str, name: object, entry: object) -> None:
     own = [("", entry, OWN_KEYS.get(section, ("extends", "experiment")))]
     if section == "studies" and isinstance(entry, dict):
         own.append((".experiment", entry.get("experiment"), ("extends", "task")))
+        _refuse_ignored(f"{where}.experiment", entry.get("experiment"))
     for inside, mapping, keys in own:
         if not isinstance(mapping, dict):
             raise ConfigError(f"`{where}{inside}` must be a mapping of keys, but got {mapping!r}")
@@ -259,3 +260,13 @@ def _check_entry(path: Path, section: str, name: object, entry: object) -> None:
                 )
             if key != "experiment" and not isinstance(mapping[key], str):
                 raise ConfigError(f"`{where}{inside}.{key}` must be a name, but got {mapping[key]!r}")
+
+
+def _refuse_ignored(where: str, experiment: object) -> None:
+    """A study's experiment inherits replicas and a group, which it does not use; it may not write its own."""
+    for key in ("group", "replicas"):
+        if isinstance(experiment, dict) and key in experiment:
+            raise ConfigError(
+                f"`{where}.{key}` is not used: a study is in no group, and its seeds are in `search`, "
+                "`sustain_seeds` and `confirm`; remove it"
+            )

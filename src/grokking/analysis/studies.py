@@ -65,7 +65,8 @@ def read(name: str, config: Entry, task: Entry, searched: Path, confirmed: Path)
     """The study, or None where it was not both searched and confirmed."""
     if not (searched / "best.yaml").exists() or not any(confirmed.glob("*/run.json")):
         return None
-    trials, replicas = (pd.read_parquet(searched / f"{kind}.parquet") for kind in ("trials", "replicas"))
+    trials, replicas = (runs.read_table(searched / f"{kind}.parquet") for kind in ("trials", "replicas"))
+    runs.require_as_written(searched / "best.yaml")
     best = YAML(typ="safe").load((searched / "best.yaml").read_text(encoding="utf-8"))
     there = [arm for arm in ARMS if runs.exists(confirmed / arm)]
     arms = {arm: runs.read(confirmed / arm).replicas for arm in there}

@@ -1,6 +1,7 @@
 """A search on any task: a study built from the entry `quick`, with a limit of time in place of trials."""
 
 import copy
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -109,8 +110,9 @@ def plan_search(task: str) -> TaskSearch:
     replicas = [replica for part in parts for replica in plan.replicas({}, part)]
     seeds = {"seeds": [r.seed for r in replicas], "split_seeds": [r.split_seed for r in replicas], "grid": {}}
     built: Task = task_of({"task": section, "replicas": seeds}, f"tasks.{task}")
-    for replica in replicas:
-        require_fit(replica, built, plan.where)
+    for values, part in itertools.product(plan.extremes(), parts):
+        for replica in plan.replicas(values, part):
+            require_fit(replica, built, plan.where)
     return TaskSearch(checkout, task, plan, section, monitored(built))
 
 

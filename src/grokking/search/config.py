@@ -1,7 +1,7 @@
 """A study as written in params.yaml."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Any, Literal
@@ -11,7 +11,18 @@ from pydantic.dataclasses import dataclass
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
 from grokking.experiment import Replica, Seeds, expand
 from grokking.search.objective import OBJECTIVES
-from grokking.search.space import Space, apply_point, corners
+from grokking.search.space import DECAY_RATES, Space, apply_point, corners
+
+# Keys of an experiment that `published` may not set, nor a point of the space, and why
+OF_THE_STUDY = {
+    "replicas": "the seeds of all trials are in `search`",
+    "task": "all trials learn that of `experiment`",
+}
+OF_ALL_TRIALS = OF_THE_STUDY | {
+    "budget": "trials are compared within that of `experiment`",
+    "system": "it changes nothing that is trained",
+    "role": "it changes nothing that is trained",
+}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -62,6 +73,10 @@ class StudyPlan:
         """The replicas of the published configuration."""
         return self.replicas(self.config.published, seeds)
 
+    def extremes(self) -> list[Mapping[str, Any]]:
+        """The corners of the space, and what was published: where these can be trained, so can all trials."""
+        return [*corners(self.config.space), self.config.published]
+
     @property
     def budget(self) -> int:
         return int(self.config.experiment["budget"])
@@ -74,8 +89,9 @@ def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     """
     plan = StudyPlan(name, where, load(StudyConfig, mapping, where))
     config = plan.config
-    for values in [*corners(config.space), config.published]:
+    for values in plan.extremes():
         plan.replicas(values, config.search)
+    _require_searchable(config, where)
     _require_points(config, where)
     factor = config.pruner.racing_factor
     if factor < 1:
@@ -91,6 +107,33 @@ def _parameters(space: Space) -> dict[str, Any]:
         for branch, inner in getattr(dimension, "branches", {}).items():
             found |= {f"{key}.{branch}.{name}": below for name, below in inner.space.items()}
     return found
+
+
+def _require_searchable(config: StudyConfig, where: str) -> None:
+    """Refuse keys that would be recorded and have no effect, or another than the reports say."""
+    if not config.space:
+        raise ConfigError(f"`{where}.space` is empty; name a key of the experiment and its values")
+    _require_free(config.space, OF_ALL_TRIALS, f"{where}.space")
+    _require_free(config.published, OF_THE_STUDY, f"{where}.published")
+    for values in corners(config.space):
+        _require_effect(list(values), f"{where}.space")
+    _require_effect(list(config.published), f"{where}.published")
+
+
+def _require_free(keys: Mapping[str, Any], taken: Mapping[str, str], where: str) -> None:
+    for key in keys:
+        if reason := taken.get(key.partition(".")[0]):
+            raise ConfigError(f"`{where}` names {key}, but {reason}; remove it")
+
+
+def _require_effect(keys: Sequence[str], where: str) -> None:
+    """No key may replace what an earlier one sets."""
+    for rate, (_, weight_decay) in DECAY_RATES.items():
+        if rate in keys and weight_decay in keys:
+            raise ConfigError(f"`{where}` names both {weight_decay} and {rate}, which sets it; remove one")
+    for earlier, later in itertools.combinations(keys, 2):
+        if earlier.startswith(f"{later}."):
+            raise ConfigError(f"`{where}` names {earlier} before {later}, which replaces it; swap them")
 
 
 def _require_points(config: StudyConfig, where: str) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from grokking.search.replay import PRUNERS, stops
+from grokking.storage.runs import read_table
 
 OURS = "rules"
 KEY = ["trial", "seed_number"]
@@ -40,7 +41,7 @@ class SearchTables:
     @classmethod
     def read(cls, folder: Path, budget: int) -> Self:
         """From the files of the stage `search`."""
-        tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("trials", "replicas", "curves"))
+        tables = (read_table(folder / f"{name}.parquet") for name in ("trials", "replicas", "curves"))
         return cls.from_tables(folder.name, budget, *tables)
 
     def exempt(self) -> pd.DataFrame:

@@ -1,6 +1,9 @@
 """A search from its first trial to the files it leaves, and which of its trials are to be confirmed."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, StopCondition, open_study, study_key
 from grokking.search.study_progress import StudyProgress
 from grokking.search.sustain import first_sustained
+from grokking.storage.runs import checksums, require_as_written
 from grokking.training.fingerprint import fingerprint
 
 ARMS = ("winner", "runner_up")  # of the search
@@ -50,7 +54,7 @@ def flops(study: SharedStudy, plan: StudyPlan) -> float:
 
 
 def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Path) -> None:
-    """trials.parquet, replicas.parquet and curves.parquet of all arms, run.json, and best.yaml."""
+    """trials.parquet, replicas.parquet and curves.parquet of all arms, best.yaml, run.json with sums."""
     found = {arm: tables.trial_table(study, plan) for arm, study in arms.items()}
     by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
     ranking = {arm: [by_number[arm][n] for n in tables.best_trials(found[arm])] for arm in arms}
@@ -63,12 +67,28 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     for name, by_arm in written.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
-        joined.to_parquet(folder / f"{name}.parquet", index=False)
-    (folder / RUN).write_text(json.dumps({"fingerprint": arms["search"].key}) + "\n", encoding="utf-8")
+        with _whole(folder / f"{name}.parquet") as fresh:
+            joined.to_parquet(fresh, index=False)
+    if not any(sustained["search"].values()):
+        for name in (BEST, RUN):  # of an earlier search
+            (folder / name).unlink(missing_ok=True)
     best = chosen(sustained, plan)
-    with (folder / BEST).open("w", encoding="utf-8") as file:
-        of_arms = {arm: tables.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
+    of_arms = {arm: tables.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
+    with _whole(folder / BEST) as fresh, fresh.open("w", encoding="utf-8") as file:
         YAML().dump(of_arms, file)
+    sums = checksums(folder, [*(f"{name}.parquet" for name in written), BEST])
+    with _whole(folder / RUN) as fresh:
+        fresh.write_text(
+            json.dumps({"fingerprint": arms["search"].key, "sha256": sums}) + "\n", encoding="utf-8"
+        )
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """Where to write a file that is then put in place: processes that share a study write the same ones."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    yield fresh
+    fresh.replace(file)
 
 
 def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
@@ -100,6 +120,7 @@ def read_best(folder: Path) -> dict[str, Any]:
     file = folder / BEST
     if not file.exists():
         raise ConfigError(f"{file} does not exist; run `dvc repro search@{folder.name}` first")
+    require_as_written(file)
     return YAML(typ="safe").load(file.read_text(encoding="utf-8"))
 
 

@@ -104,6 +104,10 @@ class BranchDimension:
     kind: Literal["branch"]
     branches: dict[str, Branch]  # the choice among them is a hyperparameter too
 
+    def __post_init__(self) -> None:
+        if not self.branches:
+            raise ValueError("needs at least one of `branches`, but has none; remove the key or name some")
+
     def holds(self, value: Any) -> bool:
         return value in self.branches
 

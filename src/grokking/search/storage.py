@@ -1,8 +1,10 @@
 """Where Optuna keeps studies: a journal file, or any storage URL."""
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -10,6 +12,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from grokking.config import ConfigError
+from grokking.storage.addresses import without_passwords
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Storage:
             return optuna.storages.get_storage(self.url)
         except Exception as error:
             message = str(error).strip().splitlines()[0]
-            raise ConfigError(f"`--storage` {self.url} cannot be opened: {message}") from None
+            told = without_passwords(f"`--storage` {self.url} cannot be opened: {message}")
+            raise ConfigError(told) from None
 
 
 def trials_begun(journal: Path) -> int:
@@ -40,12 +44,71 @@ def trials_begun(journal: Path) -> int:
 def _journal(file: Path) -> JournalStorage:
     """A file with a line per change; a line that a killed process left unfinished is cut off."""
     lock = _JournalLock(FileLock(file.with_suffix(".writing")))
-    backend = JournalFileBackend(str(file), lock)
     with lock.lock:
-        written = file.read_bytes()
-        if not written.endswith(b"\n"):
-            os.truncate(file, written.rfind(b"\n") + 1)
+        kept = JournalSum(file)
+        kept.require_whole()
+        backend = _SummedBackend(str(file), lock)
+        _cut_unfinished(file)
+        kept.update()
     return JournalStorage(backend)
+
+
+def _cut_unfinished(file: Path) -> None:
+    written = file.read_bytes()
+    if not written.endswith(b"\n"):
+        os.truncate(file, written.rfind(b"\n") + 1)
+
+
+class JournalSum:
+    """The length and the checksum of a journal as it was last written, in a file beside it.
+
+    What lies behind this length was written by others: by a process that was killed, or by the dashboard.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.journal, self.file = journal, journal.with_name(f"{journal.name}.sum")
+
+    def require_whole(self) -> None:
+        """Raise ConfigError where the journal is not what was written; one without a sum is taken as is."""
+        if not self.file.exists():
+            return
+        written = self.journal.read_bytes() if self.journal.exists() else b""
+        length, checksum = self._known()
+        if len(written) < length or zlib.crc32(written[:length]) != checksum:
+            raise ConfigError(
+                f"{self.journal} is damaged: it is not what was written; restore it and {self.file} from a "
+                "copy, or remove both and search again"
+            )
+
+    def update(self) -> None:
+        """Add what was written since."""
+        length, checksum = self._known()
+        with self.journal.open("rb") as journal:
+            journal.seek(length)
+            added = journal.read()
+        fresh = self.file.with_suffix(".fresh")
+        fresh.write_text(f"{length + len(added)} {zlib.crc32(added, checksum)}\n")
+        fresh.replace(self.file)
+
+    def _known(self) -> tuple[int, int]:
+        """Length and checksum; a file that holds neither fits no journal."""
+        found = self.file.read_text(errors="replace").split() if self.file.exists() else ["0", "0"]
+        if len(found) == 2 and all(word.isdecimal() for word in found):
+            return int(found[0]), int(found[1])
+        return 0, -1
+
+
+class _SummedBackend(JournalFileBackend):
+    """Optuna's journal, which keeps the sum of what it has written."""
+
+    def __init__(self, file: str, lock: "_JournalLock") -> None:
+        super().__init__(file, lock)
+        self.lock, self.sum = lock, JournalSum(Path(file))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with self.lock.lock:
+            super().append_logs(logs)
+            self.sum.update()
 
 
 class _JournalLock(JournalFileOpenLock):

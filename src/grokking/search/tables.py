@@ -71,9 +71,13 @@ def _by_number(study: SharedStudy) -> list[FrozenTrial]:
 def best_trials(table: pd.DataFrame) -> list[int]:
     """Numbers of the trials all of whose seeds generalized, best first; ties go to the lower mean over seeds.
 
-    Steps are known to within the gaps between evaluations, so ties of the median are common.
+    Steps are known to within the gaps between evaluations, so ties of the median are common. Of trials of
+    one point, which a small space has, only the first counts.
     """
     ranked = table[table["confirmable"]].sort_values(["value", "mean_value", "trial"])
+    point = [name for name in table if str(name).startswith(PARAMS_PREFIX)]
+    if point:
+        ranked = ranked.drop_duplicates(point)
     return [int(number) for number in ranked["trial"]]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,36 @@ def read(folder: Path) -> Run:
 def require_whole(file: Path, expected: str) -> None:
     """Raise ConfigError where a file of a trained experiment is missing or not as it was written."""
     if not file.exists() or checksum(file) != expected:
-        raise ConfigError(
-            f"{file} is missing or damaged; restore it (tables: `git checkout`, snapshots: `dvc checkout`), "
-            "or remove its folder and train again"
-        )
+        raise _damaged(file)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """A table of a stage; ConfigError where it is damaged."""
+    require_as_written(file)
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise _damaged(file) from error
+
+
+def require_as_written(file: Path) -> None:
+    """Raise ConfigError where the run.json beside a file has another sum of it; older ones have none."""
+    facts = file.with_name("run.json")
+    known = json.loads(facts.read_text()) if facts.exists() else {}
+    if expected := known.get("sha256", {}).get(file.name):
+        require_whole(file, expected)
+
+
+def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What a run.json holds of the files beside it."""
+    return {name: checksum(folder / name) for name in names}
+
+
+def _damaged(file: Path) -> ConfigError:
+    return ConfigError(
+        f"{file} is missing or damaged; restore it (tables: `git checkout`, snapshots: `dvc checkout`), "
+        "or remove its folder and train again"
+    )
 
 
 def checksum(file: Path) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from grokking.config import ConfigError
+from grokking.storage.addresses import without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -134,5 +135,6 @@ def _trouble(database: Path, error: Exception) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of an error's message, or its kind."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """The first line of an error's message, without passwords, or its kind."""
+    lines = without_passwords(str(error)).splitlines()
+    return next((line.strip() for line in lines if line.strip()), type(error).__name__)

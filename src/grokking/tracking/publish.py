@@ -12,6 +12,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from grokking.analysis.results import hyperparameters, varying
+from grokking.storage import runs
 from grokking.tracking import descriptions, identity, metrics, store
 from grokking.tracking.descriptions import NOTE, About
 
@@ -63,7 +64,7 @@ class Trained:
         """Indexed by step; empty where there are none."""
         if not self.diagnostics.exists():
             return pd.DataFrame()
-        table = pd.read_parquet(self.diagnostics)
+        table = runs.read_table(self.diagnostics)
         return table[table["replica"] == replica].drop(columns="replica").set_index("step")
 
 

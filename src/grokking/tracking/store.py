@@ -176,7 +176,8 @@ def log(
     """Log parameters, metrics at steps and tags; missing values are left out.
 
     The time of a point depends on the step only, so that it can be logged again. Values that are not finite
-    are left out: MLflow would store infinity as 1.8e308 and ruin the axis.
+    are left out: MLflow would store infinity as 1.8e308 and ruin the axis. A parameter that the run has stays
+    as it is: MLflow lets none change, and what was trained or searched is in the run's key.
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -187,7 +188,8 @@ def log(
         for key, value in values.items()
         if present(value) and math.isfinite(value)
     ]
-    given = [Param(key, str(value)) for key, value in params.items() if present(value)]
+    fresh = {key: value for key, value in params.items() if key not in run.data.params}
+    given = [Param(key, str(value)) for key, value in fresh.items() if present(value)]
     told = [RunTag(key, value) for key, value in (tags or {}).items()]
     size, few = METRICS_PER_REQUEST, PARAMS_PER_REQUEST
     for n in range(max(-(-len(metrics) // size), -(-len(given) // few), 1 if told else 0)):

@@ -14,6 +14,7 @@ import pandas as pd
 from grokking.analysis.nested import flat
 from grokking.analysis.studies import Study, confirmed_median, describe, number, with_interval
 from grokking.config import PARAMS_PREFIX
+from grokking.storage.runs import read_table
 from grokking.tracking import identity, metrics, store
 from grokking.tracking.descriptions import NOTE, paragraphs
 
@@ -25,7 +26,7 @@ FILES = ("trials.parquet", "replicas.parquet", "best.yaml")
 METRICS = ("value", "cost", "seeds", "generalized", "flops", "seconds")
 FORM = "1"  # of what is written to MLflow: another one publishes everything again
 # not shown as parameters: too long, or not fixed for good
-MAY_CHANGE = ("space", "initial_points", "trials", "confirm")
+MAY_CHANGE = ("space", "initial_points", "trials", "sustain_seeds", "confirm")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def publish(client: "MlflowClient", searched: Searched) -> bool:
     children = _children(client, parent, searched)
     if all(run.data.tags.get("published") == content for run in (parent, *children.values())):
         return False
-    curves = pd.read_parquet(searched.folder / "curves.parquet")
+    curves = read_table(searched.folder / "curves.parquet")
     of_first = curves[(curves["arm"] == "search") & (curves["seed_number"] == 0)]
     by_trial = dict(iter(of_first.groupby("trial")))
     for row in _rows(study):
