@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples import experiment
+from examples import MODELS, experiment
 from ruamel.yaml import YAML
 
 from grokking.catalogue import ENTRIES, Catalogue, merge, read_catalogue
@@ -86,11 +86,11 @@ ROOT = Path(__file__).parents[1]
         ),
         (
             {"operation": {"name": "add", "modulus": 1}},
-            "`tasks.t.operation.modulus` must be a whole number of at least 2, but got 1",
+            "`tasks.t.operation.modulus` must be a whole number from 2 to 1000, but got 1",
         ),
         (
             {"operation": {"name": "divide", "modulus": 1}},
-            "`tasks.t.operation.modulus` must be a whole number of at least 2, but got 1",
+            "`tasks.t.operation.modulus` must be a whole number from 2 to 1000, but got 1",
         ),
         (
             {"operation": {"name": "permutation_product", "degree": 6}},
@@ -98,7 +98,7 @@ ROOT = Path(__file__).parents[1]
         ),
         (
             {"operation": {"name": "latin_square", "size": 4, "seed": 0}},
-            "`tasks.t.operation.size` must be at least 5, as smaller squares are group tables, but got 4",
+            "`tasks.t.operation.size` must be a whole number from 5, as smaller squares are group tables, to",
         ),
         (
             {"operation": {"name": "latin_square", "size": 5, "seed": -1}},
@@ -107,6 +107,22 @@ ROOT = Path(__file__).parents[1]
         ({"labels": {"name": "exact", "seed": 0}}, "`tasks.t.labels.seed` is unknown; known keys here: name"),
         ({"labels": {"name": "shuffled"}}, "`tasks.t.labels.seed` is missing"),
         ({"modulus": 11}, "`tasks.t.modulus` is unknown; known keys here: operation, labels, split,"),
+        (
+            {"operation": {"name": "add", "modulus": 2**61 - 1}},
+            f"`tasks.t.operation.modulus` must be a whole number from 2 to 1000, but got {2**61 - 1}",
+        ),
+        (
+            {"operation": {"name": "divide", "modulus": 2**61 - 1}},
+            f"`tasks.t.operation.modulus` must be a whole number from 2 to 1000, but got {2**61 - 1}",
+        ),
+        (
+            {"operation": {"name": "latin_square", "size": 500, "seed": 0}},
+            "are group tables, to 150, but got 500",
+        ),
+        (
+            {"split_seeds": list(range(20_000))},
+            "`tasks.t.split_seeds` must list at most 1,000 seeds, but has 20,000",
+        ),
         ({"split_seeds": [0, 0]}, "`tasks.t.split_seeds` must be a list of distinct seeds"),
         ({"split_seeds": [0, -1]}, "`tasks.t.split_seeds.1` must lie in [0, 2^31), but got -1"),
     ],
@@ -150,6 +166,9 @@ def test_empty_part_is_refused(modulus, split):
         tasks.build(config, "tasks.t")
 
 
+ONE_HOT = MODELS["one_hot_mlp"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -175,7 +194,17 @@ def test_empty_part_is_refused(modulus, split):
             "`e.weight_clamp.max_norm` is missing",
         ),
         ({"gradient_projection": "on"}, "`e.gradient_projection` must be one of none, orthogonal, but got"),
-        ({"budget": 0}, "`e.budget` must be a whole number of at least 1, but got 0"),
+        ({"budget": 0}, "`e.budget` must be a whole number from 1 to 1000000000, but got 0"),
+        ({"budget": 10**12}, "`e.budget` must be a whole number from 1 to 1000000000, but got 1000000000000"),
+        (
+            {"model": ONE_HOT | {"hidden_widths": [10**9]}},
+            "must list at least one width from 1 to 16384",
+        ),
+        ({"model": ONE_HOT | {"hidden_widths": [8] * 101}}, "must list at most 100 layers, but has 101"),
+        (
+            {"replicas": {"seeds": [0], "split_seeds": [0], "grid": {"budget": list(range(1, 10_002))}}},
+            "`e.replicas` makes 10,001 replicas of its grid and its seeds; an experiment has at most 10,000",
+        ),
         ({"bugdet": 10}, "`e.bugdet` is unknown"),
         ({"batch": {"sampling": "full", "size": 3}}, "`e.batch.size` is unknown; known keys here: sampling"),
         (

@@ -47,12 +47,26 @@ def within(rule: Callable[[Any], bool], text: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def short(most: int, what: str) -> AfterValidator:
+    """A validator for a list of at most `most` values, which it counts and does not print."""
+
+    def check(values: Any) -> Any:
+        if len(values) > most:
+            raise ValueError(f"must list at most {most:,} {what}, but has {len(values):,}")
+        return values
+
+    return AfterValidator(check)
+
+
 Fraction = Annotated[float, within(lambda x: 0 < x < 1, "lie in (0, 1)")]
 UnitInterval = Annotated[float, within(lambda x: 0 <= x < 1, "lie in [0, 1)")]
 NonNegative = Annotated[float, within(lambda x: x >= 0, "be at least 0")]
 Positive = Annotated[float, within(lambda x: x > 0, "be above 0")]
 NonNegativeInt = Annotated[int, within(lambda x: x >= 0, "be a whole number of at least 0")]
 PositiveInt = Annotated[int, within(lambda x: x >= 1, "be a whole number of at least 1")]
+Size = Annotated[int, within(lambda x: 1 <= x <= 16384, "be a whole number from 1 to 16384")]  # of a layer
+Depth = Annotated[int, within(lambda x: 1 <= x <= 100, "be a whole number from 1 to 100")]  # in layers
+Steps = Annotated[int, within(lambda x: 1 <= x <= 10**9, "be a whole number from 1 to 1000000000")]
 Seed = Annotated[int, within(lambda x: 0 <= x < 2**31, "lie in [0, 2^31)")]
 
 

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, PositiveInt, Seed, UnitInterval, load, one_of
+from grokking.config import STRICT, ConfigError, Seed, Steps, UnitInterval, load, one_of
 from grokking.data import tasks
 from grokking.data.batches import BatchConfig, require_batch
 from grokking.data.tasks import Task
@@ -42,7 +43,7 @@ class ExperimentConfig:
     frozen: Literal["nothing", "first_layer", "readout"]  # parameters that stay as initialised
     schedule: ScheduleConfig
     batch: BatchConfig
-    budget: PositiveInt  # updates by which generalization must begin; a replica without it is censored
+    budget: Steps  # updates by which generalization must begin; a replica without it is censored
 
     def __post_init__(self) -> None:
         if self.matmul_precision == "bfloat16" and self.precision == "float64":
@@ -139,6 +140,9 @@ class ReplicasConfig(Seeds):
             )
 
 
+MOST_REPLICAS = 10_000  # of one experiment
+
+
 def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     """The replicas of an experiment as written in params.yaml, grid point by grid point.
 
@@ -148,10 +152,21 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
         raise ConfigError(f"`{where}` must be a mapping of keys, but got {mapping!r}")
     shared = {key: value for key, value in mapping.items() if key != "replicas"}
     plan = load(ReplicasConfig, mapping.get("replicas"), f"{where}.replicas")
+    _require_few(plan, where)
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
     drawn = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
     return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
+
+
+def _require_few(plan: ReplicasConfig, where: str) -> None:
+    """Raise ConfigError where nobody would live to see the last replica."""
+    count = prod(len(values) for values in plan.grid.values()) * len(plan.seeds)
+    if count > MOST_REPLICAS:
+        raise ConfigError(
+            f"`{where}.replicas` makes {count:,} replicas of its grid and its seeds; an experiment has at "
+            f"most {MOST_REPLICAS:,}; write fewer values or several experiments"
+        )
 
 
 def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:

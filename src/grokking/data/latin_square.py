@@ -14,13 +14,18 @@ from grokking.data.table import Table, all_pairs
 Cell = tuple[int, int, int]  # row, column, symbol
 
 SMALLEST = 5  # every smaller Latin square is isotopic to a group's table
+LARGEST = 150  # the walk takes size³ steps, ten seconds
 
 
 @dataclass(frozen=True, config=STRICT)
 class LatinSquareConfig:
     name: Literal["latin_square"]
     size: Annotated[
-        int, within(lambda n: n >= SMALLEST, f"be at least {SMALLEST}, as smaller squares are group tables")
+        int,
+        within(
+            lambda n: SMALLEST <= n <= LARGEST,
+            f"be a whole number from {SMALLEST}, as smaller squares are group tables, to {LARGEST}",
+        ),
     ]
     seed: Seed  # of the random walk
 

@@ -28,5 +28,8 @@ def require_prime(modulus: int) -> int:
     )
 
 
-Modulus = Annotated[int, within(lambda n: n >= 2, "be a whole number of at least 2")]
+LARGEST_MODULUS = 1000  # a million equations
+Modulus = Annotated[
+    int, within(lambda n: 2 <= n <= LARGEST_MODULUS, f"be a whole number from 2 to {LARGEST_MODULUS}")
+]
 PrimeModulus = Annotated[Modulus, AfterValidator(require_prime)]

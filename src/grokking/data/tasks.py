@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, Seed, within
+from grokking.config import STRICT, ConfigError, Seed, short, within
 from grokking.data.identifiability import deficits
 from grokking.data.labels import LABELS, LabelsConfig
 from grokking.data.operations import OPERATIONS, OperationConfig
 from grokking.data.splits import SPLITS, SplitConfig, mirrored
 from grokking.data.table import Additive, Table
 
+MOST_SPLITS = 1000
 DistinctSeeds = Annotated[
     tuple[Seed, ...],
+    short(MOST_SPLITS, "seeds"),
     within(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
 ]
 

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from grokking import ops
-from grokking.config import within
+from grokking.config import short, within
 from grokking.data.tasks import Sizes
 from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Activation, Dense
 from grokking.models.model import Model
 
 Widths = Annotated[
-    tuple[int, ...], within(lambda widths: widths and min(widths) > 0, "list at least one positive width")
+    tuple[int, ...],
+    short(100, "layers"),
+    within(lambda ns: ns and min(ns) > 0 and max(ns) <= 16384, "list at least one width from 1 to 16384"),
 ]
 
 

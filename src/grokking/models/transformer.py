@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from grokking import ops
-from grokking.config import STRICT, ConfigError, Positive, PositiveInt, one_of
+from grokking.config import STRICT, ConfigError, Depth, Positive, Size, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import shared_prefix
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
@@ -36,9 +36,9 @@ class TransformerConfig:
     positions: Literal["learned", "none", "sinusoidal", "rotary"]
     attention: Literal["causal", "bidirectional"]
     pooling: Literal["last", "mean"]  # the position that is read out, or the mean of all
-    layers: PositiveInt
-    width: PositiveInt
-    heads: PositiveInt  # the width of one head is width / heads
+    layers: Depth
+    width: Size
+    heads: Size  # the width of one head is width / heads
     mlp_ratio: Positive  # hidden width of the MLP, in widths
     norm: Literal["none", "pre", "post"]  # before each sublayer, after each sum, or nowhere
     norm_type: Annotated[

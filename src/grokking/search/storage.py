@@ -87,12 +87,16 @@ class JournalSum:
             journal.seek(length)
             added = journal.read()
         fresh = self.file.with_suffix(".fresh")
-        fresh.write_text(f"{length + len(added)} {zlib.crc32(added, checksum)}\n")
+        fresh.write_text(f"{length + len(added)} {zlib.crc32(added, checksum)}\n", encoding="utf-8")
         fresh.replace(self.file)
 
     def _known(self) -> tuple[int, int]:
         """Length and checksum; a file that holds neither fits no journal."""
-        found = self.file.read_text(errors="replace").split() if self.file.exists() else ["0", "0"]
+        found = (
+            self.file.read_text(encoding="utf-8", errors="replace").split()
+            if self.file.exists()
+            else ["0", "0"]
+        )
         if len(found) == 2 and all(word.isdecimal() for word in found):
             return int(found[0]), int(found[1])
         return 0, -1
