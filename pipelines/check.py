@@ -8,8 +8,14 @@ from pipelines.common.stage import run
 CHECKED = Path("artifacts/checked.txt")
 
 
+PRIVATE = (Path(".dvc_site_cache"), Path(".dvc/tmp"))  # DVC unpickles what lies there: SECURITY.md
+
+
 def main() -> None:
     read_catalogue()
+    for folder in PRIVATE:
+        if folder.exists():
+            folder.chmod(0o700)
     CHECKED.parent.mkdir(exist_ok=True)
     # always the same, so that what depends on it is not run again
     text = "Names and inheritance of params.yaml and extended/params.yaml are sound.\n"

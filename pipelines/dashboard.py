@@ -25,7 +25,8 @@ def main() -> None:
             f"`STUDY={name}` has no journal; known: {', '.join(journals)}; run the search first"
         )
     port = os.environ.get("PORT", "8080")
-    os.execvp("optuna-dashboard", ["optuna-dashboard", str(journals[name]), "--port", port])
+    command = ["optuna-dashboard", str(journals[name]), "--host", "127.0.0.1", "--port", port]
+    os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

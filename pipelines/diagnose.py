@@ -40,7 +40,7 @@ def main() -> None:
         shutil.copy(files[max(files)], out / NETWORK)
     written = [file.name for file in out.iterdir() if file.name != "run.json"]
     facts = {"sha256": runs.checksums(out, sorted(written))}
-    (out / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (out / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def read_table(file: Path) -> pd.DataFrame:
 def require_as_written(file: Path) -> None:
     """Raise ConfigError where the run.json beside a file has another sum of it; older ones have none."""
     facts = file.with_name("run.json")
-    known = json.loads(facts.read_text()) if facts.exists() else {}
+    known = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {}
     if expected := known.get("sha256", {}).get(file.name):
         require_whole(file, expected)
 
