@@ -1,5 +1,6 @@
 """Ctrl-C: a stage ends within seconds, says so in one line and leaves no process behind."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -39,16 +40,25 @@ def laboratory(tmp_path_factory) -> Path:
 def test_ctrl_c_ends_a_stage_in_one_line(laboratory, target):
     stage = subprocess.Popen(
         [sys.executable, "-m", "pipelines.train", "endless"], cwd=laboratory, env=environment(laboratory),
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     driver = psutil.Process(stage.pid)
     wait_for(lambda: list((laboratory / ".checkpoints").rglob("*")) and driver.children())
     workers = driver.children(recursive=True)
     target(stage.pid, signal.SIGINT)
-    _, told = stage.communicate(timeout=30)
+    try:
+        _, told = stage.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(stage.pid, signal.SIGKILL)
     assert stage.returncode == 130
     assert told.splitlines() == ["interrupted; the same command goes on from here"]
     assert not psutil.wait_procs(workers, timeout=10)[1]
+
+
+def heed_ctrl_c() -> None:
+    """A shell starts its background jobs with Ctrl-C ignored, and these tests may be in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for(condition) -> None:

@@ -115,5 +115,6 @@ def test_a_known_power_law_is_found():
     law = verdicts.power_law(points)
     assert law["exponent"] == pytest.approx(2, abs=0.05)
     assert law["factor"] == pytest.approx(100, rel=0.05)
+    assert law["published_exponent"] == pytest.approx(2.41, abs=0.1)  # of the five runs that ended
     assert (law["replicas"], law["censored"]) == (len(presets), 0)
     assert verdicts.power_law(points[points["train_fraction"] < 0.32]) is None

@@ -15,9 +15,6 @@ TUNED = RESULTS / "tuning"  # of each entry of `tuning`, in the folders tuning a
 SEARCHES = RESULTS / "search"  # of each study
 CONFIRMED = RESULTS / "confirm"  # of each study, a folder per arm
 SNAPSHOTS = Path("artifacts/snapshots")  # of each experiment's replicas, by group
-STUDIES = (
-    REPOSITORY / "studies"
-)  # Optuna's own storage of each study; not an output, so that a search can go on
-CHECKPOINTS = (
-    REPOSITORY / ".checkpoints"
-)  # of runs under way; not an output, which DVC would delete at each start
+# No outputs, which DVC would delete at each start: searches and runs under way go on from them.
+STUDIES = REPOSITORY / "studies"  # Optuna's own storage of each study
+CHECKPOINTS = REPOSITORY / ".checkpoints"

@@ -155,18 +155,26 @@ def power_law(points: pd.DataFrame) -> dict[str, Any] | None:
     """Fit of system 4's recipe as run here, T = factor * f^-exponent; of rows of `over_train_fraction`.
 
     Least squares on the logarithms of all replicas that crossed; None with fewer than three fractions. Those
-    that have not crossed are counted: without them, the times of a fraction are too early.
+    that have not crossed are counted: without them, the times of a fraction are too early. The published
+    exponent is of the published runs at the same fractions.
     """
     own = points[points["what"] == "the same recipe here"]
     crossed = own[own["crossed"]]
     if crossed["train_fraction"].nunique() < 3:
         return None
-    fit = linregress(np.log(crossed["train_fraction"]), np.log(crossed["step"]))
+    fit = _fit(crossed)
+    theirs = points[(points["what"] == "published, a run each") & points["crossed"]]
+    shared = theirs["train_fraction"].isin(crossed["train_fraction"])
     return {
         "factor": float(np.exp(fit.intercept)),
         "exponent": float(-fit.slope),
         "standard_error": float(fit.stderr),
+        "published_exponent": float(-_fit(theirs[shared]).slope),
         "replicas": len(crossed),
         "fractions": sorted(crossed["train_fraction"].unique().tolist()),
         "censored": int((~own["crossed"]).sum()),
     }
+
+
+def _fit(crossed: pd.DataFrame) -> Any:
+    return linregress(np.log(crossed["train_fraction"]), np.log(crossed["step"]))
