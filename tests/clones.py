@@ -58,6 +58,7 @@ def clone(tmp_path_factory) -> Path:
     shutil.copy(ROOT / "tests" / "tiny_extended.yaml", folder / "extended" / "params.yaml")
     (folder / "README.md").write_text(README)
     run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc_site_cache"))
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "--all")
     run(folder, "git", *NAMED, "commit", "--quiet", "-m", "study")

@@ -78,4 +78,6 @@ def test_the_dashboard_opens_the_journal(found, monkeypatch):
     monkeypatch.setattr("sys.argv", ["dashboard", "tiny"])
     monkeypatch.setattr(os, "execvp", lambda program, command: opened.append(command))
     dashboard.main()
-    assert opened == [["optuna-dashboard", str(found[1] / "tiny.journal"), "--port", "8080"]]
+    assert opened == [
+        ["optuna-dashboard", str(found[1] / "tiny.journal"), "--host", "127.0.0.1", "--port", "8080"]
+    ]

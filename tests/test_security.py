@@ -1,10 +1,8 @@
 """Rules of SECURITY.md that code can break."""
 
 import ast
-import configparser
 import re
 import stat
-from pathlib import Path
 
 import pytest
 from clones import ROOT
@@ -56,12 +54,14 @@ def test_servers_listen_on_this_machine_only():
         assert "0.0.0.0" not in source
 
 
-def test_dvc_keeps_its_pickles_in_the_checkout_closed_to_others(tmp_path, monkeypatch):
-    settings = configparser.ConfigParser()
-    settings.read_string(re.sub(r"(?m)^\s+", "", (ROOT / ".dvc/config").read_text(encoding="utf-8")))
-    cache = Path(settings["core"]["site_cache_dir"])
-    assert not cache.is_absolute()
-    assert cache in check.PRIVATE
+def test_the_set_up_keeps_dvcs_pickles_in_the_checkout():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "mkdir -p .dvc_site_cache && chmod 700 .dvc_site_cache" in makefile
+    assert 'dvc config --local core.site_cache_dir "$(CURDIR)/.dvc_site_cache"' in makefile
+
+
+def test_the_pickles_are_closed_to_others(tmp_path, monkeypatch):
+    cache = check.PRIVATE[0]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check, "read_catalogue", lambda: None)
     cache.mkdir()
