@@ -24,12 +24,19 @@ ADDED = """
 TRAINED = ("wide_mlp", "half_decay", "wide_mlp_grid")
 
 
-def make(folder: Path) -> Path:
-    """Params, code and the committed results of three experiments."""
+def untrained(folder: Path, added: str) -> Path:
+    """Params with further experiments, code and the task `tiny`."""
     for name in ("src", "pipelines"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "params.yaml").write_text(tiny_params().replace("\nstudies:", f"{ADDED}studies:"))
-    for stage, names in (("split", ("tiny",)), ("train", TRAINED), ("diagnose", TRAINED)):
+    (folder / "params.yaml").write_text(tiny_params().replace("\nstudies:", f"{added}studies:"))
+    python(folder, "-m", "pipelines.split", "tiny")
+    return folder
+
+
+def make(folder: Path) -> Path:
+    """Params, code and the committed results of three experiments."""
+    untrained(folder, ADDED)
+    for stage, names in (("train", TRAINED), ("diagnose", TRAINED)):
         for name in names:
             python(folder, "-m", f"pipelines.{stage}", name)
     return folder

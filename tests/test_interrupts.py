@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from clones import ROOT, environment, tiny_params
-from laboratory import python
+from clones import environment
+from laboratory import untrained
 
 ENDLESS = """
   endless:
@@ -22,18 +21,13 @@ ENDLESS = """
     budget: 2000000
     optimizer: {learning_rate: 1e-9}
 
-studies:"""
+"""
 
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory) -> Path:
     """An experiment that would train for hours."""
-    folder = tmp_path_factory.mktemp("endless")
-    for name in ("src", "pipelines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "params.yaml").write_text(tiny_params().replace("\nstudies:", ENDLESS))
-    python(folder, "-m", "pipelines.split", "tiny")
-    return folder
+    return untrained(tmp_path_factory.mktemp("endless"), ENDLESS)
 
 
 @pytest.mark.parametrize("target", [os.kill, os.killpg], ids=["driver", "group"])

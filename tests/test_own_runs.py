@@ -1,5 +1,7 @@
 """Runs of `grokking run` in MLflow: beside those of the stages, told apart, published once."""
 
+import shutil
+
 import pytest
 from laboratory import enter, make
 from stores import runs_of
@@ -36,6 +38,18 @@ def test_own_runs_are_published(laboratory, monkeypatch, client):
     own = own[own["replica"] == 0]
     assert {(p.step, p.value) for p in points} <= set(zip(own["step"], own["validation_loss"], strict=True))
     assert client.list_artifacts(parent.info.run_id, "figures")
+
+
+def test_a_run_that_cannot_be_read_does_not_keep_the_others_out(laboratory, monkeypatch, capsys):
+    enter(laboratory, monkeypatch)
+    old = laboratory / "artifacts" / "own" / "old"
+    shutil.copytree(old.with_name("mine"), old)
+    config = old / "config.yaml"
+    config.write_text(config.read_text().replace("label_noise:", "noise_of_labels:"))
+    assert [trained.name for trained in own_runs()] == ["mine"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: old is not published: `old.label_noise` is missing")
+    shutil.rmtree(old)
 
 
 def test_a_run_without_results_is_left_out(laboratory, monkeypatch):

@@ -1,7 +1,9 @@
 """Runs of `grokking run` and `grokking.train`, for MLflow beside those of the stages."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,33 +12,41 @@ from grokking.analysis.nested import flat
 from grokking.api.checkout import here
 from grokking.api.loading import of_folder, read_config
 from grokking.api.recipe import prepared
+from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.storage import runs
 from grokking.tracking import store
 from grokking.tracking.descriptions import About
 from grokking.tracking.publish import Trained
 from pipelines.common import describing
+from pipelines.common.reports import DIAGNOSTICS_TABLE, NETWORK
 
 GROUP = "own"
-DIAGNOSTICS, NETWORK = "diagnostics.parquet", "network.safetensors"  # which they do not have
 
 
 def own_runs() -> Iterator[Trained]:
-    """Every own run of which a replica has finished, oldest first."""
+    """Every own run of which a replica has finished, oldest first.
+
+    One that cannot be read, such as one of an earlier version with other keys, is told and left out.
+    """
     checkout = here()
     for name in checkout.own_runs():
-        run = of_folder(checkout.own / name)
-        if not runs.exists(run.folder):
-            continue
-        _, task = prepared(run.config, name)
-        section = flat(run.config["task"])
-        split = store.Split(section["name"], checkout.own / name, _digest(section), len(task.equations))
-        data = {f"data.{key}": value for key, value in section.items() if key != "name"}
-        asked = read_config(checkout.own / name)
-        yield Trained(
-            name, GROUP, run.folder, split, run.figure, run.folder / DIAGNOSTICS, run.folder / NETWORK,
-            _about(run.replicas(), task, section, asked), data,
-        )  # fmt: skip
+        try:
+            if runs.exists(of_folder(checkout.own / name).folder):
+                yield _trained(checkout.own / name)
+        except ConfigError as error:
+            print(f"warning: {name} is not published: {error}", file=sys.stderr)
+
+
+def _trained(folder: Path) -> Trained:
+    run, asked = of_folder(folder), read_config(folder)
+    _, task = prepared(run.config, run.name)
+    section = flat(run.config["task"])
+    split = store.Split(section["name"], folder, _digest(section), len(task.equations))
+    data = {f"data.{key}": value for key, value in section.items() if key != "name"}
+    about = _about(run.replicas(), task, section, asked)
+    lacking = run.folder / DIAGNOSTICS_TABLE, run.folder / NETWORK  # own runs have neither
+    return Trained(run.name, GROUP, run.folder, split, run.figure, *lacking, about, data)
 
 
 def _digest(section: Mapping[str, Any]) -> str:

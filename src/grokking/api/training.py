@@ -48,10 +48,10 @@ def train(
 
     `changes` are values by key, dotted or short: `weight_decay=0.3`, `**{"task.split.train_fraction": 0.4}`.
     `seeds` is how many networks are trained: 1 of an experiment, all that a configuration lists. `device` is
-    cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`, and then
-    no progress is shown. A run that is there already is not trained again; one that was
-    interrupted goes on. ConfigError, before anything is written, for values that cannot be trained and for a
-    `name` that another run has.
+    cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`, and then no
+    progress is shown. A run that is there already is not trained again; one that was interrupted goes on.
+    ConfigError, before anything is written, for values that cannot be trained and for a `name` that another
+    run has.
     """
     own = plan(experiment, changes, seeds, name)
     with Progress(own.folder.name, [] if watch else own.unfinished()) as progress:

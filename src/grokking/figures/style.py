@@ -12,6 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from grokking.analysis.results import diverged_text
+
 TRAIN, VALIDATION = "#4c72b0", "#dd5b3c"
 OTHERS = ("#2a9d5c", "#8a5fb5", "#8c8c8c", "#c79a00")
 # plain numbers and no minor ticks on logarithmic axes: powers of ten set as formulas took half the time
@@ -45,8 +47,7 @@ def mark_events(axes: Axes, replicas: pd.DataFrame) -> None:
 
 
 def counts(replicas: pd.DataFrame) -> str:
-    diverged = int(replicas["diverged"].sum())
-    lost = f", {diverged} diverged" if diverged else ""
+    lost = diverged_text({"diverged": int(replicas["diverged"].sum())})
     return f"{int(replicas['observed'].sum())} of {len(replicas)} replicas generalized{lost}"
 
 
