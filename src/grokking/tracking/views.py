@@ -23,7 +23,7 @@ COST, OUTCOME, SYSTEM, EXPERIMENT = "metrics.result/cost", "tags.outcome", "tags
 OPTIMIZER, RATE, DECAY = (f"params.optimizer.{key}" for key in ("name", "learning_rate", "weight_decay"))
 OPERATION, SHARE = "params.data.operation.name", "params.data.split.train_fraction"
 NAME = "attributes.`Run Name`"
-WIDTHS = {OUTCOME: 150, SYSTEM: 80, "tags.verdict": 240}
+WIDTHS = {OUTCOME: 150, SYSTEM: 80, "params.published": 150, "tags.verdict": 240}
 # of charts that MLflow adds by itself for every metric: below ours, and closed
 SECTIONS = ("accuracy", "loss", "measure", "network", "published", "result")
 
