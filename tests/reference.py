@@ -346,7 +346,8 @@ class PlainFilter:
     def own(self, gradient: Tensor) -> Tensor:
         """A filter without a twin, on this parameter alone."""
         row = gradient.reshape(1, -1).clone()
-        FILTERS[self.config.name].apply(row, self.state, _columns(self.config), len(self.seen))
+        hparams = _columns(self.config) | _columns_of({"step": len(self.seen)})
+        FILTERS[self.config.name].apply(row, self.state, hparams)
         return row.view(gradient.shape)
 
     def none(self, gradient: Tensor) -> Tensor:
@@ -420,14 +421,15 @@ class Own(torch.optim.Optimizer):
             state = self.state[p] or {slot: torch.zeros(1, p.numel(), dtype=p.dtype) for slot in rule.state}
             self.state[p] = state
             of_group = {"learning_rate": group["lr"], "weight_decay": group["weight_decay"]}
-            hparams = _columns(self.config) | {
-                name: torch.tensor([[value]], dtype=torch.float64) for name, value in of_group.items()
-            }
-            rule.update(p.view(1, -1), p.grad.reshape(1, -1).clone(), state, hparams, self.count)
+            hparams = _columns(self.config) | _columns_of(of_group | {"step": self.count})
+            rule.update(p.view(1, -1), p.grad.reshape(1, -1).clone(), state, hparams)
 
 
 def _columns(config) -> dict[str, Tensor]:
-    numbers = {key: value for key, value in vars(config).items() if isinstance(value, float)}
+    return _columns_of({key: value for key, value in vars(config).items() if isinstance(value, float)})
+
+
+def _columns_of(numbers) -> dict[str, Tensor]:
     return {key: torch.tensor([[value]], dtype=torch.float64) for key, value in numbers.items()}
 
 

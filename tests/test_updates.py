@@ -41,7 +41,8 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
     state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state}
     for step in range(1, 21):
         grad = torch.randn(3, 20, dtype=torch.float64, generator=random)
-        OPTIMIZERS[name].update(stacked, grad.clone(), state, hparams, step)
+        hparams |= columns({"step": [step] * 3})
+        OPTIMIZERS[name].update(stacked, grad.clone(), state, hparams)
         for replica, optimizer in enumerate(theirs):
             singles[replica].grad = grad[replica].clone()
             optimizer.step()
@@ -57,10 +58,10 @@ def test_decay_is_decoupled_where_it_is_said_to_be(name):
     param = torch.tensor([[1.0, 2.0, -3.0]], dtype=torch.float64)
     before = param.clone()
     state = {slot: torch.zeros_like(param) for slot in OPTIMIZERS[name].state}
-    OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams, 1)
+    OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams | columns({"step": [1]}))
     # without momentum SGD's coupled decay shrinks as a decoupled one does; with momentum it does not
     hparams["momentum"] = columns({"m": [0.5]})["m"]
-    OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams, 2)
+    OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams | columns({"step": [2]}))
     assert torch.allclose(param, before * 0.95**2) == OPTIMIZERS[name].decoupled
 
 

@@ -12,6 +12,7 @@ from grokking.data.batches import Batches
 from grokking.data.seeds import INITIALISATION, stream
 from grokking.data.tasks import Task
 from grokking.engine.answers import answers
+from grokking.engine.cuda_graph import CudaGraph
 from grokking.engine.flat_parameters import FlatParameters
 from grokking.engine.metrics import EquationMetrics, weight_norms
 from grokking.engine.update_rule import UpdateRule
@@ -49,17 +50,8 @@ class ReplicaStack:
         """Make `count` updates of every replica."""
         for _ in range(count):
             self.step += 1
-            index_RB = self.batches.at(self.step)
-            self.model.zero_grad()
-            for index_RM in self._passes(index_RB):
-                logits_RMV = self.model(self.a_P.take(index_RM), self.b_P.take(index_RM))
-                loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
-                (loss_RM.sum() / index_RB.shape[1]).backward()
-            # If `.grad` were views of `grad_Rn`, set before the backward pass, they would have gaps between
-            # replicas; torch warns of that, and nothing would be faster.
-            grads = (param.grad for param in self.model.parameters())
-            torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
-            self.update_rule.apply(self.step)
+            self.update_rule.set_step(self.step)
+            self.update_on(self.batches.at(self.step))
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
@@ -96,8 +88,22 @@ class ReplicaStack:
         """The tensors that training changes, themselves: to save, or to copy saved ones into."""
         return {"parameters": self.params.data} | self.update_rule.state
 
+    def _update_on(self, index_RB: Tensor) -> None:
+        """Make one update of every replica on these examples."""
+        self.model.zero_grad()
+        for index_RM in self._passes(index_RB):
+            logits_RMV = self.model(self.a_P.take(index_RM), self.b_P.take(index_RM))
+            loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
+            (loss_RM.sum() / index_RB.shape[1]).backward()
+        # If `.grad` were views of `grad_Rn`, set before the backward pass, they would have gaps between
+        # replicas; torch warns of that, and nothing would be faster.
+        grads = (param.grad for param in self.model.parameters())
+        torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
+        self.update_rule.apply()
+
     def _attach(self) -> None:
         """Make the model's parameters and buffers views of the flat tensors."""
+        self.update_on = CudaGraph(self._update_on) if self.device == "cuda" else self._update_on
         params, buffers = self.params.views(self.params.data), self.buffers.views(self.buffers.data)
         for name, parameter in self.model.named_parameters():
             parameter.data, parameter.grad = params[name], None

@@ -36,6 +36,9 @@ class UpdateRule:
         self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state}
         self.state |= self.filter.state(config.gradient_filter, params.data)
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
+        self.hparams["step"] = torch.zeros_like(self.hparams["learning_rate"])
+        self.rates = {k: v.clone() for k, v in self.hparams.items() if k.endswith("learning_rate")}
+        self.scale = 1.0  # of the rates in `hparams`
         if model.undecayed and not self.optimizer.decoupled:
             self.hparams["weight_decay"] = (
                 self.hparams["weight_decay"] * params.mask(model.undecayed).logical_not()
@@ -46,26 +49,36 @@ class UpdateRule:
         """Go on with the replicas at these positions only, to which `params` and `grad_Rn` belong by now."""
         self.state = {name: tensor[positions] for name, tensor in self.state.items()}
         self.hparams = {name: tensor[positions] for name, tensor in self.hparams.items()}
+        self.rates = {name: tensor[positions] for name, tensor in self.rates.items()}
         self._attach(grad_Rn)
 
+    def set_step(self, step: int) -> None:
+        """Give the hyperparameters their values at this step: its number, from 1, and the scheduled rates."""
+        self.hparams["step"].fill_(step)
+        scale = factor(self.config.schedule, step, self.config.budget)
+        if scale != self.scale:
+            self.scale = scale
+            for name, rate in self.rates.items():
+                self.hparams[name].copy_(scale * rate)
+
     @torch.no_grad()
-    def apply(self, step: int) -> None:
-        """Make one update of the parameters; the gradients may be overwritten. Steps are counted from 1."""
-        params, hparams = self.named_params, self._scheduled(step)
+    def apply(self) -> None:
+        """Make one update of the parameters; the gradients may be overwritten."""
+        params, hparams = self.named_params, self.hparams
         frozen = {name: params[name].clone() for name in self.frozen}
-        self.filter.apply(self.grad_Rn, self.state, hparams, step)
+        self.filter.apply(self.grad_Rn, self.state, hparams)
         self.project(self.named_grads.values(), params.values())
-        self._optimize(hparams, step)
+        self._optimize(hparams)
         self.clamp(self.params.data, params.values(), hparams)
         for name, tensor in frozen.items():
             params[name].copy_(tensor)
 
-    def _optimize(self, hparams: HParams, step: int) -> None:
+    def _optimize(self, hparams: HParams) -> None:
         """Update all parameters entry by entry, and overwrite hidden matrices by Muon's own update."""
         update_matrices = self.optimizer.update_matrices
         hidden = self._matrices(self.named_params) if update_matrices else []
         updated = [matrix.clone() for matrix in hidden]
-        self.optimizer.update(self.params.data, self.grad_Rn, self.state, hparams, step)
+        self.optimizer.update(self.params.data, self.grad_Rn, self.state, hparams)
         if update_matrices:
             momenta = self.params.views(self.state["momentum"])
             update_matrices(updated, self._matrices(self.named_grads), self._matrices(momenta), hparams)
@@ -77,14 +90,6 @@ class UpdateRule:
         self.grad_Rn = grad_Rn
         self.named_params = self.params.views(self.params.data)
         self.named_grads = self.params.views(grad_Rn)
-
-    def _scheduled(self, step: int) -> HParams:
-        """The hyperparameters at this step: the schedule multiplies every learning rate."""
-        scale = factor(self.config.schedule, step, self.config.budget)
-        if scale == 1:
-            return self.hparams
-        rates = {name: scale * rate for name, rate in self.hparams.items() if name.endswith("learning_rate")}
-        return self.hparams | rates
 
     def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
         """The hidden matrices (R, O, I) among these tensors."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from grokking.training.pool import device
+
 
 def machine() -> dict[str, Any]:
     """Processor, torch's version and the GPU, None where there is none."""
@@ -14,6 +16,11 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def trains_on() -> str:
+    """What replicas are trained on here: the name of the GPU, or of the processor."""
+    return torch.cuda.get_device_name() if device() == "cuda" else processor()
 
 
 def processor() -> str:

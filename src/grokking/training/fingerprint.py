@@ -30,8 +30,8 @@ def inputs(replica: Replica, task: Task) -> str:
 
 @cache
 def code() -> str:
-    """Hash of the core's code and of the versions of torch and Numba."""
-    digest = hashlib.sha256(f"{torch.__version__} {numba.__version__}".encode())
+    """Hash of the core's code and of the versions of torch, whether built for a GPU or not, and Numba."""
+    digest = hashlib.sha256(f"{torch.__version__.partition('+')[0]} {numba.__version__}".encode())
     for source in sorted(file for part in CORE for file in PACKAGE.glob(part)):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

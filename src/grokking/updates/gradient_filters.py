@@ -39,29 +39,29 @@ FilterConfig = Annotated[
 ]
 
 
-def no_filter(grad_Rn: Tensor, state: State, hparams: HParams, step: int) -> None:
+def no_filter(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
     """The gradient as it is."""
 
 
-def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams, step: int) -> None:
+def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
     """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies a moving average that starts as gradient 1."""
-    average_Rn, weight_R1 = state["average"], 1 - hparams["decay"]
-    average_Rn.lerp_(grad_Rn, weight_R1.to(grad_Rn.dtype) if step > 1 else torch.ones_like(grad_Rn[:, :1]))
+    average_Rn, weight_R1 = state["average"], torch.where(hparams["step"] > 1, 1 - hparams["decay"], 1.0)
+    average_Rn.lerp_(grad_Rn, weight_R1.to(grad_Rn.dtype))
     grad_Rn.add_(hparams["amplitude"].to(grad_Rn.dtype) * average_Rn)
 
 
-def grokfast_ma(grad_Rn: Tensor, state: State, hparams: HParams, step: int) -> None:
+def grokfast_ma(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
     """Grokfast-MA (Lee et al., arXiv 2405.20233): amplifies the mean of the last W gradients.
 
     The window is a ring. Its sum is kept in float64 and corrected by what enters and leaves.
     """
     window_RWn, sum_Rn = state["window"], state["window_sum"]
-    length = window_RWn.shape[1]
-    oldest_Rn = window_RWn[:, (step - 1) % length]
-    sum_Rn.add_(grad_Rn).sub_(oldest_Rn)
-    oldest_Rn.copy_(grad_Rn)
-    if step >= length:
-        grad_Rn.add_((hparams["amplitude"] * (sum_Rn / length)).to(grad_Rn.dtype))
+    length, step_R1 = window_RWn.shape[1], hparams["step"]
+    oldest = ((step_R1[0] - 1) % length).long()
+    sum_Rn.add_(grad_Rn).sub_(window_RWn.index_select(1, oldest).squeeze(1))
+    window_RWn.index_copy_(1, oldest, grad_Rn.unsqueeze(1))
+    amplitude_R1 = torch.where(step_R1 >= length, hparams["amplitude"], 0.0)
+    grad_Rn.add_((amplitude_R1 * (sum_Rn / length)).to(grad_Rn.dtype))
 
 
 def empty_window(config: WindowFilterConfig, param_Rn: Tensor) -> State:
@@ -74,7 +74,7 @@ def empty_window(config: WindowFilterConfig, param_Rn: Tensor) -> State:
 class Filter:
     """A filter, and the state that it begins with, from its configuration and the parameters (R, n)."""
 
-    apply: Callable[[Tensor, State, HParams, int], None]
+    apply: Callable[[Tensor, State, HParams], None]
     state: Callable[[Any, Tensor], State]
 
 

@@ -1,8 +1,8 @@
-"""Optimizers as pure functions: update(param_Rn, grad_Rn, state, hparams, step), everything in place.
+"""Optimizers as pure functions: update(param_Rn, grad_Rn, state, hparams), everything in place.
 
 The parameters of R replicas are one tensor (R, n), and so are gradients and each state tensor. Every replica
 has its own hyperparameters: `hparams` holds them by name as (R, 1) in float64, coupled weight decay as (R, n)
-where it spares some parameters. Steps are counted from 1.
+where it spares some parameters. `hparams["step"]` is the number of the update, counted from 1.
 """
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
@@ -59,13 +59,13 @@ class MuonConfig:
 OptimizerConfig = Annotated[SGDConfig | AdamConfig | MuonConfig, Field(discriminator="name")]
 
 
-def sgd(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
+def sgd(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """SGD with heavy-ball momentum and coupled L2, as torch.optim.SGD without dampening."""
     momentum = _update_momentum(param, grad, state, hparams)
     param.addcmul_(momentum, hparams["learning_rate"].to(param.dtype), value=-1)
 
 
-def nesterov(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
+def nesterov(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """SGD with Nesterov momentum and coupled L2, as torch.optim.SGD has it (Sutskever et al. 2013)."""
     decayed = grad + hparams["weight_decay"].to(param.dtype) * param
     momentum = _update_momentum(param, grad, state, hparams)
@@ -78,31 +78,31 @@ def _update_momentum(param: Tensor, grad: Tensor, state: State, hparams: HParams
     return momentum.add_(grad).addcmul_(param, hparams["weight_decay"].to(param.dtype))
 
 
-def adam(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
+def adam(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """Adam with coupled L2 (Kingma and Ba, arXiv 1412.6980)."""
     decayed = grad + hparams["weight_decay"].to(param.dtype) * param
-    _adam_step(param, decayed, state, hparams, step, torch.ones_like(hparams["beta1"]))
+    _adam_step(param, decayed, state, hparams, torch.ones_like(hparams["beta1"]))
 
 
-def adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
+def adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
     kept = 1 - hparams["learning_rate"] * hparams["weight_decay"]
-    _adam_step(param, grad, state, hparams, step, kept)
+    _adam_step(param, grad, state, hparams, kept)
 
 
-def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int, kept: Tensor) -> None:
+def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, kept: Tensor) -> None:
     """Multiply the parameters by `kept` (R, 1), then take Adam's step."""
-    beta1, beta2 = hparams["beta1"], hparams["beta2"]
+    beta1, beta2, step = hparams["beta1"], hparams["beta2"], hparams["step"]
     correction, step_size = 1 / (1 - beta2**step), hparams["learning_rate"] / (1 - beta1**step)
     factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
     factor_R6 = torch.cat(factors, dim=1).to(param.dtype)
     ops.adam_step(param, grad, state["mean"], state["square"], factor_R6)
 
 
-def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams, step: int) -> None:
+def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """AdamW for all parameters, and Muon's momentum; hidden matrices get their values by `muon_matrices`."""
     rates = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
-    adamw(param, grad, state, hparams | rates, step)
+    adamw(param, grad, state, hparams | rates)
     state["momentum"].lerp_(grad, 1 - hparams["momentum"].to(param.dtype))
 
 
@@ -150,7 +150,7 @@ MatricesUpdate = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor],
 class Optimizer:
     """An update and the names of its state tensors, which are shaped as the parameters and start as zeros."""
 
-    update: Callable[[Tensor, Tensor, State, HParams, int], None]
+    update: Callable[[Tensor, Tensor, State, HParams], None]
     state: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
     # overwrites what `update` makes of hidden matrices; called with (matrices, grads, momenta, hparams)
