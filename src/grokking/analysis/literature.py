@@ -54,7 +54,7 @@ def _psi(decay: float, step: int, qualifier: str = "", note: str = "1 run") -> R
 
 LITERATURE = (
     Recipe("one-hot MLP 200-200, a+b mod 113, f=0.40, AdamW, decay 8", "prieto_mlp", 200, "<", 0.99, PRIETO,
-           "1 run, no accuracy named"),
+           "taken here since none is named, 1 run"),
     _psi(0.0, 5000, ">"),
     _psi(0.1, 5000, ">"),
     _psi(0.5, 4000),
