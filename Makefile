@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo repro test lint readme same accept browse publish ui dashboard clean
+.PHONY: help demo repro test lint audit readme same accept browse publish ui dashboard clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -24,6 +24,9 @@ lint: $(VENV)/installed  ## style and types, without tests
 	ruff check .
 	ruff format --check .
 	mypy
+
+audit: $(VENV)/installed  ## what SECURITY.md promises, checked on this machine
+	python -m tools.audit
 
 readme: $(VENV)/installed  ## put tables of reports/ into README.md, outputs of commands into docs
 	python -m pipelines.readme
