@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo repro test lint audit readme same accept browse publish ui dashboard clean
+.PHONY: help demo repro test test-all lint audit readme same accept browse publish ui dashboard clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/installed  ## one network that groks, on the screen: fifteen seconds
 	grokking run embedding_mlp modulus=59 --name demo
@@ -19,6 +19,9 @@ repro: $(VENV)/installed  ## the default study: train, report, publish
 
 test: lint  ## lint, types and tests
 	pytest
+
+test-all: lint  ## the same, with faults at many more writes: an hour
+	GROKKING_TEST_ALL=1 pytest
 
 lint: $(VENV)/installed  ## style and types, without tests
 	ruff check .
