@@ -64,4 +64,5 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@mkdir -p .dvc_site_cache && chmod 700 .dvc_site_cache
 	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc_site_cache"
+	@test -e .git || $(VENV)/bin/dvc config --local core.no_scm true  # a copy without git, such as a zip file
 	@touch $@
