@@ -250,8 +250,8 @@ def test_a_grid_is_a_row_per_point_or_a_column_per_value():
     table = pd.DataFrame({"optimizer.weight_decay": decays, "task": "t"})
     group = comparison.Group("", "", {"entry": comparison._name, "task": comparison._task})
     rows = comparison.comparison_table(group, {"one": table, "two": table[:1]})
-    assert list(rows["entry"])[0] == "`one: optimizer.weight_decay=0.0`"
-    assert list(rows["entry"])[3] == "`two`"
+    assert rows["entry"].to_dict()[0] == "`one: optimizer.weight_decay=0.0`"
+    assert rows["entry"].to_dict()[3] == "`two`"
     side_by_side = replace(
         group,
         columns={"task": comparison._task, "decay": lambda name, part: name[:3]},
