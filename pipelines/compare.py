@@ -1,8 +1,10 @@
 """Stage `compare`: the page and numbers of one group of long runs, as far as they were run."""
 
+from typing import Any
+
 import pandas as pd
 
-from grokking.analysis import pages
+from grokking.analysis import literature, pages
 from grokking.analysis.comparison import GROUPS, comparison_table
 from grokking.analysis.results import summary
 from grokking.catalogue import read_catalogue
@@ -10,7 +12,7 @@ from grokking.config import ConfigError
 from grokking.data import tasks
 from pipelines.common.paths import RUNS, SPLITS
 from pipelines.common.reports import COMPARISONS, as_json, write
-from pipelines.common.runs import replica_tables
+from pipelines.common.runs import trained
 from pipelines.common.stage import entry_parser, run
 
 
@@ -22,11 +24,19 @@ def main() -> None:
         )
     group = GROUPS[name]
     entries = {entry: catalogue.entry("experiments", entry) for entry in catalogue.names("experiments", name)}
-    runs = replica_tables({entry: RUNS / name / entry for entry in entries})
-    tables = {entry: table.assign(formula=formula_of(table)) for entry, table in runs.items()}
-    page = pages.comparison(group.title, group.text, comparison_table(group, tables), entries)
-    found = as_json({entry: summary(table) for entry, table in tables.items()})
-    write({COMPARISONS / f"{name}.md": page, COMPARISONS / f"{name}.json": found})
+    runs = trained({entry: RUNS / name / entry for entry in entries})
+    replicas = {entry: run.replicas for entry, run in runs.items()}
+    tables = {entry: table.assign(formula=formula_of(table)) for entry, table in replicas.items()}
+    found: dict[str, Any] = {entry: summary(table) for entry, table in tables.items()}
+    if name == "literature":
+        judged = literature.judged(runs)
+        page, found = (
+            pages.of_literature(group.title, group.text, judged, entries),
+            found | {"verdicts": judged},
+        )
+    else:
+        page = pages.comparison(group.title, group.text, comparison_table(group, tables), entries)
+    write({COMPARISONS / f"{name}.md": page, COMPARISONS / f"{name}.json": as_json(found)})
 
 
 def formula_of(replicas: pd.DataFrame) -> str:

@@ -21,6 +21,7 @@ SENTENCES = {
     "systems": "{network} on {data}. Our own hyperparameters.",
     "published": "{network} on {data}. As its author ran it.",
     "fractions": "{network} on {data}. Our own hyperparameters at another share of training equations.",
+    "literature": "{network} on {data}. A recipe of another repository, as near as it can be said.",
     "controls": "{network} on {data}. A control, which shows what generalization depends on.",
     "tuning": "{network} on {data}. One method of the comparison of optimizers and accelerators: {part}.",
     "studies": "{network} on {data}. An arm of the study's confirmation on fresh seeds and splits: {part}.",

@@ -102,6 +102,11 @@ GROUPS = {
             "experiment": _name,
         },
     ),
+    "literature": Group(
+        "Recipes of other repositories",
+        "Times-to-grok that other repositories publish, and their recipes here, as near as they can be said.",
+        {},  # its page has a table of published numbers
+    ),
     "controls": Group(
         "Controls",
         "The quadratic network of `records`, with something taken from it that generalization needs, or "

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from grokking.analysis import early_warning, verdicts
+from grokking.analysis import early_warning, literature, verdicts
 from grokking.analysis.nested import flat
 
 
@@ -27,14 +27,23 @@ def plain(table: pd.DataFrame) -> str:
 
 
 def comparison(
-    title: str, text: str, table: pd.DataFrame, entries: Mapping[str, Mapping[str, Any]], figure: str = ""
+    title: str,
+    text: str,
+    table: pd.DataFrame,
+    entries: Mapping[str, Mapping[str, Any]],
+    figure: str = "",
+    template: str = "comparison.md.jinja",
+    **more: Any,
 ) -> str:
-    """A group of long runs as a markdown page: its table, and the parameters of all its entries."""
+    """A group of long runs as a markdown page: its table, and the parameters of all its entries.
+
+    A template of its own may show more.
+    """
     wide = pd.DataFrame({name: flat(mapping) for name, mapping in entries.items()}).T
     same = [key for key in wide if wide[key].map(str).nunique() == 1 and wide[key].notna().all()]
     own = wide.drop(columns=same).map(lambda value: "" if value is None or value != value else value)
     return render(
-        "comparison.md.jinja",
+        template,
         title=title,
         text=text,
         table=plain(table),
@@ -42,6 +51,24 @@ def comparison(
         shared={key: wide[key].iloc[0] for key in same},
         own_keys=list(own),
         entries={name: list(row) for name, row in own.iterrows()},
+        **more,
+    )
+
+
+def of_literature(
+    title: str, text: str, judged: list[dict[str, Any]], entries: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The numbers of other repositories and what became of them, as a markdown page."""
+    return comparison(
+        title,
+        text,
+        literature.verdict_table(judged),
+        entries,
+        template="literature.md.jinja",
+        counts=literature.counts(judged),
+        close=literature.CLOSE,
+        unlike=plain(literature.unlike_table()),
+        unsaid=plain(literature.unsaid_table()),
     )
 
 

@@ -1,7 +1,7 @@
 """Was a published number reproduced? The published recipe, run here, by its author's criterion."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,16 @@ def of_one_recipe(run: Run | None) -> Run | None:
     return None if run is None or varying(run.replicas) else run
 
 
-def repeated(published: Published, presets: Mapping[str, Run]) -> Run | None:
+class Repeatable(Protocol):
+    """A published number: the preset that repeats it, and the point of that preset's grid."""
+
+    @property
+    def preset(self) -> str: ...
+    @property
+    def point(self) -> Mapping[str, float]: ...
+
+
+def repeated(published: Repeatable, presets: Mapping[str, Run]) -> Run | None:
     """The replicas that repeat a published run; None where none has finished."""
     run = presets.get(published.preset)
     if run is None:
