@@ -2,14 +2,15 @@
 
 PYTHON ?= python3
 VENV := .venv
+export SHELL := /bin/sh  # DVC runs commands with it, and an account's own may be one that runs nothing
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo repro test lint readme same accept browse publish ui dashboard clean
+.PHONY: help demo repro test test-all lint audit readme same accept browse publish ui dashboard clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/installed  ## one network that groks, on the screen: fifteen seconds
 	grokking run embedding_mlp modulus=59 --name demo
@@ -20,10 +21,16 @@ repro: $(VENV)/installed  ## the default study: train, report, publish
 test: lint  ## lint, types and tests
 	pytest
 
+test-all: lint  ## the same, with faults at many more writes: an hour
+	GROKKING_TEST_ALL=1 pytest
+
 lint: $(VENV)/installed  ## style and types, without tests
 	ruff check .
 	ruff format --check .
 	mypy
+
+audit: $(VENV)/installed  ## what SECURITY.md promises, checked on this machine
+	python -m tools.audit
 
 readme: $(VENV)/installed  ## put tables of reports/ into README.md, outputs of commands into docs
 	python -m pipelines.readme
@@ -57,4 +64,5 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@mkdir -p .dvc_site_cache && chmod 700 .dvc_site_cache
 	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc_site_cache"
+	@test -e .git || $(VENV)/bin/dvc config --local core.no_scm true  # a copy without git, such as a zip file
 	@touch $@

@@ -16,6 +16,7 @@ def main() -> None:
     print("Open the first; stop with Ctrl-C.", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
+    command += ["--uvicorn-opts", "--log-level warning"]  # a line for each request would push the links away
     uploads = store.root() / "mlruns" / "uploads"  # of experiments that are made in the UI
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.tracking_uri()  # a command line may be read by everybody
     os.execv(sys.executable, [*command, "--artifacts-destination", str(uploads)])

@@ -5,8 +5,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+
+import sqlalchemy
+
+from grokking.config import ConfigError
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -26,15 +31,22 @@ class Injector:
         self.count = multiprocessing.get_context("fork").Value("i", 0)
 
     def hook(self, event: str, arguments: tuple) -> None:
-        if not self._is_change(event, arguments):
-            return
+        if self._is_change(event, arguments):
+            self.change(arguments[0])
+
+    def commit(self, connection: object) -> None:
+        """A transaction is about to be written, which no audit event tells; it has no error of its own."""
+        if self.error is None:
+            self.change("")
+
+    def change(self, path: object) -> None:
         with self.count.get_lock():
             self.count.value += 1
             hit = self.count.value == self.at
         if hit and self.error is None:
             os.killpg(0, signal.SIGKILL)
         elif hit:
-            raise OSError(self.error, os.strerror(self.error), str(arguments[0]))
+            raise OSError(self.error, os.strerror(self.error), str(path))
 
     def _is_change(self, event: str, arguments: tuple) -> bool:
         if not arguments or not os.path.abspath(str(arguments[0])).startswith(self.folder):
@@ -51,13 +63,18 @@ def attempt(folder: Path, work: Callable[[], None], at: int = 0, error: int | No
     child = os.fork()
     if child == 0:
         os.setsid()
+        warnings.simplefilter("ignore")  # they are errors in tests, not for users
         sys.addaudithook(injector.hook)
+        sqlalchemy.event.listen(sqlalchemy.Engine, "commit", injector.commit)
         code = 1
         try:
             work()
             code = DONE
         except OSError as raised:
             code = FAILED if raised.errno == error else 1
+        except ConfigError as told:
+            print(told, file=sys.stderr, flush=True)
+            code = FAILED
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)

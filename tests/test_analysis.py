@@ -2,13 +2,13 @@
 
 import itertools
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from grokking.analysis import pages, results, sentences, tuning
+from grokking.analysis import comparison, pages, results, sentences, tuning
 from grokking.analysis.circuits import circuits
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.survival import median
@@ -242,3 +242,21 @@ def test_a_circuit_forms_where_losses_fall_for_good():
     assert len(circuits({"e": found}, {"e": replicas.assign(**{"model.family": "one_hot_mlp"})})) == 0
     without_order = found.assign(**{"restricted_loss/validation": np.nan})
     assert len(circuits({"e": without_order}, {"e": replicas})) == 0
+
+
+def test_a_grid_is_a_row_per_point_or_a_column_per_value():
+    """Of a group of long runs: two fractions, three decays."""
+    decays = [0.0, 1e-5, 1e-3]
+    table = pd.DataFrame({"optimizer.weight_decay": decays, "task": "t"})
+    group = comparison.Group("", "", {"entry": comparison._name, "task": comparison._task})
+    rows = comparison.comparison_table(group, {"one": table, "two": table[:1]})
+    assert rows["entry"].to_dict()[0] == "`one: optimizer.weight_decay=0.0`"
+    assert rows["entry"].to_dict()[3] == "`two`"
+    side_by_side = replace(
+        group,
+        columns={"task": comparison._task, "decay": lambda name, part: name[:3]},
+        across=comparison._decay,
+    )
+    wide = comparison.comparison_table(side_by_side, {"one": table, "two": table[:2].assign(task="u")})
+    assert list(wide) == ["task", "decay 0", "decay 1e-05", "decay 0.001"]
+    assert list(wide["decay 0.001"]) == ["one", "—"]

@@ -24,9 +24,9 @@ CONFIGS = [
 def test_a_batch_has_the_size_that_is_written():
     assert batch_size(WithReplacementConfig("with_replacement", 512), 4656) == 512
     assert batch_size(FullBatchConfig("full"), 78) == 78
-    require_batch(WithReplacementConfig("with_replacement", 78), 78)
-    with pytest.raises(ConfigError, match=r"`batch.size` is 79, but the task has 78 training equations"):
-        require_batch(WithReplacementConfig("with_replacement", 79), 78)
+    require_batch(WithReplacementConfig("with_replacement", 78), 78, "e.batch")
+    with pytest.raises(ConfigError, match=r"`e.batch.size` is 79, but the task has 78 training equations"):
+        require_batch(WithReplacementConfig("with_replacement", 79), 78, "e.batch")
 
 
 @pytest.mark.parametrize("config", CONFIGS)

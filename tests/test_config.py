@@ -266,9 +266,9 @@ def test_a_tied_unembedding_needs_answers_that_are_tokens():
     mapping = experiment("transformer")
     mapping["model"]["tied_unembedding"] = True
     model = expand(mapping, "e")[0].config.model
-    FAMILIES["transformer"].require_fit(model, Sizes(11, 11))
+    FAMILIES["transformer"].require_fit(model, Sizes(11, 11), "e.model")
     with pytest.raises(ConfigError, match="got 11 tokens and 7 answers; write false"):
-        FAMILIES["transformer"].require_fit(model, Sizes(11, 7))
+        FAMILIES["transformer"].require_fit(model, Sizes(11, 7), "e.model")
 
 
 @pytest.mark.parametrize("key", ["initialisation", "bias"])

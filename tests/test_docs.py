@@ -122,3 +122,10 @@ def test_the_version_is_the_same_everywhere():
     newest = re.search(r"^## (\S+) \((\S+)\)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest[1] == citation["version"] == version
     assert newest[2] == str(citation["date-released"])
+
+
+def test_tests_that_the_page_on_reliability_names_exist():
+    named = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", (ROOT / "docs" / "reliability.md").read_text())
+    assert named
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text() or not test, f"{file} has no {test}"

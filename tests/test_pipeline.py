@@ -313,3 +313,15 @@ def test_a_long_study_goes_on_in_another_clone_with_what_is_missing(clone, tmp_p
     before, after = (pd.read_parquet(folder / tables / "replicas.parquet") for folder in (clone, other))
     pd.testing.assert_frame_equal(before, after[:2], check_dtype=False)
     assert after["seed"].tolist() == [0, 1, 2]
+
+
+def test_a_copy_without_git_works(clone, tmp_path):
+    """As from a zip file; the set-up of `make` tells DVC so."""
+    told = "test -e .git || $(VENV)/bin/dvc config --local core.no_scm true"
+    assert told in (ROOT / "Makefile").read_text()
+    copy = tmp_path / "copy"
+    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns(".git", "tmp", ".dvc_site_cache"))
+    run(copy, "dvc", "config", "--local", "core.no_scm", "true")
+    run(copy, "dvc", "config", "--local", "core.site_cache_dir", str(copy / ".dvc_site_cache"))
+    run(copy, "dvc", "repro")
+    assert changed(copy) == set()

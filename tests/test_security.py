@@ -1,36 +1,21 @@
 """Rules of SECURITY.md that code can break."""
 
-import ast
 import re
+import shutil
 import stat
 
 import pytest
 from clones import ROOT
 
 from pipelines import check
+from tools import audit
+from tools.audit import unpickles
 
 FILES = [
     file
     for folder in ("src", "pipelines", "benchmarks", "refactoring", "tools")
     for file in sorted((ROOT / folder).rglob("*.py"))
 ]
-UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-CALLS = {"torch.load", "pd.read_pickle", "pandas.read_pickle"}
-
-
-def unpickles(source: str) -> list[str]:
-    """What in a module can unpickle: modules that do, and readers that would."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if alias.name.partition(".")[0] in UNPICKLING]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in UNPICKLING:
-            found.append(str(node.module))
-        elif isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            asks = any(keyword.arg == "allow_pickle" for keyword in node.keywords)  # of numpy.load
-            found += [name] if name in CALLS or asks else []
-    return found
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -68,3 +53,50 @@ def test_the_pickles_are_closed_to_others(tmp_path, monkeypatch):
     cache.chmod(0o777)  # as DVC makes it
     check.main()
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """As after the set-up, with little in it."""
+    for name in ("dvc.yaml", "extended/dvc.yaml", "pipelines/ui.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in audit.PICKLED:
+        (tmp_path / name).mkdir(parents=True, mode=0o700)
+    (tmp_path / ".dvc" / "config.local").write_text("[core]\n    site_cache_dir = here\n")
+    return tmp_path
+
+
+def breaches(checkout):
+    quick = (audit.open_caches, audit.unpickling, audit.unquoted_names)
+    return [line for find in quick for line in find(checkout)]
+
+
+def test_an_audit_of_a_sound_checkout_finds_nothing(checkout):
+    assert breaches(checkout) == []
+
+
+def test_an_audit_finds_what_others_can_write_to(checkout):
+    (checkout / ".dvc_site_cache" / "repo").mkdir(mode=0o777)
+    assert breaches(checkout) == []  # its folder is closed
+    (checkout / ".dvc_site_cache").chmod(0o777)
+    assert "chmod 700 .dvc_site_cache" in breaches(checkout)[0]
+    (checkout / ".dvc" / "config.local").unlink()
+    assert "system's temporary folder" in breaches(checkout)[0]
+
+
+def test_an_audit_finds_a_planted_pickle_and_an_unquoted_name(checkout):
+    (checkout / "src" / "planted.py").write_text("import pickle\n")
+    with (checkout / "dvc.yaml").open("a") as file:
+        file.write("    cmd: python -m pipelines.train ${key}\n")
+    assert breaches(checkout) == [
+        "src/planted.py uses pickle",
+        "dvc.yaml: python -m pipelines.train ${key}",
+    ]
+
+
+def test_an_audit_finds_a_port_that_other_machines_reach(checkout):
+    """A server on every address in the place of the UI."""
+    server = "import os, http.server as h\nh.test(port=int(os.environ['PORT']), bind='0.0.0.0')\n"
+    (checkout / "pipelines" / "ui.py").write_text(server)
+    assert "listens on 0.0.0.0" in next(audit.open_ports(checkout))

@@ -219,9 +219,9 @@ def test_what_does_not_fit_is_an_error_of_one_line(options, message):
 
 def test_a_tied_unembedding_needs_answers_that_are_tokens():
     model = configuration(tied_unembedding=True)
-    Transformer.require_fit(model, Sizes(11, 11))
+    Transformer.require_fit(model, Sizes(11, 11), "e.model")
     with pytest.raises(ConfigError, match="got 11 tokens and 7 answers; write false"):
-        Transformer.require_fit(model, Sizes(11, 7))
+        Transformer.require_fit(model, Sizes(11, 7), "e.model")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def crossings(*times, missing=()):
         (crossings(missing=[1000, 1000]), ">", "reproduced"),
         (crossings(1500, missing=[2000]), ">", "reproduced"),
         (crossings(700, missing=[1000]), ">", "not reproduced: 1 of 2 by then"),
+        (crossings(700, missing=[1000, 1000]), ">", "reproduced, 1 of 3 by then"),
         (crossings(missing=[900]), ">", "not run to 1,000"),
         (crossings(20_000, 30_000), "≥", "reproduced"),
         (crossings(200, 300, 400), "≥", "3.3 times earlier"),

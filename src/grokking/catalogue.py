@@ -5,6 +5,7 @@ child on a root of its own file.
 """
 
 import copy
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,8 +142,10 @@ class Catalogue:
         for path, sections in self.files.items():
             if name in sections.get(section, {}):
                 return path, sections[section][name]
-        known = ", ".join(self.names(section)) or "(none)"
-        raise ConfigError(f"`{section}.{name}` is not in {' or '.join(map(str, self.files))}; known: {known}")
+        near = difflib.get_close_matches(name, self.names(section))
+        known = ", ".join(near or self.names(section)) or "(none)"
+        told = f"did you mean {known}?" if near else f"known: {known}"
+        raise ConfigError(f"`{section}.{name}` is not in {' or '.join(map(str, self.files))}; {told}")
 
 
 def read_catalogue(root: Path = Path()) -> Catalogue:

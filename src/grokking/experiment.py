@@ -101,8 +101,8 @@ class Replica:
 def require_fit(replica: Replica, task: Task, where: str) -> None:
     """Raise ConfigError where a replica cannot be trained on the task."""
     tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
-    FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes)
-    require_batch(replica.config.batch, task.train_size(replica.split_seed))
+    FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes, f"{where}.model")
+    require_batch(replica.config.batch, task.train_size(replica.split_seed), f"{where}.batch")
 
 
 @dataclass(frozen=True, config=STRICT)

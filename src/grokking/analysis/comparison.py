@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from grokking.analysis.published import RECORDS
-from grokking.analysis.results import generalized_text, median_and_range, summary
+from grokking.analysis.results import generalized_text, grid_points, median_and_range, summary
 
 Cell = Callable[[str, pd.DataFrame], str]  # of an experiment, by its name and its replicas
 
@@ -35,6 +35,14 @@ def _formula(name: str, replicas: pd.DataFrame) -> str:
 
 def _optimizer(name: str, replicas: pd.DataFrame) -> str:
     return str(replicas["optimizer.name"].iloc[0])
+
+
+def _decay(name: str, replicas: pd.DataFrame) -> str:
+    return f"decay {replicas['optimizer.weight_decay'].iloc[0]:g}"
+
+
+def _schedule(name: str, replicas: pd.DataFrame) -> str:
+    return str(replicas["schedule.name"].iloc[0])
 
 
 def _median(name: str, replicas: pd.DataFrame) -> str:
@@ -67,9 +75,16 @@ def _with_counts(name: str, replicas: pd.DataFrame) -> str:
 GROUPS = {
     "published": Group(
         "Published recipes",
-        "The recipes of the five systems as their authors ran them, all points of their grids together. What "
-        "became of the published numbers is on the page [published.md](../published.md).",
+        "The recipes of the five systems as their authors ran them. What became of the published numbers is "
+        "on the page [published.md](../published.md).",
         {"preset": _name, "task": _task, "generalized": _generalized, "median (range)": _median},
+    ),
+    "sweeps": Group(
+        "Fractions and weight decays",
+        "The recipe of system 1 as its author ran it, over training fractions and weight decays (coupled, as "
+        "L2), with a constant rate and with a cosine over 150,000 steps.",
+        {"task": _task, "schedule": _schedule, "steps": _with_counts},
+        across=_decay,
     ),
     "fractions": Group(
         "Training fractions",
@@ -123,17 +138,23 @@ TUNING = (
 
 
 def comparison_table(group: Group, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row per experiment that was run; with `across`, a column of the last cells per value of that.
+    """A row per experiment that was run, or point of its grid; with `across`, its values are columns.
 
     Tables are those of replicas, with the formula of their task.
     """
+    runs = [
+        (f"{name}: {point}" if point else name, replicas)
+        for name, table in tables.items()
+        for point, replicas in grid_points(table).items()
+    ]
     rows = pd.DataFrame(
-        [{key: cell(*run) for key, cell in group.columns.items()} for run in tables.items()],
+        [{key: cell(*run) for key, cell in group.columns.items()} for run in runs],
         columns=list(group.columns),
     )
     if group.across is None:
         return rows
     *index, cells = group.columns
-    wide = rows.assign(across=[group.across(*run) for run in tables.items()])
-    wide = wide.pivot(index=index, columns="across", values=cells).rename_axis(columns=None)
+    across = [group.across(*run) for run in runs]
+    wide = rows.assign(across=across).pivot(index=index, columns="across", values=cells)
+    wide = wide[list(dict.fromkeys(across))].rename_axis(columns=None)
     return rows[index].drop_duplicates().merge(wide.reset_index(), how="left").fillna("—")

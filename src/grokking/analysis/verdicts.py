@@ -80,7 +80,10 @@ def verdict(published: Published, found: Crossings) -> str:
     if found.median is None and longest < step:
         return f"not run to {step:,}"
     if published.qualifier == ">":
-        return f"not reproduced: {early.sum()} of {len(early)} by then" if early.any() else "reproduced"
+        by_then = f"{early.sum()} of {len(early)} by then"
+        if found.median is not None and found.median <= step:
+            return f"not reproduced: {by_then}"
+        return f"reproduced, {by_then}" if early.any() else "reproduced"
     if found.median is None:
         return "not reproduced"
     factor = found.median / step

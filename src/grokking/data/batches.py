@@ -39,11 +39,11 @@ BatchConfig = Annotated[
 ]
 
 
-def require_batch(config: BatchConfig, train_equations: int) -> None:
+def require_batch(config: BatchConfig, train_equations: int, where: str) -> None:
     """Raise ConfigError where a batch is larger than the training set."""
     if not isinstance(config, FullBatchConfig) and config.size > train_equations:
         raise ConfigError(
-            f"`batch.size` is {config.size}, but the task has {train_equations} training equations; "
+            f"`{where}.size` is {config.size}, but the task has {train_equations} training equations; "
             "write a smaller size or `batch: {sampling: full}`"
         )
 

@@ -34,7 +34,7 @@ class Model(nn.Module):
                 module.matmul_dtype = dtype
 
     @classmethod
-    def require_fit(cls, config: Any, sizes: Sizes) -> None:
+    def require_fit(cls, config: Any, sizes: Sizes, where: str) -> None:
         """Raise ConfigError where a task has not the sizes that the network needs."""
 
     @classmethod

@@ -87,7 +87,7 @@ class Transformer(Model):
 
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.require_fit(config, sizes)
+        self.require_fit(config, sizes, "model")
         self.config, self.tokens = config, sizes.tokens  # the special tokens come after the operands'
         width, length = config.width, len(config.symbols)
         self.token = nn.Parameter(
@@ -143,11 +143,11 @@ class Transformer(Model):
         return ops.linear(x, scale * last.weight, self.output_scale * last.bias, last.matmul_dtype)
 
     @classmethod
-    def require_fit(cls, config: TransformerConfig, sizes: Sizes) -> None:
+    def require_fit(cls, config: TransformerConfig, sizes: Sizes, where: str) -> None:
         """Raise ConfigError where the answers are not the operands' tokens: they have no embedding then."""
         if config.tied_unembedding and sizes.tokens != sizes.classes:
             raise ConfigError(
-                "`model.tied_unembedding` needs answers that are the operands' tokens, but got "
+                f"`{where}.tied_unembedding` needs answers that are the operands' tokens, but got "
                 f"{sizes.tokens} tokens and {sizes.classes} answers; write false"
             )
 

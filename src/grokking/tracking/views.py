@@ -142,10 +142,10 @@ VIEWS = (
     ),
     View(
         "Weight decay",
-        "Which weight decay groks first?",
+        "Which weight decay generalizes first?",
         identity.TRAINED,
         "tags.kind = 'replica' AND tags.experiment LIKE '%_tuning' "
-        "AND params.optimizer.weight_decay != '0.0' AND tags.outcome = 'grokked'",
+        "AND params.optimizer.weight_decay != '0.0' AND metrics.`result/generalization_step` > 0",
         GENERALIZED,
         (DECAY, GENERALIZED, RATE, OPTIMIZER, EXPERIMENT, RATIO, OUTCOME),
         (
