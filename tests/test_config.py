@@ -622,8 +622,8 @@ def run_stage(monkeypatch, capsys):
         (
             "compare",
             params_of(),
-            "group `t` has no columns; known: published, fractions, records, literature, controls, "
-            "operations; add it to",
+            "group `t` has no columns; known: published, sweeps, fractions, records, literature, "
+            "controls, operations; add it to",
         ),
     ],
 )
