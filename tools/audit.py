@@ -123,7 +123,7 @@ def weaknesses(root: Path) -> Iterator[str]:
             print(f"  not looked up: {AUDITOR} cannot be installed from here")
             return
     command = [auditor, "--requirement", root / "requirements.lock", "--no-deps", "--disable-pip"]
-    report = subprocess.run([*command, "--format", "json"], capture_output=True, text=True).stdout
+    report = subprocess.run([*command, "--format", "json"], capture_output=True).stdout
     packages = json.loads(report)["dependencies"]
     if skipped := [package for package in packages if "skip_reason" in package]:
         print(f"  {len(skipped)} of {len(packages)} packages could not be looked up from here")
