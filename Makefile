@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-export SHELL := /bin/sh  # DVC runs commands with it, and an account's own may be one that runs nothing
+# DVC runs commands with it, and an account's own may be one that runs nothing
+export SHELL := /bin/sh
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true

@@ -58,6 +58,8 @@ SHARED = {  # system 4: torch's defaults, every layer has 256 inputs
 SOURCES = {
     "numpy_mlp_baseline": ONE_HOT_BY_HAND,
     "numpy_mlp_grokking": ONE_HOT_BY_HAND,
+    "numpy_mlp_baseline_long": ONE_HOT_BY_HAND,
+    "numpy_mlp_grokking_long": ONE_HOT_BY_HAND,
     "embedding_mlp_published": EMBEDDING_97,
     "embedding_mlp_published_p59": EMBEDDING_59,
     "wide_mlp_published": WIDE,
