@@ -16,7 +16,7 @@ from benchmarks.page import Section
 from benchmarks.timing import Settings
 from grokking.training.pool import cores
 
-NO_GPU = "none here; figures for GPUs are yet to be measured"
+NO_GPU = "none here"
 NOTE = """
 Everything on one thread unless a table says otherwise. All loops in torch and NumPy run with the same
 settings of the memory allocator, those of the engine's workers. The sgemm peaks are of square float32

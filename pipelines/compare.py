@@ -1,15 +1,13 @@
 """Stage `compare`: the page and numbers of one group of long runs, as far as they were run."""
 
-from typing import Any
+from dataclasses import replace
 
-import pandas as pd
-
-from grokking.analysis import literature, pages
-from grokking.analysis.comparison import GROUPS, comparison_table
-from grokking.analysis.results import summary
+from grokking.analysis.comparison import GROUPS
+from grokking.analysis.group_pages import group_page
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.data import tasks
+from grokking.storage.runs import Run
 from pipelines.common.paths import RUNS, SPLITS
 from pipelines.common.reports import COMPARISONS, as_json, write
 from pipelines.common.runs import trained
@@ -22,26 +20,18 @@ def main() -> None:
         raise ConfigError(
             f"group `{name}` has no columns; known: {', '.join(GROUPS)}; add it to comparison.py"
         )
-    group = GROUPS[name]
     entries = {entry: catalogue.entry("experiments", entry) for entry in catalogue.names("experiments", name)}
     runs = trained({entry: RUNS / name / entry for entry in entries})
-    replicas = {entry: run.replicas for entry, run in runs.items()}
-    tables = {entry: table.assign(formula=formula_of(table)) for entry, table in replicas.items()}
-    found: dict[str, Any] = {entry: summary(table) for entry, table in tables.items()}
-    if name == "literature":
-        judged = literature.judged(runs)
-        page, found = (
-            pages.of_literature(group.title, group.text, judged, entries),
-            found | {"verdicts": judged},
-        )
-    else:
-        page = pages.comparison(group.title, group.text, comparison_table(group, tables), entries)
-    write({COMPARISONS / f"{name}.md": page, COMPARISONS / f"{name}.json": as_json(found)})
+    page, numbers = group_page(name, {entry: with_formula(run) for entry, run in runs.items()}, entries)
+    write({COMPARISONS / f"{name}.md": page, COMPARISONS / f"{name}.json": as_json(numbers)})
 
 
-def formula_of(replicas: pd.DataFrame) -> str:
-    """What the equations of the replicas' task are."""
-    return str(tasks.read_meta(SPLITS / str(replicas["task"].iloc[0]))["formula"])
+def with_formula(trained: Run) -> Run:
+    """The run, with what the equations of its task are beside its replicas."""
+    task = str(trained.replicas["task"].iloc[0])
+    return replace(
+        trained, replicas=trained.replicas.assign(formula=tasks.read_meta(SPLITS / task)["formula"])
+    )
 
 
 if __name__ == "__main__":

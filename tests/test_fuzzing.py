@@ -75,15 +75,24 @@ def changed(mapping: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[
     return copy
 
 
-EXPERIMENTS = [(mapping, path) for mapping in experiments() for path in paths(mapping)]
-STUDY = [(study_mapping(), path) for path in paths(study_mapping())]
 TASK_MAPPING = {
     "operation": {"name": "add", "modulus": 11},
     "labels": {"name": "exact"},
     "split": {"name": "random", "train_fraction": 0.5},
     "split_seeds": [0],
 }
-TASKS = [(TASK_MAPPING, path) for path in paths(TASK_MAPPING)]
+
+
+def read_experiment(mapping: dict[str, Any]) -> None:
+    for replica in expand(mapping, "experiments.e"):
+        require_fit(replica, TASK, "experiments.e")
+
+
+ENTRIES = {  # how each kind of entry is read, and examples of it
+    "experiments.e": (read_experiment, experiments()),
+    "tasks.t": (lambda entry: tasks.build(load(TaskConfig, entry, "tasks.t"), "tasks.t"), [TASK_MAPPING]),
+    "studies.s": (lambda entry: read_study(entry, "s", "studies.s"), [study_mapping()]),
+}
 
 
 def require_one_line(told: ConfigError, where: str) -> None:
@@ -94,35 +103,16 @@ def require_one_line(told: ConfigError, where: str) -> None:
     assert re.search(r"`[^`]+`", message)
 
 
+@pytest.mark.parametrize("where", ENTRIES)
 @SAME_EVERY_TIME
-@given(st.sampled_from(EXPERIMENTS), VALUES)
-def test_any_value_at_any_key_of_an_experiment_is_taken_or_refused_in_one_line(chosen, value):
-    mapping, path = chosen
+@given(data=st.data(), value=VALUES)
+def test_any_value_at_any_key_is_taken_or_refused_in_one_line(where, data, value):
+    read, examples = ENTRIES[where]
+    mapping, path = data.draw(st.sampled_from([(m, path) for m in examples for path in paths(m)]))
     try:
-        for replica in expand(changed(mapping, path, value), "experiments.e"):
-            require_fit(replica, TASK, "experiments.e")
+        read(changed(mapping, path, value))
     except ConfigError as told:
-        require_one_line(told, "experiments.e")
-
-
-@SAME_EVERY_TIME
-@given(st.sampled_from(TASKS), VALUES)
-def test_any_value_at_any_key_of_a_task_is_taken_or_refused_in_one_line(chosen, value):
-    mapping, path = chosen
-    try:
-        tasks.build(load(TaskConfig, changed(mapping, path, value), "tasks.t"), "tasks.t")
-    except ConfigError as told:
-        require_one_line(told, "tasks.t")
-
-
-@SAME_EVERY_TIME
-@given(st.sampled_from(STUDY), VALUES)
-def test_any_value_at_any_key_of_a_study_is_taken_or_refused_in_one_line(chosen, value):
-    mapping, path = chosen
-    try:
-        read_study(changed(mapping, path, value), "s", "studies.s")
-    except ConfigError as told:
-        require_one_line(told, "studies.s")
+        require_one_line(told, where)
 
 
 @SAME_EVERY_TIME

@@ -11,11 +11,7 @@ from pipelines import check
 from tools import audit
 from tools.audit import unpickles
 
-FILES = [
-    file
-    for folder in ("src", "pipelines", "benchmarks", "refactoring", "tools")
-    for file in sorted((ROOT / folder).rglob("*.py"))
-]
+FILES = [file for folder in audit.CODE for file in sorted((ROOT / folder).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))

@@ -7,7 +7,7 @@ child on a root of its own file.
 import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,10 +142,15 @@ class Catalogue:
         for path, sections in self.files.items():
             if name in sections.get(section, {}):
                 return path, sections[section][name]
-        near = difflib.get_close_matches(name, self.names(section))
-        known = ", ".join(near or self.names(section)) or "(none)"
-        told = f"did you mean {known}?" if near else f"known: {known}"
-        raise ConfigError(f"`{section}.{name}` is not in {' or '.join(map(str, self.files))}; {told}")
+        known = ", ".join(self.names(section)) or "(none)"
+        near = suggestion(name, self.names(section), f"known: {known}")
+        raise ConfigError(f"`{section}.{name}` is not in {' or '.join(map(str, self.files))}; {near}")
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Which of the known names may be meant, as a question; `otherwise` where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=4, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise
 
 
 def read_catalogue(root: Path = Path()) -> Catalogue:

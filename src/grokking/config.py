@@ -82,7 +82,7 @@ def _one_line(kind: Any, where: str, error: ValidationError) -> str:
             known = ", ".join(field.name for field in dataclasses.fields(owner))
             return f"{key} is unknown; known keys here: {known}"
         case "union_tag_invalid":
-            return f"{key} must be one of {first['ctx']['expected_tags']}, but got '{first['ctx']['tag']}'"
+            return f"{key} must be one of {first['ctx']['expected_tags']}, but got {first['ctx']['tag']!r}"
         case "dict_type" | "dataclass_type":
             return f"{key} must be a mapping of keys, but got {first['input']!r}"
         case "value_error":

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from grokking.analysis.crossings import Crossings, first_at
-from grokking.analysis.verdicts import repeated
+from grokking.analysis.verdicts import of_bound, repeated
 from grokking.storage.runs import Run
 
 CLOSE = 2  # a median within this factor of a published step counts as reproduced
@@ -136,18 +136,9 @@ def _judged(recipe: Recipe, found: Crossings) -> dict[str, Any]:
         "step": recipe.step,
         "qualifier": recipe.qualifier,
         "threshold": recipe.threshold,
-        "first_crossing": found.numbers() | _range(found),
+        "first_crossing": found.numbers(),
         "factor": None if median is None else median / recipe.step,
         "verdict": verdict(recipe, found),
-    }
-
-
-def _range(found: Crossings) -> dict[str, float | None]:
-    """The first and the last crossing; None where there is none, or some replica has not crossed."""
-    crossed = found.times[found.observed]
-    return {
-        "first": float(crossed.min()) if len(crossed) else None,
-        "last": float(crossed.max()) if len(crossed) and found.observed.all() else None,
     }
 
 
@@ -155,14 +146,14 @@ def verdict(recipe: Recipe, found: Crossings) -> str:
     """Reproduced within a factor of two or not, by the median over the published step."""
     if not len(found.times):
         return "not run"
-    step, longest, count = recipe.step, found.times.max(), len(found.times)
+    step, longest = recipe.step, found.times.max()
+    followed = step if recipe.qualifier == ">" else CLOSE * step
+    if found.median is None and longest < followed:
+        return f"not run to {followed:,}"
     if recipe.qualifier == ">":
-        early = int((found.observed & (found.times <= step)).sum())
-        if early:
-            return f"not reproduced: {early} of {count} by then"
-        return REPRODUCED if longest >= step else f"not run to {step:,}"
+        return of_bound(step, found)
     if found.median is None:
-        return "not reproduced" if longest >= CLOSE * step else f"not run to {CLOSE * step:,}"
+        return "not reproduced"
     factor = found.median / step
     if factor <= CLOSE and (recipe.qualifier == "<" or factor >= 1 / CLOSE):
         return REPRODUCED
@@ -175,11 +166,10 @@ def verdict_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    here = row["first_crossing"]
     return {
         "recipe": row["setting"],
         "published": f"[{row['published']}]({row['source']})",
-        "here: median (range)": Crossings.text_of(here | {"low": here["first"], "high": here["last"]}),
+        "here: median (range)": Crossings.text_of(row["first_crossing"]),
         "factor": "—" if row["factor"] is None else f"{row['factor']:.2f}",
         "verdict": row["verdict"],
         "entry": f"`{row['preset']}`",
@@ -199,7 +189,7 @@ def unsaid_table() -> pd.DataFrame:
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
     """How many numbers and presets there are that were run, and how many of them are reproduced."""
     run = [row for row in rows if row["first_crossing"]["n"]]
-    good = [row for row in run if row["verdict"] == REPRODUCED]
+    good = [row for row in run if row["verdict"].startswith("reproduced")]
     presets = {row["preset"] for row in run}
     return {
         "published": len(rows),

@@ -76,14 +76,10 @@ def verdict(published: Published, found: Crossings) -> str:
     if not len(found.times):
         return "not run"
     step, longest = published.step, found.times.max()
-    early = found.observed & (found.times <= step)
     if found.median is None and longest < step:
         return f"not run to {step:,}"
     if published.qualifier == ">":
-        by_then = f"{early.sum()} of {len(early)} by then"
-        if found.median is not None and found.median <= step:
-            return f"not reproduced: {by_then}"
-        return f"reproduced, {by_then}" if early.any() else "reproduced"
+        return of_bound(step, found)
     if found.median is None:
         return "not reproduced"
     factor = found.median / step
@@ -92,6 +88,15 @@ def verdict(published: Published, found: Crossings) -> str:
     if 1 / CLOSE <= factor <= CLOSE or found.times.min() <= step <= longest:
         return f"reproduced, at {factor:.2f} times the step"
     return f"{factor:.1f} times later" if factor > 1 else f"{1 / factor:.1f} times earlier"
+
+
+def of_bound(step: int, found: Crossings) -> str:
+    """Whether our median, too, had not crossed by this step, which all were followed to."""
+    early = found.observed & (found.times <= step)
+    by_then = f"{early.sum()} of {len(early)} by then"
+    if found.median is not None and found.median <= step:
+        return f"not reproduced: {by_then}"
+    return f"reproduced, {by_then}" if early.any() else "reproduced"
 
 
 def verdict_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

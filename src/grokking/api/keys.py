@@ -1,13 +1,12 @@
 """The keys of a configuration: dotted names, short names, and values as written on a command line."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
 from grokking.analysis import nested
-from grokking.catalogue import TAGS
+from grokking.catalogue import TAGS, suggestion
 from grokking.config import ConfigError
 
 ALIASES = {"steps": "budget"}
@@ -45,9 +44,8 @@ def resolve(written: str, known: Iterable[str]) -> str:
         return meant[0]
     if meant:
         raise ConfigError(f"`{written}` may be {' or '.join(meant)}; write one of these")
-    near = difflib.get_close_matches(written, names, n=4, cutoff=0.6)
-    told = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    raise ConfigError(f"`{written}` is no key here; {told}")
+    near = suggestion(written, names, f"known: {', '.join(known)}")
+    raise ConfigError(f"`{written}` is no key here; {near}")
 
 
 def parse(assignment: str) -> tuple[str, Any]:

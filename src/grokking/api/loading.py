@@ -1,6 +1,5 @@
 """`grokking.load`: a run by its name, of the committed results or of your own."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from ruamel.yaml import YAML
 from grokking.api.checkout import Checkout, here
 from grokking.api.recipe import configuration
 from grokking.api.run import Run
+from grokking.catalogue import suggestion
 from grokking.config import ConfigError
 from grokking.storage import runs
 
@@ -58,6 +58,5 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def unknown(checkout: Checkout, name: str, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
-    told = f"did you mean {' or '.join(near)}?" if near else "`grokking list` shows all"
-    return ConfigError(f"`{name}` is no experiment and no own run; {told}")
+    near = suggestion(name, known, "`grokking list` shows all")
+    return ConfigError(f"`{name}` is no experiment and no own run; {near}")

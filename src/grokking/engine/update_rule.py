@@ -64,18 +64,18 @@ class UpdateRule:
     @torch.no_grad()
     def apply(self) -> None:
         """Make one update of the parameters; the gradients may be overwritten."""
-        params, hparams = self.named_params, self.hparams
+        params = self.named_params
         frozen = {name: params[name].clone() for name in self.frozen}
-        self.filter.apply(self.grad_Rn, self.state, hparams)
+        self.filter.apply(self.grad_Rn, self.state, self.hparams)
         self.project(self.named_grads.values(), params.values())
-        self._optimize(hparams)
-        self.clamp(self.params.data, params.values(), hparams)
+        self._optimize()
+        self.clamp(self.params.data, params.values(), self.hparams)
         for name, tensor in frozen.items():
             params[name].copy_(tensor)
 
-    def _optimize(self, hparams: HParams) -> None:
+    def _optimize(self) -> None:
         """Update all parameters entry by entry, and overwrite hidden matrices by Muon's own update."""
-        update_matrices = self.optimizer.update_matrices
+        update_matrices, hparams = self.optimizer.update_matrices, self.hparams
         hidden = self._matrices(self.named_params) if update_matrices else []
         updated = [matrix.clone() for matrix in hidden]
         self.optimizer.update(self.params.data, self.grad_Rn, self.state, hparams)
