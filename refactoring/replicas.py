@@ -36,6 +36,7 @@ REGISTRIES: dict[str, tuple[Collection[str], Mapping[str, Any]]] = {
     "OPTIMIZERS": (OPTIMIZERS, examples.OPTIMIZERS),
     "FILTERS": (FILTERS, examples.FILTERS),
     "CLAMPS": (CLAMPS, examples.CLAMPS),
+    "SCHEDULES": (SCHEDULES, examples.SCHEDULES),
 }
 
 # What is changed in an experiment of every family, by dotted key; families without the key leave it out
@@ -44,7 +45,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "gradient_projection": {name: name for name in PROJECTIONS},
     "weight_clamp": examples.CLAMPS,
     "frozen": {name: name for name in ("first_layer", "readout")},
-    "schedule": {name: {"name": name, "warmup_steps": 3} for name in SCHEDULES},
+    "schedule": examples.SCHEDULES,
     "batch": examples.BATCHES,
     "label_noise": {"some": 0.2},
     "precision": {"float64": "float64"},

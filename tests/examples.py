@@ -32,6 +32,27 @@ MODELS: dict[str, dict[str, Any]] = {
         "init_scale": 1.0,
         "output_scale": 1.0,
     },
+    "normed_mlp": {
+        "family": "normed_mlp",
+        "embedding_width": 8,
+        "embedding_std": 0.5,
+        "hidden_widths": [16, 12],
+        "activation": "gelu",
+        "initialisation": "fan_in_uniform",
+        "init_scale": 1.0,
+        "output_scale": 1.2,
+    },
+    "recurrent": {
+        "family": "recurrent",
+        "cell": "lstm",
+        "sequence": "a_op_b_eq",
+        "layers": 2,
+        "width": 12,
+        "embedding_width": 8,
+        "embedding_std": 0.5,
+        "init_scale": 1.0,
+        "output_scale": 1.2,
+    },
     "transformer": {
         "family": "transformer",
         "sequence": "a_op_b_eq",
@@ -89,6 +110,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {"name": "none"},
+    "clip_norm": {"name": "clip_norm", "max_gradient_norm": 0.3},
     "grokfast_ema": {"name": "grokfast_ema", "decay": 0.8, "amplitude": 2.0},
     "grokfast_ma": {"name": "grokfast_ma", "window": 7, "amplitude": 0.5},
 }
@@ -97,6 +119,12 @@ CLAMPS: dict[str, dict[str, Any]] = {
     "none": {"name": "none"},
     "initial_norm": {"name": "initial_norm"},
     "row_norm": {"name": "row_norm", "max_norm": 0.6},
+}
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {"name": "constant", "warmup_steps": 3},
+    "cosine": {"name": "cosine", "warmup_steps": 3},
+    "step": {"name": "step", "warmup_steps": 3, "step_size": 2, "gamma": 0.5},
 }
 
 BATCHES: dict[str, dict[str, Any]] = {

@@ -229,6 +229,8 @@ def logits_of(family: str, model: torch.nn.Module, a: Tensor, b: Tensor) -> Tens
 HIDDEN = {
     "one_hot_mlp": ["layers.0.weight"],
     "embedding_mlp": ["first.weight", "layers.0.weight"],
+    "normed_mlp": ["first.weight", "layers.0.weight"],
+    "recurrent": [f"cells.{n}.{part}.weight" for n in range(2) for part in ("input", "recurrent")],
     "transformer": [
         f"blocks.{number}.{layer}.weight"
         for number in range(2)
@@ -287,6 +289,8 @@ class SequentialTrainer:
         loss.backward()
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         with torch.no_grad():
+            if self.config.gradient_filter.name == "clip_norm":
+                self._clip(self.config.gradient_filter.max_gradient_norm)
             for parameter in self.model.parameters():
                 gradient = self.filters[parameter](parameter.grad)
                 if self.config.gradient_projection == "orthogonal":
@@ -298,6 +302,10 @@ class SequentialTrainer:
                 if name.startswith(self._frozen()):
                     parameter.copy_(before[name])
         return loss.item()
+
+    def _clip(self, longest: float) -> None:
+        """The only filter that looks at all parameters together."""
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), longest)
 
     def _clamp(self) -> None:
         clamp = self.config.weight_clamp
@@ -331,14 +339,14 @@ class SequentialTrainer:
 
 
 class PlainFilter:
-    """The two filters of Grokfast for one parameter, from their definitions."""
+    """Filters for one parameter, from their definitions."""
 
     def __init__(self, config) -> None:
         self.config, self.seen, self.state = config, [], {}
 
     def __call__(self, gradient: Tensor) -> Tensor:
         self.seen.append(gradient.clone())
-        twins = {"none": self.none, "grokfast_ema": self.ema, "grokfast_ma": self.ma}
+        twins = {"none": self.none, "clip_norm": self.none, "grokfast_ema": self.ema, "grokfast_ma": self.ma}
         if self.config.name not in twins:
             return self.own(gradient)
         return gradient + twins[self.config.name](gradient)
@@ -373,14 +381,18 @@ def perpendicular(gradient: Tensor, weight: Tensor) -> Tensor:
     return torch.tensor(across * np.linalg.norm(g) / np.linalg.norm(across)).view(gradient.shape)
 
 
+# matrices of one weight, one below the other: keys and values, the gates of an LSTM
+STACKED = {"key_value": 2, "cells": 4}
+
+
 class PlainMuon(torch.optim.Optimizer):
-    """Muon for one matrix at a time, in NumPy; a matrix whose name is of keys and values is two."""
+    """Muon for one matrix at a time, in NumPy; a weight may have several matrices, one below the other."""
 
     def __init__(self, named, lr, weight_decay, momentum) -> None:
         super().__init__(
             [p for _, p in named], {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
         )
-        self.halves = {p: 2 if "key_value" in name else 1 for name, p in named}
+        self.parts = {p: max([1, *(n for k, n in STACKED.items() if k in name)]) for name, p in named}
 
     @torch.no_grad()
     def step(self) -> None:
@@ -390,8 +402,8 @@ class PlainMuon(torch.optim.Optimizer):
             buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
             buffer.copy_(decay * buffer + (1 - decay) * p.grad)
             ahead = (1 - decay) * p.grad + decay * buffer
-            update = torch.cat([newton_schulz(part) for part in ahead.chunk(self.halves[p])])
-            rows, columns = p.shape[0] // self.halves[p], p.shape[1]
+            update = torch.cat([newton_schulz(part) for part in ahead.chunk(self.parts[p])])
+            rows, columns = p.shape[0] // self.parts[p], p.shape[1]
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.sub_(group["lr"] * max(1, rows / columns) ** 0.5 * update)
 

@@ -187,7 +187,8 @@ ONE_HOT = MODELS["one_hot_mlp"]
         ),
         (
             {"gradient_filter": {"name": "grokfast"}},
-            "`e.gradient_filter` must be one of 'none', 'grokfast_ema', 'grokfast_ma', but got 'grokfast'",
+            "`e.gradient_filter` must be one of 'none', 'clip_norm', 'grokfast_ema', 'grokfast_ma', "
+            "but got 'grokfast'",
         ),
         (
             {"weight_clamp": {"name": "row_norm"}},

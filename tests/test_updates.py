@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from grokking.experiment import expand
 from grokking.updates.optimizers import OPTIMIZERS, orthogonalize
-from grokking.updates.schedules import ScheduleConfig, factor
+from grokking.updates.schedules import PlainScheduleConfig, StepScheduleConfig, factor
 
 ADAM = {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
 PAIRS = [
@@ -98,10 +98,25 @@ def test_muon_follows_torchs_own():
 
 
 def test_schedules_at_known_steps():
-    warm, cosine = ScheduleConfig("constant", 10), ScheduleConfig("cosine", 10)
+    warm, cosine = PlainScheduleConfig("constant", 10), PlainScheduleConfig("cosine", 10)
     assert [factor(warm, step, 100) for step in (1, 5, 10, 11, 100)] == [0.1, 0.5, 1.0, 1.0, 1.0]
     assert factor(cosine, 10, 110) == 1.0
     assert factor(cosine, 60, 110) == pytest.approx(0.5)
     assert factor(cosine, 110, 110) == pytest.approx(0, abs=1e-15)
     assert factor(cosine, 600, 110) == factor(cosine, 110, 110)
-    assert factor(ScheduleConfig("cosine", 0), 25, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    quarter = factor(PlainScheduleConfig("cosine", 0), 25, 100)
+    assert quarter == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_the_rate_falls_in_steps_as_in_torch():
+    """Also without and after warm-up; the budget is nothing to it."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.5)
+    theirs = []
+    for _ in range(35):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert [factor(StepScheduleConfig("step", 0, 10, 0.5), n, 20) for n in range(1, 36)] == theirs
+    warm = [factor(StepScheduleConfig("step", 4, 10, 0.5), n, 20) for n in range(1, 40)]
+    assert warm == [0.25, 0.5, 0.75, 1.0, *theirs]

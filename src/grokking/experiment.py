@@ -88,12 +88,13 @@ class Replica:
     def stack_key(self, task: Task) -> str:
         """Equal for replicas that can share a stack: everything that decides the shapes of tensors.
 
-        Floats change values only, but for a family's `shape_floats`. The number of training equations is
-        part of it, as some kinds of split vary in size with their seed.
+        Floats change values only, but for a family's `shape_floats` and the schedule, which a stack has one
+        of. The number of training equations is part of it: some kinds of split vary in size with their seed.
         """
         model, row = self.config.model, self.row()
         values = {"replica", "seed", "split_seed"} | {key for key in row if isinstance(row[key], float)}
         values -= {f"model.{name}" for name in FAMILIES[model.family].shape_floats}
+        values -= {key for key in row if key.startswith("schedule.")}
         shapes = {key: value for key, value in row.items() if key not in values}
         return json.dumps(shapes | {"train_equations": task.train_size(self.split_seed)})
 

@@ -39,9 +39,14 @@ GROKFAST = "https://github.com/ironjr/grokfast"
 PORTH = "https://github.com/porth-bot/grokking-transformer"
 STOCKEH = "https://github.com/stockeh/mlx-grokking"
 NOAILLESSS = "https://github.com/Noaillesss/grokking/blob/main/plot_fig1.py"
+LEODREAMER = (
+    "https://github.com/LeoDreamer2004/Modular-Addition/blob/main/code/result/transformer/"
+    "accuracy-adamw-0.5-2-decay.txt"
+)
 PONYU = "https://github.com/PeterPonyu/muon-norm-cap-grokking"
 CLIJO = "https://github.com/clijo/grokking"
 NA00S = "https://github.com/Na00s/muon-grokking"
+TAOT = "https://github.com/taot/grokking-lab/tree/main/runs/transformer_progress_measures_ablation"
 BILLENERT = "https://github.com/billenert/nanda-grokking-reproduction"
 
 
@@ -70,6 +75,12 @@ LITERATURE = (
            "stockeh_transformer", 1240, "", 0.99, STOCKEH, "read off the figure of 1 run"),
     Recipe("post-norm transformer 2×128×4, a+b mod 97, f=0.50, AdamW", "noaillesss_transformer", 1270, "",
            0.99, NOAILLESSS, "127 epochs, 1 run"),
+    Recipe("LSTM 2×128, a+b mod 97, f=0.50, AdamW", "noaillesss_lstm", 2660, "", 0.99, NOAILLESSS,
+           "266 epochs, 1 run"),
+    Recipe("normed MLP 512-512 on embeddings, a+b mod 97, f=0.50, AdamW, decay 0.01", "noaillesss_mlp",
+           41_260, "", 0.99, NOAILLESSS, "4,126 epochs, 1 run"),
+    Recipe("transformer 1×512×4 with an MLP of 256, a+b mod 97, f=0.50, AdamW, clipping, StepLR",
+           "leodreamer_transformer", 11_360, "", 0.99, LEODREAMER, "1,136 epochs, 1 run"),
     Recipe("transformer 2×256×4, product of S5, f=0.50, Muon", "s5_muon", 300, "", 0.95, PONYU,
            "5 runs, evaluated every 100"),
     Recipe("the same transformer, AdamW", "s5_adamw", 900, "", 0.95, PONYU,
@@ -80,6 +91,12 @@ LITERATURE = (
            NA00S, "5,300–5,400 in 5 runs"),
     Recipe("the same transformer, AdamW, decay 3", "na00s_adamw", 8300, "", 0.95, NA00S,
            "4,000–11,700 in 5 runs"),
+    Recipe("transformer 1×128×4 without norms, a+b mod 113, f=0.30, AdamW, decay 1", "taot_transformer",
+           21_800, "", 0.99, TAOT, "1 run, evaluated every 200"),
+    Recipe("the same transformer with norms", "taot_norms", 7400, "", 0.99, TAOT,
+           "1 run, evaluated every 200"),
+    Recipe("the same transformer without \"=\"", "taot_no_equals", 6400, "", 0.99, TAOT,
+           "1 run, evaluated every 200"),
     Recipe("transformer 2×128×4 without positions, a+b mod 113, f=0.30, AdamW, decay 0.001",
            "billenert_transformer", 54_000, "", 0.99, BILLENERT, "1 run"),
 )  # fmt: skip
@@ -100,6 +117,14 @@ UNLIKE = {  # of each preset: what cannot be said here; random numbers are other
     f"{_FIRST_TOKENS}",
     "noaillesss_transformer": "One more LayerNorm follows the last block there. Both blocks begin equal "
     f"here. The warm-up rises once per epoch there, with each step here. {_FIRST_TOKENS}",
+    "noaillesss_lstm": f"The warm-up rises once per epoch there, with each step here. {_FIRST_TOKENS}",
+    "noaillesss_mlp": 'Operator, "=" and positions are embedded, too, there: they add the same to every '
+    "example, which the first bias does here. So the first layer has 512 inputs there, and 256 here, and its "
+    "initial weights are smaller by √2. The warm-up rises once per epoch there, with each step here. "
+    f"{_FIRST_TOKENS}",
+    "leodreamer_transformer": "Products are in TF32 there. Tokens are one-hot there and go through a layer "
+    "with a bias; here they are embedded, normal with the same variance. The MLP's second matrix has no bias "
+    f"there. {_FIRST_TOKENS}",
     "s5_muon": "Weights are normal with a standard deviation of 0.02 there; here they are uniform with one "
     "of 0.036, in the MLP's second matrix 0.018. Muon takes queries, keys and values as one matrix there, "
     'and iterates in bfloat16. The original can answer with "=".',
@@ -108,17 +133,13 @@ UNLIKE = {  # of each preset: what cannot be said here; random numbers are other
     "na00s_muon": "One equation more is for training here. The readout has a rate of its own there, a "
     "quarter of the embeddings'. Muon takes queries, keys and values as one matrix there.",
     "na00s_adamw": "One equation more is for training here.",
+    "taot_transformer": "One equation more is for training here. Attention has no biases there.",
+    "taot_norms": "As without norms. No norm stands before the readout there.",
+    "taot_no_equals": 'As with "=".',
     "billenert_transformer": "Batches are of 4,096 there, here of 3,831, the number of training equations. "
     "Weights are normal with a standard deviation of 0.02 there; here they are uniform with one of 0.051, in "
     "the MLP's second matrix 0.026. Attention has no biases there.",
 }
-UNSAID = {  # what was published, and what `params.yaml` lacks for it
-    "LeoDreamer2004/Modular-Addition: transformer 1×512×4, a+b mod 97, f=0.50; 11,400 steps":
-    "a rate that falls in steps (StepLR), clipping of gradients by their norm",
-    "Noaillesss/grokking: LSTM 2×128, a+b mod 97, f=0.50; 266 epochs": "a recurrent family",
-    "Noaillesss/grokking: MLP on embedded tokens, a+b mod 97, f=0.50; 4,126 epochs":
-    "a norm before the readout of an MLP",
-}  # fmt: skip
 
 
 def judged(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
@@ -179,11 +200,6 @@ def _line(row: Mapping[str, Any]) -> dict[str, str]:
 def unlike_table() -> pd.DataFrame:
     """What is unlike the original in each preset."""
     return pd.DataFrame([{"entry": f"`{name}`", "what is unlike": text} for name, text in UNLIKE.items()])
-
-
-def unsaid_table() -> pd.DataFrame:
-    """What was published and cannot be said in `params.yaml`."""
-    return pd.DataFrame([{"published": what, "missing here": missing} for what, missing in UNSAID.items()])
 
 
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:

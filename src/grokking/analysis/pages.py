@@ -68,7 +68,6 @@ def of_literature(
         counts=literature.counts(judged),
         close=literature.CLOSE,
         unlike=plain(literature.unlike_table()),
-        unsaid=plain(literature.unsaid_table()),
     )
 
 

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from grokking import ops
 from grokking.config import STRICT, ConfigError, Depth, Positive, Size, one_of
 from grokking.data.tasks import Sizes
-from grokking.models import shared_prefix
+from grokking.models import sequences, shared_prefix
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
 from grokking.models.model import Model
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
+from grokking.models.sequences import Sequence
 from grokking.models.torch_encoder import INITIALISATION, begin_as_torch_encoder
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
@@ -32,7 +33,7 @@ BEGINNINGS = INITIALISATIONS | INITIALISATION
 @dataclass(frozen=True, config=STRICT)
 class TransformerConfig:
     family: Literal["transformer"]
-    sequence: Literal["a_op_b_eq", "a_b_eq", "a_b", "bos_a_b_sep"]  # what stands where
+    sequence: Sequence
     positions: Literal["learned", "none", "sinusoidal", "rotary"]
     attention: Literal["causal", "bidirectional"]
     pooling: Literal["last", "mean"]  # the position that is read out, or the mean of all
@@ -72,12 +73,11 @@ class TransformerConfig:
 
     @property
     def symbols(self) -> list[str]:
-        """What stands at each position: the operands "a" and "b", or a token of its own."""
-        return self.sequence.split("_")
+        return sequences.symbols(self.sequence)
 
     @property
     def specials(self) -> list[str]:
-        return [symbol for symbol in self.symbols if symbol not in ("a", "b")]
+        return sequences.specials(self.sequence)
 
 
 class Transformer(Model):
@@ -88,11 +88,10 @@ class Transformer(Model):
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
         super().__init__()
         self.require_fit(config, sizes, "model")
-        self.config, self.tokens = config, sizes.tokens  # the special tokens come after the operands'
+        self.config, self.tokens = config, sizes.tokens
         width, length = config.width, len(config.symbols)
-        self.token = nn.Parameter(
-            config.embedding_std * torch.randn(sizes.tokens + len(config.specials), width)
-        )
+        count = sizes.tokens + len(config.specials)
+        self.token = nn.Parameter(config.embedding_std * torch.randn(count, width))
         if config.positions == "learned":
             self.position = nn.Parameter(config.embedding_std * torch.randn(length, width))
         else:
@@ -124,9 +123,7 @@ class Transformer(Model):
 
     def hidden(self, a: Tensor, b: Tensor) -> Tensor:
         """All positions after the last block, (..., B, S, D)."""
-        token = {s: torch.full_like(a, self.tokens + n) for n, s in enumerate(self.config.specials)}
-        token |= {"a": a, "b": b}
-        token_BS = torch.stack([token[symbol] for symbol in self.config.symbols], dim=-1)
+        token_BS = sequences.tokens(self.config.sequence, a, b, self.tokens)
         positions = (-1, token_BS.shape[-1])
         embedded = rows(self.token, token_BS.flatten(-2)).unflatten(-2, positions)
         x = (embedded + self.position.unsqueeze(-3)).flatten(-3, -2)

@@ -11,13 +11,20 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from grokking.config import STRICT, NonNegative, PositiveInt, UnitInterval
+from grokking.config import STRICT, NonNegative, Positive, PositiveInt, UnitInterval
 from grokking.updates.optimizers import HParams, State
+from grokking.updates.weight_clamps import total_norm
 
 
 @dataclass(frozen=True, config=STRICT)
 class NoFilterConfig:
     name: Literal["none"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ClipNormConfig:
+    name: Literal["clip_norm"]
+    max_gradient_norm: Positive  # of all parameters together; a longer gradient is shortened to it
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -35,12 +42,18 @@ class WindowFilterConfig:
 
 
 FilterConfig = Annotated[
-    NoFilterConfig | AverageFilterConfig | WindowFilterConfig, Field(discriminator="name")
+    NoFilterConfig | ClipNormConfig | AverageFilterConfig | WindowFilterConfig, Field(discriminator="name")
 ]
 
 
 def no_filter(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
     """The gradient as it is."""
+
+
+def clip_norm(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
+    """Clipping by norm (Pascanu et al., arXiv 1211.5063), as torch.nn.utils.clip_grad_norm_."""
+    share_R1 = hparams["max_gradient_norm"] / (total_norm(grad_Rn) + 1e-6)
+    grad_Rn.mul_(share_R1.clamp(max=1.0).to(grad_Rn.dtype))
 
 
 def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
@@ -80,6 +93,7 @@ class Filter:
 
 FILTERS = {
     "none": Filter(no_filter, lambda config, param_Rn: {}),
+    "clip_norm": Filter(clip_norm, lambda config, param_Rn: {}),
     "grokfast_ema": Filter(grokfast_ema, lambda config, param_Rn: {"average": torch.zeros_like(param_Rn)}),
     "grokfast_ma": Filter(grokfast_ma, empty_window),
 }

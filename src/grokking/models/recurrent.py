@@ -1,0 +1,126 @@
+"""Recurrent network: layers of LSTM or GRU cells read the tokens in turn; the answer is read at the end."""
+
+# ... leading dimensions (replicas), B examples, S positions of a sequence, I inputs, H width, V classes
+
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from grokking.config import STRICT, Depth, Positive, Size, one_of
+from grokking.data.tasks import Sizes
+from grokking.models import layers, sequences
+from grokking.models.layers import Dense, fan_in_uniform
+from grokking.models.model import Model
+from grokking.models.sequences import Sequence
+from grokking.ops.lookup import rows
+
+
+class Cell(nn.Module):
+    """One layer, whose gates are dense layers of its input and of its last output, as in torch."""
+
+    gates: int
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        uniform = partial(_uniform, width)
+        self.width = width
+        self.input = Dense(inputs, self.gates * width, uniform, stacked=self.gates)
+        self.recurrent = Dense(width, self.gates * width, uniform, stacked=self.gates)
+
+    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
+        """An output (..., B, H) for each input (..., B, I), in the order of the sequence."""
+        raise NotImplementedError
+
+    def nothing(self, x: Tensor) -> Tensor:
+        """The state before the first token."""
+        return x.new_zeros(*x.shape[:-1], self.width)
+
+
+def _uniform(width: int, weight: Tensor, bias: Tensor, inputs: int, outputs: int) -> None:
+    """torch's default for recurrent layers: all of it uniform in ±1/sqrt(width)."""
+    fan_in_uniform(weight, bias, width, outputs)
+
+
+class LSTM(Cell):
+    """Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000."""
+
+    gates = 4
+
+    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
+        output = memory = self.nothing(inputs[0])
+        outputs = []
+        for x in inputs:
+            write, keep, new, read = (self.input(x) + self.recurrent(output)).chunk(4, dim=-1)
+            memory = keep.sigmoid() * memory + write.sigmoid() * new.tanh()
+            output = read.sigmoid() * memory.tanh()
+            outputs.append(output)
+        return outputs
+
+
+class GRU(Cell):
+    """Cho et al. 2014, in torch's form: the reset gate acts after the product with the last output."""
+
+    gates = 3
+
+    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
+        output = self.nothing(inputs[0])
+        outputs = []
+        for x in inputs:
+            reset, keep, new = self.input(x).chunk(3, dim=-1)
+            last_reset, last_keep, last_new = self.recurrent(output).chunk(3, dim=-1)
+            new = (new + (reset + last_reset).sigmoid() * last_new).tanh()
+            output = new + (keep + last_keep).sigmoid() * (output - new)
+            outputs.append(output)
+        return outputs
+
+
+CELLS: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU}
+
+
+@dataclass(frozen=True, config=STRICT)
+class RecurrentConfig:
+    family: Literal["recurrent"]
+    cell: Annotated[str, one_of(CELLS)]
+    sequence: Sequence
+    layers: Depth
+    width: Size  # of a cell's output
+    embedding_width: Size
+    embedding_std: Positive  # of the initial token embeddings
+    init_scale: Positive  # multiplies every initial parameter
+    output_scale: Positive  # multiplies the logits
+
+
+class Recurrent(Model):
+    first_layer = ("token",)
+    readout = "unembedding"
+    output_scale: Tensor
+
+    def __init__(self, config: RecurrentConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.sequence, self.tokens = config.sequence, sizes.tokens
+        count = sizes.tokens + len(sequences.specials(config.sequence))
+        self.token = nn.Parameter(config.embedding_std * torch.randn(count, config.embedding_width))
+        widths = [config.embedding_width] + (config.layers - 1) * [config.width]
+        self.cells = nn.ModuleList(CELLS[config.cell](width, config.width) for width in widths)
+        self.unembedding = Dense(config.width, sizes.classes, fan_in_uniform)
+        self.register_buffer("output_scale", torch.tensor([config.output_scale]))
+        layers.rescale(self, config.init_scale)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
+        token_BS = sequences.tokens(self.sequence, a, b, self.tokens)
+        outputs = [rows(self.token, token_B) for token_B in token_BS.unbind(-1)]
+        for cell in self.cells:
+            outputs = cell(outputs)
+        return self.output_scale.unsqueeze(-1) * self.unembedding(outputs[-1])
+
+    @staticmethod
+    def multiply_adds(config: RecurrentConfig, sizes: Sizes) -> int:
+        """Multiply-adds of one example's forward pass in dense layers; gates are products entry by entry."""
+        inputs = config.embedding_width + (config.layers - 1) * config.width  # of all layers together
+        gates = CELLS[config.cell].gates * config.width
+        per_position = gates * (inputs + config.layers * config.width)
+        return len(sequences.symbols(config.sequence)) * per_position + config.width * sizes.classes
