@@ -39,7 +39,7 @@ ONE_HOT = "https://github.com/Dylan-Apeman/Grokking-in-Action"
 EMBEDDING = "https://github.com/qalmaqihir/grokking-lab"
 WIDE = "https://github.com/ChanceSiyuan/grokking"
 TRANSFORMER = "https://arxiv.org/abs/2201.02177"
-SHARED = "https://taot.hashnode.dev"
+SHARED = "https://github.com/taot/grokking-lab"
 NORM_CAP = "https://github.com/PeterPonyu/muon-norm-cap-grokking"
 
 # Studies of a published record (an entry of `records`) in place of a system
@@ -63,18 +63,18 @@ PUBLISHED = (
     # "tens or hundreds of thousands of steps (seed-dependent)" with Adam, no weight decay
     Published(3, "transformer, a/b, f=0.50", "transformer_paper_late", 10_000, "≥", TRANSFORMER, None,
               experiment="transformer"),
-    # table of runs, seed 0
-    Published(4, "shared embedding MLP, a+b, f=0.25", "shared_mlp_published_f25", 1_126_000, "", SHARED, None,
+    # runs/mlp/*/*/metrics.jsonl, seed 0, an evaluation every 200 steps, or 500 up to f=0.35
+    Published(4, "shared embedding MLP, a+b, f=0.25", "shared_mlp_published_f25", 1_126_000, "", SHARED, 500,
               experiment="shared_mlp_f25"),
-    Published(4, "shared embedding MLP, a+b, f=0.30", "shared_mlp_published_f30", 637_000, "", SHARED, None,
+    Published(4, "shared embedding MLP, a+b, f=0.30", "shared_mlp_published_f30", 637_000, "", SHARED, 500,
               experiment="shared_mlp_f30"),
-    Published(4, "shared embedding MLP, a+b, f=0.35", "shared_mlp_published_f35", 447_500, "", SHARED, None,
+    Published(4, "shared embedding MLP, a+b, f=0.35", "shared_mlp_published_f35", 447_500, "", SHARED, 500,
               experiment="shared_mlp_f35"),
-    Published(4, "shared embedding MLP, a+b, f=0.40", "shared_mlp_published_f40", 340_800, "", SHARED, None,
+    Published(4, "shared embedding MLP, a+b, f=0.40", "shared_mlp_published_f40", 340_800, "", SHARED, 600,
               experiment="shared_mlp_f40"),
-    Published(4, "shared embedding MLP, a+b, f=0.45", "shared_mlp_published_f45", 267_400, "", SHARED, None,
+    Published(4, "shared embedding MLP, a+b, f=0.45", "shared_mlp_published_f45", 267_400, "", SHARED, 600,
               experiment="shared_mlp_f45"),
-    Published(4, "shared embedding MLP, a+b, f=0.50", "shared_mlp_published_f50", 200_000, ">", SHARED, None),
+    Published(4, "shared embedding MLP, a+b, f=0.50", "shared_mlp_published_f50", 200_000, ">", SHARED, 800),
 )  # fmt: skip
 
 
