@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 import grokking
@@ -177,6 +178,8 @@ def test_the_same_command_again_shows_the_run(lab):
         (("predict", "11", "3"), "is no equation of"),
         (("predict", "1", "3", "--step", "3"), "keeps no network of step 3; kept: 0, 1, 2, 4"),
         (("search", "nothing"), "`tasks.nothing` is not in params.yaml"),
+        (("search", "small", "learning_rate=1"), "`optimizer.learning_rate` is no key of a task"),
+        (("search", "small", "modulus=0"), "modulus` must be a whole number from 2 to 1000, but got 0"),
         (("search", "small", "--minutes", "0"), "`--minutes` must be above 0"),
     ],
 )
@@ -309,6 +312,17 @@ def test_search_finds_tells_and_goes_on(lab):
         return int(re.search(r"^(\d+) trials; the best", said, re.MULTILINE)[1])
 
     assert trials(call(*command)) > trials(first)
+
+
+def test_search_on_a_changed_task(lab):
+    said = call("search", "small", "train_fraction=0.7", "--minutes", "0.05")
+    assert "small, split.train_fraction=0.7: searching" in said
+    config = YAML(typ="safe").load((lab / "artifacts/searches/small-train_fraction=0.7.yaml").read_text())[
+        "config"
+    ]
+    assert config["task"]["split"]["train_fraction"] == 0.7
+    assert config["task"]["name"] != "small"
+    assert f"optuna-dashboard {lab / 'studies/own_small-train_fraction=0.7.journal'}" in said
 
 
 def test_bench_compares_with_the_plain_loop():

@@ -263,7 +263,7 @@ def test_lost_mlruns_are_filled_again_without_training(clone):
     assert changed(clone) == {"publish"}
     histories = {file: file.stat().st_mtime_ns for file in clone.glob("results/runs/*/*/history.parquet")}
     printed = run(clone, "dvc", "repro")
-    assert "wide_mlp_grid: published" in printed
+    assert ", wide_mlp_grid: published" in printed
     assert "pipelines.train" not in printed
     assert {file: file.stat().st_mtime_ns for file in histories} == histories
 

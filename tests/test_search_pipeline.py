@@ -29,7 +29,7 @@ from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
 from grokking.storage import runs
 from pipelines import confirm, report_search, search
-from pipelines.common.publishing import searched_studies
+from pipelines.common.on_disk import searched_studies
 from pipelines.common.stage import run
 
 ROOT = Path(__file__).parents[1]

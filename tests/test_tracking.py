@@ -56,10 +56,10 @@ def test_everything_is_there_for_every_run(client, trained):
     for replica, child in enumerate(runs.values()):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         replica = int(child.data.tags["replica"])
-        points = client.get_metric_history(child.info.run_id, "loss/validation")
+        points = client.get_metric_history(child.info.run_id, "accuracy/validation")
         own = curves[curves["replica"] == replica]
         assert [(p.step, p.value) for p in points] == list(
-            zip(own["step"], own["validation_loss"], strict=True)
+            zip(own["step"], own["validation_accuracy"], strict=True)
         )
         assert child.data.metrics["result/steps_run"] == table["steps_run"][replica]
         points = client.get_metric_history(child.info.run_id, "measure/r_sum")
@@ -78,14 +78,14 @@ def test_long_curves_are_thinned_out_around_their_events():
     """
     steps = steps_within(20_000)
     row = dict.fromkeys(metrics.EVENTS, float("nan")) | {"generalization_step": float(steps[300])}
-    history = pd.DataFrame({"train_loss": 1.0}, index=steps[:-1])
-    kept = [step for step, values in metrics.curve_points(history, row) if "loss/train" in values]
-    every = 2 * metrics.CURVES_SHARE + 1
+    history = pd.DataFrame({"train_accuracy": 1.0}, index=steps[:-1])
+    kept = [step for step, values in metrics.curve_points(history, row) if "accuracy/train" in values]
+    every = 2 * metrics.ACCURACIES_SHARE + 1
     assert kept[:every] == steps[:every]
     assert {steps[300], steps[-2]} <= set(kept)
     assert len(kept) < len(steps) / 2
     widest = max((after - before) / before for before, after in pairwise(kept[1:]) if before > every)
-    assert widest < 1 / metrics.CURVES_SHARE + 0.02
+    assert widest < 1 / metrics.ACCURACIES_SHARE + 0.02
 
 
 def test_publishing_twice_adds_nothing(client, trained, tmp_path):
@@ -131,7 +131,7 @@ def test_streamed_evaluations_are_part_of_what_is_published(client, trained, rep
 def _points(client) -> int:
     """Points of validation loss of replica 0."""
     runs = [run for run in runs_of(client) if run.data.tags.get("replica") == "0"]
-    return sum(len(client.get_metric_history(run.info.run_id, "loss/validation")) for run in runs)
+    return sum(len(client.get_metric_history(run.info.run_id, "accuracy/validation")) for run in runs)
 
 
 def test_a_store_in_trouble_costs_only_the_view(replicas, tmp_path, monkeypatch, capsys):

@@ -1,55 +1,50 @@
-"""Everything that `publish` shows in MLflow: trained experiments of either file, tuned methods, studies."""
+"""Runs and studies as `publish` shows them in MLflow."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from grokking import figures
 from grokking.analysis.nested import flat
 from grokking.catalogue import Catalogue
 from grokking.data import tasks
-from grokking.search.results import read_key
 from grokking.storage import runs
 from grokking.tracking import store
-from grokking.tracking.publish import Trained, split_digest
-from grokking.tracking.studies import Searched
+from grokking.tracking import studies as study_runs
+from grokking.tracking.publish import Trained, publish, split_digest
 from pipelines.common import describing
-from pipelines.common.paths import CONFIRMED, DIAGNOSTICS, RUNS, SEARCHES, SPLITS, TUNED
-from pipelines.common.reports import DIAGNOSTICS_TABLE, DRAWN, NETWORK, SEARCH_REPORTS
-from pipelines.common.studies import find_study
+from pipelines.common.on_disk import OnDisk, RunOnDisk
+from pipelines.common.paths import DIAGNOSTICS, SPLITS
+from pipelines.common.reports import DIAGNOSTICS_TABLE, NETWORK
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
-CURVES = Path("artifacts/figures")  # of runs that no report draws
 
 
-def trained_runs(catalogue: Catalogue) -> Iterator[Trained]:
-    """Every run of an entry of params.yaml or extended/params.yaml that is on disk."""
-    for name in catalogue.names("experiments"):
-        group = catalogue.group(name)
-        drawn = DRAWN / name / "curves.png" if group == "systems" else CURVES / group / f"{name}.png"
-        yield from _trained(catalogue, name, name, group, RUNS / group / name, drawn)
-    for name in catalogue.names("tuning"):
-        for run, part in ((f"{name}_tuning", "tuning"), (name, "confirmed")):
-            figure = CURVES / "tuning" / f"{run}.png"
-            yield from _trained(catalogue, run, name, "tuning", TUNED / name / part, figure)
+def publish_in_turn(
+    client: "MlflowClient", catalogue: Catalogue, found: OnDisk, wait_for_figure: Callable[[RunOnDisk], None]
+) -> Iterator[tuple[str, bool]]:
+    """Publish everything; the name of each thing, and whether it was not there before."""
+
+    def publish_run(run: RunOnDisk, below: str | None = None) -> tuple[str, bool]:
+        wait_for_figure(run)
+        return run.name, publish(client, _trained(catalogue, run), below)
+
+    for run in found.runs:
+        yield publish_run(run)
+    for searched, arms in found.studies:
+        yield f"study {searched.study.name}", study_runs.publish(client, searched)
+        parent = study_runs.ensure_parent(client, searched).info.run_id
+        for arm in arms:
+            yield publish_run(arm, parent)
+    for own in found.own:
+        yield own.name, publish(client, own)
 
 
-def confirmed_arms(catalogue: Catalogue, study: str) -> Iterator[Trained]:
-    """Every confirmed arm of a study that is on disk."""
-    for folder in sorted((CONFIRMED / study).glob("*")):
-        arm, figure = folder.name, SEARCH_REPORTS / study / f"{folder.name}.png"
-        yield from _trained(catalogue, f"{study}_{arm}", study, "studies", folder, figure)
-
-
-def _trained(
-    catalogue: Catalogue, name: str, entry: str, group: str, folder: Path, figure: Path
-) -> Iterator[Trained]:
-    """The run of an entry, where it is on disk."""
-    if not runs.exists(folder):
-        return
+def _trained(catalogue: Catalogue, found: RunOnDisk) -> Trained:
+    name, entry, group, folder = found.name, found.entry, found.group, found.folder
     run = runs.read(folder)
-    if not figure.exists():
-        figures.curves(run.history, run.replicas, name, figure)
     task = str(run.replicas["task"].iloc[0])
     meta = tasks.read_meta(SPLITS / task)
     split = store.Split(task, SPLITS / task, split_digest(task, LOCKS), int(meta["equations"]))
@@ -58,8 +53,8 @@ def _trained(
         catalogue, entry, group, name, run.replicas, str(meta["formula"]), beside.verdict
     )
     diagnosed = DIAGNOSTICS / group / name
-    yield Trained(
-        name, group, folder, split, figure, diagnosed / DIAGNOSTICS_TABLE, diagnosed / NETWORK, about,
+    return Trained(
+        name, group, folder, split, found.figure, diagnosed / DIAGNOSTICS_TABLE, diagnosed / NETWORK, about,
         _data(catalogue, task, beside.text), beside.numbers, {"study": entry} if group == "studies" else {},
     )  # fmt: skip
 
@@ -72,12 +67,3 @@ def _data(catalogue: Catalogue, task: str, published: str) -> dict[str, Any]:
     entry = catalogue.entry("tasks", task)
     data = {f"data.{key}": value for key, value in flat(entry).items() if key != "split_seeds"}
     return data | ({"published": published} if published else {})
-
-
-def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:
-    """Every study that was searched and confirmed."""
-    for name in catalogue.names("studies"):
-        study = find_study(catalogue, name)
-        if study is not None:
-            folder, drawn = SEARCHES / name, SEARCH_REPORTS / name
-            yield Searched(study, read_key(folder), folder, drawn, SEARCH_REPORTS / f"{name}.md")

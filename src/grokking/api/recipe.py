@@ -6,6 +6,7 @@ It is one nested mapping: the keys of an experiment, with the task's own keys un
 
 import copy
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -87,6 +88,12 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
     for dotted in meant:
         config["replicas"]["grid"].pop(dotted, None)
     return config, dict(sorted(meant.items()))
+
+
+def named_by_changes(origin: str, meant: Mapping[str, Any]) -> str:
+    """A name for files: where a configuration comes from and what is changed of it."""
+    parts = [f"{key.removesuffix('.name').rpartition('.')[2]}={value}" for key, value in meant.items()]
+    return re.sub(r"[^A-Za-z0-9_.=+-]+", "+", "-".join([origin, *parts])).strip("+")[:100]
 
 
 def with_seeds(config: Config, count: int) -> Config:

@@ -12,7 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from grokking.api.checkout import Checkout, here
-from grokking.api.recipe import Config, task_of, task_section
+from grokking.api.recipe import Config, changed, named_by_changes, task_of, task_section
 from grokking.config import ConfigError, load
 from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
@@ -40,7 +40,7 @@ class TaskSearch:
     """A study of one task, ready to run."""
 
     checkout: Checkout
-    task_name: str
+    name: str  # of the task and what is changed of it
     plan: StudyPlan
     section: Config  # the task, as a configuration has it
     task: Monitored
@@ -53,7 +53,7 @@ class TaskSearch:
     @property
     def found(self) -> Path:
         """The best configuration, as `grokking run` reads it."""
-        return self.checkout.searches / f"{self.task_name}.yaml"
+        return self.checkout.searches / f"{self.name}.yaml"
 
     def run(self, seconds: float, show: Callable[[SharedStudy], None]) -> SharedStudy:
         """Try configurations until the time is over and the last trials have ended; goes on when repeated."""
@@ -94,18 +94,17 @@ class TaskSearch:
         return self.found
 
     def _order(self) -> cyclic.Order | None:
-        entry = self.checkout.catalogue.entry("tasks", self.task_name)
-        return cyclic.order_of(load(TaskConfig, entry, f"tasks.{self.task_name}"))
+        keys = {key: value for key, value in self.section.items() if key != "name"}
+        return cyclic.order_of(load(TaskConfig, keys | {"split_seeds": [0]}, self.plan.where))
 
 
-def plan_search(task: str) -> TaskSearch:
-    """The search of a task of the catalogue; ConfigError where it cannot be trained on."""
+def plan_search(task: str, changes: Mapping[str, Any]) -> TaskSearch:
+    """The search of a task of the catalogue, with changed values; ConfigError where it cannot be trained."""
     checkout = here()
     if ENTRY not in checkout.catalogue.names("studies"):
         raise ConfigError(f"`studies.{ENTRY}` is not in params.yaml; a search is built from it")
-    section = task_section(checkout.catalogue, task)
-    name = f"own_{task}"
-    plan = read_study(_mapping(checkout, task), name, f"studies.{ENTRY}")
+    section, name = _task(checkout, task, changes)
+    plan = read_study(_mapping(checkout, task), f"own_{name}", f"studies.{ENTRY}")
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
     replicas = [replica for part in parts for replica in plan.replicas({}, part)]
     seeds = {"seeds": [r.seed for r in replicas], "split_seeds": [r.split_seed for r in replicas], "grid": {}}
@@ -113,7 +112,21 @@ def plan_search(task: str) -> TaskSearch:
     for values, part in itertools.product(plan.extremes(), parts):
         for replica in plan.replicas(values, part):
             require_fit(replica, built, plan.where)
-    return TaskSearch(checkout, task, plan, section, monitored(built))
+    return TaskSearch(checkout, name, plan, section, monitored(built))
+
+
+def _task(checkout: Checkout, task: str, changes: Mapping[str, Any]) -> tuple[Config, str]:
+    """The task with changed values, as a configuration has it, and its name in files."""
+    section = task_section(checkout.catalogue, task)
+    whole = checkout.catalogue.entry("studies", ENTRY)["experiment"] | {"task": section}
+    config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
+    others = [key for key in meant if not key.startswith("task.")]
+    if others:
+        raise ConfigError(
+            f"`{others[0]}` is no key of a task, and a search takes changes of the task only; for a space of "
+            "your own write an entry of `studies` (docs/recipes.md)"
+        )
+    return config["task"], named_by_changes(task, meant)
 
 
 def _mapping(checkout: Checkout, task: str) -> Config:

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from grokking.api.checkout import Checkout, here
 from grokking.api.keys import flat
 from grokking.api.loading import CONFIG, NETWORKS, TABLES, of_folder, read_config, unknown
-from grokking.api.recipe import Config, changed, configuration, prepared, with_seeds
+from grokking.api.recipe import Config, changed, configuration, named_by_changes, prepared, with_seeds
 from grokking.api.run import Run
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
@@ -162,8 +162,7 @@ def _default_name(origin: str, base: Config, config: Config, meant: Config) -> s
         return f"config-{sha256(repr(sorted(flat(rest).items())).encode()).hexdigest()[:8]}"
     if not meant:
         return f"{origin}-repeated"
-    parts = [f"{key.removesuffix('.name').rpartition('.')[2]}={value}" for key, value in meant.items()]
-    return re.sub(r"[^A-Za-z0-9_.=+-]+", "+", "-".join([origin, *parts])).strip("+")[:100]
+    return named_by_changes(origin, meant)
 
 
 def _require_name(checkout: Checkout, name: str) -> None:

@@ -36,6 +36,7 @@ def compare(
     screen.print(table(("", *names), _differences(runs)))
     screen.print(table(("", *names), _results(runs)))
     curves = [curve for position, run in enumerate(runs) for curve in _validation(position, run)]
+    screen.print("validation accuracy", style="bold")
     screen.print(chart(curves, screen))
 
 

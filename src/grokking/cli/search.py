@@ -24,6 +24,12 @@ def search(
             help="A task of params.yaml or extended/params.yaml.", autocompletion=completion.tasks
         ),
     ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Changed values of the task.", autocompletion=completion.keys
+        ),
+    ] = None,
     minutes: Annotated[float, typer.Option(help="For how long new trials begin.")] = 10.0,
 ) -> None:
     """Search hyperparameters of a one-layer network for the fewest steps to generalization on a task.
@@ -33,18 +39,19 @@ def search(
 
     Examples:
 
-      grokking search addition_97_f50
-
       grokking search division_97_f50 --minutes 30
+
+      grokking search addition_97_f50 modulus=59 train_fraction=0.4
     """
     if not 0 < minutes < 100_000:
         raise ConfigError(f"`--minutes` must be above 0, but got {minutes}")
+    from grokking.api.keys import parse_all
     from grokking.api.searching import plan_search
     from grokking.cli.terminal import console
 
-    screen, asked = console(), plan_search(task)
+    screen, asked = console(), plan_search(task, parse_all(changes or []))
     searched = ", ".join(asked.plan.config.space)
-    screen.print(f"{task}: searching {searched} for {minutes:g} minutes", soft_wrap=True)
+    screen.print(f"{asked.section['name']}: searching {searched} for {minutes:g} minutes", soft_wrap=True)
     with _Progress(asked, 60 * minutes, screen) as progress:
         study = asked.run(60 * minutes, progress.show)
     _tell(asked, study, screen)

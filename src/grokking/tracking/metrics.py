@@ -15,21 +15,24 @@ from grokking.analysis.results import GROKKING_RATIO, summary
 from grokking.engine.grids import steps_within
 from grokking.tracking.store import Points, present
 
-# column of history.parquet -> metric; what is in neither is in the file only
-CURVES = {
+# column of history.parquet -> metric; what is in none of these is in the file only
+ACCURACIES = {
     "train_accuracy": "accuracy/train",
     "validation_accuracy": "accuracy/validation",
+}
+LOSSES = {
     "train_loss": "loss/train",
     "validation_loss": "loss/validation",
 }
-DETAILS = {
+OTHERS = {
     "validation_accuracy/mirrored": "accuracy/validation_mirrored",
     "weight_norm": "network/weight_norm",
 }
+CURVES = ACCURACIES | LOSSES
 REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curves show already
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
-# two points are at most this part of a step apart, so that a transition is seen where it was
-CURVES_SHARE, DETAILS_SHARE = 6, 3
+# two points are at most this part of a step apart; a transition of accuracy is seen where it was
+ACCURACIES_SHARE, OTHERS_SHARE = 6, 3
 
 
 def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
@@ -38,23 +41,30 @@ def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
     A chart asks for 320 points at most, and MLflow takes 0.2 ms for each.
     """
     events = [row[name] for name in EVENTS if present(row[name])]
-    return [
-        *_points(thinned(renamed(history, CURVES), CURVES_SHARE, events)),
-        *_points(thinned(renamed(history, DETAILS), DETAILS_SHARE)),
-    ]
+    return _curves(history, CURVES | OTHERS, events)
 
 
 def median_points(history: pd.DataFrame) -> Points:
     """The median over replicas at each step; one that has finished keeps its last value."""
     wide = history.pivot(index="step", columns="replica", values=list(CURVES)).ffill()
-    return _points(thinned(renamed(wide.T.groupby(level=0).median().T, CURVES), CURVES_SHARE))
+    return _curves(wide.T.groupby(level=0).median().T, CURVES)
 
 
 def trial_points(curves: pd.DataFrame) -> Points:
     """The curves of a trial's first seed; none where it was not evaluated."""
     if curves.empty:
         return []
-    return _points(thinned(renamed(curves.set_index("step"), CURVES), CURVES_SHARE))
+    return _curves(curves.set_index("step"), CURVES)
+
+
+def _curves(history: pd.DataFrame, names: Mapping[str, str], events: list[Any] | None = None) -> Points:
+    """Accuracies with more points than the rest; `history` is indexed by step."""
+    shown = renamed(history, names)
+    accuracies = [name for name in shown if name in ACCURACIES.values()]
+    return [
+        *_points(thinned(shown[accuracies], ACCURACIES_SHARE, events)),
+        *_points(thinned(shown.drop(columns=accuracies), OTHERS_SHARE)),
+    ]
 
 
 def measure_points(diagnostics: pd.DataFrame) -> Points:
@@ -78,7 +88,7 @@ def renamed(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 def of_evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics of one evaluation by their name in MLflow."""
-    return {name: values[column] for column, name in (CURVES | DETAILS).items() if column in values}
+    return {name: values[column] for column, name in (CURVES | OTHERS).items() if column in values}
 
 
 def replica_results(row: Mapping[str, Any]) -> dict[str, Any]:
