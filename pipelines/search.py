@@ -19,7 +19,6 @@ from pipelines.common.training import read_task, require_fits
 def main() -> None:
     parser = entry_parser(__doc__)
     parser.add_argument("--storage", help="any Optuna storage URL; without it a file under studies/")
-    parser.add_argument("--take-over", action="store_true", help="also trials begun on other hosts")
     arguments = parser.parse_args()
     name, catalogue = arguments.name, read_catalogue()
     plan = read_study(catalogue.entry("studies", name), name, f"studies.{name}")
@@ -27,7 +26,7 @@ def main() -> None:
     named = f"tasks.{plan.config.experiment['task']}"
     order = cyclic.order_of(load(TaskConfig, catalogue.entry(*named.split(".")), named))
 
-    storage = Storage(STUDIES, arguments.storage, arguments.take_over)
+    storage = Storage(STUDIES, arguments.storage)
     arms = {"search": results.search(plan, task, order, storage, max_trials(plan.config.trials))}
     if plan.config.random_baseline:
         compute = max_flops(results.flops(arms["search"], plan))

@@ -32,9 +32,9 @@ class ReplicaExecutor:
     def submit(self, job: SeedJob) -> None:
         self.running.add(self.pool.submit(_train, job))
 
-    def wait(self) -> list[SeedOutcome]:
-        """Wait until at least one job has ended; the outcomes of all that have."""
-        done, self.running = wait(self.running, return_when=FIRST_COMPLETED)
+    def wait(self, seconds: float | None = None) -> list[SeedOutcome]:
+        """Wait until at least one job has ended, or so long; the outcomes of all that have."""
+        done, self.running = wait(self.running, seconds, FIRST_COMPLETED)
         return sorted((future.result() for future in done), key=lambda o: (o.trial, o.seed_number))
 
 

@@ -19,7 +19,7 @@ from grokking.search.executor import ReplicaExecutor
 from grokking.search.pruning import PruningContext, slack
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import SharedStudy, end_trial, save_outcome, seed_outcomes
+from grokking.search.study import RENEW_SECONDS, SharedStudy, end_trial, save_outcome, seed_outcomes
 from grokking.updates.optimizers import OPTIMIZERS, SGDConfig
 
 PINS_LOGITS = ("mean_squared_error",)  # losses that fix the scale of the logits whatever the weight norm
@@ -86,8 +86,17 @@ class Scheduler:
             self.show(self.study)
             if not self.active:
                 return
-            for outcome in self.executor.wait():
+            outcomes = self.executor.wait(RENEW_SECONDS)
+            self._give_up_lost()
+            for outcome in outcomes:
                 self._record(outcome)
+
+    def _give_up_lost(self) -> None:
+        """Leave trials to those that took them over, after this process was held up for minutes."""
+        lost = [number for number, active in self.active.items() if not self.study.keeps(active.trial)]
+        for number in lost:
+            del self.active[number]
+        self.queue = deque(job for job in self.queue if job.trial not in lost)
 
     def _submit_jobs(self) -> None:
         while self.executor.free > 0:
@@ -109,7 +118,9 @@ class Scheduler:
         self._continue(self.active[trial.number])
 
     def _record(self, outcome: SeedOutcome) -> None:
-        trial = self.active[outcome.trial]
+        trial = self.active.get(outcome.trial)
+        if trial is None:
+            return  # given up
         save_outcome(trial.trial, outcome)
         trial.outcomes[outcome.seed_number] = outcome
         self._continue(trial)

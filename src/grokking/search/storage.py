@@ -21,7 +21,6 @@ class Storage:
 
     folder: Path  # of journals and locks
     url: str | None = None  # any Optuna storage; None: a file in the folder
-    take_over: bool = False  # also trials of other hosts: for when none of those is at work
 
     def open(self, name: str) -> BaseStorage:
         """Optuna's storage of the study of this name."""

@@ -1,13 +1,15 @@
 """The Optuna study behind a search: created, resumed, shared between processes; every trial exactly once.
 
 A trial belongs to the process that asked for it, named in its attributes. The trial of a process that is
-gone is taken over as it is: same number, same parameters, the seeds that were finished kept.
+gone is taken over as it is: same number, same parameters, the seeds that were finished kept. Of this host the
+system knows which processes are gone. Those of other hosts hold their trials by leases, which they renew.
 """
 
 import hashlib
 import json
 import math
 import socket
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -28,6 +30,10 @@ from grokking.search.storage import Storage
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 MAY_CHANGE = ("trials", "sustain_seeds", "confirm")  # keys under other values of which a study goes on
+RENEW_SECONDS, LEASE_SECONDS = (
+    60.0,
+    300.0,
+)  # a trial of another host that is not renewed so long is taken over
 OWNER, OUTCOME, REASON = "owner", "outcome", "reason"  # attributes of a trial
 
 StopCondition = Callable[[list[FrozenTrial]], bool]  # of the trials that have begun
@@ -43,13 +49,43 @@ def max_flops(flops: float) -> StopCondition:
     return lambda begun: sum(o.flops for trial in begun for o in seed_outcomes(trial)) >= flops
 
 
+class Leases:
+    """When trials were last renewed: own ones, and those of other hosts.
+
+    A lease has expired when it was not renewed for `LEASE_SECONDS` by the clock of the process that watches.
+    So the clocks of two hosts need not agree.
+    """
+
+    def __init__(self) -> None:
+        self.renewed: dict[int, float] = {}  # of own trials, by number: when
+        self.watched: dict[
+            int, tuple[dict[str, Any], float]
+        ] = {}  # of others: what was said last, since when
+
+    def is_due(self, trial: int) -> bool:
+        """Whether an own trial is to be renewed now."""
+        now = time.monotonic()
+        due = now - self.renewed.setdefault(trial, now) >= RENEW_SECONDS
+        if due:
+            self.renewed[trial] = now
+        return due
+
+    def has_expired(self, trial: int, owner: dict[str, Any]) -> bool:
+        """Whether the owner of a trial has not been heard of for too long."""
+        now = time.monotonic()
+        said, since = self.watched.get(trial, (None, now))
+        if said != owner:
+            self.watched[trial] = (owner, now)
+            return False
+        return now - since >= LEASE_SECONDS
+
+
 class SharedStudy:
     """A study and its trials, shared with every other process that opened it."""
 
-    def __init__(
-        self, study: Study, key: str, lock: FileLock, stop: StopCondition, take_over: bool = False
-    ) -> None:
-        self.optuna, self.key, self.lock, self.stop, self.take_over = study, key, lock, stop, take_over
+    def __init__(self, study: Study, key: str, lock: FileLock, stop: StopCondition) -> None:
+        self.optuna, self.key, self.lock, self.stop = study, key, lock, stop
+        self.leases = Leases()
 
     def ask(self) -> Trial | None:
         """The trial of a dead process, or a new one; None once the stop condition holds."""
@@ -58,6 +94,15 @@ class SharedStudy:
             if trial is not None:
                 trial.set_user_attr(OWNER, this_process())
             return trial
+
+    def keeps(self, trial: Trial) -> bool:
+        """Renew the lease of a trial; False where another process has taken it over meanwhile."""
+        with self.lock:
+            found = self.optuna.get_trials(deepcopy=False)[trial.number]
+            mine = found.state == TrialState.RUNNING and _same(found.user_attrs[OWNER], this_process())
+            if mine and self.leases.is_due(trial.number):
+                trial.set_user_attr(OWNER, this_process())
+            return mine
 
     def ended(self) -> list[FrozenTrial]:
         return self.optuna.get_trials(deepcopy=False, states=ENDED)
@@ -69,13 +114,14 @@ class SharedStudy:
     def _orphan(self) -> Trial | None:
         for trial in self.running():
             owner = trial.user_attrs.get(OWNER)
-            if owner is None or self._is_gone(owner):
+            if owner is None or self._is_gone(trial.number, owner):
                 return Trial(self.optuna, trial._trial_id)  # Optuna has no public way to resume a trial
         return None
 
-    def _is_gone(self, owner: dict[str, Any]) -> bool:
-        """Whether a process is gone. Of another host's process only the user can know."""
-        return not _alive(owner) if owner["host"] == socket.gethostname() else self.take_over
+    def _is_gone(self, trial: int, owner: dict[str, Any]) -> bool:
+        if owner["host"] == socket.gethostname():
+            return not _alive(owner)
+        return self.leases.has_expired(trial, owner)
 
     def _new(self) -> Trial | None:
         begun = [t for t in self.optuna.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
@@ -102,7 +148,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
             for point in plan.config.initial_points:
                 study.enqueue_trial(point, skip_if_exists=True)
         name_objective(study, plan)
-    return SharedStudy(study, key, lock, stop, storage.take_over)
+    return SharedStudy(study, key, lock, stop)
 
 
 def study_key(plan: StudyPlan, core: str) -> str:
@@ -140,9 +186,15 @@ def end_trial(study: Study, trial: Trial, value: float, reason: str, gap: float)
 
 
 def this_process() -> dict[str, Any]:
-    """This process, so that others can look whether it is alive."""
+    """This process, so that others can look whether it is alive, and when it said so."""
     process = psutil.Process()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    found = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    return found | {"renewed": time.time()}
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two owners are one process."""
+    return all(one[key] == other[key] for key in ("host", "pid", "started"))
 
 
 def _alive(owner: dict[str, Any]) -> bool:

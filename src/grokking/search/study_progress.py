@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from grokking.search.config import StudyPlan
 from grokking.search.scheduler import best_value
-from grokking.search.study import OWNER, SharedStudy
+from grokking.search.study import LEASE_SECONDS, OWNER, SharedStudy
 
 POLL_SECONDS = 2.0
 
@@ -26,7 +26,7 @@ class StudyProgress(tqdm):
         if hosts and not self.announced:
             self.write(
                 f"{self.plan.name}: waiting for trials that others have begun on {', '.join(sorted(hosts))}; "
-                "if none of these is at work any more, interrupt and start again with --take-over"
+                f"those of a host that is not heard of for {LEASE_SECONDS / 60:g} minutes are taken over"
             )
             self.announced = True
         time.sleep(POLL_SECONDS)

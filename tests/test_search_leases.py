@@ -1,0 +1,144 @@
+"""Trials of other hosts are held by leases: renewed, taken over when expired, given up when lost."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock, Timeout
+from optuna.trial import TrialState
+from searches import ORDER, open_in, plan_of, search, search_task
+
+from grokking.search import scheduler, study
+from grokking.search.executor import replica_executor
+from grokking.search.scheduler import Scheduler
+from grokking.search.study import OWNER, Leases, seed_outcomes
+
+FORK = multiprocessing.get_context("fork")
+HOUR = 3600.0
+
+
+class Clock:
+    """`time.monotonic` that a test sets."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(study.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def elsewhere(renewed: float) -> dict:
+    """The owner of a trial on another host, whose own clock may say anything."""
+    return study.this_process() | {"host": "elsewhere", "pid": 1, "renewed": renewed}
+
+
+@pytest.mark.parametrize("skew", [-HOUR, 0.0, HOUR])
+def test_a_lease_expires_by_the_clock_of_the_one_who_waits(skew, clock):
+    leases, said = Leases(), time.time() + skew
+    assert not leases.has_expired(0, elsewhere(said))
+    clock.now += study.LEASE_SECONDS - 1
+    assert not leases.has_expired(0, elsewhere(said))
+    assert not leases.has_expired(0, elsewhere(said + 60))  # renewed just now
+    clock.now += study.LEASE_SECONDS - 1
+    assert not leases.has_expired(0, elsewhere(said + 60))
+    clock.now += 1
+    assert leases.has_expired(0, elsewhere(said + 60))
+
+
+def test_own_trials_are_renewed_once_a_minute(tmp_path, clock):
+    trials = open_in(tmp_path, plan_of())
+    trial = trials.ask()
+
+    def renewed() -> float:
+        return trials.running()[0].user_attrs[OWNER]["renewed"]
+
+    first = renewed()
+    assert trials.keeps(trial)
+    clock.now += study.RENEW_SECONDS - 1
+    assert trials.keeps(trial)
+    assert renewed() == first
+    clock.now += 1
+    assert trials.keeps(trial)
+    assert renewed() > first
+
+
+def test_a_trial_that_another_has_taken_over_or_ended_is_no_longer_kept(tmp_path):
+    trials = open_in(tmp_path, plan_of())
+    taken, ended = trials.ask(), trials.ask()
+    taken.set_user_attr(OWNER, elsewhere(time.time()))
+    trials.optuna.tell(ended, 1.0)
+    assert not trials.keeps(taken)
+    assert not trials.keeps(ended)
+    assert trials.running()[0].user_attrs[OWNER]["host"] == "elsewhere"  # it was not renewed
+
+
+def test_a_search_goes_on_after_its_host_was_renamed(tmp_path, monkeypatch):
+    """Its own former trials look like another host's, and nobody renews them."""
+    monkeypatch.setattr(study.socket, "gethostname", lambda: "former")
+    abandoned = open_in(tmp_path, plan_of()).ask()
+    monkeypatch.setattr(study.socket, "gethostname", lambda: "renamed")
+    monkeypatch.setattr(study, "LEASE_SECONDS", 0.0)
+    trials = search(plan_of(), tmp_path)
+    assert [trial.number for trial in trials.ended()] == list(range(plan_of().config.trials))
+    assert trials.ended()[abandoned.number].user_attrs[OWNER]["host"] == "renamed"
+
+
+def _search_as(host: str, folder: Path, lease: float) -> None:
+    os.setpgid(0, 0)  # its workers stop and go on with it
+    study.socket.gethostname = lambda: host
+    study.LEASE_SECONDS, study.RENEW_SECONDS, scheduler.RENEW_SECONDS = lease, 0.1, 0.1
+    trials = open_in(folder, plan_of())
+    with replica_executor(search_task(), ORDER) as executor:
+        while True:
+            Scheduler(plan_of(), trials, executor).run()
+            if not trials.running():
+                return
+            time.sleep(0.1)
+
+
+def _stopped_within_a_trial(process, folder: Path) -> None:
+    """Stop a process and its workers while it trains, and not while it holds the study's lock."""
+    while True:
+        trials = open_in(folder, plan_of()).running()
+        if any(trial.user_attrs.get(OWNER, {}).get("host") == "paused" for trial in trials):
+            os.killpg(process.pid, signal.SIGSTOP)
+            try:
+                for lock in ("tiny.lock", "tiny.writing"):
+                    with FileLock(folder / lock, timeout=0.2):
+                        pass
+                return
+            except Timeout:
+                os.killpg(process.pid, signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def test_a_process_that_slept_through_its_lease_gives_its_trials_up(tmp_path):
+    """Nothing is lost, run twice or told twice, and neither process ends with an error."""
+    paused = FORK.Process(target=_search_as, args=("paused", tmp_path, 60.0))
+    paused.start()
+    try:
+        _stopped_within_a_trial(paused, tmp_path)
+        awake = FORK.Process(target=_search_as, args=("awake", tmp_path, 1.0))
+        awake.start()
+        awake.join(120)
+        assert awake.exitcode == 0
+        told = {trial.number: trial for trial in open_in(tmp_path, plan_of()).ended()}
+        os.killpg(paused.pid, signal.SIGCONT)
+        paused.join(60)
+        assert paused.exitcode == 0
+    finally:
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+    after = {trial.number: trial for trial in open_in(tmp_path, plan_of()).ended()}
+    assert sorted(after) == list(range(plan_of().config.trials))
+    assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in after.values())
+    for number, trial in after.items():
+        assert trial == told[number]  # as it was before the paused process went on
+        assert len({outcome.seed_number for outcome in seed_outcomes(trial)}) == len(seed_outcomes(trial))
