@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from grokking.catalogue import read_catalogue
-from grokking.tracking import store, stream, views
+from grokking.tracking import store
 from pipelines.common import on_disk
 from pipelines.common.publishing import publish_in_turn
 from pipelines.common.stage import run
@@ -23,13 +23,10 @@ def publish_all() -> None:
     catalogue = read_catalogue()
     found = on_disk.find(catalogue)
     with on_disk.drawn_ahead(found.all_runs) as wait_for_figure:
-        client = store.connect()
-        views.publish(client)
-        published = publish_in_turn(client, catalogue, found, wait_for_figure)
+        published = publish_in_turn(catalogue, found, wait_for_figure)
         for number, (name, fresh) in enumerate(published, start=1):
             state = "published" if fresh else "already published"
             print(f"{number} of {len(found)}, {name}: {state}", flush=True)
-    stream.reap(client)  # what is streamed no longer and was not published either
     MANIFEST.parent.mkdir(exist_ok=True)
     MANIFEST.write_text(json.dumps(found.fingerprints(), indent=2) + "\n", encoding="utf-8")
 

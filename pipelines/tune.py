@@ -20,23 +20,13 @@ def main() -> None:
 
     replicas = expand(mapping, where)
     grid = mapping["replicas"]["grid"]
-    require_axes(grid, f"{where}.replicas.grid")
+    if not grid:
+        raise ConfigError(f"`{where}.replicas.grid` is empty; name a key of the experiment and its values")
     task = read_task(catalogue, replicas, where)
     require_fits(confirmation(mapping, fresh, grid, where), task, where, "confirm")
     tuned = train(f"{name}_tuning", "tuning", replicas, task, folder / "tuning")
-    best = {axis: [value] for axis, value in best_point(tuned, list(grid)).items()}
+    best = {axis: [value] for axis, value in best_point(tuned, grid).items()}
     train(name, "tuning", confirmation(mapping, fresh, best, where), task, folder / "confirmed")
-
-
-def require_axes(grid: Mapping[str, list[Any]], where: str) -> None:
-    """Refuse a grid of which no best point could be told."""
-    if not grid:
-        raise ConfigError(f"`{where}` is empty; name a key of the experiment and its values")
-    for axis, values in grid.items():
-        if any(isinstance(value, list | dict) for value in values):
-            raise ConfigError(
-                f"`{where}` names {axis}, whose values are lists or mappings; name keys with plain values"
-            )
 
 
 def confirmation(

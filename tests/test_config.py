@@ -707,12 +707,6 @@ def test_damaged_measurements_are_refused_by_name(name, tmp_path, run_stage, mon
             {"seeds": [5], "split_seeds": [0]},
             "error: `tuning.t.replicas.grid` is empty; name a key of the experiment and its values\n",
         ),
-        (
-            {"model.hidden_widths": [[8], [16]]},
-            {"seeds": [5], "split_seeds": [0]},
-            "error: `tuning.t.replicas.grid` names model.hidden_widths, whose values are lists or mappings; "
-            "name keys with plain values\n",
-        ),
     ],
 )
 def test_a_tuning_that_cannot_be_confirmed_is_refused_before_its_grid_is_trained(

@@ -13,7 +13,7 @@ from grokking.analysis.comparison import GROUPS, comparison_table
 from grokking.analysis.methods import Method, by_speed, method_table
 from grokking.analysis.published import PUBLISHED, RECORDS, main_experiments
 from grokking.analysis.survival import logrank_p, median_interval
-from grokking.analysis.tuning import at_edge, best_point
+from grokking.analysis.tuning import best_point
 from grokking.catalogue import FILES, read_catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -35,21 +35,51 @@ def grid_rows(steps_of, budget=1000):
     ],
 )
 def test_best_point_counts_who_generalized_then_how_soon(steps_of, best):
-    assert best_point(grid_rows(steps_of), [RATE]) == {RATE: best}
+    assert best_point(grid_rows(steps_of), {RATE: list(steps_of)}) == {RATE: best}
 
 
 def test_best_point_of_a_grid_without_success_came_nearest():
     table = grid_rows({0.1: [None, None], 0.2: [None, None], 0.4: [None, None]})
     table["final_validation_accuracy"] = [0.1, 0.2, 0.1, 0.9, 0.3, 0.4]
-    assert best_point(table, [RATE]) == {RATE: 0.2}
+    assert best_point(table, {RATE: [0.1, 0.2, 0.4]}) == {RATE: 0.2}
 
 
-def test_best_point_names_every_axis_and_edges_are_told():
-    table = grid_rows({0.1: [400, 500], 0.2: [300, 310]}).assign(**{"optimizer.weight_decay": 1.0})
-    point = best_point(table, [RATE, "optimizer.weight_decay"])
+def test_best_point_names_every_axis():
+    table = grid_rows({0.1: [400, 500], 0.2: [300, 310], 0.3: [600, 700]})
+    point = best_point(table, {RATE: [0.1, 0.2, 0.3], "optimizer.weight_decay": [1.0]})
     assert point == {RATE: 0.2, "optimizer.weight_decay": 1.0}
-    assert at_edge({RATE: [0.1, 0.2, 0.3]}, point) == []
-    assert at_edge({RATE: [0.2, 0.1]}, point) == [RATE]
+
+
+@pytest.mark.parametrize(("rates", "edge"), [([0.1, 0.2, 0.3], "—"), ([0.1, 0.2], "learning_rate")])
+def test_numbers_at_the_edge_of_a_grid_are_told(rates, edge):
+    table = grid_rows({rate: [400, 500] for rate in rates}).assign(**{"model.bias": True})
+    table.loc[0, "model.bias"] = False  # no number, and without an edge
+    best = grid_rows({0.2: [300, 310]}).assign(**{"model.bias": True})
+    row = method_table([Method("adamw", {RATE: rates, "model.bias": [True, False]}, table, best)]).iloc[0]
+    assert row["at the grid's edge"] == edge
+
+
+FILTER = "gradient_filter"
+SECTIONS = [{"name": "none"}, {"name": "grokfast_ema", "decay": 0.9, "amplitude": 2.0}]
+
+
+def section_rows(section, steps):
+    """Replicas with this filter, as the stage writes them: a key that a filter has not is missing."""
+    return replica_rows(steps).assign(**{f"{FILTER}.{key}": value for key, value in section.items()})
+
+
+@pytest.mark.parametrize(("steps_of", "best"), [(([100, 110], [200, 210]), 0), (([300, 310], [200, None]), 0),
+                                                (([300, 310], [200, 210]), 1)])  # fmt: skip
+def test_the_best_point_may_be_a_section_a_list_or_a_word(steps_of, best):
+    table = pd.concat([section_rows(*each) for each in zip(SECTIONS, steps_of, strict=True)])
+    assert best_point(table, {FILTER: SECTIONS, "loss": ["cross_entropy"]}) == {
+        FILTER: SECTIONS[best], "loss": "cross_entropy"
+    }  # fmt: skip
+    confirmed = section_rows(SECTIONS[best], [100, 110])
+    row = method_table([Method("adamw", {FILTER: SECTIONS}, table, confirmed)]).iloc[0]
+    told = ["name none", "name grokfast_ema, decay 0.9, amplitude 2"]
+    assert row["tuned"] == told[best]
+    assert row["points × seeds"] == "2 × 2"
 
 
 def test_median_interval_by_hand():

@@ -157,3 +157,28 @@ def test_a_report_needs_no_locale(laboratory):
     command = [sys.executable, "-m", "pipelines.report"]
     done = subprocess.run(command, env=environment(ROOT) | plain, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+GRIDS = {
+    "sections": {"gradient_filter": FILTERS},
+    "lists": {"model.hidden_widths": [[8], [16]]},
+    "words": {"loss": ["cross_entropy", "mean_squared_error"], "model.bias": [True, False]},
+}
+
+
+def test_a_tuning_has_any_grid(laboratory):
+    """The best point is trained again, and the page says which it was."""
+    confirm = {"seeds": [1], "split_seeds": [1]}
+    short = {key: value for key, value in OWN.items() if key != "group"} | {"budget": 20}
+    tuned = {
+        name: short | {"replicas": SEEDS | {"grid": grid}, "confirm": confirm} for name, grid in GRIDS.items()
+    }
+    write_params(tuning=tuned)
+    for name in GRIDS:
+        stage("tune", name)
+    stage("compare_tuning")
+    methods = text_of("extended/tuning.md").partition("## ")[0]
+    rows = {row.split("`")[1]: row for row in methods.splitlines() if row.startswith("| `")}
+    assert "name grokfast_ema, decay 0.9" in rows["sections"] or "name none" in rows["sections"]
+    assert "hidden_widths 8" in rows["lists"] or "hidden_widths 16" in rows["lists"]
+    assert "bias True" in rows["words"] or "bias False" in rows["words"]

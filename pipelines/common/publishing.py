@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from grokking.analysis.nested import flat
 from grokking.catalogue import Catalogue
 from grokking.data import tasks
 from grokking.storage import runs
-from grokking.tracking import store
+from grokking.tracking import store, stream, views
 from grokking.tracking import studies as study_runs
 from grokking.tracking.publish import Trained, publish, split_digest
 from pipelines.common import describing
@@ -16,16 +16,15 @@ from pipelines.common.on_disk import OnDisk, RunOnDisk
 from pipelines.common.paths import DIAGNOSTICS, SPLITS
 from pipelines.common.reports import DIAGNOSTICS_TABLE, NETWORK
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
 
 
 def publish_in_turn(
-    client: "MlflowClient", catalogue: Catalogue, found: OnDisk, wait_for_figure: Callable[[RunOnDisk], None]
+    catalogue: Catalogue, found: OnDisk, wait_for_figure: Callable[[RunOnDisk], None]
 ) -> Iterator[tuple[str, bool]]:
     """Publish everything; the name of each thing, and whether it was not there before."""
+    client = store.connect()
+    views.publish(client)
 
     def publish_run(run: RunOnDisk, below: str | None = None) -> tuple[str, bool]:
         wait_for_figure(run)
@@ -40,6 +39,7 @@ def publish_in_turn(
             yield publish_run(arm, parent)
     for own in found.own:
         yield own.name, publish(client, own)
+    stream.reap(client)  # what is streamed no longer and was not published either
 
 
 def _trained(catalogue: Catalogue, found: RunOnDisk) -> Trained:

@@ -1,14 +1,15 @@
 """Optimizers and accelerators on one network and task, each with its own tuned hyperparameters."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from grokking.analysis.results import generalized_text, in_steps, median_and_range, summary
+from grokking.analysis.results import generalized_text, in_steps, median_and_range, summary, varying
 from grokking.analysis.survival import logrank_p, median_interval
-from grokking.analysis.tuning import at_edge
 
 BASELINE = "adamw"  # what the others are compared with
 
@@ -18,13 +19,19 @@ class Method:
     """A tuned method: its grid, and its best point's replicas on fresh seeds."""
 
     name: str
-    grid: dict[str, list[Any]]
+    grid: Mapping[str, Sequence[Any]]
     tuning: pd.DataFrame
     confirmed: pd.DataFrame
 
     @property
     def best(self) -> dict[str, Any]:
-        return {axis: self.confirmed[axis].iloc[0] for axis in self.grid}
+        """The columns of the grid's keys; a key that the best point's section does not have is left out."""
+        row = self.confirmed.iloc[0].dropna().to_dict()
+        return {str(key): value for key, value in row.items() if self._varies(str(key))}
+
+    def _varies(self, column: str) -> bool:
+        """Whether the grid names this column, or the section that it is of."""
+        return any(f"{column}.".startswith(f"{axis}.") for axis in self.grid)
 
     @property
     def observed(self) -> np.ndarray:
@@ -52,7 +59,7 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
     found = summary(method.confirmed)
     return {
         "method": f"`{method.name}`",
-        "tuned": ", ".join(f"{axis.rpartition('.')[2]} {value:g}" for axis, value in method.best.items()),
+        "tuned": ", ".join(f"{key.rpartition('.')[2]} {_text(value)}" for key, value in method.best.items()),
         "at the grid's edge": ", ".join(axis.rpartition(".")[2] for axis in _edges(method)) or "—",
         "points × seeds": _tried(method),
         "generalized": generalized_text(found),
@@ -65,8 +72,16 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
 
 
 def _edges(method: Method) -> list[str]:
-    """Axes with more than one value on which the best was the first or last."""
-    return at_edge({axis: values for axis, values in method.grid.items() if len(values) > 1}, method.best)
+    """Numbers of which the best was the smallest or the largest that were tried."""
+    tried, best = method.tuning, method.confirmed.iloc[0]
+    numbers = [
+        axis for axis in varying(tried) if is_numeric_dtype(tried[axis]) and not is_bool_dtype(tried[axis])
+    ]
+    return [axis for axis in numbers if best.get(axis) in (tried[axis].min(), tried[axis].max())]
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _tried(method: Method) -> str:

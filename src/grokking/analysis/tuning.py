@@ -1,32 +1,37 @@
 """Which point of a grid generalizes first."""
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 
-def best_point(replicas: pd.DataFrame, axes: list[str]) -> dict[str, Any]:
-    """Values of the axes at the best point."""
-    best = best_replicas(replicas, axes)
-    return {axis: best[axis].tolist()[0] for axis in axes}
+def best_point(replicas: pd.DataFrame, grid: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Values of the grid's keys at the best point, as they are written: numbers, words, lists or sections.
+
+    `replicas` are in the order of `expand`: point by point, as many of each.
+    """
+    points = list(itertools.product(*grid.values()))
+    number = pd.Series(np.arange(len(replicas)) * len(points) // len(replicas), replicas.index)
+    return dict(zip(grid, points[_best(replicas, number)], strict=True))
 
 
 def best_replicas(replicas: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
-    """Those of the point where most generalized, and of such points where the mean log step is least.
+    """Those of the best point; replicas of one point have equal values in these columns."""
+    number = replicas.groupby(axes, dropna=False).ngroup()
+    return replicas[number == _best(replicas, number)]
+
+
+def _best(replicas: pd.DataFrame, number: pd.Series) -> int:
+    """Of points by number, the one where most generalized, and of such the one with the least mean log step.
 
     Where nothing generalized anywhere, what came nearest: the best final validation accuracy.
     """
     observed = replicas["observed"].astype(bool)
     step = replicas["generalization_step"].where(observed, replicas["budget"]).astype(float)
     error = 1 - replicas["final_validation_accuracy"]
-    point = replicas.groupby(axes, dropna=False).ngroup()
     scored = replicas.assign(missed=~observed, log_step=np.log(step), error=error)
     ranking = ["missed", "log_step", "error"]
-    scores = scored.groupby(point)[ranking].mean().sort_values(ranking)
-    return replicas[point == scores.index[0]]
-
-
-def at_edge(grid: dict[str, list[float]], point: dict[str, float]) -> list[str]:
-    """Axes on which the point is the first or last value of those that were tried."""
-    return [axis for axis, values in grid.items() if point[axis] in (min(values), max(values))]
+    return int(scored.groupby(number)[ranking].mean().sort_values(ranking).index[0])
