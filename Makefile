@@ -17,6 +17,7 @@ demo: $(VENV)/installed  ## one network that groks, on the screen: fifteen secon
 	grokking run embedding_mlp modulus=59 --name demo
 
 repro: $(VENV)/installed  ## the default study: train, report, publish
+	python -m pipelines.check
 	dvc repro
 
 test: lint  ## lint, types and tests

@@ -118,6 +118,21 @@ def test_the_python_of_the_readme_runs(reader):
     assert "generalization_step" in printed
 
 
+def test_make_refuses_a_bad_entry_in_one_line_before_dvc_reads_it(reader):
+    file = reader / "params.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("\nexperiments:\n", "\nexperiments:\n  ..: {}\n", 1))
+    try:
+        command = ["make", "--silent", "repro"]
+        done = subprocess.run(command, cwd=reader, env=environment(reader), capture_output=True, text=True)
+    finally:
+        file.write_text(before)
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
+    assert len(told) == 1
+    assert told[0].startswith("error: `experiments` in params.yaml: '..' is no name of an entry")
+
+
 def add_entry(clone: Path, entry: str) -> None:
     """To the section of params.yaml that it belongs to."""
     file = clone / "params.yaml"
