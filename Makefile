@@ -56,7 +56,7 @@ dashboard: $(VENV)/installed  ## searches of this machine; with STUDY=name one o
 
 clean:  ## remove caches of Python and of tools; results, .venv and mlruns stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache dvc_plots
-	find src pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard src pipelines tests benchmarks tools refactoring) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "Installing requirements.lock into $(VENV) (about 2 GB, a few minutes) ..."

@@ -133,6 +133,31 @@ def test_make_refuses_a_bad_entry_in_one_line_before_dvc_reads_it(reader):
     assert told[0].startswith("error: `experiments` in params.yaml: '..' is no name of an entry")
 
 
+def test_make_runs_commands_by_a_shell_that_is_one(reader):
+    """An account's own shell may be nologin, and DVC would take it."""
+    command = [
+        "make",
+        "--silent",
+        "--eval",
+        "shell: ; @python -c 'import os; print(os.environ[\"SHELL\"])'",
+        "shell",
+    ]
+    environ = environment(reader) | {"SHELL": "/usr/sbin/nologin"}
+    done = subprocess.run(command, cwd=reader, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "/bin/sh"
+
+
+def test_make_clean_removes_caches_and_keeps_the_rest(reader):
+    caches = [reader / "src/grokking/__pycache__", reader / ".pytest_cache"]
+    for cache in caches:
+        cache.mkdir(exist_ok=True)
+    before = {path for path in reader.iterdir() if path not in caches}
+    run(reader, "make", "clean")
+    assert not any(cache.exists() for cache in caches)
+    assert before <= set(reader.iterdir())
+    assert list(reader.glob("results/runs/systems/*/replicas.parquet"))
+
+
 def add_entry(clone: Path, entry: str) -> None:
     """To the section of params.yaml that it belongs to."""
     file = clone / "params.yaml"

@@ -38,6 +38,7 @@ from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.study import OWNER, max_trials, save_outcome, seed_outcomes, study_key
+from grokking.search.tables import best_trials, trial_table
 from pipelines import search as stage
 
 KILLS = 5
@@ -240,6 +241,16 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path, monkeyp
         living.kill()
         living.join()
         zombie.wait()
+
+
+def test_of_two_points_the_runner_up_is_the_other(tmp_path):
+    """Eight trials of a space of two points: of trials of one point only the first counts."""
+    scales = {"model.init_scale": {"kind": "choice", "values": [0.1, 0.12]}}
+    trials = search(plan_of(space=scales, trials=8), tmp_path)
+    ranking = best_trials(trial_table(trials, plan_of(space=scales, trials=8)))
+    points = [trials.ended()[number].params["model.init_scale"] for number in ranking]
+    assert len(ranking) == 2
+    assert len(set(points)) == 2
 
 
 def test_a_pid_that_was_given_again_is_not_the_owner(tmp_path):

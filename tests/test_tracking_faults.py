@@ -240,8 +240,17 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(written, replicas, monke
         stream.Stream("small", "systems", replicas, "0")
 
 
+@pytest.mark.parametrize("uri", ["sqlite:///own.db", "sqlite:///{folder}/own.db?timeout=30"])
+def test_a_store_may_be_named_relatively_or_with_options(uri, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path))
+    publish(store.connect(), trained)
+    assert (tmp_path / "own.db").stat().st_size > 0
+    assert not [file.name for file in tmp_path.iterdir() if "?" in file.name]
+
+
 @pytest.mark.parametrize(
-    "uri", ["postgresql+nodriver://u@127.0.0.1/x", "mysql+pymysql://u@127.0.0.1/x", "foo://bar"]
+    "uri", ["./folder", "postgresql+nodriver://u@127.0.0.1/x", "mysql+pymysql://u@127.0.0.1/x", "foo://bar"]
 )
 def test_a_store_of_another_kind_that_cannot_be_opened_is_told_in_one_line(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
