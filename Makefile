@@ -8,6 +8,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
+define TELL_UNTRIED
+import platform, sys
+here = f"Python {sys.version_info.major}.{sys.version_info.minor} on {platform.system()}"
+if here not in ("Python 3.11 on Linux", "Python 3.12 on Linux"):
+    print(f"Tried with Python 3.11 and 3.12 on Linux. This is {here}: it may work, and `make test` tells.")
+endef
+export TELL_UNTRIED
+
 .PHONY: help demo repro test test-all lint audit readme same accept browse publish ui dashboard clean
 
 help:  ## this list
@@ -61,6 +69,7 @@ clean:  ## remove caches of Python and of tools; results, .venv and mlruns stay
 $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "Installing requirements.lock into $(VENV) (about 2 GB, a few minutes) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=/path/to/python3 ...")'
+	@$(PYTHON) -c "$$TELL_UNTRIED"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

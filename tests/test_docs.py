@@ -129,3 +129,10 @@ def test_tests_that_the_page_on_reliability_names_exist():
     assert named
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text() or not test, f"{file} has no {test}"
+
+
+def test_what_python_was_tried_is_said_alike():
+    (versions,) = re.findall(r"\(tried: ([\d., and]+), on Linux\)", (ROOT / "README.md").read_text())
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"Tried with Python {versions} on Linux." in makefile
+    assert all(f'"Python {version} on Linux"' in makefile for version in versions.split(" and "))
