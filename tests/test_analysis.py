@@ -260,3 +260,23 @@ def test_a_grid_is_a_row_per_point_or_a_column_per_value():
     wide = comparison.comparison_table(side_by_side, {"one": table, "two": table[:2].assign(task="u")})
     assert list(wide) == ["task", "decay 0", "decay 1e-05", "decay 0.001"]
     assert list(wide["decay 0.001"]) == ["one", "—"]
+
+
+def test_a_median_ratio_counts_replicas_that_did_not_generalize():
+    """Ratios 10, 40 and none: the middle one is 40. Ratio 10 and two of none: there is no middle one."""
+    table = replica_rows([200, 800, None])
+    assert results.summary(table)["median_ratio"] == 40
+    assert results.summary(replica_rows([200, None, None]))["median_ratio"] is None
+    assert results.summary(replica_rows([200, None, None]))["lowest_ratio"] == 10
+    assert results.median_and_range(results.summary(table)) == "800 (200–∞)"
+    never = table.assign(memorization_step=[None, 20.0, 20.0])  # generalized, and no ratio can be told
+    assert results.ratios(never).tolist() == [40, float("inf")]
+
+
+def test_the_best_point_of_a_grid_is_the_one_that_generalizes_first():
+    points = {0.0: [90, 95], 0.5: [80, 85], 1.0: [None, None]}
+    tables = [replica_rows(steps).assign(**{"model.alpha": alpha}) for alpha, steps in points.items()]
+    point, best = results.best_of_grid(pd.concat(tables))
+    assert results.without_sections(point) == "alpha=0.5"
+    assert best["generalization_step"].tolist() == [80, 85]
+    assert results.best_of_grid(tables[0])[0] == ""

@@ -39,8 +39,8 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
         "last_step": float(reached.max()) if len(reached) else None,
         "budget": int(replicas["budget"].max()),
         "median_memorization_step": median_or_none(memorized),
-        "median_ratio": median_or_none(own),
-        "lowest_ratio": round(float(own.min()), 2) if len(own) else None,
+        "median_ratio": median_ratio(own),
+        "lowest_ratio": round(float(own.min()), 2) if np.isfinite(own).any() else None,
         "grokked": int((replicas["generalization_step"] >= GROKKING_RATIO * memorized).sum()),
         "median_examples": median_or_none(replicas.loc[observed, "examples"]),
         "median_flops": median_or_none(replicas.loc[observed, "flops"]),
@@ -49,9 +49,15 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
 
 
 def ratios(replicas: pd.DataFrame) -> pd.Series:
-    """Generalization over memorization, of the replicas that have both."""
-    steps = replicas[["generalization_step", "memorization_step"]].astype(float).dropna()
-    return steps["generalization_step"] / steps["memorization_step"]
+    """Generalization over memorization; infinite where a replica did not generalize."""
+    generalized, memorized = (replicas[f"{e}_step"].astype(float) for e in ("generalization", "memorization"))
+    return (generalized / memorized).where(generalized.notna(), math.inf).dropna()
+
+
+def median_ratio(own: pd.Series) -> float | None:
+    """None where half of the replicas did not generalize."""
+    middle = float(own.median()) if len(own) else math.inf
+    return round(middle, 2) if math.isfinite(middle) else None
 
 
 def key_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +73,7 @@ def key_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
 def key_numbers_of_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
     """Those of every experiment, or of every point of its grid, whose name has the last part of each key."""
     return {
-        f"{name}, {re.sub(KEY_ABOVE, '', point)}" if point else name: key_numbers(summary(part))
+        f"{name}, {without_sections(point)}" if point else name: key_numbers(summary(part))
         for name, table in tables.items()
         for point, part in grid_points(table).items()
     }
@@ -109,12 +115,27 @@ def grid_points(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if not axes:
         return {"": table}
     # a section may lack a key that another has
-    return {_point(axes, point): part for point, part in table.groupby(axes, dropna=False)}
+    return {point_text(axes, point): part for point, part in table.groupby(axes, dropna=False)}
 
 
-def _point(axes: list[str], values: Any) -> str:
+def point_text(axes: list[str], values: Any) -> str:
     given = [(axis, value) for axis, value in zip(axes, values, strict=True) if pd.notna(value)]
     return ", ".join(f"{axis}={value}" for axis, value in given)
+
+
+def best_of_grid(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The point of a grid that generalizes first, as `axis=value`, and its replicas; without a grid all."""
+
+    def late(point: tuple[str, pd.DataFrame]) -> tuple[bool, float]:
+        step = summary(point[1])["median_step"]
+        return step is None, step or 0.0
+
+    return min(grid_points(table).items(), key=late)
+
+
+def without_sections(point: str) -> str:
+    """The last part of each key of a point: alpha=0.5 of model.alpha=0.5."""
+    return re.sub(KEY_ABOVE, "", point)
 
 
 def grid_map(table: pd.DataFrame, number: str) -> pd.DataFrame | None:
@@ -213,12 +234,16 @@ def diverged_text(found: Mapping[str, Any]) -> str:
 
 
 def median_and_range(ours: Mapping[str, Any]) -> str:
-    """The median step of a summary with the first and last; > the budget where there is no median."""
+    """The median step of a summary with the first and last; > the budget where there is no median.
+
+    The last is infinite where a replica did not generalize.
+    """
     if ours["median_step"] is None:
         return f"> {in_steps(ours['budget'])}"
     if ours["n"] == 1:
         return in_steps(ours["median_step"])
-    return f"{in_steps(ours['median_step'])} ({in_steps(ours['first_step'])}–{in_steps(ours['last_step'])})"
+    last = in_steps(ours["last_step"]) if ours["generalized"] == ours["n"] else "∞"
+    return f"{in_steps(ours['median_step'])} ({in_steps(ours['first_step'])}–{last})"
 
 
 def ratio_text(ratio: float | None) -> str:

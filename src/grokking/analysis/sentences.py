@@ -6,7 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from grokking.analysis.results import GROKKING_RATIO, diverged_text, in_steps, median_and_range, summary
+from grokking.analysis.results import (
+    GROKKING_RATIO,
+    diverged_text,
+    in_steps,
+    median_and_range,
+    point_text,
+    summary,
+    varying,
+    without_sections,
+)  # fmt: skip
 
 
 def sentence(replica: Mapping[str, Any]) -> str:
@@ -33,7 +42,14 @@ def sentences(replicas: pd.DataFrame) -> list[str]:
     rows: list[Any] = replicas.to_dict("records")
     if len(rows) == 1:
         return [sentence(rows[0])]
+    axes = varying(replicas)
+    if axes:  # of different points, which have nothing in common
+        return [f"{_place(axes, row)}, seed {row['seed']}: {sentence(row)}" for row in rows]
     return [f"seed {row['seed']}: {sentence(row)}" for row in rows] + [overall(replicas)]
+
+
+def _place(axes: list[str], row: Mapping[str, Any]) -> str:
+    return without_sections(point_text(axes, [row[axis] for axis in axes]))
 
 
 def overall(replicas: pd.DataFrame) -> str:

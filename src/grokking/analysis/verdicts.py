@@ -9,7 +9,7 @@ from scipy.stats import linregress
 
 from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
 from grokking.analysis.published import PUBLISHED, Published
-from grokking.analysis.results import in_steps, median_or_none, ratio_text, ratios, varying
+from grokking.analysis.results import in_steps, median_ratio, ratio_text, ratios, varying
 from grokking.storage.runs import Run
 
 OVER_TRAIN_FRACTION = 4  # the system that was published over training fractions
@@ -39,7 +39,7 @@ def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str
         "first_crossing": found.numbers(),
         "sustained": sustained(run).numbers(),
         "memorized": first_at(run, 0.99, "train_accuracy").numbers(),
-        "ratio": None if run is None else median_or_none(ratios(run.replicas)),
+        "ratio": None if run is None else median_ratio(ratios(run.replicas)),
         "verdict": verdict(published, found),
         "ours": first_at(ours, published.threshold).numbers(),
     }

@@ -44,6 +44,8 @@ def resolve(written: str, known: Iterable[str]) -> str:
         return meant[0]
     if meant:
         raise ConfigError(f"`{written}` may be {' or '.join(meant)}; write one of these")
+    if written in ("seed", "seeds"):
+        raise ConfigError(f"`{written}` is no key here; say how many networks: --seeds 3, in Python seeds=3")
     near = suggestion(written, names, f"known: {', '.join(known)}")
     raise ConfigError(f"`{written}` is no key here; {near}")
 

@@ -138,8 +138,8 @@ class Run:
                 f"train (`dvc repro train@{self.name}`)"
             )
         raise ConfigError(
-            f"no network of `{self.name}` is here; fetch them (`dvc pull`), train them "
-            f"(`dvc repro train@{self.name}`), or run your own (`grokking run {self.name}`)"
+            f"no network of `{self.name}` is here; networks are kept where they are trained: "
+            f"`grokking run {self.name}` trains one, and `grokking predict --run NAME` asks it"
         )
 
     def _file(self, replica: "Replica", step: int | None) -> Path:

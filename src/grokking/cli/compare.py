@@ -25,6 +25,7 @@ def compare(
 
       grokking compare wide_mlp mine shared_mlp_f30
     """
+    from grokking.analysis.results import best_of_grid, without_sections
     from grokking.api.loading import load
     from grokking.cli.chart import chart
     from grokking.cli.terminal import console, table
@@ -35,6 +36,10 @@ def compare(
     screen, runs = console(), [load(name) for name in names]
     screen.print(table(("", *names), _differences(runs)))
     screen.print(table(("", *names), _results(runs)))
+    for run in runs:
+        point, _ = best_of_grid(run.replicas())
+        if point:
+            screen.print(f"{run.name} is a grid; its point that generalizes first: {without_sections(point)}")
     curves = [curve for position, run in enumerate(runs) for curve in _validation(position, run)]
     screen.print("validation accuracy", style="bold")
     screen.print(chart(curves, screen))
@@ -51,10 +56,18 @@ def _differences(runs: "list[Run]") -> list[list[Any]]:
 
 
 def _results(runs: "list[Run]") -> list[list[Any]]:
-    from grokking.analysis.results import generalized_text, in_steps, median_and_range, ratio_text, summary
+    from grokking.analysis.results import (
+        best_of_grid,
+        generalized_text,
+        in_steps,
+        median_and_range,
+        ratio_text,
+        summary,
+    )  # fmt: skip
 
-    found = [summary(run.replicas()) for run in runs]
-    seconds = [run.replicas()["seconds"].median() for run in runs]
+    shown = [best_of_grid(run.replicas())[1] for run in runs]
+    found = [summary(replicas) for replicas in shown]
+    seconds = [replicas["seconds"].median() for replicas in shown]
     return [
         ["replicas that generalized", *(generalized_text(s) for s in found)],
         ["memorized, median step", *(in_steps(s["median_memorization_step"]) for s in found)],
@@ -67,10 +80,12 @@ def _results(runs: "list[Run]") -> list[list[Any]]:
 
 def _validation(position: int, run: "Run") -> "list[Curve]":
     """The validation accuracy of a run's replicas, in one colour."""
+    from grokking.analysis.results import best_of_grid
     from grokking.cli.chart import STYLES, Curve
 
     letter, style = chr(ord("A") + position % 26), STYLES[position % len(STYLES)]
-    later = run.history().query("step >= 1")
+    shown, history = best_of_grid(run.replicas())[1]["replica"], run.history()
+    later = history[(history["step"] >= 1) & history["replica"].isin(shown)]
     return [
         Curve(run.name, letter, style, own["step"].tolist(), own["validation_accuracy"].tolist())
         for _, own in later.groupby("replica")

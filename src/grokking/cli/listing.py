@@ -63,13 +63,19 @@ def _outcome(folder: Path) -> tuple[str, str, str]:
     """Generalized, time-to-grok and ratio; of a grid those of its fastest setting."""
     import pandas as pd
 
-    from grokking.analysis.results import generalized_text, grid_points, median_and_range, summary
+    from grokking.analysis.results import (
+        best_of_grid,
+        generalized_text,
+        grid_points,
+        median_and_range,
+        summary,
+    )  # fmt: skip
 
     file = folder / "replicas.parquet"
     if not file.exists():
         return NOT_TRAINED
-    points = [summary(part) for part in grid_points(pd.read_parquet(file)).values()]
-    best = min(points, key=lambda s: (s["median_step"] is None, s["median_step"] or 0))
-    of = f", best of {len(points)}" if len(points) > 1 else ""
+    replicas = pd.read_parquet(file)
+    best, points = summary(best_of_grid(replicas)[1]), len(grid_points(replicas))
+    of = f", best of {points} points" if points > 1 else ""
     ratio = "" if best["median_ratio"] is None else f"{best['median_ratio']:.1f}"
     return f"{generalized_text(best)}{of}", median_and_range(best), ratio

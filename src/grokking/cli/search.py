@@ -1,7 +1,8 @@
 """`grokking search`: look for hyperparameters with which a task is generalized on in few steps."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -101,12 +102,22 @@ def _tell(asked: "TaskSearch", study: "SharedStudy", screen: "Console") -> None:
             f"{best['searched_cost']:,.0f} steps, the median of its seeds",
             style="bold",
         )
-        screen.print(table(("key", "value"), [(k, _short(v)) for k, v in best["values"].items()]))
+        screen.print(
+            table(("key", "value"), [(k, _short(v)) for k, v in _with_decay(best["values"]).items()])
+        )
         file = asked.save(best["values"])
         command = f"grokking run {shown(file)} --name {asked.plan.name}"
         screen.print(f"confirm it on ten fresh seeds and splits:  {command}", soft_wrap=True)
         screen.print("that also tells whether it groks: a fast recipe often generalizes as it memorizes")
     screen.print(f"look at all trials:  optuna-dashboard {shown(asked.journal)}", soft_wrap=True)
+
+
+def _with_decay(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The weight decay beside the rate of decay that was searched: learning rate times weight decay."""
+    rate, decay = "optimizer.learning_rate", "optimizer.decay_rate"
+    if not {rate, decay} <= values.keys():
+        return dict(values)
+    return {**values, "optimizer.weight_decay": values[decay] / values[rate]}
 
 
 def _short(value: object) -> str:

@@ -142,19 +142,12 @@ VIEWS = (
     ),
     View(
         "Weight decay",
-        "Which weight decay generalizes first?",
+        "Which weight decay groks first, in system 1's network at a training fraction of 0.40?",
         identity.TRAINED,
-        "tags.kind = 'replica' AND tags.experiment LIKE '%_tuning' "
-        "AND params.optimizer.weight_decay != '0.0' AND metrics.`result/generalization_step` > 0",
-        GENERALIZED,
-        (DECAY, GENERALIZED, RATE, OPTIMIZER, EXPERIMENT, RATIO, OUTCOME),
-        (
-            Scatter(DECAY, GENERALIZED),
-            Parallel(
-                ("optimizer.name", "optimizer.learning_rate", "optimizer.weight_decay"),
-                ("result/generalization_step",),
-            ),
-        ),
+        "tags.kind = 'replica' AND tags.experiment = 'embedding_mlp_published_f40'",
+        TIME_TO_GROK,
+        (DECAY, TIME_TO_GROK, RATIO, OUTCOME, GENERALIZED),
+        (Scatter(DECAY, TIME_TO_GROK), Lines(("accuracy/train", "accuracy/validation"))),
         opens_with_charts=True,
     ),
     View(
