@@ -350,4 +350,4 @@ def test_several_replicas_have_a_sentence_each_and_one_together():
     told = sentences(pd.DataFrame(rows))
     assert told[1] == "seed 1: memorized at 30, generalized at 120, ratio 4.0: this is grokking"
     assert told[-1] == overall(pd.DataFrame(rows))
-    assert told[-1].startswith("1 of 3 grokked: memorized at 30, generalized at 120 (40–120)")
+    assert told[-1].startswith("1 of 3 grokked: memorized at 30, generalized at 120 (40–∞)")

@@ -118,44 +118,47 @@ def test_the_python_of_the_readme_runs(reader):
     assert "generalization_step" in printed
 
 
-def test_make_refuses_a_bad_entry_in_one_line_before_dvc_reads_it(reader):
-    file = reader / "params.yaml"
-    before = file.read_text()
-    file.write_text(before.replace("\nexperiments:\n", "\nexperiments:\n  ..: {}\n", 1))
-    try:
-        command = ["make", "--silent", "repro"]
-        done = subprocess.run(command, cwd=reader, env=environment(reader), capture_output=True, text=True)
-    finally:
-        file.write_text(before)
+@pytest.fixture
+def bare(tmp_path):
+    """A copy in which nothing was run."""
+    for name in ("src", "pipelines", "extended", "params.yaml", "Makefile", "requirements.lock"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    set_up(tmp_path)
+    return tmp_path
+
+
+def make(folder: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    environ = environment(folder) | changes
+    return subprocess.run(
+        ["make", "--silent", *words], cwd=folder, env=environ, capture_output=True, text=True
+    )
+
+
+def test_make_refuses_a_bad_entry_in_one_line_before_dvc_reads_it(bare):
+    file = bare / "params.yaml"
+    file.write_text(file.read_text().replace("\nexperiments:\n", "\nexperiments:\n  ..: {}\n", 1))
+    done = make(bare, "repro")
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
     assert len(told) == 1
     assert told[0].startswith("error: `experiments` in params.yaml: '..' is no name of an entry")
 
 
-def test_make_runs_commands_by_a_shell_that_is_one(reader):
+def test_make_runs_commands_by_a_shell_that_is_one(bare):
     """An account's own shell may be nologin, and DVC would take it."""
-    command = [
-        "make",
-        "--silent",
-        "--eval",
-        "shell: ; @python -c 'import os; print(os.environ[\"SHELL\"])'",
-        "shell",
-    ]
-    environ = environment(reader) | {"SHELL": "/usr/sbin/nologin"}
-    done = subprocess.run(command, cwd=reader, env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "/bin/sh"
+    shown = "shell: ; @python -c 'import os; print(os.environ[\"SHELL\"])'"
+    assert make(bare, "--eval", shown, "shell", SHELL="/usr/sbin/nologin").stdout.strip() == "/bin/sh"
 
 
-def test_make_clean_removes_caches_and_keeps_the_rest(reader):
-    caches = [reader / "src/grokking/__pycache__", reader / ".pytest_cache"]
-    for cache in caches:
-        cache.mkdir(exist_ok=True)
-    before = {path for path in reader.iterdir() if path not in caches}
-    run(reader, "make", "clean")
+def test_make_clean_removes_caches_and_keeps_the_rest(bare):
+    caches = [bare / name for name in ("src/grokking/__pycache__", ".pytest_cache", "dvc_plots")]
+    kept = [bare / name for name in ("results/runs", "mlruns", ".venv", "artifacts/own")]
+    for folder in caches + kept:
+        folder.mkdir(parents=True, exist_ok=True)
+    assert make(bare, "clean").returncode == 0
     assert not any(cache.exists() for cache in caches)
-    assert before <= set(reader.iterdir())
-    assert list(reader.glob("results/runs/systems/*/replicas.parquet"))
+    assert all(folder.exists() for folder in kept)
 
 
 def add_entry(clone: Path, entry: str) -> None:

@@ -107,7 +107,7 @@ def _rows(study: Study) -> list[dict[str, Any]]:
 def _children(client: "MlflowClient", parent: "Run", searched: Searched) -> dict[int, "Run"]:
     """The run of each trial, by its number."""
     tags, numbers = _tags(searched), [row["trial"] for row in _rows(searched.study)]
-    wanted = [(f"trial {number}", _trial_tags(tags, number)) for number in numbers]
+    wanted = [(f"{searched.study.name} trial {number}", _trial_tags(tags, number)) for number in numbers]
     runs = store.ensure_children(client, parent.info.experiment_id, parent.info.run_id, wanted)
     return dict(zip(numbers, runs, strict=True))
 
