@@ -69,10 +69,10 @@ def test_a_changed_factor_is_red_and_named_and_not_accepted(copy):
     edit(copy, LAYERS, "std=fan_in**-0.5", "std=1.001 * fan_in**-0.5")
     try:
         printed = run(copy, "python", "-m", "refactoring.accept", code=1)
-        families = ("one_hot_mlp", "embedding_mlp", "transformer")
+        families = ("one_hot_mlp", "embedding_mlp", "normed_mlp", "transformer")
         named = {line.partition(" (")[0] for line in printed.splitlines() if line.startswith("different")}
         assert named == {f"different: {family} model.initialisation=lecun_normal" for family in families}
-        assert "red: 3 of" in printed
+        assert "red: 4 of" in printed
         assert "with changes that are not committed" in printed
         assert "nothing is accepted" in printed
         assert "train@wide_mlp" in would_run(copy)

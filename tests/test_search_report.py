@@ -344,7 +344,7 @@ def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
     assert study_runs.publish(client, searched)
     runs = of_search(client)
     assert len(runs) == 5  # the random search's trials are in the files only
-    parent, best, stopped = (runs[name] for name in ("study small", "trial 2", "trial 3"))
+    parent, best, stopped = (runs[name] for name in ("study small", "small trial 2", "small trial 3"))
     assert parent.data.metrics["result/confirmed_winner"] == 120
     assert "result/confirmed_published" not in parent.data.metrics
     assert parent.data.metrics["result/value"] == 2
@@ -369,7 +369,7 @@ def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
     grown = replace(study(), trials=trial_rows(trial(4, 1200, reason="budget")))
     assert study_runs.publish(client, replace(searched, study=grown, folder=written(grown, folder)))
     after = of_search(client)
-    assert set(after) - set(runs) == {"trial 4"}
+    assert set(after) - set(runs) == {"small trial 4"}
     assert all(after[name].info.run_id == run.info.run_id for name, run in runs.items())
 
 
