@@ -296,7 +296,7 @@ def test_compare_shows_what_differs(lab):
 
 def test_compare_and_show_tell_the_points_of_a_grid(lab):
     said = call("compare", "wide_mlp", "wide_mlp_grid")
-    assert re.search(r"wide_mlp_grid is a grid; its point that generalizes first: \w+=", said)
+    assert re.search(r"wide_mlp_grid is a grid; its best point is shown: \w+=", said)
     assert re.search(r"replicas that generalized .* 0 of 1 *$", said, re.MULTILINE)
     assert len(re.findall(r"^\w+=.*, seed 0: ", call("show", "wide_mlp_grid"), re.MULTILINE)) == 4
 

@@ -98,6 +98,9 @@ def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:
 def drawn_ahead(found: Sequence[RunOnDisk]) -> Iterator[Callable[[RunOnDisk], None]]:
     """Draw missing figures in another process, in this order; what is yielded waits for that of one run."""
     missing = [run for run in found if not run.figure.exists()]
+    if not missing:  # no pool, which would load the kernels
+        yield lambda run: None
+        return
     with worker_pool(1) as pool:
         drawing = {run: pool.submit(_draw, run) for run in missing}
         yield lambda run: drawing[run].result() if run in drawing else None

@@ -11,6 +11,7 @@ import pandas as pd
 from grokking.analysis.crossings import Crossings, first_at, times_faster
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.survival import median
+from grokking.analysis.tuning import best_replicas
 from grokking.storage.runs import Run
 
 KEY_ABOVE = re.compile(r"(\w+\.)+(?!name=)(?=\w+=)")  # model. in model.alpha=0.5
@@ -124,13 +125,10 @@ def point_text(axes: list[str], values: Any) -> str:
 
 
 def best_of_grid(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """The point of a grid that generalizes first, as `axis=value`, and its replicas; without a grid all."""
-
-    def late(point: tuple[str, pd.DataFrame]) -> tuple[bool, float]:
-        step = summary(point[1])["median_step"]
-        return step is None, step or 0.0
-
-    return min(grid_points(table).items(), key=late)
+    """The best point of a grid, as `axis=value`, and its replicas; without a grid all of them."""
+    axes = varying(table)
+    best = best_replicas(table, axes) if axes else table
+    return point_text(axes, best[axes].iloc[0]), best
 
 
 def without_sections(point: str) -> str:

@@ -7,6 +7,8 @@ import typer
 from grokking.cli import completion
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from grokking.api.run import Run
     from grokking.cli.chart import Curve
 
@@ -34,13 +36,14 @@ def compare(
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigError("name two or more different runs, such as `grokking compare wide_mlp mine`")
     screen, runs = console(), [load(name) for name in names]
+    best = [best_of_grid(run.replicas()) for run in runs]
+    shown = [replicas for _, replicas in best]
     screen.print(table(("", *names), _differences(runs)))
-    screen.print(table(("", *names), _results(runs)))
-    for run in runs:
-        point, _ = best_of_grid(run.replicas())
+    screen.print(table(("", *names), _results(shown)))
+    for name, (point, _) in zip(names, best, strict=True):
         if point:
-            screen.print(f"{run.name} is a grid; its point that generalizes first: {without_sections(point)}")
-    curves = [curve for position, run in enumerate(runs) for curve in _validation(position, run)]
+            screen.print(f"{name} is a grid; its best point is shown: {without_sections(point)}")
+    curves = [curve for n, run in enumerate(runs) for curve in _validation(n, run, shown[n])]
     screen.print("validation accuracy", style="bold")
     screen.print(chart(curves, screen))
 
@@ -55,17 +58,10 @@ def _differences(runs: "list[Run]") -> list[list[Any]]:
     return [row for row in rows if any(value != row[1] for value in row[2:])]
 
 
-def _results(runs: "list[Run]") -> list[list[Any]]:
-    from grokking.analysis.results import (
-        best_of_grid,
-        generalized_text,
-        in_steps,
-        median_and_range,
-        ratio_text,
-        summary,
-    )  # fmt: skip
+def _results(shown: "list[pd.DataFrame]") -> list[list[Any]]:
+    """What became of the replicas of each run."""
+    from grokking.analysis.results import generalized_text, in_steps, median_and_range, ratio_text, summary
 
-    shown = [best_of_grid(run.replicas())[1] for run in runs]
     found = [summary(replicas) for replicas in shown]
     seconds = [replicas["seconds"].median() for replicas in shown]
     return [
@@ -78,14 +74,13 @@ def _results(runs: "list[Run]") -> list[list[Any]]:
     ]
 
 
-def _validation(position: int, run: "Run") -> "list[Curve]":
+def _validation(position: int, run: "Run", replicas: "pd.DataFrame") -> "list[Curve]":
     """The validation accuracy of a run's replicas, in one colour."""
-    from grokking.analysis.results import best_of_grid
     from grokking.cli.chart import STYLES, Curve
 
     letter, style = chr(ord("A") + position % 26), STYLES[position % len(STYLES)]
-    shown, history = best_of_grid(run.replicas())[1]["replica"], run.history()
-    later = history[(history["step"] >= 1) & history["replica"].isin(shown)]
+    history = run.history()
+    later = history[(history["step"] >= 1) & history["replica"].isin(replicas["replica"])]
     return [
         Curve(run.name, letter, style, own["step"].tolist(), own["validation_accuracy"].tolist())
         for _, own in later.groupby("replica")

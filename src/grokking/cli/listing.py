@@ -60,22 +60,16 @@ def _rows(checkout: "Checkout") -> dict[str, list[tuple[str, ...]]]:
 
 
 def _outcome(folder: Path) -> tuple[str, str, str]:
-    """Generalized, time-to-grok and ratio; of a grid those of its fastest setting."""
+    """Generalized, time-to-grok and ratio; of a grid those of its best point."""
     import pandas as pd
 
-    from grokking.analysis.results import (
-        best_of_grid,
-        generalized_text,
-        grid_points,
-        median_and_range,
-        summary,
-    )  # fmt: skip
+    from grokking.analysis import results
 
     file = folder / "replicas.parquet"
     if not file.exists():
         return NOT_TRAINED
     replicas = pd.read_parquet(file)
-    best, points = summary(best_of_grid(replicas)[1]), len(grid_points(replicas))
+    best, points = results.summary(results.best_of_grid(replicas)[1]), len(results.grid_points(replicas))
     of = f", best of {points} points" if points > 1 else ""
     ratio = "" if best["median_ratio"] is None else f"{best['median_ratio']:.1f}"
-    return f"{generalized_text(best)}{of}", median_and_range(best), ratio
+    return f"{results.generalized_text(best)}{of}", results.median_and_range(best), ratio
