@@ -129,7 +129,7 @@ def bare(tmp_path):
 
 
 def make(folder: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    environ = environment(folder) | changes
+    environ = environment(folder) | {"MAKELEVEL": "0"} | changes  # else it says make[1] under `make test`
     return subprocess.run(
         ["make", "--silent", *words], cwd=folder, env=environ, capture_output=True, text=True
     )
