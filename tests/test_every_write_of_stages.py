@@ -1,14 +1,17 @@
 """Stages after training are killed at their changes of files, and given errors of the disk there.
 
 Afterwards the same command ends with the result of a call that nothing disturbed. `make test` tries a few
-changes of each stage, evenly spread, `make test-all` up to sixty. Commits of a database are changes, too.
+changes of each stage, evenly spread, `make test-all` up to sixty, and `GROKKING_CHANGES=1000 pytest
+tests/test_every_write_of_stages.py` all. Commits of a database are changes, too.
 """
 
+import importlib
 import os
 import shutil
 import signal
 import sqlite3
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +26,8 @@ from laboratory import python, untrained
 from grokking.ops import numba_kernels
 from pipelines import confirm, diagnose, publish, search
 
-CHANGES = 60 if "GROKKING_TEST_ALL" in os.environ else 4  # of each stage that are tried
+CHANGES = int(os.environ.get("GROKKING_CHANGES", "4"))  # of each stage that are tried, or all
+IMPORTED_BY_STAGES = ("mlflow.artifacts", "mlflow.store.tracking.sqlalchemy_store", "optuna_dashboard")
 OF_EACH_CALL = {"seconds", "processor", "started", "ended", "process", "host"}
 pytestmark = pytest.mark.timeout(3600)
 
@@ -86,7 +90,10 @@ def settings():
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.setenv("GROKKING_PROCESSES", "1")
-        numba_kernels.load()  # once, for all forks
+        numba_kernels.load()  # this and the imports once, for all forks
+        with warnings.catch_warnings(action="ignore"):  # they are errors in tests, not for users
+            for name in IMPORTED_BY_STAGES:
+                importlib.import_module(name)
         yield
 
 
