@@ -17,6 +17,7 @@ CIRCLES = 4  # F
 NEURONS = 64  # M
 CERTAINTY_LEVELS = 15
 RADIUS = 1.5  # a coordinate of this size is the largest that fits; a perfect circle has a radius of 1
+LARGEST = 127  # the byte of that coordinate
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,21 @@ def frames(todo: Sequence[ReplicaSnapshots]) -> list[ReplicaFrames]:
 def of_replica(snapshots: ReplicaSnapshots) -> ReplicaFrames:
     context, steps = snapshots.context(), sorted(snapshots.files)
     last = MeasuredNetwork(snapshots.arrays(steps[-1]), context)
-    frequencies, parts = _Circuit.of(last), []
+    circuit, parts = _Circuit.of(last), []
     for step in steps:
         net = MeasuredNetwork(snapshots.arrays(step), context)
-        parts.append(_answers(net.arrays.logits_PV) | (frequencies.rows(net) if frequencies else {}))
+        parts.append(_answers(net.arrays.logits_PV) | (circuit.rows(net) if circuit else {}))
     arrays = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
-    return ReplicaFrames(
-        snapshots.replica.index, steps, frequencies.frequencies if frequencies else [], arrays
-    )
+    return ReplicaFrames(snapshots.replica.index, steps, circuit.frequencies if circuit else [], arrays)
+
+
+def coordinates(bytes_n2: np.ndarray) -> np.ndarray:
+    """Coordinates from an array of `circles`."""
+    return bytes_n2 * (RADIUS / LARGEST)
 
 
 def _answers(logits_PV: np.ndarray) -> dict[str, np.ndarray]:
-    """The answers given, and how sure the network is of them; a network that has diverged is sure of nothing."""
+    """The answers given, and how sure the network is of them."""
     finite_PV = np.nan_to_num(logits_PV.astype(float))
     share_P = 1 / np.exp(finite_PV - finite_PV.max(1, keepdims=True)).sum(1)
     return {
@@ -75,7 +79,9 @@ class _Circuit:
 
     @classmethod
     def of(cls, last: MeasuredNetwork) -> "_Circuit | None":
-        if not last.arrays.is_finite() or not all(NEEDS[need](last) for need in ("order", "embedding", "neurons")):
+        if not last.arrays.is_finite() or not all(
+            NEEDS[need](last) for need in ("order", "embedding", "neurons")
+        ):
             return None
         frequencies = fourier.key_frequencies(last.embedding_power_K, CIRCLES).tolist()
         power_KN = last.neuron_power_KN
@@ -90,14 +96,14 @@ class _Circuit:
         energy = np.square(fourier.double_centred(net.logits_nnV)).sum()
         share_K = circuit_progress.sum_power(net.logits_nnV) / max(float(energy), 1e-30)
         return {
-            "circles": np.rint(circles_Fn2.clip(-RADIUS, RADIUS) * 127 / RADIUS).astype(np.int8),
+            "circles": np.rint(circles_Fn2.clip(-RADIUS, RADIUS) * LARGEST / RADIUS).astype(np.int8),
             "neuron_power": _whole(share_KM.T, np.uint8),
             "logit_power": _whole(share_K, np.uint16),
         }
 
 
 def _plane(embedding_TD: np.ndarray, frequency: int) -> np.ndarray:
-    """(D, 2): takes embeddings to the coordinates of `geometry.plane`, in which a perfect circle has radius 1.
+    """(D, 2): takes embeddings to the coordinates of `geometry.plane`; a perfect circle has radius 1 there.
 
     It is that of the last network for all, so that one sees the circle form.
     """

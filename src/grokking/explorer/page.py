@@ -30,17 +30,22 @@ PRODUCTS = "products.wasm"
 
 def html(experiments: Sequence[Mapping[str, Any]], recipe: LiveRecipe | None) -> str:
     """The page of these experiments, each as `experiment` makes it, and of a recipe to train on it."""
-    template = Environment(loader=FileSystemLoader(PAGE), autoescape=False).get_template("explorer.html.jinja")
+    templates = Environment(loader=FileSystemLoader(PAGE), autoescape=False)  # scripts go in as they are
     worker = "".join((PAGE / name).read_text(encoding="utf-8") for name in WORKER)
     live = None if recipe is None else asdict(recipe) | {"products": _text((PAGE / PRODUCTS).read_bytes())}
     scripts = SCRIPTS if live else [name for name in SCRIPTS if name != "live.js"]
-    return template.render(
+    return templates.get_template("explorer.html.jinja").render(
         experiments=_script(experiments), live=_script(live), scripts=scripts, worker=_script(worker)
     )
 
 
 def experiment(
-    name: str, title: str, task: Task, run: Run, todo: Sequence[tuple[Replica, ReplicaFrames]], order: Sequence[int]
+    name: str,
+    title: str,
+    task: Task,
+    run: Run,
+    todo: Sequence[tuple[Replica, ReplicaFrames]],
+    order: Sequence[int],
 ) -> dict[str, Any]:
     """One experiment: its table of answers, and of each replica the curves, the events and the frames."""
     tokens = task.sizes.tokens
@@ -60,7 +65,7 @@ def experiment(
 def _replica(
     task: Task, run: Run, replica: Replica, shown: ReplicaFrames, histories: Mapping[int, Any]
 ) -> dict[str, Any]:
-    row = run.replicas.set_index("replica").loc[replica.index]
+    row = run.replicas.set_index("replica").loc[replica.index].to_dict()
     return {
         "seed": replica.seed,
         "split": replica.split_seed,
