@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ORDER = [
     "config", "catalogue", "ops", "data", "updates", "models", "experiment", "engine", "training", "storage",
-    "diagnostics", "analysis", "search",
+    "diagnostics", "analysis", "explorer", "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress", "api", "cli"}
 # leaves that stand beside the stages, and the leaves they use
 USERS = {"api": {"figures", "progress"}, "cli": {"api"}}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
 SHOWN = {"tracking", "progress"}
-DISPLAY_ONLY = dict.fromkeys(("train", "diagnose", "search", "confirm", "tune"), SHOWN)
+DISPLAY_ONLY = dict.fromkeys(("train", "diagnose", "explore", "search", "confirm", "tune"), SHOWN)
 
 MODULES = sorted(SOURCE.glob("grokking/**/*.py"))
 FILES = {"dvc.yaml": "params.yaml", "extended/dvc.yaml": "extended/params.yaml"}

@@ -73,28 +73,27 @@ def live_recipe() -> LiveRecipe | None:
 
 def draw(one: Shown, folder: Path) -> list[Path]:
     """A picture of the first replica at each snapshot, by step."""
-    _, replica = one.replicas[0]
-    return list(_pictures(one, replica, folder))
+    return list(_pictures(one, *one.replicas[0], folder))
 
 
-def _pictures(one: Shown, replica: ReplicaFrames, folder: Path) -> Iterator[Path]:
-    history = one.run.history.query("replica == @replica.replica").set_index("step")
-    for index, step in enumerate(replica.steps):
-        accuracy = history.loc[step, ["train_accuracy", "validation_accuracy"]]
-        trained, others = (f"{share:.0%}" for share in accuracy)
+def _pictures(one: Shown, replica: Replica, shown: ReplicaFrames, folder: Path) -> Iterator[Path]:
+    train_P, answer_P = one.task.train_mask(replica.split_seed), one.task.equations["c"].to_numpy()
+    for index, step in enumerate(shown.steps):
+        arrays = {name: array[index] for name, array in shown.arrays.items()}
+        right_P = arrays["answers"] == answer_P
+        trained, others = (f"{right_P[of].mean():.0%}" for of in (train_P, ~train_P))
         title = f"step {step:,}: training pairs {trained} right, all others {others}"
-        arrays = {name: array[index] for name, array in replica.arrays.items()}
-        grid = figures.answer_grid(*_answers(one.task, arrays))
+        grid = figures.answer_grid(*_tables(one.task, right_P, arrays["certainty"] / CERTAINTY_LEVELS))
         circle = frames.coordinates(arrays["circles"][0]) if "circles" in arrays else None
         file = folder / f"step_{step}.png"
-        figures.training_picture(title, grid, circle, next(iter(replica.frequencies), None), file)
+        figures.training_picture(title, grid, circle, next(iter(shown.frequencies), None), file)
         yield file
 
 
-def _answers(task: Task, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the answer to each pair is right, and how sure the network is of it, (T, T) each."""
-    tokens, pairs = task.sizes.tokens, (task.equations["a"], task.equations["b"])
-    right_TT, certainty_TT = np.full((tokens, tokens), np.nan), np.zeros((tokens, tokens))
-    right_TT[pairs] = arrays["answers"] == task.equations["c"]
-    certainty_TT[pairs] = arrays["certainty"] / CERTAINTY_LEVELS
-    return right_TT, certainty_TT
+def _tables(task: Task, *columns_P: np.ndarray) -> Iterator[np.ndarray]:
+    """What is known of each equation as a table of pairs, (T, T); NaN where the operation leaves one out."""
+    tokens = task.sizes.tokens
+    for column_P in columns_P:
+        table_TT = np.full((tokens, tokens), np.nan)
+        table_TT[task.equations["a"], task.equations["b"]] = column_P
+        yield table_TT

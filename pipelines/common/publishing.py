@@ -14,7 +14,7 @@ from grokking.tracking.publish import Trained, publish, split_digest
 from pipelines.common import describing
 from pipelines.common.on_disk import OnDisk, RunOnDisk
 from pipelines.common.paths import DIAGNOSTICS, SPLITS
-from pipelines.common.reports import DIAGNOSTICS_TABLE, NETWORK
+from pipelines.common.reports import DIAGNOSTICS_TABLE, EXPLORED, NETWORK
 
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
 
@@ -56,7 +56,14 @@ def _trained(catalogue: Catalogue, found: RunOnDisk) -> Trained:
     return Trained(
         name, group, folder, split, found.figure, diagnosed / DIAGNOSTICS_TABLE, diagnosed / NETWORK, about,
         _data(catalogue, task, beside.text), beside.numbers, {"study": entry} if group == "studies" else {},
+        _pictures(name) if group == "systems" else {},
     )  # fmt: skip
+
+
+def _pictures(name: str) -> dict[int, Path]:
+    """Those that the explorer has drawn of an experiment's networks, by step."""
+    files = (EXPLORED / name).glob("step_*.png")
+    return dict(sorted((int(file.stem.removeprefix("step_")), file) for file in files))
 
 
 def _data(catalogue: Catalogue, task: str, published: str) -> dict[str, Any]:

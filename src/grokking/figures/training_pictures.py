@@ -20,7 +20,7 @@ def answer_grid(right_TT: np.ndarray, certainty_TT: np.ndarray) -> np.ndarray:
     """Colours (T, T, 3): is the answer to a pair right (1, 0; NaN: no pair), paler where it is less sure."""
     colour_TT3 = np.where(right_TT[..., None] == 1, RIGHT, WRONG)
     depth_TT1 = (PALEST + (1 - PALEST) * certainty_TT)[..., None]
-    return np.where(np.isnan(right_TT)[..., None], NO_PAIR, 1 + depth_TT1 * (colour_TT3 - 1))
+    return np.where(np.isnan(right_TT)[..., None], NO_PAIR, 1 + depth_TT1 * (colour_TT3 - 1))  # on white
 
 
 def training_picture(

@@ -40,6 +40,7 @@ class Trained:
     data: Mapping[str, Any] = field(default_factory=dict)  # what the task is, flat; the published number
     published: Mapping[str, Any] = field(default_factory=dict)  # numbers that others published, and ours
     tags: Mapping[str, str] = field(default_factory=dict)  # of all its runs
+    pictures: Mapping[int, Path] = field(default_factory=dict)  # of one replica, by the step they show
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_parquet(self.folder / f"{name}.parquet")
@@ -56,7 +57,7 @@ class Trained:
         """Hash of all that is shown, which tells whether just this has been published already."""
         told = [FORM, self.about, sorted(self.data.items()), sorted(self.published.items())]
         digest = hashlib.sha256(repr(told).encode())
-        for file in [*self.files(), self.figure]:
+        for file in [*self.files(), self.figure, *self.pictures.values()]:
             digest.update(file.read_bytes())
         return digest.hexdigest()
 
@@ -152,6 +153,7 @@ def _publish_parent(
     for file in trained.files():
         client.log_artifact(run.info.run_id, str(file))
     client.log_artifact(run.info.run_id, str(trained.figure), "figures")
+    store.log_pictures(client, run.info.run_id, trained.pictures)
     page = descriptions.summary_page(trained.name, trained.about, replicas)
     client.log_text(run.info.run_id, page, "summary.md")
     store.finish(client, run, float(replicas["seconds"].sum()))

@@ -233,6 +233,18 @@ def log_split(client: "MlflowClient", run_id: str, split: Split) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
+def log_pictures(client: "MlflowClient", run_id: str, pictures: Mapping[int, Path]) -> None:
+    """Pictures by the step they show, under a slider in the UI; earlier ones of the run are removed."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from PIL import Image
+
+    if client.list_artifacts(run_id, "images"):
+        get_artifact_repository(client.get_run(run_id).info.artifact_uri).delete_artifacts("images")
+    for step, file in pictures.items():
+        with Image.open(file) as picture:
+            client.log_image(run_id, picture.convert("RGB"), key="network", step=step, synchronous=True)
+
+
 def finish(client: "MlflowClient", run: "Run", seconds: float) -> None:
     """Close a run as FINISHED; its duration is the training time."""
     client.set_terminated(run.info.run_id, "FINISHED", end_time=run.info.start_time + round(1000 * seconds))

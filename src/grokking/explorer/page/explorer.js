@@ -16,31 +16,34 @@ class Explorer {
     at("step").addEventListener("input", () => this.show(Number(at("step").value)));
     at("play").addEventListener("click", () => this.toggle());
     for (const id of ["a", "b"]) at(id).addEventListener("input", () => this.show(this.index));
-    addEventListener("resize", () => this.show(this.index));
+    addEventListener("resize", () => this.replica && this.show(this.index));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.index));
   }
 
+  // Shows the chosen experiment, from its first replica.
   async open() {
-    this.experiment = EXPERIMENTS[at("experiment").value];
-    const { tokens, replicas, formula } = this.experiment;
-    const [right, position] = await Promise.all([unpack(this.experiment.pairs), unpack(this.experiment.position)]);
-    this.table = { tokens, right: right.values, position: position.values };
+    const { replicas } = EXPERIMENTS[at("experiment").value];
     at("replica").replaceChildren(...replicas.map(({ seed }, i) => new Option(seed, i)));
-    at("formula").textContent = formula;
-    for (const id of ["a", "b"]) at(id).max = tokens - 1;
     await this.openReplica();
   }
 
+  // Shows the chosen replica, at the same share of its training; another choice made meanwhile comes instead.
   async openReplica() {
+    const mine = this.opening = {}, experiment = EXPERIMENTS[at("experiment").value];
+    const replica = experiment.replicas[at("replica").value], names = Object.keys(replica.arrays);
+    const packed = [experiment.pairs, experiment.position, replica.trained, ...names.map(name => replica.arrays[name])];
+    const [right, position, trained, ...arrays] = await Promise.all(packed.map(unpack));
+    if (mine !== this.opening) return;
     const share = this.replica ? this.index / (this.replica.steps.length - 1) : 0;
-    this.replica = this.experiment.replicas[at("replica").value];
-    const names = Object.keys(this.replica.arrays);
-    const arrays = await Promise.all(names.map(name => unpack(this.replica.arrays[name])));
+    this.table = { tokens: experiment.tokens, right: right.values, position: position.values };
+    this.trained = trained.values;
     this.arrays = Object.fromEntries(names.map((name, i) => [name, arrays[i]]));
-    this.trained = (await unpack(this.replica.trained)).values;
-    at("step").max = this.replica.steps.length - 1;
+    Object.assign(this, { experiment, replica });
+    at("formula").textContent = experiment.formula;
+    for (const id of ["a", "b"]) at(id).max = experiment.tokens - 1;
+    at("step").max = replica.steps.length - 1;
     for (const panel of document.querySelectorAll(".circuit")) panel.hidden = !this.arrays.circles;
-    this.show(Math.round(share * (this.replica.steps.length - 1)));
+    this.show(Math.round(share * (replica.steps.length - 1)));
   }
 
   // Every picture of the snapshot with this number.
@@ -67,11 +70,21 @@ class Explorer {
 
   // What the network can do at this step, in a sentence.
   story(step) {
-    const { history } = this.replica, i = Math.max(0, history.step.findLastIndex(s => s <= step));
-    const [train, validation] = [history.train_accuracy[i], history.validation_accuracy[i]];
+    const [validation, train] = this.accuracies();
     const stage = train < 0.99 ? "It is still memorizing." : validation < 0.2 ? "It has memorized, and nothing more."
       : validation < 0.99 ? "It is generalizing." : "It has generalized.";
     return `Step ${whole(step)}: ${percent(train)} of the training pairs are right, ${percent(validation)} of all others. ${stage}`;
+  }
+
+  // Shares of right answers among the pairs that were not trained on, and among those that were.
+  accuracies() {
+    const right = [0, 0], all = [0, 0], { table, trained, answers } = this;
+    table.position.forEach((index, pair) => {
+      if (index === NO_PAIR) return;
+      all[trained[index]] += 1;
+      right[trained[index]] += answers[index] === table.right[pair];
+    });
+    return right.map((count, i) => count / all[i]);
   }
 
   ask(a, b) {
@@ -111,5 +124,5 @@ class Explorer {
   }
 }
 
-const explorer = new Explorer();
-const opened = explorer.open();
+const explorer = EXPERIMENTS.length ? new Explorer() : null;
+const opened = explorer && explorer.open();
