@@ -13,7 +13,7 @@ OTHERS = {"log.md", "extending.md"}  # what once was; files to be made, in a tes
 PAGES = [page for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")] if page.name not in OTHERS]
 FOLDERS = [ROOT, ROOT / "src" / "grokking"]
 MOST_LINES = 1200
-PATH = re.compile(r"(?:[\w.-]+/)*(?:[\w.-]+\.(?:py|md|yaml)|[\w.-]+/)")  # a file, or a folder/
+PATH = re.compile(r"(?:[\w.-]+/)*(?:[\w.-]+\.(?:py|js|ts|md|yaml)|[\w.-]+/)")  # a file, or a folder/
 DEFINITIONS = ast.FunctionDef | ast.ClassDef
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import make_task
+from PIL import Image
 from stores import PARENT, runs_of
 
 from grokking.engine.grids import steps_within
@@ -96,6 +97,20 @@ def test_publishing_twice_adds_nothing(client, trained, tmp_path):
     client.delete_tag(parent.info.run_id, "published")  # as after a crash half-way: everything is sent again
     assert publish(client, trained)
     assert rows(tmp_path) == before
+
+
+def test_pictures_lie_under_a_slider_once_each(client, trained, tmp_path):
+    files = {step: tmp_path / f"{step}.png" for step in (0, 8)}
+    for shade, file in enumerate(files.values()):
+        Image.new("P", (40, 20), shade).save(file)
+    for pictures in (files, {8: files[8]}):
+        publish(client, replace(trained, pictures=pictures))
+        (parent,) = [run for run in runs_of(client) if run.info.run_name == PARENT]
+        names = [Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "images")]
+        of_steps = sorted({int(name.split("+")[2]) for name in names})
+        assert of_steps == sorted(pictures)
+        assert len(names) == 2 * len(pictures)  # whole, and small
+        assert parent.data.tags["mlflow.loggedImages"] == "True"
 
 
 def test_diagnostics_that_come_later_are_added_and_need_not_be_there(client, trained, tmp_path):
