@@ -167,12 +167,12 @@ def replica_of(row: pd.Series, recipe: LiveRecipe) -> Replica:
     return Replica(0, int(row["seed"]), int(row["split_seed"]), load(ExperimentConfig, config, "e"))
 
 
-def found(browser: MiniRacer, expression: str) -> Any:
+def found(browser: Any, expression: str) -> Any:
     """The value of an expression of the page, by way of JSON."""
     return json.loads(browser.eval(f"JSON.stringify({expression})"))
 
 
-def start(browser: MiniRacer, recipe: LiveRecipe, stack: ReplicaStack, mask: np.ndarray) -> None:
+def start(browser: Any, recipe: LiveRecipe, stack: ReplicaStack, mask: np.ndarray) -> None:
     """The page's network with the engine's initial weights and training pairs."""
     begun = stack.snapshot(0)
     weights = {name: begun[key].ravel().tolist() for name, key in PARAMETERS.items()}
@@ -185,7 +185,11 @@ def start(browser: MiniRacer, recipe: LiveRecipe, stack: ReplicaStack, mask: np.
 
 
 def test_ten_steps_in_the_page_are_the_engines(winner, browser):
-    replicas, task = winner
+    require_equal_steps(*winner, browser)
+
+
+def require_equal_steps(replicas: pd.DataFrame, task: tasks.Task, browser: Any) -> None:
+    """Ten steps of the page's network, in a browser that evaluates JavaScript, beside ten of the engine's."""
     recipe, row = LiveRecipe.of(replicas, task), replicas.iloc[0]
     replica = replica_of(row, recipe)
     assert inputs(replica, task) == row["inputs"]  # just what the search has confirmed

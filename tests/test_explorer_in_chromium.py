@@ -1,13 +1,17 @@
 """The committed explorer in a browser without a network; skipped where Chromium or Playwright is missing."""
 
 import shutil
-from pathlib import Path
 
 import pytest
+from test_explorer import ROOT, require_equal_steps
+
+from grokking.data import tasks
+from grokking.explorer import page
+from grokking.storage import runs
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PAGE = Path(__file__).parents[1] / "reports" / "explore.html"
+PAGE = ROOT / "reports" / "explore.html"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 # Letters of each picture as a file; an empty one has a few hundred
 DRAWN = """[...document.querySelectorAll("#explored canvas")].filter(canvas => canvas.offsetParent)
@@ -86,6 +90,29 @@ def test_play_goes_to_the_end_and_pauses(opened):
     shown.click("#play")
     shown.wait_for_function("explorer.index === explorer.replica.steps.length - 1 && !explorer.timer")
     assert shown.inner_text("#play") == "Play"
+
+
+class Script:
+    """A page that evaluates statements and expressions, as MiniRacer does."""
+
+    def __init__(self, shown) -> None:
+        self.shown = shown
+
+    def eval(self, text: str):
+        if text.startswith("JSON.stringify"):
+            return self.shown.evaluate(text)
+        return self.shown.add_script_tag(content=text)
+
+
+def test_ten_steps_in_chromium_are_the_engines(chromium):
+    replicas = runs.read(ROOT / "results/confirm/quick/winner").replicas
+    shown = chromium.new_page()
+    shown.add_script_tag(content=(page.PAGE / "live_network.js").read_text())
+    products = list((page.PAGE / page.PRODUCTS).read_bytes())
+    shown.add_script_tag(content=f"const products = new WebAssembly.Module(new Uint8Array({products}))")
+    task = tasks.read(ROOT / "results/splits" / replicas["task"].iloc[0])
+    require_equal_steps(replicas, task, Script(shown))
+    shown.close()
 
 
 def test_a_network_trained_in_the_page_generalizes_on_ten_seeds(chromium):

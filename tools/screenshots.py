@@ -1,4 +1,4 @@
-"""Pictures of the MLflow UI for docs/mlflow.md, from a real browser. Run `make ui` beside it.
+"""Pictures of the MLflow UI and of the explorer for the docs, from a real browser. Run `make ui` beside it.
 
     pip install playwright && playwright install chromium    # once; neither is in requirements.txt
     PYTHONPATH=src python tools/screenshots.py    # of http://localhost:5000, or of another that is named
@@ -17,6 +17,8 @@ from grokking.tracking import store, views
 IMAGES = Path("docs/images")
 WIDTH, HEIGHT, TALL = 1440, 860, 1700  # a comparison has its tables below a chart
 SECONDS = 12  # until the charts of a view are drawn
+EXPLORER, SHOWN = Path("reports/explore.html"), "wide_mlp"
+HALFWAY = "explorer.show(Math.round(0.75 * (explorer.replica.steps.length - 1)))"
 # MLflow opens its assistant over a quarter of the page on the first visit
 QUIET = """
 localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
@@ -31,6 +33,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox", "--disable-gpu"]
         )
+        take_explorer(browser, IMAGES / "explorer.png")
         for name, path in pages().items():
             take(browser, f"{server}{path}", IMAGES / f"mlflow-{name}.png")
         browser.close()
@@ -48,6 +51,19 @@ def pages() -> dict[str, str]:
     )
     compared = f'/#/compare-runs?runs=["{wide}","{shared}"]&experiments=["{number}"]'
     return found | {"run": f"/#/experiments/{number}/runs/{wide}", "compare": compared}
+
+
+def take_explorer(browser: Browser, file: Path) -> None:
+    """One experiment on its way from memorizing to generalizing."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1180})
+    page.goto(EXPLORER.resolve().as_uri())
+    number = page.evaluate(f"EXPERIMENTS.findIndex(each => each.name === '{SHOWN}')")
+    page.select_option("#experiment", str(number))
+    page.wait_for_function(f"explorer.experiment && explorer.experiment.name === '{SHOWN}'")
+    page.evaluate(HALFWAY)
+    page.screenshot(path=file)
+    page.close()
+    print(f"{file}: {file.stat().st_size // 1000} kB", flush=True)
 
 
 def take(browser: Browser, url: str, file: Path) -> None:

@@ -70,7 +70,7 @@ class Chart extends Drawing {
     for (const tick of ticks) if (tick >= bottom && tick <= top) {
       line(pen, colour.line, [[44, y(tick)], [width - 12, y(tick)]]);
       pen.fillStyle = colour.quiet;
-      pen.fillText(loss ? String(tick) : percent(tick), 40, y(tick) + 4);
+      pen.fillText(!loss ? percent(tick) : tick < 0.01 ? tick.toExponential(0) : String(tick), 40, y(tick) + 4);
     }
     return y;
   }
