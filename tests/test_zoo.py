@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -243,6 +243,7 @@ def test_transformer_lens_computes_the_same_logits(name):
         {"attention": "bidirectional"},
         {"positions": "sinusoidal"},
         {"positions": "none"},
+        {"positions": "rotary"},
         {"sequence": "a_b"},
         {"bias": False},
         {"tied_unembedding": True},
@@ -274,7 +275,6 @@ def variant(changes):
         ({"pooling": "mean"}, "`model.pooling` mean: it reads out each position"),
         ({"norm": "post"}, "`model.norm` post"),
         ({"activation": "swiglu"}, "`model.activation` swiglu"),
-        ({"positions": "rotary"}, "`model.positions` rotary"),
     ],
 )
 def test_transformer_lens_refuses_what_it_cannot_express(changes, told):
@@ -386,6 +386,13 @@ def page_rows() -> list[str]:
         shown = ", ".join(map(str, first["step"])) if len(first) > 1 else "—"
         rows.append(f"| `{name}` | {own['group'].iloc[0]} | {own['task'].iloc[0]} | {counts} | {shown} |")
     return rows
+
+
+def test_every_key_of_the_manifest_is_described():
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").partition("`results/zoo/manifest.json`")[2]
+    cells = [row.split("|")[1] for row in text.partition("\n## ")[0].splitlines() if row.startswith("| `")]
+    described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert described == [field.name for field in fields(manifest.Entry)]
 
 
 def test_the_table_on_the_page_is_that_of_the_manifest():

@@ -22,7 +22,6 @@ REFUSED = (
     ("pooling", {"mean"}, "it reads out each position, and never their mean"),
     ("norm", {"post"}, "it normalises what a sublayer reads, and never the sum after it"),
     ("activation", {"square", "swiglu"}, "its MLPs have other activations, or another place for their bias"),
-    ("positions", {"rotary"}, "its rotations are not compared with ours"),
 )
 NORMS = {"layer": "LN", "rms": "RMS"}
 
@@ -82,6 +81,8 @@ def _settings(network: Transformer) -> dict[str, Any]:
         "act_fn": config.activation,
         "attention_dir": config.attention,
         "normalization_type": NORMS[config.norm_type] if config.norm == "pre" else None,
+        "positional_embedding_type": "rotary" if config.positions == "rotary" else "standard",
+        "rotary_dim": config.width // config.heads,
         "dtype": network.token.dtype,
         "device": str(network.token.device),
     }
@@ -91,7 +92,7 @@ def _weights(network: Transformer) -> dict[str, Tensor]:
     weight_VD, bias_V = _readout(network)
     whole = {
         "embed.W_E": network.token,
-        "pos_embed.W_pos": network.position,
+        "pos_embed.W_pos": network.position,  # zeros where there are none, and not read where rotary
         "unembed.W_U": weight_VD.T,
         "unembed.b_U": bias_V,
         **_norm("ln_final", network.last_norm),

@@ -22,9 +22,9 @@ class Entry:
     file: str  # from the folder of the manifest
     experiment: str
     group: str
-    system: int | str  # the published system that it belongs to, or none
-    role: str
     task: str
+    role: str
+    system: int | str  # the published system that it belongs to, or none
     replica: int
     seed: int
     split_seed: int
@@ -57,24 +57,26 @@ class Manifest:
 
     def entry(self, name: str, step: int | None, replica: int) -> Entry:
         """The network of these; the last step where none is given. ConfigError where there is none."""
-        known = list(self.experiments)
-        own = [entry for entry in self.entries if entry.experiment == name]
-        if not own:
-            near = suggestion(name, known, f"it holds {', '.join(known)}")
-            raise ConfigError(f"`{name}` is not in the zoo; {near}")
-        same = [entry for entry in own if entry.replica == replica]
-        if not same:
-            there = ", ".join(map(str, sorted({entry.replica for entry in own})))
-            raise ConfigError(f"`{name}` has no replica {replica} in the zoo; it holds {there}")
-        found = [entry for entry in same if entry.last if step is None] or [
-            entry for entry in same if entry.step == step
-        ]
+        own = self._of(name, replica)
+        found = [entry for entry in own if (entry.last if step is None else entry.step == step)]
         if not found:
+            there = ", ".join(str(entry.step) for entry in own)
             raise ConfigError(
-                f"`{name}`, replica {replica}, has no network of step {step} in the zoo; it holds "
-                f"{', '.join(str(entry.step) for entry in same)}"
+                f"`{name}`, replica {replica}, has no network of step {step} in the zoo; it holds {there}"
             )
         return found[0]
+
+    def _of(self, name: str, replica: int) -> list[Entry]:
+        """All networks of one replica."""
+        own = [entry for entry in self.entries if entry.experiment == name]
+        if not own:
+            known = list(self.experiments)
+            near = suggestion(name, known, f"it holds {', '.join(known)}")
+            raise ConfigError(f"`{name}` is not in the zoo; {near}")
+        if found := [entry for entry in own if entry.replica == replica]:
+            return found
+        there = ", ".join(map(str, sorted({entry.replica for entry in own})))
+        raise ConfigError(f"`{name}` has no replica {replica} in the zoo; it holds {there}")
 
     def write(self, folder: Path) -> None:
         content = {"experiments": self.experiments, "networks": [asdict(entry) for entry in self.entries]}
