@@ -23,12 +23,11 @@ def main() -> None:
 
 
 def found(catalogue: Catalogue) -> Iterator[Trained]:
-    """Every experiment of these groups that was trained."""
+    """Every experiment of these groups that was trained; not grids, which have several configurations."""
     for name in (name for group in GROUPS for name in catalogue.names("experiments", group)):
         group = catalogue.group(name)
-        folder = RUNS / group / name
-        if runs.exists(folder):
-            entry = catalogue.entry("experiments", name)
+        folder, entry = RUNS / group / name, catalogue.entry("experiments", name)
+        if runs.exists(folder) and not entry["replicas"]["grid"]:
             replicas, table = expand(entry, f"experiments.{name}"), runs.read(folder).replicas
             task = tasks.read(SPLITS / replicas[0].config.task)
             config = {key: value for key, value in entry.items() if key != "replicas"}

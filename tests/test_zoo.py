@@ -27,6 +27,7 @@ from grokking.zoo.accuracy import Accuracy, accuracy_of, verdict
 from grokking.zoo.collection import Zoo, here
 from grokking.zoo.lens import REFUSED
 from grokking.zoo.making import STEPS, Trained, make
+from pipelines.common.models import best_models
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
@@ -371,6 +372,18 @@ def test_the_best_of_each_system_are_its_own_recipe():
     for entry in chosen.values():
         own = [e for e in ENTRIES if e.experiment == entry.experiment and e.last]
         assert entry.validation_accuracy == max(e.validation_accuracy for e in own)
+
+
+def test_publish_registers_the_best_of_each_system(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    models = list(best_models())
+    assert [model.name for model in models] == [f"grokking-system-{number}" for number in range(5)]
+    for model in models:
+        folder = ROOT / "results/runs" / Path(model.run_key).parent
+        facts = json.loads((folder / "run.json").read_text())
+        assert re.fullmatch(f"{facts['fingerprint']}-[0-4]", Path(model.run_key).name)
+    monkeypatch.chdir(tmp_path)
+    assert list(best_models()) == []
 
 
 # The page

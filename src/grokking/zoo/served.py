@@ -59,12 +59,17 @@ def best(manifest: Manifest) -> list[Entry]:
     candidates = [
         entry
         for entry in manifest.entries
-        if entry.last and entry.role == "reproduction" and entry.generalization_step is not None
+        if entry.last and _is_of_a_system(entry) and entry.generalization_step is not None
     ]
     by_system: dict[int | str, Entry] = {}
     for entry in sorted(candidates, key=_rank):
         by_system.setdefault(entry.system, entry)
     return [by_system[system] for system in sorted(by_system, key=str)]
+
+
+def _is_of_a_system(entry: Entry) -> bool:
+    """Whether it is a published system on its own task, as variants and records are not."""
+    return entry.role == "reproduction" and entry.system != "none"
 
 
 def _rank(entry: Entry) -> tuple[float, float, int]:
