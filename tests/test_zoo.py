@@ -408,6 +408,13 @@ def test_every_key_of_the_manifest_is_described():
     assert described == [field.name for field in fields(manifest.Entry)]
 
 
+def test_numbers_on_the_page_are_those_of_the_manifest():
+    long = sum(entry.dtype == "float32" for entry in ENTRIES)
+    assert f"{sum(entry.last for entry in ENTRIES)} after training" in PAGE
+    assert f"Of {len(ENTRIES)} files {long} are in float32" in PAGE
+    assert f"{len(ENTRIES)} trained networks" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
 def test_the_table_on_the_page_is_that_of_the_manifest():
     (text,) = re.findall(r"<!-- networks -->\n\|.*\n\|.*\n((?:\|.*\n)+)<!-- end", PAGE)
     assert text.splitlines() == page_rows(), "\n".join(page_rows())
