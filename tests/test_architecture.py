@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ORDER = [
     "config", "catalogue", "ops", "data", "updates", "models", "experiment", "engine", "training", "storage",
-    "diagnostics", "analysis", "explorer", "search",
+    "diagnostics", "zoo", "analysis", "explorer", "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress", "api", "cli"}
 # leaves that stand beside the stages, and the leaves they use

@@ -11,8 +11,10 @@ from grokking.catalogue import Catalogue
 from grokking.search.results import read_key
 from grokking.storage import runs
 from grokking.tracking.publish import Trained
+from grokking.tracking.registry import Model
 from grokking.tracking.studies import Searched
 from grokking.training.pool import worker_pool
+from pipelines.common.models import best_models
 from pipelines.common.own import own_runs
 from pipelines.common.paths import CONFIRMED, RUNS, SEARCHES, TUNED
 from pipelines.common.reports import DRAWN, SEARCH_REPORTS
@@ -43,13 +45,14 @@ class OnDisk:
     runs: Sequence[RunOnDisk]
     studies: Sequence[tuple[Searched, Sequence[RunOnDisk]]]  # each with its confirmed arms
     own: Sequence[Trained]
+    models: Sequence[Model]
 
     @property
     def all_runs(self) -> list[RunOnDisk]:
         return [*self.runs, *(arm for _, arms in self.studies for arm in arms)]
 
     def __len__(self) -> int:
-        return len(self.all_runs) + len(self.studies) + len(self.own)
+        return len(self.all_runs) + len(self.studies) + len(self.own) + len(self.models)
 
     def fingerprints(self) -> dict[str, str]:
         """By group and name; own runs have none, as DVC does not know them."""
@@ -60,7 +63,8 @@ class OnDisk:
 def find(catalogue: Catalogue) -> OnDisk:
     found = [*_experiments(catalogue), *_tuned_methods(catalogue)]
     studies = [(searched, _arms(searched.study.name)) for searched in searched_studies(catalogue)]
-    return OnDisk([run for run in found if runs.exists(run.folder)], studies, list(own_runs()))
+    trained = [run for run in found if runs.exists(run.folder)]
+    return OnDisk(trained, studies, list(own_runs()), list(best_models()))
 
 
 def _experiments(catalogue: Catalogue) -> Iterator[RunOnDisk]:

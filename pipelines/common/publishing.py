@@ -8,7 +8,7 @@ from grokking.analysis.nested import flat
 from grokking.catalogue import Catalogue
 from grokking.data import tasks
 from grokking.storage import runs
-from grokking.tracking import store, stream, views
+from grokking.tracking import registry, store, stream, views
 from grokking.tracking import studies as study_runs
 from grokking.tracking.publish import Trained, publish, split_digest
 from pipelines.common import describing
@@ -39,6 +39,8 @@ def publish_in_turn(
             yield publish_run(arm, parent)
     for own in found.own:
         yield own.name, publish(client, own)
+    for model in found.models:
+        yield f"model {model.name}", registry.publish(client, model)
     stream.reap(client)  # what is streamed no longer and was not published either
 
 

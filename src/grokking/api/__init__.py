@@ -12,6 +12,7 @@ OFFERED = {
     "Run": "grokking.api.run",
     "Prediction": "grokking.api.run",
     "ConfigError": "grokking.config",
+    "zoo": "grokking.zoo",  # a module itself
 }
 
 
@@ -19,7 +20,8 @@ def __getattr__(name: str) -> Any:
     if name not in OFFERED:
         known = ", ".join(OFFERED)
         raise AttributeError(f"module 'grokking' has no attribute {name!r}; it offers {known}")
-    return getattr(import_module(OFFERED[name]), name)
+    module = import_module(OFFERED[name])
+    return module if OFFERED[name] == f"grokking.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

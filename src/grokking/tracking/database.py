@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 MAKING = ".making-"
 ARTIFACTS = "artifacts"  # beside the database
-PATHS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+PATHS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 def file_of(uri: str) -> Path | None:
@@ -109,7 +115,7 @@ def _bring_home(database: Path, own: tuple[str, ...]) -> None:
         names = ", ".join("?" * len(own))
         rows = connection.execute(f"SELECT artifact_location FROM experiments WHERE name IN ({names})", own)
         for former in {location.removesuffix(f"/{ARTIFACTS}") for (location,) in rows} - {home}:
-            for table, column in PATHS.items():
+            for table, column in PATHS:
                 after = len(former) + 1  # SQL counts characters from 1
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) "

@@ -64,10 +64,19 @@ def number(value: Any) -> str:
     return (f"{value:.4g}" if value % 1 else f"{value:.1f}") if isinstance(value, float) else str(value)
 
 
+def parent_key(group: str, name: str, fingerprint: str) -> str:
+    """By which an experiment's run is found; two entries of equal configuration are two runs."""
+    return f"{group}/{name}/{fingerprint}"
+
+
+def replica_key(parent: str, replica: int) -> str:
+    return f"{parent}-{replica}"
+
+
 def parent_tags(name: str, group: str, fingerprint: str, row: Mapping[str, Any]) -> dict[str, str]:
     """Tags of an experiment's run; `row` is a row of its replicas.parquet."""
     return {
-        "key": f"{group}/{name}/{fingerprint}",  # two entries of equal configuration are two runs
+        "key": parent_key(group, name, fingerprint),
         "kind": "experiment",
         "experiment": name,
         "group": group,
@@ -83,7 +92,7 @@ def parent_tags(name: str, group: str, fingerprint: str, row: Mapping[str, Any])
 
 def child_tags(parent: Mapping[str, str], replica: int) -> dict[str, str]:
     """Tags of one replica's run."""
-    own = {name: f"{parent[name]}-{replica}" for name in ("key", "fingerprint")}
+    own = {name: replica_key(parent[name], replica) for name in ("key", "fingerprint")}
     return {**parent, **own, "kind": "replica", "replica": str(replica)}
 
 
