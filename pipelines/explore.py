@@ -9,7 +9,7 @@ from pipelines.common.exploring import draw, live_recipe, shown
 from pipelines.common.reports import EXPLORED, EXPLORER, MOVING, write
 from pipelines.common.stage import run
 
-IN_README = "wide_mlp"  # the moving picture's experiment, or the first where there is no such entry
+MOVED = "wide_mlp"  # shown by the moving picture; the first where there is no such entry
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     shutil.rmtree(EXPLORED, ignore_errors=True)
     drawn = {one.name: draw(one, EXPLORED / one.name) for one in experiments}
     if drawn:
-        figures.moving_picture(drawn.get(IN_README, next(iter(drawn.values()))), EXPLORED / MOVING)
+        figures.moving_picture(drawn.get(MOVED, next(iter(drawn.values()))), EXPLORED / MOVING)
     write({EXPLORER: page.html([one.for_page() for one in experiments], live_recipe())})
 
 

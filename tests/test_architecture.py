@@ -241,6 +241,9 @@ def test_scripts_are_short():
         assert len(file.read_text().splitlines()) <= 50, file
 
 
+LIBRARIES = ("storage.open", "Image.open")  # of Optuna, and of Pillow
+
+
 def opened_as_text(node: ast.AST) -> bool:
     """Whether a call reads or writes text in the encoding of the locale."""
     if not isinstance(node, ast.Call):
@@ -248,7 +251,7 @@ def opened_as_text(node: ast.AST) -> bool:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
     binary = any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in node.args)
-    opens = name == "open" and not binary and ast.unparse(node.func) != "storage.open"  # of Optuna
+    opens = name == "open" and not binary and ast.unparse(node.func) not in LIBRARIES
     text = opens or name in {"read_text", "write_text"} or given.get("text") == "True"
     return text and "encoding" not in given
 
