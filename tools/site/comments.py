@@ -29,4 +29,5 @@ def _own(source: str) -> dict[str, str]:
 
 def _comments(source: str) -> list[tuple[int, str]]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return [(t.start[0], t.string.lstrip("# ")) for t in tokens if t.type == tokenize.COMMENT]
+    found = [(t.start[0], t.string.lstrip("# ")) for t in tokens if t.type == tokenize.COMMENT]
+    return [(line, comment) for line, comment in found if comment != "fmt: skip"]

@@ -57,5 +57,6 @@ def with_links(text: str, place: str) -> str:
 
 
 def html_with_links(text: str) -> str:
-    """A page that is HTML already, with links to other pages as they are built."""
+    """A page that is HTML already, with links to other pages as they are built; browsers ask for no icon."""
+    text = text.replace("<head>", '<head><link rel="icon" href="data:,">', 1)
     return HREF.sub(lambda found: f'href="{found[1].replace("../docs/", "../")}.html{found[2]}', text)
