@@ -16,7 +16,7 @@ if here not in ("Python 3.11 on Linux", "Python 3.12 on Linux"):
 endef
 export TELL_UNTRIED
 
-.PHONY: help demo repro test test-all lint audit readme same accept browse publish ui dashboard clean
+.PHONY: help demo repro test test-all lint audit readme same accept browse publish ui dashboard docs notebooks clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -62,6 +62,12 @@ ui: $(VENV)/installed  ## the MLflow UI: prints a URL for each of its views
 dashboard: $(VENV)/installed  ## searches of this machine; with STUDY=name one of them in Optuna's dashboard
 	python -m pipelines.dashboard $(STUDY)
 
+docs: $(VENV)/docs-installed  ## the documentation site, in site/: open site/index.html
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet
+
+notebooks: $(VENV)/docs-installed  ## run the notebooks and keep what they print and draw
+	python -m tools.notebooks
+
 clean:  ## remove caches of Python and of tools; results, .venv and mlruns stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache dvc_plots
 	find $(wildcard src pipelines tests benchmarks tools refactoring) -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -76,4 +82,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@mkdir -p .dvc_site_cache && chmod 700 .dvc_site_cache
 	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc_site_cache"
 	@test -e .git || $(VENV)/bin/dvc config --local core.no_scm true  # a copy without git, such as a zip file
+	@touch $@
+
+$(VENV)/docs-installed: requirements-docs.txt $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement requirements-docs.txt
 	@touch $@

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from clones import ROOT, environment, run
 
-PAGES = ("README.md", "docs/recipes.md", "docs/mlflow.md")
+PAGES = ("README.md", "docs/recipes.md", "docs/mlflow.md", "docs/tutorial.md")
 TINY = {  # names of the pages -> those of the tiny study
     "own_addition_97_f50": "own_small", "addition_97_f50": "small",
     "addition_97_f50_many": "small", "addition_97_f30": "tiny",
     "embedding_mlp": "numpy_mlp_momentum", "system_2": "branches",
-    "modulus=59": "modulus=13", "train_fraction=0.4": "train_fraction=0.6", "--minutes 2": "--minutes 0.1",
+    "modulus=59": "modulus=13", "modulus=67": "modulus=11", "train_fraction=0.4": "train_fraction=0.6",
+    "steps=3000": "steps=30", "steps=6000": "steps=30", "predict 50 20": "predict 9 8",
+    "--minutes 2": "--minutes 0.1",
 }  # fmt: skip
 ELSEWHERE = {  # and where they are run
     "make test": "these tests",
@@ -29,7 +31,7 @@ ELSEWHERE = {  # and where they are run
 }
 QUEUE = ("dvc exp run --queue", "dvc exp run --run-all")  # test_pipeline.py
 SERVERS = ("make browse", "make ui", "make dashboard", "PORT=5001 make ui")
-REAL = ("make demo", "grokking predict")  # of the real params and results
+REAL = ("make demo", "grokking predict 40 80")  # of the real params and results
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -116,6 +118,12 @@ def test_the_python_of_the_readme_runs(reader):
     code = in_tiny(re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1])
     printed = run(reader, "python", "-c", code.replace("40, 80", "4, 8"))
     assert "generalization_step" in printed
+
+
+def test_the_python_of_the_tutorial_runs_on_the_runs_that_it_has_trained(reader):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+    run(reader, "python", "-c", code)
+    assert len(list((reader / "artifacts" / "own").glob("*/tables/replicas.parquet"))) > 5
 
 
 @pytest.fixture
