@@ -1,3 +1,44 @@
-/*! iframe-worker 1.0.4: lets the search work from file://. MIT License, copyright (c) 2020-2025 Martin Donath,
- *  https://github.com/squidfunk/iframe-worker; the licence is in iframe-worker.LICENSE.txt */
-"use strict";(()=>{function c(s,n){parent.postMessage(s,n||"*")}function d(...s){return s.reduce((n,e)=>n.then(()=>new Promise(r=>{let t=document.createElement("script");t.src=e,t.onload=r,document.body.appendChild(t)})),Promise.resolve())}var o=class extends EventTarget{constructor(e){super();this.url=e;this.m=e=>{e.source===this.w&&(this.dispatchEvent(new MessageEvent("message",{data:e.data})),this.onmessage&&this.onmessage(e))};this.e=(e,r,t,i,m)=>{if(r===`${this.url}`){let a=new ErrorEvent("error",{message:e,filename:r,lineno:t,colno:i,error:m});this.dispatchEvent(a),this.onerror&&this.onerror(a)}};let r=document.createElement("iframe");r.hidden=!0,document.body.appendChild(this.iframe=r),this.w.document.open(),this.w.document.write(`<html><body><script>postMessage=${c};importScripts=${d};addEventListener("error",({error})=>{parent.dispatchEvent(new ErrorEvent("error",{filename:"${e}",error}))})<\/script><script src=${e}?${+Date.now()}><\/script></body></html>`),this.w.document.close(),onmessage=this.m,onerror=this.e,this.r=new Promise((t,i)=>{this.w.onload=t,this.w.onerror=i})}terminate(){this.iframe.remove(),onmessage=onerror=null}postMessage(e){this.r.catch().then(()=>{this.w.dispatchEvent(new MessageEvent("message",structuredClone({data:e})))})}get w(){return this.iframe.contentWindow}};window.IFrameWorker=o;location.protocol==="file:"&&(window.Worker=o);})();
+"use strict";
+// Browsers start no worker from a file, and the search is one. There its script runs in a hidden frame instead.
+// Material looks for a script with this name before it fetches its own.
+
+class FrameWorker extends EventTarget {
+  constructor(url) {
+    super();
+    this.frame = document.createElement("iframe");
+    this.frame.hidden = true;
+    document.body.append(this.frame);
+    this.loaded = new Promise(resolve => { this.start(String(url), resolve); });
+    addEventListener("message", event => {
+      if (event.source !== this.frame.contentWindow) return;
+      this.dispatchEvent(new MessageEvent("message", { data: event.data }));
+      if (this.onmessage) this.onmessage(event);
+    });
+  }
+
+  // What a worker's script expects of its surroundings, and the script itself.
+  start(url, loaded) {
+    const inside = this.frame.contentWindow, page = inside.document;
+    page.open();
+    page.write("<!doctype html><body></body>");
+    page.close();
+    const load = address => new Promise(resolve => {
+      const script = page.createElement("script");
+      script.src = address;
+      script.onload = resolve;
+      page.body.append(script);
+    });
+    inside.postMessage = data => window.dispatchEvent(new MessageEvent("message", { data, source: inside }));
+    inside.importScripts = (...addresses) => addresses.reduce((before, next) => before.then(() => load(next)), Promise.resolve());
+    load(url).then(loaded);
+  }
+
+  postMessage(data) {
+    const inside = this.frame.contentWindow;
+    this.loaded.then(() => inside.dispatchEvent(new inside.MessageEvent("message", { data })));
+  }
+
+  terminate() { this.frame.remove(); }
+}
+
+if (location.protocol === "file:") window.Worker = window.IFrameWorker = FrameWorker;
