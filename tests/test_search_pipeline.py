@@ -22,7 +22,7 @@ from searches import search as run_study
 from sqlalchemy import Engine, event
 
 from grokking.catalogue import read_catalogue
-from grokking.search import sustain
+from grokking.search import results, sustain
 from grokking.search.executor import ReplicaExecutor
 from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
@@ -452,3 +452,14 @@ def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
     assert in_own_process(search, stage_folder(in_file, **known, trials=4)) == 0
     expected = read(in_file, "trials").drop(columns="seconds")
     assert second[expected.columns].equals(expected)
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    killed = FORK.Process(target=os._exit, args=(0,))
+    killed.start()
+    killed.join()
+    for process in (killed.pid, os.getpid()):
+        (tmp_path / f".best.yaml.{process}").touch()
+    (tmp_path / "best.yaml").touch()
+    results._remove_left_behind(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {f".best.yaml.{os.getpid()}", "best.yaml"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 from ruamel.yaml import YAML
 
 from grokking.config import ConfigError
@@ -65,6 +66,7 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
         "curves": {arm: tables.curve_table(study) for arm, study in arms.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(folder)
     for name, by_arm in written.items():
         joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
         with _whole(folder / f"{name}.parquet") as fresh:
@@ -89,6 +91,14 @@ def _whole(file: Path) -> Iterator[Path]:
     fresh = file.with_name(f".{file.name}.{os.getpid()}")
     yield fresh
     fresh.replace(file)
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Files that a process was writing when it was killed."""
+    for file in folder.glob(".*"):
+        process = file.suffix.removeprefix(".")
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            file.unlink(missing_ok=True)
 
 
 def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
