@@ -121,8 +121,8 @@ def test_a_network_trained_in_the_page_generalizes_on_ten_seeds(chromium):
     for seed in range(10):
         shown.fill("#seed", str(seed))
         shown.click("#train")
-        shown.wait_for_function("live.events.generalized !== null", timeout=120_000)
-        assert 20 <= shown.evaluate("live.events.generalized") <= 40
+        shown.wait_for_function("live.events[OTHERS] !== null", timeout=120_000)
+        assert 20 <= shown.evaluate("live.events[OTHERS]") <= 40
         shown.click("#train")
         assert not shown.evaluate("live.running")
     shown.close()
@@ -135,5 +135,5 @@ def test_a_network_without_enough_data_fails_in_the_page(chromium):
     shown.fill("#steps", "60")
     shown.click("#train")
     shown.wait_for_function("!live.running", timeout=120_000)
-    assert shown.evaluate("live.events.memorized !== null && live.events.generalized === null")
+    assert shown.evaluate("live.events[TRAINING] !== null && live.events[OTHERS] === null")
     shown.close()

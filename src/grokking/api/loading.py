@@ -11,6 +11,8 @@ from grokking.api.run import Run
 from grokking.catalogue import suggestion
 from grokking.config import ConfigError
 from grokking.storage import runs
+from grokking.zoo.collection import SPLITS, Zoo
+from grokking.zoo.manifest import FOLDER
 
 CONFIG, TABLES, NETWORKS, CURVES = "config.yaml", "tables", "snapshots", "curves.png"  # of an own run
 
@@ -43,6 +45,7 @@ def of_experiment(checkout: Checkout, name: str) -> Run:
         checkout.snapshots(name),
         checkout.figure(name),
         checkout.network(name),
+        Zoo(checkout.root / FOLDER, checkout.root / SPLITS),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from grokking.data.tasks import Task
     from grokking.experiment import Replica
     from grokking.models.model import Model
+    from grokking.zoo.collection import Zoo
 
 
 class Prediction(NamedTuple):
@@ -43,7 +44,8 @@ class Run:
     folder: Path  # of its tables
     networks: Path  # of its snapshots, a folder per replica
     figure: Path  # its curves as PNG, where they were drawn
-    committed: Path | None = None  # the one network that is in git
+    committed: Path | None = None  # the network of a published system that is in git
+    zoo: "Zoo | None" = None  # others that are
 
     def replicas(self) -> pd.DataFrame:
         """A row per replica: hyperparameters, seeds, events and costs; docs/data.md names every column.
@@ -75,7 +77,9 @@ class Run:
         from grokking.diagnostics.internals import rebuild
 
         replica = self._trained(seed)
-        return rebuild(replica, self._task, load_file(self._file(replica, step))).eval()
+        stored = load_file(self._file(replica, step))  # in a shorter type, maybe
+        parameters = {name: array.astype(replica.config.precision) for name, array in stored.items()}
+        return rebuild(replica, self._task, parameters).eval()
 
     def predict(self, a: Any, b: Any, step: int | None = None, seed: int | None = None) -> Prediction:
         """What the network answers to a ∘ b, for ints or for arrays of one shape.
@@ -124,15 +128,17 @@ class Run:
         return replica
 
     def _files(self, replica: "Replica") -> Mapping[int, Path]:
-        """The files of a replica's networks by step; of a fresh clone the last one of one replica."""
-        folder = self.networks / inputs(replica, self._task)
-        if are_whole(folder):
-            return files(folder)
-        table = self.replicas()
-        if self.committed is not None and self.committed.exists():
-            row = table.iloc[int(table["observed"].argmax())]  # the replica that `diagnose` keeps
-            if row["inputs"] == inputs(replica, self._task):
-                return {int(row["steps_run"]): self.committed}
+        """The files of a replica's networks by step; in a fresh clone those that are in git."""
+        own = inputs(replica, self._task)
+        if are_whole(self.networks / own):
+            return files(self.networks / own)
+        in_git = {} if self.zoo is None else self.zoo.files(self.name, own)
+        row = self._committed_replica()
+        if self.committed is not None and row is not None and row["inputs"] == own:
+            in_git[int(row["steps_run"])] = self.committed
+        if in_git:
+            return in_git
+        if row is not None:
             raise ConfigError(
                 f"only the network of seed {row['seed']} of `{self.name}` is here; choose that seed, or "
                 f"train (`dvc repro train@{self.name}`)"
@@ -141,6 +147,13 @@ class Run:
             f"no network of `{self.name}` is here; networks are kept where they are trained: "
             f"`grokking run {self.name}` trains one, and `grokking predict --run NAME` asks it"
         )
+
+    def _committed_replica(self) -> pd.Series | None:
+        """The row of the replica whose network the stage `diagnose` keeps; None where there is none."""
+        if self.committed is None or not self.committed.exists():
+            return None
+        table = self.replicas()
+        return table.iloc[int(table["observed"].argmax())]
 
     def _file(self, replica: "Replica", step: int | None) -> Path:
         kept = self._files(replica)

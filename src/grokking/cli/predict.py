@@ -18,7 +18,7 @@ def predict(
 ) -> None:
     """Ask a trained network for a ∘ b: its answer, how sure it is, and whether it had seen the pair.
 
-    A fresh clone has a network of each of the five systems; other networks need to be trained or fetched.
+    A fresh clone has the networks that docs/zoo.md lists; other networks are kept where they are trained.
 
     Examples:
 

@@ -32,7 +32,7 @@ CURVES = ACCURACIES | LOSSES
 REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curves show already
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
 # two points are at most this part of a step apart; a transition of accuracy is seen where it was
-ACCURACIES_SHARE, OTHERS_SHARE = 6, 3
+ACCURACIES_SHARE, LOSSES_SHARE, OTHERS_SHARE = 6, 3, 2
 
 
 def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
@@ -58,13 +58,17 @@ def trial_points(curves: pd.DataFrame) -> Points:
 
 
 def _curves(history: pd.DataFrame, names: Mapping[str, str], events: list[Any] | None = None) -> Points:
-    """Accuracies with more points than the rest; `history` is indexed by step."""
-    shown = renamed(history, names)
-    accuracies = [name for name in shown if name in ACCURACIES.values()]
-    return [
-        *_points(thinned(shown[accuracies], ACCURACIES_SHARE, events)),
-        *_points(thinned(shown.drop(columns=accuracies), OTHERS_SHARE)),
+    """Accuracies with most points, then losses, then the rest; `history` is indexed by step."""
+    shares = [
+        (ACCURACIES, ACCURACIES_SHARE, events),
+        (LOSSES, LOSSES_SHARE, None),
+        (OTHERS, OTHERS_SHARE, None),
     ]
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    for group, share, kept in shares:
+        own = renamed(history, {column: name for column, name in names.items() if column in group})
+        found += _points(thinned(own, share, kept)) if len(own.columns) else []
+    return found
 
 
 def measure_points(diagnostics: pd.DataFrame) -> Points:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILES = ("history.parquet", "replicas.parquet", "run.json")
 SEEDS = ("seed", "split_seed")
-FORM = "4"  # of what is written to MLflow: another one publishes everything again
+FORM = "5"  # of what is written to MLflow: another one publishes everything again
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,18 @@ class Zoo:
         task = self._task(entry, own)
         return Loaded(self._network(entry, own, task), equations_of(own, task))
 
+    def files(self, name: str, inputs: str) -> dict[int, Path]:
+        """By step the files of an experiment's replica with these inputs; none where there is no zoo.
+
+        ConfigError where one is not as it was written.
+        """
+        if not (self.folder / manifest.NAME).exists():
+            return {}
+        own = [e for e in self.manifest.entries if (e.experiment, e.inputs) == (name, inputs)]
+        for entry in own:
+            entry.require_whole(self.folder)
+        return {entry.step: self.folder / entry.file for entry in own}
+
     def table(self) -> pd.DataFrame:
         """A row per network: what its file is, what happened in training, every hyperparameter."""
         rows = [self.replica(entry).row() | asdict(entry) for entry in self.manifest.entries]

@@ -36,14 +36,14 @@ class Chart extends Drawing {
       pen.fillStyle = colour.quiet;
       pen.fillText(whole(step), x(step), height - 8);
     }
+    Object.entries(events).forEach(([name, step], i) => {
+      if (step !== null) this.mark(pen, `${name} ${whole(step)}`, x(step), 20 + 16 * i, width, height, colour);
+    });
     for (const part of ["train", "validation"]) {
       const values = history[`${part}_${this.name}`];
       const points = history.step.flatMap((step, i) => values[i] === null ? [] : [[x(step), y(values[i])]]);
       line(pen, colour[part], points, [], 1.8);
     }
-    Object.entries(events).forEach(([name, step], i) => {
-      if (step !== null) this.mark(pen, `${name} ${whole(step)}`, x(step), 20 + 16 * i, width, height, colour);
-    });
     line(pen, colour.text, [[x(here), 4], [x(here), height - 22]], [], 1.5);
   }
 
@@ -52,8 +52,6 @@ class Chart extends Drawing {
     line(pen, colour.quiet, [[x, 10], [x, height - 22]], [4, 3]);
     const { width: wide } = pen.measureText(text), left = x > width / 2 ? x - wide - 6 : x + 4;
     pen.textAlign = "left";
-    pen.fillStyle = colour.box;
-    pen.fillRect(left - 2, y - 11, wide + 4, 15);
     pen.fillStyle = colour.text;
     pen.fillText(text, left, y);
   }

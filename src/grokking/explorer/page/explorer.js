@@ -98,7 +98,7 @@ class Explorer {
     const [a, b] = ["a", "b"].map(id => Number(at(id).value)), { tokens, right, position } = this.table;
     const pair = a * tokens + b, index = position[pair];
     const known = [a, b].every(n => Number.isInteger(n) && n >= 0 && n < tokens) && index !== NO_PAIR;
-    at("answered").textContent = !known ? `There is no such pair: tokens are 0 to ${tokens - 1}.` : [
+    at("answered").textContent = !known ? `There is no such pair in this table.` : [
       `The network answers ${this.answers[index]}, ${percent(this.certainty[index] / LEVELS)} sure.`,
       this.answers[index] === right[pair] ? "That is right." : `The right answer is ${right[pair]}.`,
       this.trained[index] ? "It was trained on this pair." : "It was never trained on this pair.",

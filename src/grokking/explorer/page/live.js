@@ -3,6 +3,9 @@
 const LIVE = JSON.parse(document.getElementById("recipe").textContent);
 const LOG_SLIDERS = { weight_decay: 3, learning_rate: 3 };  // sliders of a logarithm, and their digits
 
+const TRAINING = "training pairs", OTHERS = "all others";
+const STEPS = 60;
+
 class Live {
   constructor(recipe) {
     this.recipe = recipe;
@@ -22,6 +25,7 @@ class Live {
   }
 
   reset() {
+    at("steps").value = STEPS;
     for (const id of Object.keys(LOG_SLIDERS)) at(id).value = Math.log10(this.recipe[id]);
     at("train_fraction").value = this.recipe.train_fraction;
     this.read();
@@ -41,7 +45,7 @@ class Live {
 
   start() {
     this.history = { step: [], train_accuracy: [], validation_accuracy: [] };
-    this.events = { memorized: null, generalized: null };
+    this.events = { [TRAINING]: null, [OTHERS]: null };
     this.running = true;
     this.began = performance.now();
     at("train").textContent = "Stop";
@@ -62,20 +66,25 @@ class Live {
     this.history.step.push(step);
     this.history.train_accuracy.push(train.accuracy);
     this.history.validation_accuracy.push(validation.accuracy);
-    if (this.events.memorized === null && train.accuracy >= 0.99) this.events.memorized = step;
-    if (this.events.generalized === null && validation.accuracy >= 0.99) this.events.generalized = step;
+    if (this.events[TRAINING] === null && train.accuracy >= 0.99) this.events[TRAINING] = step;
+    if (this.events[OTHERS] === null && validation.accuracy >= 0.99) {
+      this.events[OTHERS] = step;
+      this.took = this.seconds();
+    }
     this.chart.draw(this.history, this.events, step);
     this.grid.draw(this.table, measured.answers, null, this.trained);
     at("live-story").textContent = this.story(step, train, validation);
     if (step >= this.steps) this.stop();
   }
 
+  seconds() { return ((performance.now() - this.began) / 1000).toFixed(1); }
+
   story(step, train, validation) {
-    const { memorized, generalized } = this.events, seconds = ((performance.now() - this.began) / 1000).toFixed(1);
+    const { [TRAINING]: memorized, [OTHERS]: generalized } = this.events;
     return [
-      `Step ${whole(step)}, ${seconds} s: ${percent(train.accuracy)} of the training pairs are right, ${percent(validation.accuracy)} of all others.`,
+      `Step ${whole(step)}, ${this.seconds()} s: ${percent(train.accuracy)} of the training pairs are right, ${percent(validation.accuracy)} of all others.`,
       memorized === null ? "" : `99 % of the training pairs at step ${memorized}.`,
-      generalized === null ? "" : `99 % of all others at step ${generalized}.`,
+      generalized === null ? "" : `99 % of all others at step ${generalized}, after ${this.took} s.`,
     ].join(" ");
   }
 }
