@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 # Letters of each picture as a file; an empty one has a few hundred
 DRAWN = """[...document.querySelectorAll("#explored canvas")].filter(canvas => canvas.offsetParent)
   .map(canvas => canvas.toDataURL().length)"""
+WHOLE_PIXELS = "at('grid').getBoundingClientRect().width * devicePixelRatio === at('grid').width"
 MILLISECONDS = """(() => {
   const times = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(i => {
     const began = performance.now();
@@ -58,6 +59,7 @@ def test_every_experiment_is_drawn_without_an_error(opened):
         shown.evaluate("explorer.show(explorer.replica.steps.length - 1)")
         assert "It has generalized" in shown.inner_text("#story")
         assert min(shown.evaluate(DRAWN)) > 1500
+        assert shown.evaluate(WHOLE_PIXELS)
     assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert told == []
 

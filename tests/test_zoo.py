@@ -438,3 +438,15 @@ def test_examples_of_the_page(number, client, tmp_path, monkeypatch):
     exec(example, names)
     if "answer" in names:
         assert names["answer"] == 23
+
+
+def test_a_run_of_a_fresh_clone_answers_by_the_networks_of_the_zoo(tmp_path):
+    for name, step, seed in (("wide_mlp", 91, 0), ("quadratic_mlp", None, 3)):
+        run = replace(grokking.load(name), networks=tmp_path)  # as where it was not trained
+        replica = int(run.replicas().query("seed == @seed")["replica"].iloc[0])
+        network, equations = grokking.zoo.load(name, step, replica)
+        a, b = (equations[operand].to_numpy()[:50] for operand in ("a", "b"))
+        expected = network(torch.tensor(a), torch.tensor(b)).argmax(-1).numpy()
+        assert np.array_equal(run.predict(a, b, step, seed).answer, expected)
+    with pytest.raises(ConfigError, match="keeps no network of step 3; kept: 0, 4, "):
+        replace(grokking.load("wide_mlp"), networks=tmp_path).network(3)
