@@ -153,7 +153,7 @@ def test_an_experiment_with_another_value_runs_its_own_stages_only(clone):
         )
         ran = set(re.findall(r"Running stage '([^']+)'", printed))
         own = {f"{stage}@numpy_mlp_momentum" for stage in ("train", "diagnose", "draw")}
-        assert ran == own | {"check", "report", "publish"}
+        assert ran == own | {"check", "report", "explore", "publish"}
         trained = pd.read_parquet(clone / "results/runs/systems/numpy_mlp_momentum/replicas.parquet")
         assert (trained["optimizer.learning_rate"] == 0.2).all()
         changes = run(clone, "git", "diff", "--unified=0", "params.yaml").splitlines()[4:]
@@ -253,7 +253,7 @@ def test_a_colour_retrains_nothing(clone):
     try:
         figures.write_text(original.replace("#4c72b0", "#4c72b1"))
         drawn = {f"draw@{name}" for name in (*WIDE, "numpy_mlp_momentum")}
-        assert changed(clone) == {"report", "report_search@quick", "publish"} | drawn
+        assert changed(clone) == {"report", "report_search@quick", "explore", "publish"} | drawn
     finally:
         figures.write_text(original)
 
