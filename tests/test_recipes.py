@@ -46,7 +46,8 @@ def typed(page: str) -> list[str]:
         r"^```(yaml)?\n(.*?)^```$|^\|[^|]*\| `([^`]+)` \| [^|]* \|$", re.DOTALL | re.MULTILINE
     )
     text = re.sub(r"<!-- output of .*?<!-- end of output -->", "", text, flags=re.DOTALL)
-    text = re.sub(r"^```text\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)  # what a command prints
+    other = re.compile(r"^```(?:text|python)\n.*?^```$", re.DOTALL | re.MULTILINE)  # what a command prints
+    text = other.sub("", text)
     for language, block, cell in blocks.findall(text):
         if language:
             found.append(block)
