@@ -1,7 +1,5 @@
 """Stage `explore`: a page on which one watches the networks of the default study learn, and its pictures."""
 
-import shutil
-
 from grokking import figures
 from grokking.catalogue import read_catalogue
 from grokking.explorer import page
@@ -14,8 +12,9 @@ MOVED = "wide_mlp"  # shown by the moving picture; the first where there is no s
 
 def main() -> None:
     experiments = shown(read_catalogue())
-    shutil.rmtree(EXPLORED, ignore_errors=True)
     drawn = {one.name: draw(one, EXPLORED / one.name) for one in experiments}
+    for earlier in set(EXPLORED.rglob("*.png")).difference(*drawn.values()):
+        earlier.unlink()
     if drawn:
         figures.moving_picture(drawn.get(MOVED, next(iter(drawn.values()))), EXPLORED / MOVING)
     write({EXPLORER: page.html([one.for_page() for one in experiments], live_recipe())})
