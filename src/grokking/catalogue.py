@@ -19,9 +19,14 @@ from ruamel.yaml.events import AliasEvent, ScalarEvent
 from grokking.config import ConfigError
 
 FILES = (Path("params.yaml"), Path("extended/params.yaml"))
-ENTRIES = ("tasks", "experiments", "studies", "tuning")
+ENTRIES = ("tasks", "experiments", "studies", "tuning", "sweeps")
 SECTIONS = ("defaults", "reports", *ENTRIES)
-DEFAULTS = {"tasks": "task", "experiments": "experiment", "studies": "study", "tuning": "experiment"}
+DEFAULTS = {
+    "tasks": "task", "experiments": "experiment", "studies": "study", "tuning": "experiment",
+    "sweeps": "sweep",
+}  # fmt: skip
+# entries within an entry, which extend entries of their own section
+WITHIN = {"studies": {"experiment": "experiments"}, "sweeps": {"experiment": "experiments", "task": "tasks"}}
 # what dvc.yaml reads of an entry, so that it must be written there and is not inherited
 OWN_KEYS = {"tasks": ("extends",), "experiments": ("extends", "group", "task"), "tuning": ("extends", "task")}
 TAGS = ("name", "family", "sampling", "kind")  # mappings that differ in one of these are of different kinds
@@ -70,8 +75,8 @@ class Catalogue:
         for layer in self._layers(section, name):
             inside = {layer.inside.rstrip("."): layer.mapping} if layer.inside else layer.mapping
             merged = merge(merged, inside)
-        if section == "studies":  # its experiment has neither replicas nor a group
-            merged["experiment"] = _without(merged["experiment"], "extends", "group", "replicas")
+        for key in WITHIN.get(section, {}):
+            merged[key] = _without(merged[key], "extends", *IGNORED[section])
         return _without(merged, "extends", "group")
 
     def group(self, experiment: str) -> str:
@@ -104,16 +109,15 @@ class Catalogue:
     def _layers(self, section: str, name: str) -> list[Layer]:
         """What an entry is made of, the most basic first."""
         path, written = self._written(section, name)
-        layers = self._bases(path, f"{section}.{name}", written["extends"], "")
-        layers.append(Layer(f"{section}.{name}", "", written))
-        if section == "studies":
-            inner = written["experiment"]["extends"]
-            layers = self._bases(path, f"{section}.{name}.experiment", inner, "experiment.") + layers
+        where = f"{section}.{name}"
+        layers = self._bases(path, where, written["extends"], section, "")
+        layers.append(Layer(where, "", written))
+        for key, inner in WITHIN.get(section, {}).items():
+            layers = self._bases(path, f"{where}.{key}", written[key]["extends"], inner, f"{key}.") + layers
         return layers
 
-    def _bases(self, path: Path, where: str, extends: str, inside: str) -> list[Layer]:
+    def _bases(self, path: Path, where: str, extends: str, section: str, inside: str) -> list[Layer]:
         """What `extends` names: a default, or a root of the same file and the default that it builds on."""
-        section = "experiments" if inside else where.partition(".")[0]
         default, entries = f"defaults.{DEFAULTS[section]}", self.files[path].get(section, {})
         if extends == default:
             return [Layer(extends, inside, self._default(path, where, DEFAULTS[section]))]
@@ -126,7 +130,7 @@ class Catalogue:
                 f"`{where}.extends` names {extends}, which builds on {root['extends']} itself; "
                 "build on that one, inheritance is not deeper"
             )
-        return [*self._bases(path, extends, default, inside), Layer(extends, inside, root)]
+        return [*self._bases(path, extends, default, section, inside), Layer(extends, inside, root)]
 
     def _default(self, path: Path, where: str, name: str) -> Entry:
         """A default of this file; a file's name in its place says that it is written there."""
@@ -253,11 +257,12 @@ def _check(path: Path, sections: Mapping[str, Any]) -> None:
 
 
 def _check_entry(path: Path, section: str, name: object, entry: object) -> None:
-    where = f"{section}.{require_name(f'`{section}` in {path}:', name)}"
-    own = [("", entry, OWN_KEYS.get(section, ("extends", "experiment")))]
-    if section == "studies" and isinstance(entry, dict):
-        own.append((".experiment", entry.get("experiment"), ("extends", "task")))
-        _refuse_ignored(f"{where}.experiment", entry.get("experiment"))
+    where, within = f"{section}.{require_name(f'`{section}` in {path}:', name)}", WITHIN.get(section, {})
+    own = [("", entry, OWN_KEYS.get(section, ("extends", *within)))]
+    for key in within:
+        inner = entry.get(key) if isinstance(entry, dict) else None
+        own.append((f".{key}", inner, ("extends", "task") if section == "studies" else ("extends",)))
+        _refuse_ignored(f"{where}.{key}", section, inner)
     for inside, mapping, keys in own:
         if not isinstance(mapping, dict):
             raise ConfigError(f"`{where}{inside}` must be a mapping of keys, but got {mapping!r}")
@@ -266,15 +271,25 @@ def _check_entry(path: Path, section: str, name: object, entry: object) -> None:
                 raise ConfigError(
                     f"`{where}{inside}.{key}` is missing in {path}; add it, as it is not inherited"
                 )
-            if key != "experiment" and not isinstance(mapping[key], str):
+            if (inside or key not in within) and not isinstance(mapping[key], str):
                 raise ConfigError(f"`{where}{inside}.{key}` must be a name, but got {mapping[key]!r}")
 
 
-def _refuse_ignored(where: str, experiment: object) -> None:
-    """A study's experiment inherits replicas and a group, which it does not use; it may not write its own."""
-    for key in ("group", "replicas"):
-        if isinstance(experiment, dict) and key in experiment:
-            raise ConfigError(
-                f"`{where}.{key}` is not used: a study is in no group, and its seeds are in `search`, "
-                "`sustain_seeds` and `confirm`; remove it"
-            )
+IGNORED = {  # keys of entries within an entry, and why they have no effect there
+    "studies": {
+        "group": "a study is in no group",
+        "replicas": "the seeds of a study are in `search`, `sustain_seeds` and `confirm`",
+    },
+    "sweeps": {
+        "group": "a sweep is in no group",
+        "replicas": "the seeds of a sweep are in its own `replicas`",
+        "split_seeds": "the split seeds of a sweep are in its own `replicas`",
+    },
+}
+
+
+def _refuse_ignored(where: str, section: str, inner: object) -> None:
+    """An entry within an entry inherits keys that are not used there; it may not write its own."""
+    for key, reason in IGNORED[section].items():
+        if isinstance(inner, dict) and key in inner:
+            raise ConfigError(f"`{where}.{key}` is not used: {reason}; remove it")
