@@ -17,6 +17,7 @@ SPIKE = 10  # times the loss of the evaluation before
 def row_of(network: Network, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """The row of one network."""
     row = network.row() | replica_row(network.replica, list(evaluations), network.task)
+    del row["seconds"]  # of the whole stack
     return row | measures(history_table(evaluations), row)
 
 

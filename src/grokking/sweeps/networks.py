@@ -30,7 +30,7 @@ class Network:
 
     def row(self) -> dict[str, Any]:
         """What its task is, flat: task.operation.modulus, task.split.train_fraction and so on."""
-        flat: dict[str, Any] = {"cell": self.cell}
+        flat: dict[str, Any] = {"cell": self.cell, "task.classes": self.task.sizes.classes}
         for key, section in asdict(self.data).items():
             if isinstance(section, dict):
                 flat |= {f"task.{key}.{name}": value for name, value in section.items()}
