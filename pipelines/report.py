@@ -5,7 +5,7 @@ import json
 from grokking import figures
 from grokking.analysis import early_warning, pages, report_page, results
 from grokking.analysis.circuits import circuits
-from grokking.catalogue import read_catalogue
+from grokking.catalogue import FILES, read_catalogue
 from grokking.storage import runs
 from pipelines.common.paths import DIAGNOSTICS, RUNS
 from pipelines.common.reports import (
@@ -14,6 +14,7 @@ from pipelines.common.reports import (
     REPORTS,
     as_json,
     require_diagnostics,
+    swept,
     write,
     write_metrics,
 )
@@ -23,7 +24,8 @@ GROUP = "systems"
 
 
 def main() -> None:
-    names = read_catalogue().names("experiments", GROUP)
+    catalogue = read_catalogue()
+    names, sweeps = catalogue.names("experiments", GROUP), catalogue.names("sweeps", file=FILES[0])
     trained = {name: runs.read(RUNS / GROUP / name) for name in names}
     tables = {name: run.replicas for name, run in trained.items()}
     learned = {name: require_diagnostics(DIAGNOSTICS / GROUP / name) for name in names}
@@ -37,7 +39,7 @@ def main() -> None:
     summary = results.results(tables, machine) | more
     comparison = results.comparison(summary)
     figures.draw_comparisons(trained, warning, FIGURES)  # the page shows those that are there
-    page = report_page.html(summary, comparison, trained, REPORTS)
+    page = report_page.html(summary, comparison, trained, swept(sweeps), REPORTS)
     texts = {"results.json": as_json(summary), "table.md": pages.markdown(comparison), "index.html": page}
     texts["diagnostics.md"] = pages.diagnostics(warning, formed, results.diverged(tables))
     write({REPORTS / name: text for name, text in texts.items()})

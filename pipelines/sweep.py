@@ -8,10 +8,8 @@ from grokking.catalogue import read_catalogue
 from grokking.sweeps.networks import expand
 from grokking.sweeps.sweep_folder import SweepFolder
 from grokking.sweeps.training import train_networks
-from pipelines.common.paths import CHECKPOINTS, RESULTS
+from pipelines.common.paths import CHECKPOINTS, SWEEPS
 from pipelines.common.stage import entry_parser, run
-
-SWEEPS = RESULTS / "sweeps"  # of each sweep
 
 
 def main() -> None:

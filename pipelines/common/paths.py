@@ -14,6 +14,7 @@ DIAGNOSTICS = RESULTS / "diagnostics"  # of each experiment, in the folder of it
 TUNED = RESULTS / "tuning"  # of each entry of `tuning`, in the folders tuning and confirmed
 SEARCHES = RESULTS / "search"  # of each study
 CONFIRMED = RESULTS / "confirm"  # of each study, a folder per arm
+SWEEPS = RESULTS / "sweeps"  # of each sweep
 SNAPSHOTS = Path("artifacts/snapshots")  # of each experiment's replicas, by group
 # No outputs, which DVC would delete at each start: searches and runs under way go on from them.
 STUDIES = REPOSITORY / "studies"  # Optuna's own storage of each study

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ FIGURES = REPORTS / "figures"  # that compare experiments
 DRAWN = REPORTS / "experiments"  # a folder of figures for each experiment
 SUMMARY = REPORTS / "summary"  # metrics of DVC, a file for each experiment
 SEARCH_REPORTS = REPORTS / "search"
+SWEEP_REPORTS = REPORTS / "sweeps"
 EXPLORER = REPORTS / "explore.html"
 EXPLORED, MOVING = REPORTS / "explore", "training.gif"  # pictures of the networks that the explorer shows
 COMPARISONS = REPORTS / "extended"  # of each group of long runs
@@ -53,3 +54,11 @@ def require_diagnostics(folder: Path) -> Path:
         if not (folder / name).exists():
             raise ConfigError(f"{folder / name} is missing; run `dvc repro diagnose@{folder.name}` first")
     return folder
+
+
+def swept(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The numbers of the sweeps whose page was made."""
+    files = {name: SWEEP_REPORTS / f"{name}.json" for name in names}
+    return {
+        name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()
+    }

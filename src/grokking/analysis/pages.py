@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from grokking.analysis import early_warning, literature, verdicts
+from grokking.analysis import early_warning, literature, sweeps, verdicts
 from grokking.analysis.nested import flat
+from grokking.analysis.phases import PHASES
 
 
 def markdown(comparison: pd.DataFrame) -> str:
@@ -78,6 +79,23 @@ def published(judged: list[dict[str, Any]], others: pd.DataFrame, law: Mapping[s
     rest = plain(others) if len(others) else ""
     return render(
         "published.md.jinja", table=table, details=details, others=rest, law=law, close=verdicts.CLOSE
+    )
+
+
+def sweep(name: str, networks: pd.DataFrame, entry: Mapping[str, Any]) -> str:
+    """What became of the networks of a sweep, as a markdown page; `entry` has its parameters."""
+    cells = sweeps.cell_table(networks)
+    axes = sweeps.axes_of(networks)
+    written = flat({"experiment": entry["experiment"], "task": entry["task"]})
+    varies = {key if key.startswith("task.") else f"experiment.{key}" for key in axes}
+    return render(
+        "sweep.md.jinja",
+        name=name,
+        sweep=sweeps.described(networks),
+        cells=len(cells),
+        meanings=PHASES,
+        table=plain(sweeps.as_text(cells)),
+        shared={key: value for key, value in written.items() if key not in varies},
     )
 
 

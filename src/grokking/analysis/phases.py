@@ -15,8 +15,8 @@ PHASES = {  # with what each means
     GROKKING: f"generalized, at {GROKKING_RATIO} times its memorization or later",
     MEMORIZATION: "memorized, and did not generalize within the budget",
     CONFUSION: "did not memorize within the budget",
-    COLLAPSE: "diverged, or ended with hardly more training equations right than by chance, or with less than "
-    "half of them after it had more than nine tenths",
+    COLLAPSE: "diverged, or ended with hardly more training equations right than by chance, or with less "
+    "than half of them after it had more than nine tenths",
 }
 FORGOTTEN, HAD_LEARNED = 0.5, 0.9
 NEAR_CHANCE = 3  # times the accuracy of a guess

@@ -11,6 +11,8 @@ import pandas as pd
 
 from grokking.analysis.comparison import GROUPS
 from grokking.analysis.pages import render
+from grokking.analysis.phase_panels import panels
+from grokking.analysis.phases import PHASES
 from grokking.analysis.published import PUBLISHED
 from grokking.analysis.results import generalized_text, in_steps, median_and_range, points, ratio_text
 from grokking.analysis.sentences import of_summary
@@ -35,6 +37,7 @@ def html(
     results: Mapping[str, Any],
     comparison: pd.DataFrame,
     runs: Mapping[str, Run],
+    sweeps: Mapping[str, Mapping[str, Any]],
     folder: Path,
 ) -> str:
     """The page; it shows figures and links to pages that lie in `folder`, where it will lie itself."""
@@ -50,6 +53,8 @@ def html(
         others=_sentences(experiments, "none"),
         pictures={name: list(pictures(name, folder)) for name in runs},
         rows=_rows(experiments),
+        sweeps={name: {**sweep, "panels": panels(sweep)} for name, sweep in sweeps.items()},
+        phases=PHASES,
         warned=(folder / "figures/early_warning.png").exists(),
         long_studies=long_studies(folder),
         timing=results["timing"],

@@ -1,0 +1,34 @@
+"""Stage `report_sweep`: what became of the networks of a sweep, a page with a line per cell and a figure."""
+
+from grokking import figures
+from grokking.analysis import pages, sweeps
+from grokking.catalogue import read_catalogue
+from grokking.storage.runs import read_table
+from pipelines.common.paths import SWEEPS
+from pipelines.common.reports import SWEEP_REPORTS, as_json, write
+from pipelines.common.stage import entry_parser, run
+
+
+def main() -> None:
+    name = entry_parser(__doc__).parse_args().name
+    entry = read_catalogue().entry("sweeps", name)
+    networks = read_table(SWEEPS / name / "networks.parquet")
+    axes, cells = sweeps.axes_of(networks), sweeps.cell_table(networks)
+    title = f"{name}, {sweeps.task_text(networks)}"
+    figure = SWEEP_REPORTS / f"{name}.png"
+    if is_map(axes):
+        figures.phase_map(cells, axes, title, figure)
+    else:
+        figures.over_axis(networks, axes, title, figure)
+    numbers = sweeps.described(networks) | {"axes": axes, "cells": sweeps.records(cells)}
+    page = pages.sweep(name, networks, entry)
+    write({SWEEP_REPORTS / f"{name}.md": page, SWEEP_REPORTS / f"{name}.json": as_json(numbers)})
+
+
+def is_map(axes: list[str]) -> bool:
+    """Whether the cells are squares of learning rate and weight decay."""
+    return {"optimizer.learning_rate", "optimizer.weight_decay"} <= set(axes)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,73 @@
+"""What became of the networks of a sweep: maps of phases, and time-to-grok over one key."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+
+from grokking.analysis.phases import PHASES
+from grokking.analysis.sweeps import short
+from grokking.figures.style import TRAIN, VALIDATION, log_axis, save
+
+COLOURS = dict(zip(PHASES, ("#2a9d5c", "#f2c14e", "#4c72b0", "#b8b8b8", "#b5483c"), strict=True))
+
+
+def phase_map(cells: pd.DataFrame, axes: list[str], title: str, file: Path) -> None:
+    """A panel per value of the first of three axes, a square per cell, coloured by its phase.
+
+    The number in a square is the median step of generalization. `cells` as of `analysis.sweeps`.
+    """
+    *outer, down, across = axes
+    panels: list[tuple[Any, pd.DataFrame]] = list(cells.groupby(outer[0])) if outer else [("", cells)]
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    size = (1.2 + 2.9 * columns, 1.3 + 2.5 * rows)
+    figure, plots = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
+    for plot, (value, own) in zip(plots.flat, panels, strict=False):
+        _panel(plot, own, down, across)
+        plot.set_title(f"{short(outer[0])} {value:g}" if outer else "", fontsize=9)
+    for plot in plots.flat[len(panels) :]:
+        plot.set_visible(False)
+    figure.supxlabel(short(across), fontsize=9)
+    figure.supylabel(short(down), fontsize=9)
+    present = [Patch(color=COLOURS[name], label=name) for name in PHASES if name in set(cells["phase"])]
+    figure.legend(handles=present, loc="outside lower center", ncols=min(len(present), 3))
+    figure.suptitle(title, fontsize=10)
+    save(figure, file)
+
+
+def _panel(plot: Any, cells: pd.DataFrame, down: str, across: str) -> None:
+    found = cells.pivot(index=down, columns=across, values="phase").sort_index(ascending=False)
+    steps = cells.pivot(index=down, columns=across, values="median_step").sort_index(ascending=False)
+    numbers = found.map(list(PHASES).index).to_numpy()
+    plot.imshow(numbers, cmap=ListedColormap(list(COLOURS.values())), vmin=-0.5, vmax=4.5, aspect="auto")
+    for (line, column), step in np.ndenumerate(steps.to_numpy(float)):
+        if step == step:
+            plot.text(column, line, f"{step:,.0f}", ha="center", va="center", fontsize=6.5)
+    plot.set_xticks(range(found.shape[1]), [f"{value:g}" for value in found.columns], fontsize=7)
+    plot.set_yticks(range(found.shape[0]), [f"{value:g}" for value in found.index], fontsize=7)
+    plot.grid(False)
+
+
+def over_axis(networks: pd.DataFrame, axes: list[str], title: str, file: Path) -> None:
+    """Time-to-grok of every network over the first axis, a colour per value of the second."""
+    across, *inner = axes
+    figure, plot = plt.subplots(figsize=(6.5, 4))
+    groups: list[tuple[Any, pd.DataFrame]] = list(networks.groupby(inner[0])) if inner else [("", networks)]
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(groups))) if inner else [VALIDATION]
+    for (value, own), colour in zip(groups, colours, strict=True):
+        observed = own["observed"].to_numpy(bool)
+        label = f"{short(inner[0])} {value}" if inner else "generalized"
+        steps, style = own["generalization_step"], {"color": colour, "alpha": 0.6, "ms": 4, "label": label}
+        plot.plot(own[across][observed], steps[observed], "o", **style)
+        edge = colour if inner else TRAIN
+        plot.plot(own[across][~observed], own["budget"][~observed], "^", color=edge, mfc="none", ms=5)
+    log_axis(plot)
+    plot.set(xlabel=short(across), ylabel="steps to 99 % validation accuracy")
+    plot.set_title(f"{title}; hollow: not by then", fontsize=10)
+    plot.legend(fontsize=8)
+    save(figure, file)
