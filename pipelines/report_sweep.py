@@ -2,27 +2,28 @@
 
 from grokking import figures
 from grokking.analysis import pages, sweeps
-from grokking.catalogue import read_catalogue
+from grokking.catalogue import FILES, read_catalogue
 from grokking.storage.runs import read_table
 from pipelines.common.paths import SWEEPS
-from pipelines.common.reports import SWEEP_REPORTS, as_json, write
+from pipelines.common.reports import LONG_SWEEP_REPORTS, SWEEP_REPORTS, as_json, write
 from pipelines.common.stage import entry_parser, run
 
 
 def main() -> None:
-    name = entry_parser(__doc__).parse_args().name
-    entry = read_catalogue().entry("sweeps", name)
+    name, catalogue = entry_parser(__doc__).parse_args().name, read_catalogue()
+    entry = catalogue.entry("sweeps", name)
+    folder = SWEEP_REPORTS if name in catalogue.names("sweeps", file=FILES[0]) else LONG_SWEEP_REPORTS
     networks = read_table(SWEEPS / name / "networks.parquet")
     axes, cells = sweeps.axes_of(networks), sweeps.cell_table(networks)
     title = f"{name}, {sweeps.task_text(networks)}"
-    figure = SWEEP_REPORTS / f"{name}.png"
+    figure = folder / f"{name}.png"
     if is_map(axes):
         figures.phase_map(cells, axes, title, figure)
     else:
         figures.over_axis(networks, axes, title, figure)
     numbers = sweeps.described(networks) | {"axes": axes, "cells": sweeps.records(cells)}
     page = pages.sweep(name, networks, entry)
-    write({SWEEP_REPORTS / f"{name}.md": page, SWEEP_REPORTS / f"{name}.json": as_json(numbers)})
+    write({folder / f"{name}.md": page, folder / f"{name}.json": as_json(numbers)})
 
 
 def is_map(axes: list[str]) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from grokking.catalogue import DEFAULTS
+from grokking.catalogue import DEFAULTS, WITHIN
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -36,6 +36,7 @@ ENTRY_STAGES = {  # of each entry of a section
     "experiments": {"train", "diagnose", "draw"},
     "studies": {"search", "confirm", "report_search"},
     "tuning": {"tune"},
+    "sweeps": {"sweep", "report_sweep"},
     "reports.groups": {"compare"},
 }
 
@@ -171,8 +172,9 @@ def test_stage_of_an_entry_has_the_entry_what_it_extends_and_the_defaults_as_par
     ):  # the artifacts of a run hold what it is
         return
     own = {f"{section}.${{key}}", "${item.extends}"}
-    own |= {"${item.experiment.extends}"} if section == "studies" else set()
-    used = {DEFAULTS[section]} | ({DEFAULTS["experiments"]} if section == "studies" else set())
+    within = WITHIN.get(section, {})  # entries within the entry
+    own |= {f"${{item.{key}.extends}}" for key in within}
+    used = {DEFAULTS[each] for each in (section, *within.values())}
     defaults = {f"defaults.{name}" for name in used}
     if graph == "dvc.yaml":
         assert set(definition["params"]) == own | defaults

@@ -306,7 +306,7 @@ def test_every_entry_of_both_files_loads():
 
 def test_no_entry_was_lost():
     """At least as many as before both files had them, and two presets of the published systems."""
-    least = {"tasks": 24, "experiments": 60, "studies": 8, "tuning": 14}
+    least = {"tasks": 24, "experiments": 60, "studies": 8, "tuning": 14, "sweeps": 10}
     assert all(len(CATALOGUE.names(section)) >= least[section] for section in ENTRIES)
     of_group = {"systems": 10, "fractions": 4, "published": 13, "records": 4, "controls": 5, "operations": 24}
     assert all(len(CATALOGUE.names("experiments", group)) >= count for group, count in of_group.items())
@@ -418,17 +418,52 @@ def test_the_origin_may_be_a_default_or_the_experiment_of_a_study():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("replicas", {"seeds": [7], "split_seeds": [0], "grid": {}}), ("group", "g")]
+    ("key", "value", "reason"),
+    [
+        (
+            "replicas",
+            {"seeds": [7], "split_seeds": [0], "grid": {}},
+            "the seeds of a study are in `search`, `sustain_seeds` and `confirm`",
+        ),
+        ("group", "g", "a study is in no group"),
+    ],
 )
-def test_a_study_refuses_what_its_experiment_would_ignore(key, value):
+def test_a_study_refuses_what_its_experiment_would_ignore(key, value, reason):
     experiment = {"extends": "experiments.root", "task": "t", key: value}
     study = {"extends": "defaults.study", "experiment": experiment}
     with pytest.raises(ConfigError) as told:
         catalogue(studies={"s": study}, defaults={"experiment": {}, "study": {}})
-    assert str(told.value) == (
-        f"`studies.s.experiment.{key}` is not used: a study is in no group, and its seeds are in `search`, "
-        "`sustain_seeds` and `confirm`; remove it"
-    )
+    assert str(told.value) == (f"`studies.s.experiment.{key}` is not used: {reason}; remove it")
+
+
+@pytest.mark.parametrize(
+    ("inner", "key", "reason"),
+    [
+        ("experiment", "replicas", "the seeds of a sweep are in its own `replicas`"),
+        ("experiment", "group", "a sweep is in no group"),
+        ("task", "split_seeds", "the split seeds of a sweep are in its own `replicas`"),
+    ],
+)
+def test_a_sweep_refuses_what_its_experiment_and_task_would_ignore(inner, key, reason):
+    parts = {"experiment": {"extends": "experiments.root"}, "task": {"extends": "defaults.task"}}
+    sweep = {"extends": "defaults.sweep", **parts, inner: parts[inner] | {key: 1}}
+    with pytest.raises(ConfigError) as told:
+        catalogue(sweeps={"s": sweep}, defaults={"experiment": {}, "sweep": {}, "task": {}})
+    assert str(told.value) == f"`sweeps.s.{inner}.{key}` is not used: {reason}; remove it"
+
+
+def test_a_sweep_has_what_its_experiment_and_its_task_build_on():
+    parts = {
+        "experiment": {"extends": "experiments.root", "budget": 7},
+        "task": {"extends": "defaults.task", "operation": {"modulus": 7}},
+    }
+    defaults = {"experiment": {}, "sweep": {"predicted": {}}, "task": {"operation": {"name": "add"}}}
+    one = catalogue(sweeps={"s": {"extends": "defaults.sweep", **parts}}, defaults=defaults)
+    entry = one.entry("sweeps", "s")
+    assert entry["task"] == {"operation": {"name": "add", "modulus": 7}}
+    assert entry["experiment"]["budget"] == 7 and "extends" not in entry["experiment"]
+    assert one.origin("sweeps.s.experiment.optimizer.epsilon") == "experiments.root.optimizer.epsilon"
+    assert one.origin("sweeps.s.task.operation.name") == "defaults.task.operation.name"
 
 
 def test_a_wrong_value_is_told_where_it_was_written():
@@ -530,12 +565,13 @@ def test_defaults_of_the_long_studies_are_written_once():
         ("tasks: [1\n", "cannot read params.yaml: "),
         (
             "- 1\n",
-            "params.yaml must hold the sections defaults, reports, tasks, experiments, studies, tuning",
+            "params.yaml must hold the sections defaults, reports, tasks, experiments, studies, tuning, "
+            "sweeps",
         ),
         ("tasks: [1]\n", "`tasks` in params.yaml must be a mapping of names, but got [1]"),
         (
             "experimets: {}\n",
-            "must hold the sections defaults, reports, tasks, experiments, studies, tuning, but",
+            "must hold the sections defaults, reports, tasks, experiments, studies, tuning, sweeps, but",
         ),
     ],
 )

@@ -29,12 +29,13 @@ def phases(networks: pd.DataFrame) -> pd.Series:
 
 def phase(network: pd.Series) -> str:
     """The phase of one network."""
+    memorized = not pd.isna(network["memorization_step"])
     if network["observed"]:
-        delayed = network["generalization_step"] >= GROKKING_RATIO * network["memorization_step"]
-        return GROKKING if delayed else COMPREHENSION
+        at_least = GROKKING_RATIO * network["memorization_step"] if memorized else float("inf")
+        return GROKKING if network["generalization_step"] >= at_least else COMPREHENSION
     if network["diverged"] or _collapsed(network):
         return COLLAPSE
-    return CONFUSION if pd.isna(network["memorization_step"]) else MEMORIZATION
+    return MEMORIZATION if memorized else CONFUSION
 
 
 def of_cells(networks: pd.DataFrame, axes: list[str]) -> pd.Series:
