@@ -32,7 +32,7 @@ test: lint  ## lint, types and tests
 	pytest
 
 test-all: lint  ## the same, with faults at many more writes: an hour
-	GROKKING_CHANGES=60 pytest
+	GROKKING_CHANGES=60 GROKKING_TEST_ALL=1 pytest
 
 lint: $(VENV)/installed  ## style and types, without tests
 	ruff check .

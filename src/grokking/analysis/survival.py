@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.stats import CensoredData, ecdf, logrank
+from scipy.stats import CensoredData, binomtest, ecdf, logrank
 
 
 def median(times: np.ndarray, observed: np.ndarray) -> float | None:
@@ -57,6 +57,33 @@ def logrank_p(times: np.ndarray, observed: np.ndarray, times2: np.ndarray, obser
     with np.errstate(invalid="ignore"):
         p = float(logrank(_censored(times, observed), _censored(times2, observed2)).pvalue)
     return 1.0 if np.isnan(p) else p
+
+
+def restricted_mean(times: np.ndarray, observed: np.ndarray, until: float) -> tuple[float, float]:
+    """Mean of the time to the event or `until`, whichever is earlier, and its standard error; unit of times.
+
+    The area under the Kaplan-Meier curve, with Greenwood's variance (Klein and Moeschberger 2003,
+    section 4.5). The curve must be known up to `until`.
+    """
+    survival = _survival(times, observed)
+    time_E, survival_E = survival.quantiles, survival.probabilities
+    if until > times.max() and survival_E[-1] > 0:
+        raise ValueError(
+            f"`until` must be at most {times.max():g}, the longest that was waited, but got {until:g}"
+        )
+    edges = np.minimum(np.append(time_E, until), until)
+    rest_E = np.cumsum((survival_E * np.diff(edges))[::-1])[::-1]  # area from each event on
+    events_E = np.array([np.sum(times[observed] == time) for time in time_E])
+    risk_E = np.array([np.sum(times >= time) for time in time_E])
+    surviving_E = np.maximum(risk_E - events_E, 1)  # where nobody is left, nor is any area
+    variance = np.sum(rest_E**2 * events_E / (risk_E * surviving_E))
+    return float(edges[0] + rest_E[0]), float(np.sqrt(variance))
+
+
+def share_with_interval(count: int, n: int) -> tuple[float, float, float]:
+    """A share, and its 95 % interval of Wilson 1927."""
+    interval = binomtest(count, n).proportion_ci(method="wilson")
+    return count / n, float(interval.low), float(interval.high)
 
 
 def _censored(times: np.ndarray, observed: np.ndarray) -> CensoredData:
