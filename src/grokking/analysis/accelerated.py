@@ -28,6 +28,11 @@ class Accelerated:
     def aic(self) -> float:
         return self.aics[self.distribution]
 
+    def interval(self, name: str) -> tuple[float, float, float]:
+        """A coefficient, and the ends of its 95 % interval."""
+        low, value, high = (self.coefficients[end].to_dict()[name] for end in ("low", "value", "high"))
+        return float(value), float(low), float(high)
+
     def median(self, covariates: pd.DataFrame) -> Array:
         """Time by which half of the replicas at each row have had the event, in the unit of the times."""
         line_N = _design(covariates) @ self.coefficients["value"].to_numpy()

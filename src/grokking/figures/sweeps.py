@@ -71,3 +71,26 @@ def over_axis(networks: pd.DataFrame, axes: list[str], title: str, file: Path) -
     plot.set_title(f"{title}; hollow: not by then", fontsize=10)
     plot.legend(fontsize=8)
     save(figure, file)
+
+
+def fraction_laws(
+    tables: dict[str, pd.DataFrame], curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]], file: Path
+) -> None:
+    """A panel per sweep: every network over its train fraction, and the curve of each law."""
+    key = "task.split.train_fraction"
+    figure, plots = plt.subplots(1, len(tables), figsize=(4 * len(tables), 3.6), squeeze=False)
+    for plot, (name, table) in zip(plots.flat, tables.items(), strict=True):
+        observed = table["observed"].to_numpy(bool)
+        spread = 1 + 0.004 * (table["replica"].to_numpy() % 5 - 2)
+        x = table[key].to_numpy(float) * spread
+        steps, budget = table["generalization_step"].to_numpy(float), table["budget"].to_numpy(float)
+        plot.plot(x[observed], steps[observed], "o", color=VALIDATION, alpha=0.5, ms=3, label="generalized")
+        plot.plot(x[~observed], budget[~observed], "^", color=TRAIN, mfc="none", ms=4, label="not by then")
+        for (law, (f, t)), style in zip(curves[name].items(), ("--", "-"), strict=True):
+            plot.plot(f, t, style, color="black", lw=1, label=f"{law} power law")
+        log_axis(plot)
+        plot.set_ylim(0.7 * np.nanmin(steps), 1.5 * budget.max())
+        plot.set(xlabel="train fraction", ylabel="steps to 99 % validation accuracy")
+        plot.set_title(name, fontsize=10)
+    plots.flat[0].legend(fontsize=7)
+    save(figure, file)

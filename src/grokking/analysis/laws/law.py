@@ -1,0 +1,54 @@
+"""A published law as a number that a sweep measures, and how the two are compared."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import isfinite, isnan
+from typing import Any
+
+import pandas as pd
+
+HOLDS, CONTRADICTED, UNDECIDED, NOT_RUN = "holds", "does not hold", "cannot be said", "not run"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a sweep says of one number, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    cells: int
+    networks: int  # that the number is of
+    censored: int  # of them, those that did not generalize
+    note: str = ""  # what else a reader must know
+
+    def as_json(self) -> dict[str, Any]:
+        """Its numbers; what is no number is None."""
+        return {k: None if isinstance(v, float) and isnan(v) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Law:
+    """A claim of others, the number in which it can be wrong, and the sweeps that measure it."""
+
+    name: str
+    claim: str
+    source: str
+    measured: str  # the name of the number, as in `predicted` of a sweep
+    claimed: tuple[float, float]  # lowest and highest value with which the claim is right
+    sweeps: tuple[str, ...]
+    test: Callable[[pd.DataFrame], Found]
+
+    def verdict(self, found: Found) -> str:
+        """Contradicted where the interval found lies apart from what is claimed.
+
+        Where the two overlap, the claim holds if the interval is narrow, at most half of what is claimed;
+        a wider one could contain anything.
+        """
+        low, high = self.claimed
+        if isnan(found.value) or isnan(found.low) or isnan(found.high):
+            return UNDECIDED
+        if found.high < low or found.low > high:
+            return CONTRADICTED
+        largest = max(abs(low), abs(high), abs(found.value)) if isfinite(high) else abs(found.value)
+        return HOLDS if found.high - found.low <= largest / 2 else UNDECIDED

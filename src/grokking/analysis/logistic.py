@@ -1,0 +1,45 @@
+"""Logistic regression on one number, and where it is one half, with Fieller's interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import statsmodels.api as sm
+from scipy.stats import norm
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Log odds = constant + slope · x."""
+
+    constant: float
+    slope: float
+    covariance: np.ndarray
+
+    @property
+    def half(self) -> float:
+        """Where half of the networks are expected to generalize."""
+        return -self.constant / self.slope
+
+    def half_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Fieller's interval of `half`: where the log odds may be 0; infinite for an unsure slope."""
+        z = norm.ppf(0.5 + level / 2) ** 2
+        (aa, ab), (_, bb) = self.covariance
+        quadratic = (
+            self.slope**2 - z * bb,
+            2 * (self.constant * self.slope - z * ab),
+            self.constant**2 - z * aa,
+        )
+        if quadratic[0] <= 0:
+            return -np.inf, np.inf
+        low, high = np.sort(np.roots(quadratic).real)
+        return float(low), float(high)
+
+
+def logistic(x: np.ndarray, generalized: np.ndarray) -> Logistic:
+    """Maximum likelihood with a ridge too small to be seen, without which a clean boundary has no slope."""
+    design = sm.add_constant(x)
+    model = sm.Logit(generalized, design)
+    fit = model.fit_regularized(method="l1", alpha=1e-6, disp=False)
+    covariance = np.linalg.inv(-model.hessian(fit.params))
+    constant, slope = map(float, fit.params)
+    return Logistic(constant, slope, covariance)
