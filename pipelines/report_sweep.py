@@ -2,17 +2,17 @@
 
 from grokking import figures
 from grokking.analysis import pages, sweeps
-from grokking.catalogue import FILES, read_catalogue
+from grokking.catalogue import read_catalogue
 from grokking.storage.runs import read_table
 from pipelines.common.paths import SWEEPS
-from pipelines.common.reports import LONG_SWEEP_REPORTS, SWEEP_REPORTS, as_json, write
+from pipelines.common.reports import as_json, sweep_reports, write
 from pipelines.common.stage import entry_parser, run
 
 
 def main() -> None:
     name, catalogue = entry_parser(__doc__).parse_args().name, read_catalogue()
     entry = catalogue.entry("sweeps", name)
-    folder = SWEEP_REPORTS if name in catalogue.names("sweeps", file=FILES[0]) else LONG_SWEEP_REPORTS
+    folder = sweep_reports(catalogue, name)
     networks = read_table(SWEEPS / name / "networks.parquet")
     axes, cells = sweeps.axes_of(networks), sweeps.cell_table(networks)
     title = f"{name}, {sweeps.task_text(networks)}"

@@ -20,7 +20,7 @@ PAGES = {"systems": REPORTS / "table.md", "published": REPORTS / "published.md"}
 SENTENCES = {
     "systems": "{network} on {data}. Our own hyperparameters.",
     "published": "{network} on {data}. As its author ran it.",
-    "sweeps": "{network} on {data}. Its author's recipe at another fraction, weight decay or schedule.",
+    "decays": "{network} on {data}. Its author's recipe at another fraction, weight decay or schedule.",
     "fractions": "{network} on {data}. Our own hyperparameters at another share of training equations.",
     "literature": "{network} on {data}. A recipe of another repository, as near as it can be said.",
     "controls": "{network} on {data}. A control, which shows what generalization depends on.",

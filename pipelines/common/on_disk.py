@@ -13,11 +13,12 @@ from grokking.storage import runs
 from grokking.tracking.publish import Trained
 from grokking.tracking.registry import Model
 from grokking.tracking.studies import Searched
+from grokking.tracking.sweeps import Swept
 from grokking.training.pool import worker_pool
 from pipelines.common.models import best_models
 from pipelines.common.own import own_runs
-from pipelines.common.paths import CONFIRMED, RUNS, SEARCHES, TUNED
-from pipelines.common.reports import DRAWN, SEARCH_REPORTS
+from pipelines.common.paths import CONFIRMED, RUNS, SEARCHES, SWEEPS, TUNED
+from pipelines.common.reports import DRAWN, SEARCH_REPORTS, sweep_reports
 from pipelines.common.studies import find_study
 
 CURVES = Path("artifacts/figures")  # of runs that no report draws
@@ -46,25 +47,27 @@ class OnDisk:
     studies: Sequence[tuple[Searched, Sequence[RunOnDisk]]]  # each with its confirmed arms
     own: Sequence[Trained]
     models: Sequence[Model]
+    sweeps: Sequence[Swept]
 
     @property
     def all_runs(self) -> list[RunOnDisk]:
         return [*self.runs, *(arm for _, arms in self.studies for arm in arms)]
 
     def __len__(self) -> int:
-        return len(self.all_runs) + len(self.studies) + len(self.own) + len(self.models)
+        return len(self.all_runs) + len(self.studies) + len(self.own) + len(self.models) + len(self.sweeps)
 
     def fingerprints(self) -> dict[str, str]:
         """By group and name; own runs have none, as DVC does not know them."""
         of_runs = {f"{run.group}/{run.name}": run.fingerprint for run in self.all_runs}
-        return of_runs | {f"studies/{searched.study.name}": searched.key for searched, _ in self.studies}
+        of_studies = {f"studies/{searched.study.name}": searched.key for searched, _ in self.studies}
+        return of_runs | of_studies | {f"sweeps/{swept.name}": swept.fingerprint for swept in self.sweeps}
 
 
 def find(catalogue: Catalogue) -> OnDisk:
     found = [*_experiments(catalogue), *_tuned_methods(catalogue)]
     studies = [(searched, _arms(searched.study.name)) for searched in searched_studies(catalogue)]
     trained = [run for run in found if runs.exists(run.folder)]
-    return OnDisk(trained, studies, list(own_runs()), list(best_models()))
+    return OnDisk(trained, studies, list(own_runs()), list(best_models()), list(_sweeps(catalogue)))
 
 
 def _experiments(catalogue: Catalogue) -> Iterator[RunOnDisk]:
@@ -78,6 +81,13 @@ def _tuned_methods(catalogue: Catalogue) -> Iterator[RunOnDisk]:
     for name in catalogue.names("tuning"):
         for run, part in ((f"{name}_tuning", "tuning"), (name, "confirmed")):
             yield RunOnDisk(run, name, "tuning", TUNED / name / part, CURVES / "tuning" / f"{run}.png")
+
+
+def _sweeps(catalogue: Catalogue) -> Iterator[Swept]:
+    """Every sweep that was run to its end."""
+    for name in catalogue.names("sweeps"):
+        if (SWEEPS / name / "run.json").exists():
+            yield Swept(name, SWEEPS / name, sweep_reports(catalogue, name) / f"{name}.md")
 
 
 def _arms(study: str) -> list[RunOnDisk]:

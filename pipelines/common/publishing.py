@@ -10,6 +10,7 @@ from grokking.data import tasks
 from grokking.storage import runs
 from grokking.tracking import registry, store, stream, views
 from grokking.tracking import studies as study_runs
+from grokking.tracking import sweeps as sweep_runs
 from grokking.tracking.publish import Trained, publish, split_digest
 from pipelines.common import describing
 from pipelines.common.on_disk import OnDisk, RunOnDisk
@@ -37,6 +38,8 @@ def publish_in_turn(
         parent = study_runs.ensure_parent(client, searched).info.run_id
         for arm in arms:
             yield publish_run(arm, parent)
+    for swept in found.sweeps:
+        yield f"sweep {swept.name}", sweep_runs.publish(client, swept)
     for own in found.own:
         yield own.name, publish(client, own)
     for model in found.models:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from grokking.catalogue import FILES, Catalogue
 from grokking.config import ConfigError
 
 REPORTS = Path("reports")
@@ -13,8 +14,7 @@ FIGURES = REPORTS / "figures"  # that compare experiments
 DRAWN = REPORTS / "experiments"  # a folder of figures for each experiment
 SUMMARY = REPORTS / "summary"  # metrics of DVC, a file for each experiment
 SEARCH_REPORTS = REPORTS / "search"
-SWEEP_REPORTS = REPORTS / "sweeps"  # of those of params.yaml
-LONG_SWEEP_REPORTS = REPORTS / "extended/sweeps"
+SWEEP_REPORTS = REPORTS / "sweeps"  # of those of params.yaml; the others are with the long studies
 EXPLORER = REPORTS / "explore.html"
 EXPLORED, MOVING = REPORTS / "explore", "training.gif"  # pictures of the networks that the explorer shows
 COMPARISONS = REPORTS / "extended"  # of each group of long runs
@@ -55,6 +55,12 @@ def require_diagnostics(folder: Path) -> Path:
         if not (folder / name).exists():
             raise ConfigError(f"{folder / name} is missing; run `dvc repro diagnose@{folder.name}` first")
     return folder
+
+
+def sweep_reports(catalogue: Catalogue, name: str) -> Path:
+    """The folder of a sweep's page: that of the default study, or that of the long studies."""
+    default = name in catalogue.names("sweeps", file=FILES[0])
+    return SWEEP_REPORTS if default else COMPARISONS / "sweeps"
 
 
 def swept(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -79,7 +79,7 @@ GROUPS = {
         "on the page [published.md](../published.md).",
         {"preset": _name, "task": _task, "generalized": _generalized, "median (range)": _median},
     ),
-    "sweeps": Group(
+    "decays": Group(
         "Fractions and weight decays",
         "The recipe of system 1 as its author ran it, over training fractions and weight decays (coupled, as "
         "L2), with a constant rate and with a cosine over 150,000 steps.",

@@ -40,6 +40,8 @@ def share_from_tenth(table: pd.DataFrame) -> Found:
 
 
 def _share(own: pd.DataFrame, note: str) -> Found:
+    if own.empty:
+        return Found(np.nan, np.nan, np.nan, 0, 0, 0, "no network " + note)
     count = int(own["observed"].sum())
     cells = own.groupby([FRACTION, RATE, DECAY]).ngroups
     return Found(*share_with_interval(count, len(own)), cells, len(own), len(own) - count, note)

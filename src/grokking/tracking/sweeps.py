@@ -1,0 +1,103 @@
+"""Publish a sweep: one run with the counts of its phases, its table, page and figure.
+
+Its networks have no curves and are hundreds, so they are rows of the table and no runs of their own.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from grokking.analysis import sweeps
+from grokking.analysis.results import hyperparameters
+from grokking.storage.runs import read_table
+from grokking.tracking import identity, metrics, store
+from grokking.tracking.descriptions import NOTE, paragraphs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FILES = ("networks.parquet", "run.json")
+FORM = "1"  # of what is written to MLflow: another one publishes everything again
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep as it lies on disk."""
+
+    name: str
+    folder: Path
+    page: Path  # of reports/, its figure and its numbers beside it; there may be none
+
+    @property
+    def files(self) -> list[Path]:
+        beside = [self.page, self.page.with_suffix(".png")]
+        return [*(self.folder / name for name in FILES), *(file for file in beside if file.exists())]
+
+    @property
+    def fingerprint(self) -> str:
+        return str(json.loads((self.folder / "run.json").read_text(encoding="utf-8"))["fingerprint"])
+
+    def content(self) -> str:
+        """Hash of the files, which tells whether just this is published."""
+        digest = hashlib.sha256(FORM.encode())
+        for file in self.files:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+def publish(client: "MlflowClient", swept: Swept) -> bool:
+    """Publish one sweep; False where the store holds just this already."""
+    content = swept.content()
+    experiment = store.experiment_id(client, identity.SWEPT)
+    run = store.ensure_run(client, experiment, f"sweep {swept.name}", _tags(swept))
+    if run.data.tags.get("published") == content:
+        return False
+    networks = read_table(swept.folder / "networks.parquet")
+    told = sweeps.described(networks)
+    found = metrics.prefixed(_found(told, networks))
+    store.log(client, run, _params(networks), [(0, found)], {NOTE: _note(swept, told)})
+    for file in swept.files:
+        client.log_artifact(run.info.run_id, str(file))
+    store.finish(client, run, 0.0)
+    client.set_tag(run.info.run_id, "published", content)
+    return True
+
+
+def _tags(swept: Swept) -> dict[str, str]:
+    return {
+        "key": f"sweep/{swept.name}/{swept.fingerprint}",
+        "kind": "sweep",
+        "sweep": swept.name,
+        "stage": "sweep",
+        "fingerprint": swept.fingerprint,
+        **identity.source_tags("sweep"),
+    }
+
+
+def _params(networks: pd.DataFrame) -> dict[str, Any]:
+    """What all networks have in common, and the values of each axis."""
+    axes = sweeps.axes_of(networks)
+    keys = [key for key in hyperparameters(networks) if networks[key].nunique(dropna=False) == 1]
+    values = {
+        axis: ", ".join(map(identity.number, sorted(networks[axis].unique().tolist()))) for axis in axes
+    }
+    return {key: networks[key].iloc[0] for key in keys} | values
+
+
+def _found(told: dict[str, Any], networks: pd.DataFrame) -> dict[str, float]:
+    phases = {f"cells_of_{name.replace(' ', '_')}": count for name, count in told["phases"].items()}
+    return {"networks": told["networks"], "generalized": int(networks["observed"].sum())} | phases
+
+
+def _note(swept: Swept, told: dict[str, Any]) -> str:
+    cells = ", ".join(f"{count} of {name}" for name, count in told["phases"].items() if count)
+    return paragraphs(
+        f"{told['networks']} {told['family']} networks on {told['task']}, {told['n']} of each cell, until "
+        f"step {told['budget']:,}.",
+        f"**Cells:** {cells}.",
+        f"A row per network: `networks.parquet`. A line per cell: `{swept.page}`.",
+    )
