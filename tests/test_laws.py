@@ -165,6 +165,9 @@ def test_distribution_has_the_smallest_aic():
     assert fit.aic == min(fit.aics.values())
     medians = fit.median(pd.DataFrame({"mir": [0, 1]}))
     assert np.abs(medians / [median(times[~is_mir], observed[~is_mir]), 26] - 1).max() < 0.1
+    weibull = accelerated(pd.DataFrame({"mir": is_mir}), times, observed, None, "Weibull")
+    expected = np.exp(weibull.coefficients["value"].sum()) * np.log(2) ** weibull.scale
+    assert weibull.median(pd.DataFrame({"mir": [1]})) == pytest.approx(expected)
 
 
 class LiteralLogNormal(GenericLikelihoodModel):
