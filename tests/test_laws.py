@@ -137,7 +137,7 @@ def test_survival_equals_that_of_lifelines(group):
 def test_logrank_equals_that_of_lifelines():
     times, observed, is_mir = waltons()
     p = logrank_p(times[is_mir], observed[is_mir], times[~is_mir], observed[~is_mir])
-    assert p == pytest.approx(PEER["both", "logrank_p"], rel=1e-6)
+    assert p == pytest.approx(PEER["both", "logrank_p"], rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("how", ["fit", "fit_interval_censoring"])
@@ -165,6 +165,9 @@ def test_distribution_has_the_smallest_aic():
     assert fit.aic == min(fit.aics.values())
     medians = fit.median(pd.DataFrame({"mir": [0, 1]}))
     assert np.abs(medians / [median(times[~is_mir], observed[~is_mir]), 26] - 1).max() < 0.1
+    weibull = accelerated(pd.DataFrame({"mir": is_mir}), times, observed, None, "Weibull")
+    expected = np.exp(weibull.coefficients["value"].sum()) * np.log(2) ** weibull.scale
+    assert weibull.median(pd.DataFrame({"mir": [1]})) == pytest.approx(expected)
 
 
 class LiteralLogNormal(GenericLikelihoodModel):
@@ -443,6 +446,10 @@ def test_bootstrap_over_seeds():
         (
             lambda: accelerated(pd.DataFrame({"same": np.ones(6)}), STEPS, np.ones(6, bool)),
             "2 coefficients need more events .* 6 events are at points of rank 1",
+        ),
+        (
+            lambda: accelerated(pd.DataFrame({"f": FRACTIONS}), STEPS, np.ones(6, bool), None, "gamma"),
+            "one of log-normal, log-logistic, Weibull, but got gamma",
         ),
     ],
 )

@@ -55,8 +55,9 @@ def accelerated(
     """
     design_NC, known = _design(covariates), spans(times, observed, before)
     _check(design_NC, observed)
-    tried = SCATTERS if distribution is None else {distribution: SCATTERS[distribution]}
-    fits = {name: _fit(name, design_NC, known) for name in tried}
+    if distribution not in (None, *SCATTERS):
+        raise ValueError(f"`distribution` must be one of {', '.join(SCATTERS)}, but got {distribution}")
+    fits = {name: _fit(name, design_NC, known) for name in SCATTERS if distribution in (None, name)}
     aics = {
         name: float(2 * (design_NC.shape[1] + 1) - 2 * fit.log_likelihood_B) for name, fit in fits.items()
     }
