@@ -29,7 +29,7 @@ def map_of(rule, seeds=3, budget=100_000, decays=(0.0, 0.1, 0.3, 1.0, 3.0), rate
                         "observed": observed, "generalization_step": step if observed else None,
                         "memorization_step": 10.0, "budget": budget, "diverged": False,
                         "replica": len(rows), "processor": "p",
-                        "memorization_weight_norm": 20.0, "generalization_weight_norm": 10.0, "processor": "p",
+                        "memorization_weight_norm": 20.0, "generalization_weight_norm": 10.0,
                         "model.family": "one_hot_mlp",
                     })  # fmt: skip
     return pd.DataFrame(rows)

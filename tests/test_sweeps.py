@@ -113,7 +113,7 @@ def test_a_sobol_design_fills_its_ranges_evenly_and_the_same_each_time():
         ({"replicas": {"seeds": MANY, "split_seeds": MANY, "pairs": "crossed"}},
          "makes 3,240,000 networks; a sweep has at most 10,000"),
         ({"predicted": {"exponent": [1.0]}}, "`sweeps.s.predicted.exponent"),
-        ({"experiment__batch": {"sampling": "with_replacement", "size": 0}}, "`sweeps.s.experiment.batch.size`"),
+        ({"experiment__batch": {"sampling": "with_replacement", "size": 0}}, "s.experiment.batch.size"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_one_line(changes, told):

@@ -196,6 +196,19 @@ VIEWS = (
         ),
         opens_with_charts=True,
     ),
+    View(
+        "Sweeps",
+        "What becomes of a network, over hyperparameters and data?",
+        identity.SWEPT,
+        "tags.kind = 'sweep'",
+        "tags.sweep",
+        (
+            "metrics.result/networks", "metrics.result/generalized", "metrics.result/cells_of_grokking",
+            "metrics.result/cells_of_memorization", "params.model.family", RATE, DECAY,
+            "params.task.split.train_fraction",
+        ),
+        (Bars("result/cells_of_grokking"),),
+    ),
 )  # fmt: skip
 
 
@@ -297,4 +310,6 @@ CONTENTS = {
     "where generalization came at least 3 times later than memorization.",
     identity.SEARCHED: "Hyperparameter searches: a run per study, below it a run per trial, and what it "
     "found, trained again on fresh seeds and splits.",
+    identity.SWEPT: "Sweeps: a run per sweep, with the number of its cells in each phase. Its networks are "
+    "rows of the artifact networks.parquet.",
 }
