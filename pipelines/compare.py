@@ -8,6 +8,7 @@ from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.data import tasks
 from grokking.storage.runs import Run
+from pipelines.common.claims import require_claims
 from pipelines.common.paths import RUNS, SPLITS
 from pipelines.common.reports import COMPARISONS, as_json, write
 from pipelines.common.runs import trained
@@ -23,7 +24,9 @@ def main() -> None:
     entries = {entry: catalogue.entry("experiments", entry) for entry in catalogue.names("experiments", name)}
     runs = trained({entry: RUNS / name / entry for entry in entries})
     page, numbers = group_page(name, {entry: with_formula(run) for entry, run in runs.items()}, entries)
-    write({COMPARISONS / f"{name}.md": page, COMPARISONS / f"{name}.json": as_json(numbers)})
+    found = {COMPARISONS / f"{name}.json": as_json(numbers)}
+    require_claims(found)
+    write({COMPARISONS / f"{name}.md": page} | found)
 
 
 def with_formula(trained: Run) -> Run:

@@ -6,6 +6,7 @@ from grokking.analysis.comparison import TUNING
 from grokking.analysis.methods import Method, by_speed, method_table
 from grokking.analysis.results import summary
 from grokking.catalogue import read_catalogue
+from pipelines.common.claims import require_claims
 from pipelines.common.paths import TUNED
 from pipelines.common.reports import COMPARISONS, as_json, write
 from pipelines.common.runs import replica_tables
@@ -19,11 +20,12 @@ def main() -> None:
     confirmed = replica_tables({name: TUNED / name / "confirmed" for name in entries})
     grids = {name: entries[name]["replicas"]["grid"] for name in confirmed}
     methods = [Method(name, grids[name], tuned[name], table) for name, table in confirmed.items()]
+    found = as_json({method.name: summary(method.confirmed) for method in methods})
+    require_claims({COMPARISONS / "tuning.json": found})
     points = {method.name: (method.times, method.observed) for method in by_speed(methods)}
     title = "Steps to generalize, tuned methods on fresh seeds"
     figures.strips(points, title, COMPARISONS / "tuning.png")
     page = pages.comparison(*TUNING, method_table(methods), entries, "tuning.png")
-    found = as_json({method.name: summary(method.confirmed) for method in methods})
     write({COMPARISONS / "tuning.md": page, COMPARISONS / "tuning.json": found})
 
 

@@ -7,6 +7,7 @@ from grokking.analysis import early_warning, pages, report_page, results
 from grokking.analysis.circuits import circuits
 from grokking.catalogue import FILES, read_catalogue
 from grokking.storage import runs
+from pipelines.common.claims import require_claims
 from pipelines.common.paths import DIAGNOSTICS, RUNS
 from pipelines.common.reports import (
     DIAGNOSTICS_TABLE,
@@ -37,6 +38,7 @@ def main() -> None:
     circuit_rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
     more = {"by_published_criterion": results.by_published_criterion(trained), "circuits": circuit_rows}
     summary = results.results(tables, machine) | more
+    require_claims({REPORTS / "results.json": as_json(summary)})
     comparison = results.comparison(summary)
     figures.draw_comparisons(trained, warning, FIGURES)  # the page shows those that are there
     page = report_page.html(summary, comparison, trained, swept(sweeps), REPORTS)

@@ -7,6 +7,7 @@ from grokking.config import ConfigError
 from grokking.search import config, importance, pruner_audit
 from grokking.search.monitor import MONITOR_SHARE
 from grokking.storage import runs
+from pipelines.common.claims import require_claims
 from pipelines.common.paths import CONFIRMED
 from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, SEARCH_REPORTS, as_json, write
 from pipelines.common.stage import entry_parser, run
@@ -20,16 +21,16 @@ def main() -> None:
     if study is None:
         raise ConfigError(f"study `{name}` was not confirmed; run `dvc repro confirm@{name}` first")
 
+    numbers = results.key_numbers(results.summary(study.confirmed["winner"]))
+    found = {folder.with_suffix(".json"): as_json(numbers), folder / NUMBERS: as_json(studies.results(study))}
+    require_claims(found)
     importances = importance.importances(study.trials, plan.config.space)
     histories = {arm: runs.read(CONFIRMED / name / arm).history for arm in study.confirmed}
     figures.draw_study(study, importances, histories, folder)
     judgements = pruner_audit.judgements(search_tables(study))
     page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements), MONITOR_SHARE)
-    numbers = results.key_numbers(results.summary(study.confirmed["winner"]))
-    texts = {folder.with_suffix(".md"): page, folder.with_suffix(".json"): as_json(numbers)}
-    texts |= {folder / NUMBERS: as_json(studies.results(study))}
-    texts |= {folder / OVERVIEW: as_json(studies.overview(study))}
-    write(texts | {folder / JUDGEMENTS: judgements.to_csv(index=False)})
+    texts = {folder.with_suffix(".md"): page, folder / OVERVIEW: as_json(studies.overview(study))}
+    write(texts | found | {folder / JUDGEMENTS: judgements.to_csv(index=False)})
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pandas as pd
 from grokking.analysis import study_pages
 from grokking.catalogue import FILES, read_catalogue
 from grokking.search import pruner_audit
+from pipelines.common.claims import require_claims
 from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS, as_json, write
 from pipelines.common.stage import run
 
@@ -25,6 +26,7 @@ def main() -> None:
     page, table, rules = tables(found) if found else (f"# Searches\n\n{NONE}", NONE, {})
     texts = {"searches.md": page, "searches_table.md": table}
     texts["searches.json"] = as_json({"studies": numbers, "pruners": rules})
+    require_claims({REPORTS / "searches.json": texts["searches.json"]})
     write({REPORTS / name: text for name, text in texts.items()})
 
 

@@ -4,6 +4,7 @@ from grokking import figures
 from grokking.analysis import pages, verdicts
 from grokking.catalogue import Catalogue, read_catalogue
 from grokking.storage.runs import Run
+from pipelines.common.claims import require_claims
 from pipelines.common.paths import RUNS
 from pipelines.common.reports import REPORTS, as_json, write
 from pipelines.common.runs import trained
@@ -16,10 +17,11 @@ def main() -> None:
     experiments = group_runs(catalogue, "systems") | group_runs(catalogue, "fractions")
     judged, points = verdicts.judged(presets, experiments), verdicts.over_train_fraction(presets, experiments)
     law = verdicts.power_law(points)
+    found = as_json({"verdicts": judged, "power_law": law})
+    require_claims({REPORTS / "published.json": found})
     figures.published(presets, REPORTS / "published.png")
     figures.train_fraction(points, REPORTS / "train_fraction.png")
     page = pages.published(judged, verdicts.without_number(presets), law)
-    found = as_json({"verdicts": judged, "power_law": law})
     write({REPORTS / "published.md": page, REPORTS / "published.json": found})
 
 

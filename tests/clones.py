@@ -13,6 +13,7 @@ COPIED = (
     "requirements.lock", ".gitignore", "Makefile",
 )  # fmt: skip
 README = "# Tiny\n<!-- table of reports/table.md -->\n<!-- end of table -->\n"
+CLAIMS = "numbers: {}\nclaims: {}\n"
 NAMED = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 
@@ -57,6 +58,8 @@ def clone(tmp_path_factory) -> Path:
     (folder / "params.yaml").write_text(tiny_params())
     shutil.copy(ROOT / "tests" / "tiny_extended.yaml", folder / "extended" / "params.yaml")
     (folder / "README.md").write_text(README)
+    (folder / "reports").mkdir()
+    (folder / "reports" / "claims.yaml").write_text(CLAIMS)  # of the large study's results
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc_site_cache"))
     run(folder, "dvc", "repro")

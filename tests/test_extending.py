@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "extending.md"
 PROMISED = {
     "An operation": 2, "A model family": 3, "An optimizer": 2, "A gradient filter": 2, "A weight clamp": 2,
-    "A loss": 2, "A diagnostic": 2, "A study": 1, "A group of long runs": 2, "A key of the configuration": 3,
+    "A loss": 2, "A diagnostic": 2, "A study": 1, "A group of long runs": 2, "A claim": 1,
+    "A key of the configuration": 3,
 }  # fmt: skip
 EDIT = re.compile(
     r"^(?:New file|In) `(?P<file>[^`]+)`"

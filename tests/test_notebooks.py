@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CODE = ("src", "pipelines", "params.yaml", "extended", "dvc.yaml", "mlruns/.gitkeep", "notebooks")
 RESULTS = {  # which committed results a notebook reads; MLflow gets no others, which saves a minute
     "did_it_grok": ("runs/systems", "runs/records/muon_transformer"),
-    "weight_decays": ("runs/sweeps/embedding_mlp_published_f40", "splits/addition_97_f40"),
+    "weight_decays": ("runs/decays/embedding_mlp_published_f40", "splits/addition_97_f40"),
     "open_a_circuit": ("runs/systems", "diagnostics/systems"),
     "search_my_own_task": ("search/quick",),
 }

@@ -88,7 +88,7 @@ GROUPS = {
     ),
     "fractions": Group(
         "Training fractions",
-        "System 4 with our own hyperparameters, over the training fractions that were published.",
+        "System 4 with our own hyperparameters, over fractions that were published.",
         {"experiment": _name, "task": _task, "generalized": _generalized, "median (range)": _median},
     ),
     "records": Group(
@@ -109,8 +109,8 @@ GROUPS = {
     ),
     "controls": Group(
         "Controls",
-        "The quadratic network of `records`, with something taken from it that generalization needs, or "
-        "wrong labels given to it. Accuracies are the last ones, medians over replicas.",
+        "The quadratic network of `records`, with something taken from it that generalization may "
+        "need, or wrong labels given to it. Accuracies are the last ones, medians over replicas.",
         {
             "control": _name,
             "generalized": _generalized,

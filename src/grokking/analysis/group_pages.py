@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from grokking.analysis import literature, pages
 from grokking.analysis.comparison import GROUPS, Group, comparison_table
-from grokking.analysis.results import summary
+from grokking.analysis.results import grid_points, summary
 from grokking.storage.runs import Run
 
 Entries = Mapping[str, Mapping[str, Any]]
@@ -17,7 +19,14 @@ def group_page(name: str, runs: Mapping[str, Run], entries: Entries) -> tuple[st
     The replicas of `runs` have the formula of their task.
     """
     page, more = PAGES.get(name, by_columns)(GROUPS[name], runs, entries)
-    return page, {entry: summary(run.replicas) for entry, run in runs.items()} | more
+    return page, {entry: numbers(run.replicas) for entry, run in runs.items()} | more
+
+
+def numbers(replicas: pd.DataFrame) -> dict[str, Any]:
+    """The summary of an entry, and in `grid` that of each point of its grid, if it has one."""
+    found, points = summary(replicas), grid_points(replicas)
+    grid = {point: summary(part) for point, part in points.items()}
+    return found | {"grid": grid} if len(grid) > 1 else found
 
 
 def by_columns(group: Group, runs: Mapping[str, Run], entries: Entries) -> tuple[str, dict[str, Any]]:
