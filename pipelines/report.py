@@ -1,24 +1,16 @@
 """Stage `report`: the page of the default study, its numbers, table and figures that compare."""
 
 import json
+from pathlib import Path
 
 from grokking import figures
 from grokking.analysis import early_warning, pages, report_page, results
 from grokking.analysis.circuits import circuits
 from grokking.catalogue import FILES, read_catalogue
 from grokking.storage import runs
+from pipelines.common import reports
 from pipelines.common.claims import require_claims
 from pipelines.common.paths import DIAGNOSTICS, RUNS
-from pipelines.common.reports import (
-    DIAGNOSTICS_TABLE,
-    FIGURES,
-    REPORTS,
-    as_json,
-    require_diagnostics,
-    swept,
-    write,
-    write_metrics,
-)
 from pipelines.common.stage import run
 
 GROUP = "systems"
@@ -29,23 +21,30 @@ def main() -> None:
     names, sweeps = catalogue.names("experiments", GROUP), catalogue.names("sweeps", file=FILES[0])
     trained = {name: runs.read(RUNS / GROUP / name) for name in names}
     tables = {name: run.replicas for name, run in trained.items()}
-    learned = {name: require_diagnostics(DIAGNOSTICS / GROUP / name) for name in names}
-    diagnosed = {name: runs.read_table(folder / DIAGNOSTICS_TABLE) for name, folder in learned.items()}
+    diagnosed = {name: runs.read_table(diagnostics(name)) for name in names}
     warning = early_warning.warning_table(early_warning.labelled(diagnosed, tables))
     formed = circuits(diagnosed, tables)
 
     machine = next((run.facts["machine"] for run in trained.values()), None)
-    circuit_rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
-    more = {"by_published_criterion": results.by_published_criterion(trained), "circuits": circuit_rows}
+    rows = json.loads(formed.to_json(orient="records"))  # which writes NaN as null
+    more = {"by_published_criterion": results.by_published_criterion(trained), "circuits": rows}
     summary = results.results(tables, machine) | more
-    require_claims({REPORTS / "results.json": as_json(summary)})
+    require_claims({reports.REPORTS / "results.json": reports.as_json(summary)})
     comparison = results.comparison(summary)
-    figures.draw_comparisons(trained, warning, FIGURES)  # the page shows those that are there
-    page = report_page.html(summary, comparison, trained, swept(sweeps), REPORTS)
-    texts = {"results.json": as_json(summary), "table.md": pages.markdown(comparison), "index.html": page}
+    figures.draw_comparisons(trained, warning, reports.FIGURES)  # the page shows those that are there
+    page = report_page.html(summary, comparison, trained, reports.swept(sweeps), reports.REPORTS)
+    texts = {
+        "results.json": reports.as_json(summary),
+        "table.md": pages.markdown(comparison),
+        "index.html": page,
+    }
     texts["diagnostics.md"] = pages.diagnostics(warning, formed, results.diverged(tables))
-    write({REPORTS / name: text for name, text in texts.items()})
-    write_metrics(results.key_numbers_of_all(tables))
+    reports.write({reports.REPORTS / name: text for name, text in texts.items()})
+    reports.write_metrics(results.key_numbers_of_all(tables))
+
+
+def diagnostics(name: str) -> Path:
+    return reports.require_diagnostics(DIAGNOSTICS / GROUP / name) / reports.DIAGNOSTICS_TABLE
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import copy
 import importlib
 import json
 import shutil
+import subprocess
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +15,8 @@ from ruamel.yaml import YAML
 
 from grokking.analysis import claims
 from grokking.config import ConfigError
+from pipelines.common.claims import are_committed, require_claims
+from pipelines.common.reports import REPORTS
 from pipelines.common.stage import run
 
 CLAIMS = claims.read(ROOT / "reports/claims.yaml")
@@ -146,6 +149,7 @@ def laboratory(tmp_path, monkeypatch):
         ROOT / "reports", tmp_path / "reports", ignore=shutil.ignore_patterns("explore*", "search")
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipelines.common.claims.are_committed", lambda: True)
     return tmp_path
 
 
@@ -245,3 +249,25 @@ def test_near_is_within_five_percent_and_not_missing():
     assert claims.near(105, 100)
     assert not claims.near(106, 100)
     assert not claims.near(None, 100)
+
+
+def test_results_of_ones_own_get_a_warning(laboratory, monkeypatch, capsys):
+    """Another processor rounds differently, and parameters are there to be changed."""
+    monkeypatch.setattr("pipelines.common.claims.are_committed", lambda: False)
+    file = laboratory / "reports" / "claims.yaml"
+    file.write_text(file.read_text().replace("wide_mlp.median_memorization_step, 23", "wide_mlp.n, 23"))
+    require_claims({REPORTS / "results.json": (laboratory / "reports" / "results.json").read_text()})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: claim `memorizes_after_23` does not hold: README.md says")
+
+
+def test_git_says_whether_results_are_the_committed_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not are_committed()  # a copy without git cannot say
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *command], check=True)
+    assert are_committed()
+    (tmp_path / "params.yaml").write_text("a: 2\n")
+    assert not are_committed()

@@ -461,7 +461,8 @@ def test_a_sweep_has_what_its_experiment_and_its_task_build_on():
     one = catalogue(sweeps={"s": {"extends": "defaults.sweep", **parts}}, defaults=defaults)
     entry = one.entry("sweeps", "s")
     assert entry["task"] == {"operation": {"name": "add", "modulus": 7}}
-    assert entry["experiment"]["budget"] == 7 and "extends" not in entry["experiment"]
+    assert entry["experiment"]["budget"] == 7
+    assert "extends" not in entry["experiment"]
     assert one.origin("sweeps.s.experiment.optimizer.epsilon") == "experiments.root.optimizer.epsilon"
     assert one.origin("sweeps.s.task.operation.name") == "defaults.task.operation.name"
 

@@ -43,17 +43,20 @@ def inverse(fraction, rate, decay, random, power=-1.0):
 @pytest.mark.parametrize("axis", [RATE, DECAY])
 def test_an_exponent_is_found_where_it_was_put_in(axis):
     found = delays.Exponent(axis)(map_of(inverse))
-    assert found.low < -1 < found.high and found.high - found.low < 0.1
+    assert found.low < -1 < found.high
+    assert found.high - found.low < 0.1
     law = next(each for each in delays.LAWS if each.name.startswith("delay over"))
     assert law.verdict(found) == "holds"
     other = delays.Exponent(axis)(map_of(lambda f, r, d, random: inverse(f, r, d, random, power=-0.6)))
-    assert law.verdict(other) == "does not hold" and abs(other.value + 0.6) < 0.05
+    assert law.verdict(other) == "does not hold"
+    assert abs(other.value + 0.6) < 0.05
 
 
 def test_networks_that_did_not_generalize_count_in_an_exponent():
     """Without the censored ones the exponent of a cut-off law is too small."""
     found = delays.Exponent(DECAY)(map_of(inverse, budget=30_000))
-    assert found.censored > 0 and found.low < -1 < found.high
+    assert found.censored > 0
+    assert found.low < -1 < found.high
 
 
 def test_the_first_passage_is_exact_where_the_norm_contracts_as_it_says():
@@ -61,7 +64,8 @@ def test_the_first_passage_is_exact_where_the_norm_contracts_as_it_says():
         return None if decay == 0 else 10 + np.log(4) / (2 * 0.7 * rate * decay)
 
     found = delays.first_passage_error(map_of(rule, budget=10**7))
-    assert found.value < 1e-9 and found.cells == 3 * 3 * 4 - 1
+    assert found.value < 1e-9
+    assert found.cells == 3 * 3 * 4 - 1
     wrong = delays.first_passage_error(
         map_of(lambda f, r, d, random: None if d == 0 else 10 + 1 / (r * d) ** 2, budget=10**9)
     )
@@ -97,7 +101,8 @@ def held(rate, residual=0.02):
 
 def test_the_rate_of_a_held_norm_is_found():
     found = norms.held_norm_rate(held(7.5))
-    assert found.low < 7.5 < found.high and norms.LAWS[1].verdict(found) == "holds"
+    assert found.low < 7.5 < found.high
+    assert norms.LAWS[1].verdict(found) == "holds"
     assert norms.LAWS[1].verdict(norms.held_norm_rate(held(2.0))) == "does not hold"
 
 
@@ -122,7 +127,8 @@ def test_a_boundary_is_found_with_its_interval():
 
 def test_half_of_networks_that_are_all_alike_cannot_be_said():
     found = boundaries.decay_boundary(map_of(lambda *_: 100))
-    assert np.isnan(found.value) and boundaries.LAWS[0].verdict(found) == "cannot be said"
+    assert np.isnan(found.value)
+    assert boundaries.LAWS[0].verdict(found) == "cannot be said"
 
 
 def test_the_interval_of_a_half_covers_it():
@@ -162,14 +168,16 @@ def fraction_table(critical, exponent, seeds=10):
 def test_both_laws_of_the_fraction_are_told_apart():
     table = fraction_table(0.16, 1.19)
     found = fractions.critical_fraction(table)
-    assert found.low < 0.16 < found.high and fractions.LAWS[1].verdict(found) == "holds"
+    assert found.low < 0.16 < found.high
+    assert fractions.LAWS[1].verdict(found) == "holds"
     fits = fractions.compared(table)
     assert fits["laws"]["shifted"]["aic"] < fits["laws"]["power"]["aic"] - 10
     assert fits["error_in_decades"]["shifted"] < fits["error_in_decades"]["power"]
     low, high = fits["over_seeds"]["critical"]
     assert low < 0.16 < high
     plain = fractions.plain_exponent(fraction_table(0.0, 2.41))
-    assert plain.low < 2.41 < plain.high and fractions.LAWS[0].verdict(plain) == "holds"
+    assert plain.low < 2.41 < plain.high
+    assert fractions.LAWS[0].verdict(plain) == "holds"
 
 
 def test_the_smallest_fraction_over_moduli_is_found():
@@ -185,7 +193,8 @@ def test_the_smallest_fraction_over_moduli_is_found():
                 for noise in (-0.04, -0.02, 0.0, 0.02, 0.04)
             ]
     found = fractions.smallest_fraction(pd.DataFrame(rows))
-    assert abs(found.value - 2.75) < 0.2 and found.cells == 3
+    assert abs(found.value - 2.75) < 0.2
+    assert found.cells == 3
 
 
 def test_rounding_is_counted_without_decay_only():
@@ -197,7 +206,8 @@ def test_rounding_is_counted_without_decay_only():
     ]
     found = rounding.share_without_decay(pd.DataFrame(rows))
     assert found.note == "float32 0 of 10, float64 10 of 10"
-    assert found.low > 1.01 and found.networks == 20
+    assert found.low > 1.01
+    assert found.networks == 20
 
 
 @pytest.mark.parametrize(
@@ -226,7 +236,8 @@ def test_the_page_has_a_line_per_law_and_sweep_and_says_what_was_not_run():
     fits = {"fractions_quadratic": fractions.compared(tables["fractions_quadratic"])}
     page = law_pages.page(rows, fits, tables)
     assert page.count("| not run ") == sum(row["verdict"] == "not run" for row in rows)
-    assert "nan" not in page and "T = C (f - f_c)^-k" in page
+    assert "nan" not in page
+    assert "T = C (f - f_c)^-k" in page
 
 
 def test_every_law_tests_sweeps_that_there_are():

@@ -119,7 +119,8 @@ def test_a_sobol_design_fills_its_ranges_evenly_and_the_same_each_time():
 def test_a_mistake_is_told_in_one_line(changes, told):
     with pytest.raises(ConfigError) as error:
         expand(changed(**changes), "sweeps.s")
-    assert told in str(error.value) and "\n" not in str(error.value)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_range_needs_a_low_below_its_high():

@@ -33,7 +33,8 @@ def runs(client):
 def test_a_sweep_is_one_run_with_its_phases_and_files(client, swept):
     assert publish(client, swept)
     (run,) = runs(client)
-    assert run.info.status == "FINISHED" and run.info.run_name == "sweep s"
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "sweep s"
     found = run.data.metrics
     assert found["result/networks"] == 8
     assert sum(value for name, value in found.items() if name.startswith("result/cells_of_")) == 4
@@ -51,4 +52,5 @@ def test_publishing_a_sweep_twice_adds_nothing_and_a_new_page_is_published(clien
     swept.page.write_text("# Another\n")
     assert publish(client, swept)
     (run,) = runs(client)
-    assert len(runs(client)) == 1 and run.data.tags["published"] == swept.content()
+    assert len(runs(client)) == 1
+    assert run.data.tags["published"] == swept.content()

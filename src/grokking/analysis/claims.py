@@ -36,6 +36,10 @@ def _parsed(text: str) -> str:
     return text.strip()
 
 
+class BrokenClaim(ConfigError):
+    """A claim that does not hold of the numbers."""
+
+
 @dataclass(frozen=True, config=STRICT)
 class Claim:
     where: str  # the file of the sentence
@@ -68,7 +72,7 @@ def read(file: Path) -> Claims:
 
 
 def require(claims: Claims, numbers: Mapping[str, Any], new: Collection[str]) -> None:
-    """ConfigError, in one line, for the first claim about new numbers that does not hold.
+    """BrokenClaim, in one line, for the first claim about new numbers that does not hold.
 
     `numbers` has the content of each file that is there. A claim about one that is missing waits for it.
     """
@@ -76,7 +80,7 @@ def require(claims: Claims, numbers: Mapping[str, Any], new: Collection[str]) ->
         used = claims.used(name)
         if used & set(new) and used <= set(numbers) and (problem := _problem(claim.holds, numbers)):
             says = " ".join(claim.says.split())
-            raise ConfigError(
+            raise BrokenClaim(
                 f"claim `{name}` does not hold: {claim.where} says “{says}”, but {problem}; "
                 "mend the sentence, or the claim in reports/claims.yaml"
             )

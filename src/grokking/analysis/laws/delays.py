@@ -80,6 +80,7 @@ LAWS = (
     Law("first passage of the norm",
         "delay = ln(V_memorized / V*) / 2 κ η λ, V = norm²: error 18 %", FIRST_PASSAGE,
         "first_passage_error", (0.0, 0.25), MAPS, first_passage_error),
-    Law("weight decay from 0.1 to 2", "time-to-grok falls as λ^-0.757 (0.725 to 0.799) from 0.1 to 2", REGIMES,
-        "weight_decay_exponent", (-0.799, -0.725), ("phases_transformer",), Exponent(DECAY, 0.1, 2.0)),
+    Law("weight decay from 0.1 to 2", "time-to-grok falls as λ^-0.757 (0.725 to 0.799) from 0.1 to 2",
+        REGIMES, "weight_decay_exponent", (-0.799, -0.725), ("phases_transformer",),
+        Exponent(DECAY, 0.1, 2.0)),
 )  # fmt: skip
