@@ -37,8 +37,8 @@ def main() -> None:
         "results.json": reports.as_json(summary),
         "table.md": pages.markdown(comparison),
         "index.html": page,
+        "diagnostics.md": pages.diagnostics(warning, formed, results.diverged(tables)),
     }
-    texts["diagnostics.md"] = pages.diagnostics(warning, formed, results.diverged(tables))
     reports.write({reports.REPORTS / name: text for name, text in texts.items()})
     reports.write_metrics(results.key_numbers_of_all(tables))
 
