@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,9 @@ def sweep_reports(catalogue: Catalogue, name: str) -> Path:
     return SWEEP_REPORTS if default else COMPARISONS / "sweeps"
 
 
-def swept(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The numbers of the sweeps whose page was made."""
-    files = {name: SWEEP_REPORTS / f"{name}.json" for name in names}
+def swept(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+    """The numbers of the sweeps of the default study whose page was made."""
+    files = {name: SWEEP_REPORTS / f"{name}.json" for name in catalogue.names("sweeps", file=FILES[0])}
     return {
         name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()
     }

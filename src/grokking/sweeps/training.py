@@ -29,7 +29,8 @@ def train_networks(networks: Sequence[Network]) -> Iterator[Finished]:
             train_stack(stack, chosen) for stack in stacks(networks, len(networks))
         )
         return
-    todo = stacks(networks, STACK)
+    if not (todo := stacks(networks, STACK)):
+        return
     with worker_pool(processes(len(todo))) as workers:
         running = [workers.submit(train_stack, stack, chosen) for stack in todo]
         for done in as_completed(running):

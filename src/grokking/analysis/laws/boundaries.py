@@ -71,7 +71,7 @@ LAWS = (
     Law("every network from λ = 0.1 on", "a transformer always groks from about 0.1 to 2", REGIMES,
         "share_from_tenth", (0.95, 1.0), ("phases_transformer",), share_from_tenth),
     Law("collapse at λ = 10", "with a weight decay of 10 nothing generalizes", REGIMES, "share_at_ten",
-        (0.0, 0.0), MAPS, share_at_ten),
+        (0.0, 0.05), MAPS, share_at_ten),
     Law("a window of weight decay", "both too little and too much weight decay prevent generalization",
         GOLDILOCKS,
         "closed_windows", (0.95, 1.0), MAPS, windows),

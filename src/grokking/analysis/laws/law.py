@@ -40,15 +40,17 @@ class Law:
     test: Callable[[pd.DataFrame], Found]
 
     def verdict(self, found: Found) -> str:
-        """Contradicted where the interval found lies apart from what is claimed.
+        """Contradicted where the interval found lies apart from what is claimed, holds where it lies within.
 
-        Where the two overlap, the claim holds if the interval is narrow, at most half of what is claimed;
-        a wider one could contain anything.
+        Where the two only overlap, the claim holds if the interval is narrow, at most half as wide as the
+        claim or the estimate is large; a wider one could contain anything.
         """
         low, high = self.claimed
         if isnan(found.value) or isnan(found.low) or isnan(found.high):
             return UNDECIDED
         if found.high < low or found.low > high:
             return CONTRADICTED
+        if low <= found.low and found.high <= high:
+            return HOLDS
         largest = max(abs(low), abs(high), abs(found.value)) if isfinite(high) else abs(found.value)
         return HOLDS if found.high - found.low <= largest / 2 else UNDECIDED
