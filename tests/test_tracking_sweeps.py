@@ -43,7 +43,7 @@ def test_a_sweep_is_one_run_with_its_phases_and_files(client, swept):
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == {
         "networks.parquet", "run.json", "s.md",
     }  # fmt: skip
-    assert "8 one hot mlp networks on add mod 7, 2 of each cell, until step 30." in run.data.tags[NOTE]
+    assert "8 one hot MLP networks on add mod 7, 2 of each cell, until step 30." in run.data.tags[NOTE]
 
 
 def test_publishing_a_sweep_twice_adds_nothing_and_a_new_page_is_published(client, swept):

@@ -70,7 +70,7 @@ def described(networks: pd.DataFrame) -> dict[str, Any]:
     cells = cell_table(networks)
     return {
         "networks": len(networks),
-        "family": str(networks["model.family"].iloc[0]).replace("_", " "),
+        "family": str(networks["model.family"].iloc[0]).replace("_", " ").replace("mlp", "MLP"),
         "task": task_text(networks),
         "n": int(cells["n"].iloc[0]),
         "budget": int(networks["budget"].max()),

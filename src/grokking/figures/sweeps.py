@@ -32,7 +32,8 @@ def phase_map(cells: pd.DataFrame, axes: list[str], title: str, file: Path) -> N
         plot.set_title(f"{short(outer[0])} {value:g}" if outer else "", fontsize=9)
     for plot in plots.flat[len(panels) :]:
         plot.set_visible(False)
-    figure.supxlabel(short(across), fontsize=9)
+    for plot in plots[-1]:
+        plot.set_xlabel(short(across))
     figure.supylabel(short(down), fontsize=9)
     present = [Patch(color=COLOURS[name], label=name) for name in PHASES if name in set(cells["phase"])]
     figure.legend(handles=present, loc="outside lower center", ncols=min(len(present), 3))
