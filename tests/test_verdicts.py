@@ -116,6 +116,10 @@ def test_a_known_power_law_is_found():
     law = verdicts.power_law(points)
     assert law["exponent"] == pytest.approx(2, abs=0.05)
     assert law["factor"] == pytest.approx(100, rel=0.05)
-    assert law["published_exponent"] == pytest.approx(2.41, abs=0.1)  # of the five runs that ended
+    assert law["published_exponent"] == pytest.approx(2.41, abs=0.1)  # of five runs and a censored one
     assert (law["replicas"], law["censored"]) == (len(presets), 0)
+    low, high = law["interval"]
+    assert low < 2 < high
+    early = points.assign(crossed=points["crossed"] & (points["train_fraction"] < 0.5))
+    assert verdicts.power_law(early)["censored"] == 1
     assert verdicts.power_law(points[points["train_fraction"] < 0.32]) is None

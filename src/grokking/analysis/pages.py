@@ -107,7 +107,14 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["steps"] = lambda value: "—" if value is None else f"{value:,.10g}"
+    environment.filters["ends"] = _ends
     return environment.get_template(template).render(values)
+
+
+def _ends(interval: tuple[float | None, float | None]) -> str:
+    """An interval in brackets, of which an end may be open."""
+    low, high = ("open" if end is None else f"{end:.2f}" for end in interval)
+    return f" ({low} to {high})"
 
 
 def diagnostics(warning: pd.DataFrame, circuits: pd.DataFrame, diverged: Mapping[str, str]) -> str:

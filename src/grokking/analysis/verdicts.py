@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
-from scipy.stats import linregress
 
+from grokking.analysis import fraction_law
 from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
+from grokking.analysis.fraction_runs import Runs
+from grokking.analysis.law_intervals import intervals
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.analysis.results import in_steps, median_ratio, ratio_text, ratios, varying
 from grokking.storage.runs import Run
@@ -169,29 +170,31 @@ def over_train_fraction(presets: Mapping[str, Run], experiments: Mapping[str, Ru
 
 
 def power_law(points: pd.DataFrame) -> dict[str, Any] | None:
-    """Fit of system 4's recipe as run here, T = factor * f^-exponent; of rows of `over_train_fraction`.
+    """System 4's recipe as run here, by a power law and by a shifted one; of rows of `over_train_fraction`.
 
-    Least squares on the logarithms of all replicas that crossed; None with fewer than three fractions. Those
-    that have not crossed are counted: without them, the times of a fraction are too early. The published
-    exponent is of the published runs at the same fractions.
+    Maximum likelihood with those that have not crossed as censored; None with fewer than three fractions. The
+    published exponent is of the published runs at the same fractions, by the same rule.
     """
     own = points[points["what"] == "the same recipe here"]
-    crossed = own[own["crossed"]]
-    if crossed["train_fraction"].nunique() < 3:
+    if own.loc[own["crossed"], "train_fraction"].nunique() < 3:
         return None
-    fit = _fit(crossed)
-    theirs = points[(points["what"] == "published, a run each") & points["crossed"]]
-    shared = theirs["train_fraction"].isin(crossed["train_fraction"])
+    runs, theirs = _runs(own), points[points["what"] == "published, a run each"]
+    shared = theirs["train_fraction"].isin(own["train_fraction"])
+    plain, shifted = fraction_law.power_law(runs), fraction_law.shifted_power_law(runs)
     return {
-        "factor": float(np.exp(fit.intercept)),
-        "exponent": float(-fit.slope),
-        "standard_error": float(fit.stderr),
-        "published_exponent": float(-_fit(theirs[shared]).slope),
-        "replicas": len(crossed),
-        "fractions": sorted(crossed["train_fraction"].unique().tolist()),
+        "factor": plain.factor,
+        "exponent": plain.exponent,
+        "interval": intervals(runs, plain)["exponent"],
+        "published_exponent": fraction_law.power_law(_runs(theirs[shared])).exponent,
+        "shifted_exponent": shifted.exponent,
+        "critical_fraction": shifted.critical,
+        "critical_interval": intervals(runs, shifted)["critical"],
+        "aic_of_plain_less_shifted": plain.aic - shifted.aic,
+        "replicas": len(own),
+        "fractions": sorted(own["train_fraction"].unique().tolist()),
         "censored": int((~own["crossed"]).sum()),
     }
 
 
-def _fit(crossed: pd.DataFrame) -> Any:
-    return linregress(np.log(crossed["train_fraction"]), np.log(crossed["step"]))
+def _runs(points: pd.DataFrame) -> Runs:
+    return Runs(*(points[name].to_numpy() for name in ("train_fraction", "step", "crossed")))
