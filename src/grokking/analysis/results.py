@@ -24,7 +24,10 @@ GROKKING_RATIO = 3  # generalization this many times later than memorization is 
 
 
 def summary(replicas: pd.DataFrame) -> dict[str, Any]:
-    """Time to generalization over a table of replicas, those that did not generalize included."""
+    """Time to generalization over a table of replicas, those that did not generalize included.
+
+    Medians are Kaplan-Meier's: of steps, and of the costs that a replica without generalization had already.
+    """
     observed = replicas["observed"].to_numpy(bool)
     # one that diverged stopped early, but would not have generalized by the budget either
     times = replicas["generalization_step"].where(observed, replicas["budget"]).to_numpy(float)
@@ -39,14 +42,19 @@ def summary(replicas: pd.DataFrame) -> dict[str, Any]:
         "first_step": float(reached.min()) if len(reached) else None,
         "last_step": float(reached.max()) if len(reached) else None,
         "budget": int(replicas["budget"].max()),
-        "median_memorization_step": median_or_none(memorized),
+        "median_memorization_step": median_with_censored(memorized, replicas["budget"]),
         "median_ratio": median_ratio(own),
         "lowest_ratio": round(float(own.min()), 2) if np.isfinite(own).any() else None,
         "grokked": int((replicas["generalization_step"] >= GROKKING_RATIO * memorized).sum()),
-        "median_examples": median_or_none(replicas.loc[observed, "examples"]),
-        "median_flops": median_or_none(replicas.loc[observed, "flops"]),
+        "median_examples": median(replicas["examples"].to_numpy(float), observed),
+        "median_flops": median(replicas["flops"].to_numpy(float), observed),
         "final_validation_accuracy_max": round(float(replicas["final_validation_accuracy"].max()), 4),
     }
+
+
+def median_with_censored(steps: pd.Series, until: pd.Series) -> float | None:
+    """The Kaplan-Meier median of steps, of which those that are missing had not come by `until`."""
+    return median(steps.fillna(until).to_numpy(float), steps.notna().to_numpy())
 
 
 def ratios(replicas: pd.DataFrame) -> pd.Series:
@@ -164,7 +172,7 @@ def median_or_none(values: pd.Series) -> float | None:
 
 
 def _seconds(table: pd.DataFrame) -> float | None:
-    return median_or_none(table.loc[table["observed"].astype(bool), "seconds"])
+    return median(table["seconds"].to_numpy(float), table["observed"].to_numpy(bool))
 
 
 def by_published_criterion(runs: Mapping[str, Run]) -> dict[str, dict[str, Any]]:
