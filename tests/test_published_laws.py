@@ -236,6 +236,7 @@ def test_the_page_has_a_line_per_law_and_sweep_and_says_what_was_not_run():
     fits = {"fractions_quadratic": fractions.compared(tables["fractions_quadratic"])}
     page = law_pages.page(rows, fits, tables)
     assert page.count("| not run ") == sum(row["verdict"] == "not run" for row in rows)
+    assert "-1.25 to -0.75, met" in page
     assert "nan" not in page
     assert "T = C (f - f_c)^-k" in page
 

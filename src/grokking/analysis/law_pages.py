@@ -31,11 +31,21 @@ def _line(row: Mapping[str, Any]) -> dict[str, str]:
         "law": f"[{row['claim']}]({row['source']})",
         "measured": f"`{row['measured']}`",
         "claimed": _ends(*row["claimed"]),
-        "predicted": _ends(*row["predicted"]) if row["predicted"] else "—",
+        "predicted": _predicted(row),
         "found": _found(row),
         "sweep": f"`{row['sweep']}`",
         "verdict": row["verdict"],
     }
+
+
+def _predicted(row: Mapping[str, Any]) -> str:
+    """What was predicted of the number, and whether it came so."""
+    if not row["predicted"]:
+        return "—"
+    low, high = row["predicted"]
+    value = row.get("value")
+    came = "" if value is None else ", met" if low <= value <= high else ", missed"
+    return _ends(low, high) + came
 
 
 def _found(row: Mapping[str, Any]) -> str:
