@@ -224,6 +224,12 @@ def test_a_verdict_needs_a_narrow_interval(value, low, high, verdict):
     assert law.verdict(Found(value, low, high, 1, 1, 0)) == verdict
 
 
+def test_what_a_longer_budget_would_move_towards_the_claim_contradicts_nothing():
+    law = Law("n", "c", "s", "m", (0.5, 0.6), ("sweep",), lambda table: None, "falls")
+    assert law.verdict(Found(0.9, 0.8, 1.0, 1, 1, 0)) == "cannot be said"
+    assert law.verdict(Found(0.1, 0.05, 0.2, 1, 1, 0)) == "does not hold"
+
+
 def test_the_page_has_a_line_per_law_and_sweep_and_says_what_was_not_run():
     tables = {"phases_mlp": map_of(inverse), "fractions_quadratic": fraction_table(0.16, 1.19)}
     rows = laws.judged(tables, {"phases_mlp": {"weight_decay_exponent": [-1.25, -0.75]}})

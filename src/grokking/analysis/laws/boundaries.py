@@ -67,9 +67,11 @@ def _is_closed(row: pd.DataFrame) -> bool:
 MAPS = ("phases_mlp", "phases_transformer")
 LAWS = (
     Law("least weight decay", "below λ = 0.0158 (0.0109 to 0.02) a transformer hardly ever groks", REGIMES,
-        "weight_decay_boundary", (0.0109, 0.02), ("phases_transformer",), decay_boundary),
+        "weight_decay_boundary", (0.0109, 0.02), ("phases_transformer",), decay_boundary,
+        "falls"),
     Law("every network from λ = 0.1 on", "a transformer always groks from about 0.1 to 2", REGIMES,
-        "share_from_tenth", (0.95, 1.0), ("phases_transformer",), share_from_tenth),
+        "share_from_tenth", (0.95, 1.0), ("phases_transformer",), share_from_tenth,
+        "rises"),
     Law("collapse at λ = 10", "with a weight decay of 10 nothing generalizes", REGIMES, "share_at_ten",
         (0.0, 0.05), MAPS, share_at_ten),
     Law("a window of weight decay", "both too little and too much weight decay prevent generalization",

@@ -109,5 +109,5 @@ LAWS = (
         "critical_fraction", (0.14, 0.18), NETWORKS, critical_fraction),
     Law("smallest train fraction", "a quadratic network generalizes from 2.75 ln p / p on",
         COGO, "critical_fraction_times_p_over_ln_p", (2.5, 3.0), ("critical_fractions_quadratic",),
-        smallest_fraction),
+        smallest_fraction, "falls"),
 )  # fmt: skip

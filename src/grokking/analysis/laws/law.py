@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import isfinite, isnan
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -38,6 +38,8 @@ class Law:
     claimed: tuple[float, float]  # lowest and highest value with which the claim is right
     sweeps: tuple[str, ...]
     test: Callable[[pd.DataFrame], Found]
+    # what a longer budget does to the number: one that is off the claim on that side contradicts nothing
+    with_budget: Literal["stays", "falls", "rises"] = "stays"
 
     def verdict(self, found: Found) -> str:
         """Contradicted where the interval found lies apart from what is claimed, holds where it lies within.
@@ -48,8 +50,10 @@ class Law:
         low, high = self.claimed
         if isnan(found.value) or isnan(found.low) or isnan(found.high):
             return UNDECIDED
-        if found.high < low or found.low > high:
-            return CONTRADICTED
+        if found.high < low:
+            return UNDECIDED if self.with_budget == "rises" else CONTRADICTED
+        if found.low > high:
+            return UNDECIDED if self.with_budget == "falls" else CONTRADICTED
         if low <= found.low and found.high <= high:
             return HOLDS
         largest = max(abs(low), abs(high), abs(found.value)) if isfinite(high) else abs(found.value)
