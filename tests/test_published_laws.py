@@ -169,7 +169,10 @@ def test_both_laws_of_the_fraction_are_told_apart():
     table = fraction_table(0.16, 1.19)
     found = fractions.critical_fraction(table)
     assert found.low < 0.16 < found.high
-    assert fractions.LAWS[1].verdict(found) == "holds"
+    assert fractions.LAWS[2].verdict(found) == "holds"
+    shifted = fractions.shifted_exponent(table)
+    assert shifted.low < 1.19 < shifted.high
+    assert fractions.LAWS[1].verdict(shifted) == "holds"
     fits = fractions.compared(table)
     assert fits["laws"]["shifted"]["aic"] < fits["laws"]["power"]["aic"] - 10
     assert fits["error_in_decades"]["shifted"] < fits["error_in_decades"]["power"]

@@ -44,6 +44,15 @@ def critical_fraction(table: pd.DataFrame) -> Found:
     return _found(table, law.critical, intervals(own, law)["critical"], f"exponent {law.exponent:.2f}")
 
 
+def shifted_exponent(table: pd.DataFrame) -> Found:
+    """k in T ∝ (f - f_c)^-k."""
+    own = runs(table)
+    law = shifted_power_law(own)
+    better = power_law(own).aic - law.aic
+    note = f"f_c {law.critical:.2f}; AIC {better:.0f} below that of the plain law"
+    return _found(table, law.exponent, intervals(own, law)["exponent"], note)
+
+
 def smallest_fraction(table: pd.DataFrame) -> Found:
     """c in f = c · ln p / p, f the fraction at which half of the networks generalize, over several moduli."""
     found = {int(p): half(table[table[MODULUS] == p], FRACTION, "") for p in sorted(table[MODULUS].unique())}
@@ -103,10 +112,14 @@ def _found(table: pd.DataFrame, value: float, ends: tuple[float | None, float | 
 
 
 LAWS = (
-    Law("power of the train fraction", "T ∝ f^-2.41 (± 0.1, six runs of one network)", AUTHOR,
+    Law("power of the train fraction", "T ∝ f^-2.41 (± 0.1, six runs of one network mod 97)", AUTHOR,
         "fraction_exponent", (2.31, 2.51), NETWORKS, plain_exponent),
-    Law("shifted power of the train fraction", "the same six runs fit T ∝ (f - 0.16)^-1.19 better", AUTHOR,
-        "critical_fraction", (0.14, 0.18), NETWORKS, critical_fraction),
+    Law("shifted power of the train fraction", "the same six runs fit T ∝ (f - f_c)^-1.19 better", AUTHOR,
+        "shifted_exponent", (1.19, 1.19), NETWORKS, shifted_exponent),
+    Law("critical fraction of system 4", "and f_c is 0.16", AUTHOR, "critical_fraction", (0.14, 0.18),
+        ("fractions_shared_mlp",), critical_fraction),
+    Law("critical fraction of a quadratic network", "it generalizes from 2.75 ln p / p on, 0.24 mod 43", COGO,
+        "critical_fraction", (0.22, 0.26), ("fractions_quadratic",), critical_fraction),
     Law("smallest train fraction", "a quadratic network generalizes from 2.75 ln p / p on",
         COGO, "critical_fraction_times_p_over_ln_p", (2.5, 3.0), ("critical_fractions_quadratic",),
         smallest_fraction, "falls"),
