@@ -250,6 +250,13 @@ def test_the_page_has_a_line_per_law_and_sweep_and_says_what_was_not_run():
     assert "T = C (f - f_c)^-k" in page
 
 
+def test_a_sweep_with_too_few_events_says_nothing_and_why():
+    none = held(7.5).assign(observed=False, generalization_step=None)
+    row = next(r for r in laws.judged({"held_norm": none}, {}) if r["law"] == "held norm")
+    assert row["verdict"] == "cannot be said"
+    assert "need more events" in row["note"]
+
+
 def test_every_law_tests_sweeps_that_there_are():
     from pathlib import Path
 
