@@ -660,7 +660,7 @@ def run_stage(monkeypatch, capsys):
         (
             "compare",
             params_of(),
-            "group `t` has no columns; known: published, sweeps, fractions, records, literature, "
+            "group `t` has no columns; known: published, decays, fractions, records, literature, "
             "controls, operations; add it to",
         ),
     ],

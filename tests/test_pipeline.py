@@ -92,6 +92,7 @@ def test_every_snapshot_is_diagnosed(clone):
 WIDE = ("wide_mlp", "wide_mlp_grid", "transformer", "shared_mlp_f30")  # the one, and those that build on it
 TINY = {"split@tiny", "split@tiny_division"}
 TRAIN_WIDE = {f"train@{name}" for name in WIDE}
+SWEPT = {"sweep@tiny_phases", "report_sweep@tiny_phases"}
 QUICK = {"search@quick", "confirm@quick", "report_search@quick"}  # its experiment builds on wide_mlp too
 
 
@@ -120,7 +121,7 @@ QUICK = {"search@quick", "confirm@quick", "report_search@quick"}  # its experime
         (
             "defaults.experiment.label_noise=0.1",
             "label_noise: 0.1",
-            TRAIN_WIDE | QUICK | {"train@numpy_mlp_momentum", "report"},
+            TRAIN_WIDE | QUICK | SWEPT | {"train@numpy_mlp_momentum", "report"},
         ),
     ],
 )
@@ -253,7 +254,9 @@ def test_a_colour_retrains_nothing(clone):
     try:
         figures.write_text(original.replace("#4c72b0", "#4c72b1"))
         drawn = {f"draw@{name}" for name in (*WIDE, "numpy_mlp_momentum")}
-        assert changed(clone) == {"report", "report_search@quick", "explore", "publish"} | drawn
+        assert changed(clone) == {
+            "report", "report_search@quick", "report_sweep@tiny_phases", "explore", "publish", *drawn
+        }  # fmt: skip
     finally:
         figures.write_text(original)
 

@@ -93,10 +93,19 @@ def held(rate, residual=0.02):
                 step = 50 * np.exp(rate * (scale - 1)) * random.lognormal(0, residual)
                 rows.append({
                     "model.init_scale": scale, "model.output_scale": output, "initial_weight_norm": 5 * scale,
-                    "memorization_logit_rms": logit, "observed": True, "generalization_step": step,
+                    "initial_logit_rms": logit, "observed": True, "generalization_step": step,
                     "budget": 10**6,
                 })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def test_norms_below_the_critical_one_do_not_count():
+    table = held(7.5)
+    too_small = table["model.init_scale"] == 1.0
+    slow = table["generalization_step"].where(~too_small, 10**5)
+    found = norms.held_norm_rate(table.assign(generalization_step=slow))
+    assert found.cells == 3
+    assert found.low < 7.5 * 1.1 < found.high  # in units of the next larger norm
 
 
 def test_the_rate_of_a_held_norm_is_found():
@@ -108,7 +117,7 @@ def test_the_rate_of_a_held_norm_is_found():
 
 def test_the_share_of_the_logit_scale_is_high_only_where_it_decides():
     by_norm = held(7.5)
-    by_logits = by_norm.assign(generalization_step=30 * by_norm["memorization_logit_rms"] ** 2)
+    by_logits = by_norm.assign(generalization_step=30 * by_norm["initial_logit_rms"] ** 2)
     assert norms.share_of_logit_scale(by_logits).value > 0.999
     assert norms.share_of_logit_scale(by_norm).high < 0.9
 
@@ -251,10 +260,11 @@ def test_the_page_has_a_line_per_law_and_sweep_and_says_what_was_not_run():
 
 
 def test_a_sweep_with_too_few_events_says_nothing_and_why():
-    none = held(7.5).assign(observed=False, generalization_step=None)
-    row = next(r for r in laws.judged({"held_norm": none}, {}) if r["law"] == "held norm")
+    none = fraction_table(0.16, 1.19).assign(observed=False, generalization_step=None)
+    row = laws.judged({"fractions_transformer": none}, {})
+    row = next(r for r in row if "note" in r)
     assert row["verdict"] == "cannot be said"
-    assert "need more events" in row["note"]
+    assert "a law needs four events" in row["note"]
 
 
 def test_every_law_tests_sweeps_that_there_are():

@@ -6,6 +6,7 @@ import pandas as pd
 from grokking.analysis.accelerated import accelerated
 from grokking.analysis.laws.delays import DECAY, FRACTION, RATE
 from grokking.analysis.laws.law import Found, Law
+from grokking.analysis.survival import median
 
 CRITICAL_NORM = "https://arxiv.org/abs/2606.13753"
 LOGIT_SCALE = "https://arxiv.org/abs/2606.18465"
@@ -33,39 +34,65 @@ def norm_variation(table: pd.DataFrame) -> Found:
 
 
 def held_norm_rate(table: pd.DataFrame) -> Found:
-    """α in T ∝ exp(α ρ), ρ the held norm in units of the smallest one that is held; logits as they are."""
+    """α in T ∝ exp(α ρ), with logits as they are; ρ is the held norm in units of the critical one.
+
+    The critical norm is the held one whose networks generalize soonest. With a smaller one networks can
+    hardly memorize; they are left out.
+    """
     own = table[table["model.output_scale"] == 1.0]
-    rho = own["initial_weight_norm"] / own["initial_weight_norm"].min()
+    if not own["observed"].any():
+        return Found(np.nan, np.nan, np.nan, 0, len(own), len(own), "no network generalized")
+    cells = {scale: _median_step(part) for scale, part in own.groupby("model.init_scale")}
+    soonest = min(cells, key=cells.__getitem__)
+    own = own[own["model.init_scale"] >= soonest]
+    norms = own.groupby("model.init_scale")["initial_weight_norm"].transform("mean")
+    rho = norms / norms[own["model.init_scale"] == soonest].iloc[0]
     observed = own["observed"].to_numpy(bool)
     times = own["generalization_step"].where(own["observed"].astype(bool), own["budget"]).to_numpy(float)
     fit = accelerated(pd.DataFrame({"rho": rho}), times, observed)
-    norms, note = own["model.init_scale"].nunique(), "ρ in units of the smallest norm that is held"
-    return Found(*fit.interval("rho"), norms, len(own), int((~observed).sum()), note)
+    note = f"ρ from 1 to {rho.max():.2f}"
+    return Found(*fit.interval("rho"), rho.round(6).nunique(), len(own), int((~observed).sum()), note)
 
 
 def share_of_logit_scale(table: pd.DataFrame) -> Found:
-    """R² of log time-to-grok on a quadratic in the logarithm of the logits' scale at memorization.
+    """R² of log time-to-grok on the logarithm of the scale of the initial logits.
 
-    The interval is over networks drawn anew; the note has R² with the held norm beside it.
+    That scale is the held norm to the power of the number of layers, times the factor of the output: the same
+    throughout training where the norm is held. Cells with smaller logits than those that generalize soonest
+    are left out, as with the norm. The interval is over networks drawn anew.
     """
-    own = table[table["observed"].astype(bool) & table["memorization_logit_rms"].notna()]
-    scale = np.log(own["memorization_logit_rms"].to_numpy(float))
-    norm = np.log(own["initial_weight_norm"].to_numpy(float))
-    times = np.log(own["generalization_step"].to_numpy(float))
+    cells = [
+        (own["initial_logit_rms"].mean(), _median_step(own), own)
+        for _, own in table.groupby(["model.init_scale", "model.output_scale"])
+    ]
+    soonest, _, _ = min(cells, key=lambda cell: cell[1])
+    beyond = pd.concat([own.assign(scale=scale) for scale, _, own in cells if scale >= soonest])
+    own = beyond[beyond["observed"].astype(bool)]
     if len(own) < 10:
         return Found(np.nan, np.nan, np.nan, 0, len(own), 0, "too few networks generalized")
-    value, both = _r_squared(times, scale), _r_squared(times, scale, norm)
+    names = ("generalization_step", "scale", "initial_weight_norm")
+    times, logits, norms = (np.log(own[name].to_numpy(float)) for name in names)
     random = np.random.default_rng(0)
     picks = [random.integers(0, len(own), len(own)) for _ in range(1000)]
-    low, high = np.quantile([_r_squared(times[pick], scale[pick]) for pick in picks], [0.025, 0.975])
-    missing = len(table) - len(own)
-    note = f"{both:.2f} with the norm beside it; {missing} networks that did not generalize are left out"
-    cells = own.groupby(["model.init_scale", "model.output_scale"]).ngroups
-    return Found(value, float(low), float(high), cells, len(own), 0, note)
+    low, high = np.quantile([_r_squared(times[pick], logits[pick]) for pick in picks], [0.025, 0.975])
+    note = (
+        f"{_r_squared(times, logits, norms):.2f} with the norm beside it, {_r_squared(times, norms):.2f} of "
+        f"the norm alone; {len(beyond) - len(own)} networks that did not generalize are left out"
+    )
+    count = own.groupby(["model.init_scale", "model.output_scale"]).ngroups
+    return Found(_r_squared(times, logits), float(low), float(high), count, len(own), 0, note)
+
+
+def _median_step(networks: pd.DataFrame) -> float:
+    """Infinite where fewer than half of the networks generalized."""
+    observed = networks["observed"].to_numpy(bool)
+    times = networks["generalization_step"].fillna(networks["budget"]).to_numpy(float)
+    found = median(times, observed)
+    return np.inf if found is None else found
 
 
 def _r_squared(times: np.ndarray, *logs: np.ndarray) -> float:
-    design = np.column_stack([np.ones_like(times), *(x**power for x in logs for power in (1, 2))])
+    design = np.column_stack([np.ones_like(times), *logs])
     rest = times - design @ np.linalg.lstsq(design, times, rcond=None)[0]
     return float(1 - rest @ rest / np.sum((times - times.mean()) ** 2))
 
