@@ -116,7 +116,7 @@ LAWS = (
         "fraction_exponent", (2.31, 2.51), NETWORKS, plain_exponent),
     Law("shifted power of the train fraction", "the same six runs fit T ∝ (f - f_c)^-1.19 better", AUTHOR,
         "shifted_exponent", (1.19, 1.19), NETWORKS, shifted_exponent),
-    Law("critical fraction of system 4", "and f_c is 0.16", AUTHOR, "critical_fraction", (0.14, 0.18),
+    Law("critical fraction of system 4", "f_c is 0.16 in T ∝ (f - f_c)^-k, mod 97", AUTHOR, "critical_fraction", (0.14, 0.18),
         ("fractions_shared_mlp",), critical_fraction),
     Law("critical fraction of a quadratic network", "it generalizes from 2.75 ln p / p on, 0.24 mod 43", COGO,
         "critical_fraction", (0.22, 0.26), ("fractions_quadratic",), critical_fraction),
