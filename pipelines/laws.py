@@ -3,7 +3,7 @@
 from grokking import figures
 from grokking.analysis import law_pages, laws
 from grokking.analysis.laws import fractions
-from grokking.catalogue import read_catalogue
+from grokking.catalogue import FILES, read_catalogue
 from grokking.storage.runs import read_table
 from pipelines.common.paths import SWEEPS
 from pipelines.common.reports import REPORTS, as_json, write
@@ -12,7 +12,8 @@ from pipelines.common.stage import run
 
 def main() -> None:
     catalogue = read_catalogue()
-    names = [name for name in catalogue.names("sweeps") if (SWEEPS / name / "run.json").exists()]
+    long = catalogue.names("sweeps", file=FILES[1])
+    names = [name for name in long if (SWEEPS / name / "run.json").exists()]
     tables = {name: read_table(SWEEPS / name / "networks.parquet") for name in names}
     predicted = {name: catalogue.entry("sweeps", name)["predicted"] for name in names}
     rows = laws.judged(tables, predicted)

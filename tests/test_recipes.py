@@ -20,7 +20,7 @@ TINY = {  # names of the pages -> those of the tiny study
     "embedding_mlp": "numpy_mlp_momentum", "system_2": "branches",
     "modulus=59": "modulus=13", "modulus=67": "modulus=11", "train_fraction=0.4": "train_fraction=0.6",
     "steps=3000": "steps=30", "steps=6000": "steps=30", "predict 50 20": "predict 9 8",
-    "--minutes 2": "--minutes 0.1",
+    "--minutes 2": "--minutes 0.1", "phases_quadratic": "tiny_phases",
 }  # fmt: skip
 ELSEWHERE = {  # and where they are run
     "make test": "these tests",
@@ -173,7 +173,7 @@ def test_make_clean_removes_caches_and_keeps_the_rest(bare):
 def add_entry(clone: Path, entry: str) -> None:
     """To the section of params.yaml that it belongs to."""
     file = clone / "params.yaml"
-    section = "studies" if "trials:" in entry else "experiments"
+    section = "studies" if "trials:" in entry else "sweeps" if "design:" in entry else "experiments"
     file.write_text(file.read_text().replace(f"\n{section}:\n", f"\n{section}:\n{entry}", 1))
 
 
