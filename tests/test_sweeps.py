@@ -173,6 +173,8 @@ def test_a_killed_sweep_goes_on_with_the_networks_that_are_missing(tmp_path, mon
     assert (folder / "run.json").read_bytes() == (tmp_path / "whole" / "run.json").read_bytes()
     assert SweepFolder(folder, lines, networks).unfinished() == []
     assert list(train_networks([])) == []
+    folder.rename(folder.with_name(".s.unfinished"))  # a kill just before the new table is in place
+    assert SweepFolder(folder, lines, networks).unfinished() == []
     monkeypatch.setattr(sweep_folder, "same_code", lambda: {"other"})
     assert len(SweepFolder(folder, lines, networks).unfinished()) == 8  # rows of other code do not count
 

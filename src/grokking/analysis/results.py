@@ -166,11 +166,6 @@ def hyperparameters(table: pd.DataFrame) -> list[str]:
     return [c for c in table.columns if "." in c or c in PLAIN_KEYS]
 
 
-def median_or_none(values: pd.Series) -> float | None:
-    values = values.dropna().astype(float)
-    return round(float(np.median(values)), 2) if len(values) else None
-
-
 def _seconds(table: pd.DataFrame) -> float | None:
     return median(table["seconds"].to_numpy(float), table["observed"].to_numpy(bool))
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from grokking.analysis.phases import PHASES, phases
-from grokking.analysis.results import median_or_none, varying
-from grokking.analysis.survival import median, median_interval
+from grokking.analysis.results import median_with_censored, varying
+from grokking.analysis.survival import median, median_interval, share_with_interval
 
 NOT_AXES = ("task", "task.classes")  # they follow from the keys of the task
 PHASE_ORDER = list(PHASES)
@@ -43,19 +42,21 @@ def cell(networks: pd.DataFrame) -> dict[str, Any]:
     observed = networks["observed"].to_numpy(bool)
     times = networks["generalization_step"].where(observed, networks["budget"]).to_numpy(float)
     low, high = median_interval(times, observed)
-    share = binomtest(int(observed.sum()), len(observed)).proportion_ci(method="wilson")
-    counts = networks["phase"].value_counts()
+    _, share_low, share_high = share_with_interval(int(observed.sum()), len(observed))
+    memorized, counts = networks["memorization_step"].astype(float), networks["phase"].value_counts()
     phase = max(counts.index, key=lambda name: (counts[name], PHASE_ORDER.index(name)))
     return {
         "phase": phase,
         "n": len(networks),
         "generalized": int(observed.sum()),
-        "share_low": round(share.low, 3),
-        "share_high": round(share.high, 3),
+        "share_low": round(share_low, 3),
+        "share_high": round(share_high, 3),
         "median_step": median(times, observed),
         "low": low,
         "high": high,
-        "memorization_step": median_or_none(networks["memorization_step"]),
+        "memorization_step": median_with_censored(
+            networks["memorization_step"].astype(float), networks["budget"]
+        ),
     }
 
 

@@ -26,6 +26,9 @@ class SweepFolder:
         """`folder` is the sweep's own, `unfinished` the file that gathers rows until all are there."""
         self.folder, self.unfinished_rows = folder, unfinished
         self.networks = {inputs(network.replica, network.task): network for network in networks}
+        self.aside = folder.with_name(f".{folder.name}.unfinished")
+        if not folder.exists() and (self.aside / FACTS).exists():
+            self.aside.rename(folder)  # what a call that was killed in `close` had begun
         rows: list[dict[str, Any]] = list(_lines(unfinished))
         if (folder / TABLE).exists():
             rows = [*read_table(folder / TABLE).to_dict("records"), *rows]  # type: ignore[list-item]
@@ -47,7 +50,7 @@ class SweepFolder:
     def close(self) -> pd.DataFrame:
         """Write the table of all networks in place of the earlier one; returns it."""
         table = pd.DataFrame([self.rows[key] for key in self.networks])
-        aside = self.folder.with_name(f".{self.folder.name}.unfinished")
+        aside = self.aside
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         table.to_parquet(aside / TABLE, index=False)
