@@ -54,9 +54,7 @@ def cell(networks: pd.DataFrame) -> dict[str, Any]:
         "median_step": median(times, observed),
         "low": low,
         "high": high,
-        "memorization_step": median_with_censored(
-            networks["memorization_step"].astype(float), networks["budget"]
-        ),
+        "memorization_step": median_with_censored(memorized, networks["budget"]),
     }
 
 
