@@ -16,6 +16,7 @@ from grokking.search import scheduler, study
 from grokking.search.executor import replica_executor
 from grokking.search.scheduler import Scheduler
 from grokking.search.study import OWNER, Leases, seed_outcomes
+from grokking.search.study_lock import StudyLock
 
 FORK = multiprocessing.get_context("fork")
 HOUR = 3600.0
@@ -88,6 +89,95 @@ def test_a_search_goes_on_after_its_host_was_renamed(tmp_path, monkeypatch):
     trials = search(plan_of(), tmp_path)
     assert [trial.number for trial in trials.ended()] == list(range(plan_of().config.trials))
     assert trials.ended()[abandoned.number].user_attrs[OWNER]["host"] == "renamed"
+
+
+def _take_over_and_end(folder: Path, number: int, monkeypatch) -> None:
+    """What a process on another host does with a trial whose lease has expired."""
+    with monkeypatch.context() as patch:
+        patch.setattr(study.socket, "gethostname", lambda: "elsewhere")
+        patch.setattr(study, "LEASE_SECONDS", 0.0)
+        other = open_in(folder, plan_of())
+        assert other.ask().number != number  # the lease is first watched, then found expired
+        taken = other.ask()
+        assert taken.number == number
+        other.optuna.tell(taken, 1.0)
+
+
+@pytest.mark.parametrize("moment", ["ActiveTrial", "save_outcome", "end_trial"])
+def test_a_trial_that_is_lost_just_before_a_write_is_given_up(moment, tmp_path, monkeypatch):
+    """A process may be paused between its last look at the lease and its next write."""
+    trials, checked = open_in(tmp_path, plan_of()), []
+    write = getattr(scheduler, moment)
+
+    def wake_late(*arguments):
+        if not checked:
+            checked.append(_is_held(tmp_path / "tiny.lock"))
+        return write(*arguments)
+
+    monkeypatch.setattr(scheduler, moment, wake_late)
+    keeps = trials.keeps
+    lost = []
+
+    def keeps_but_loses(trial):
+        kept = keeps(trial)
+        if kept and not lost:
+            lost.append(trial.number)
+            _take_over_and_end(tmp_path, trial.number, monkeypatch)
+        return kept
+
+    monkeypatch.setattr(trials, "keeps", keeps_but_loses)
+    with replica_executor(search_task(), ORDER) as executor:
+        Scheduler(plan_of(), trials, executor).run()
+    assert checked == [True]  # nobody can take a trial over while it is written to
+    (number,) = lost
+    after = trials.ended()[number]
+    assert (after.state, after.value) == (TrialState.COMPLETE, 1.0)  # as the other has ended it
+    assert not seed_outcomes(after)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process holds a lock, this one included."""
+    try:
+        with FileLock(lock, timeout=0.0):
+            return False
+    except Timeout:
+        return True
+
+
+def test_hosts_without_a_common_folder_share_a_lock_in_postgresql(postgres, tmp_path):
+    """It is released by a process that is killed while it holds it."""
+    entered, held = FORK.Event(), FORK.Event()
+
+    def hold() -> None:
+        with StudyLock(tmp_path / "one" / "tiny.lock", postgres):
+            held.set()
+            time.sleep(60)
+
+    def enter() -> None:
+        lock = StudyLock(tmp_path / "other" / "tiny.lock", postgres)
+        with lock, lock:
+            entered.set()
+
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+    holder, other = FORK.Process(target=hold), FORK.Process(target=enter)
+    holder.start()
+    assert held.wait(30)
+    other.start()
+    assert not entered.wait(1)
+    holder.kill()
+    assert entered.wait(30)
+    other.join()
+    assert other.exitcode == 0
+
+
+def test_a_file_alone_locks_a_journal(tmp_path):
+    lock = StudyLock(tmp_path / "tiny.lock", None)
+    with lock:
+        with lock:
+            pass
+        assert _is_held(tmp_path / "tiny.lock")
+    assert not _is_held(tmp_path / "tiny.lock")
 
 
 def _search_as(host: str, folder: Path, lease: float) -> None:

@@ -19,7 +19,14 @@ from grokking.search.executor import ReplicaExecutor
 from grokking.search.pruning import PruningContext, slack
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import RENEW_SECONDS, SharedStudy, end_trial, save_outcome, seed_outcomes
+from grokking.search.study import (
+    RENEW_SECONDS,
+    SharedStudy,
+    TrialLost,
+    end_trial,
+    save_outcome,
+    seed_outcomes,
+)
 from grokking.updates.optimizers import OPTIMIZERS, SGDConfig
 
 PINS_LOGITS = ("mean_squared_error",)  # losses that fix the scale of the logits whatever the weight norm
@@ -93,10 +100,13 @@ class Scheduler:
 
     def _give_up_lost(self) -> None:
         """Leave trials to those that took them over, after this process was held up for minutes."""
-        lost = [number for number, active in self.active.items() if not self.study.keeps(active.trial)]
-        for number in lost:
-            del self.active[number]
-        self.queue = deque(job for job in self.queue if job.trial not in lost)
+        for number, active in list(self.active.items()):
+            if not self.study.keeps(active.trial):
+                self._give_up(number)
+
+    def _give_up(self, number: int) -> None:
+        del self.active[number]
+        self.queue = deque(job for job in self.queue if job.trial != number)
 
     def _submit_jobs(self) -> None:
         while self.executor.free > 0:
@@ -110,20 +120,25 @@ class Scheduler:
         return not self.exhausted and not any(trial.is_first for trial in self.active.values())
 
     def _begin_trial(self) -> None:
-        trial = self.study.ask()
-        if trial is None:
-            self.exhausted = True
-            return
-        self.active[trial.number] = ActiveTrial(trial, self.plan)
-        self._continue(self.active[trial.number])
+        with self.study.lock:  # nobody takes the trial over before its values are written
+            trial = self.study.ask()
+            if trial is None:
+                self.exhausted = True
+                return
+            self.active[trial.number] = ActiveTrial(trial, self.plan)
+            self._continue(self.active[trial.number])
 
     def _record(self, outcome: SeedOutcome) -> None:
         trial = self.active.get(outcome.trial)
         if trial is None:
             return  # given up
-        save_outcome(trial.trial, outcome)
-        trial.outcomes[outcome.seed_number] = outcome
-        self._continue(trial)
+        try:
+            with self.study.writing_to(trial.trial):
+                save_outcome(trial.trial, outcome)
+                trial.outcomes[outcome.seed_number] = outcome
+                self._continue(trial)
+        except TrialLost:
+            self._give_up(outcome.trial)
 
     def _continue(self, trial: ActiveTrial) -> None:
         """Queue the seeds that should follow, or end the trial."""

@@ -2,6 +2,8 @@
 
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from grokking.config import ConfigError
+from grokking.search.study_lock import StudyLock
 from grokking.storage.addresses import without_passwords
 
 
@@ -26,8 +29,20 @@ class Storage:
         """Optuna's storage of the study of this name."""
         if self.url is None:
             return _journal(self.folder / f"{name}.journal")
-        try:
+        with self._told_in_one_line():
             return optuna.storages.get_storage(self.url)
+
+    def lock(self, name: str) -> StudyLock:
+        """The lock of the study of this name."""
+        with self._told_in_one_line():
+            lock = StudyLock(self.folder / f"{name}.lock", self.url)
+            with lock:  # so that a server that cannot be reached is told here
+                return lock
+
+    @contextmanager
+    def _told_in_one_line(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
             message = str(error).strip().splitlines()[0]
             told = without_passwords(f"`--storage` {self.url} cannot be opened: {message}")

@@ -11,13 +11,13 @@ import math
 import socket
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import optuna
 import psutil
-from filelock import FileLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -27,6 +27,7 @@ from grokking.search.pruning import RULES, SPARING_RULES
 from grokking.search.sampler import make_sampler
 from grokking.search.seed_job import SeedOutcome
 from grokking.search.storage import Storage
+from grokking.search.study_lock import StudyLock
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 MAY_CHANGE = ("trials", "sustain_seeds", "confirm")  # keys under other values of which a study goes on
@@ -47,6 +48,10 @@ def max_trials(trials: int) -> StopCondition:
 def max_flops(flops: float) -> StopCondition:
     """Stop asking once training has cost this much."""
     return lambda begun: sum(o.flops for trial in begun for o in seed_outcomes(trial)) >= flops
+
+
+class TrialLost(Exception):
+    """Another process has taken a trial over: this one was held up for longer than a lease."""
 
 
 class Leases:
@@ -83,7 +88,7 @@ class Leases:
 class SharedStudy:
     """A study and its trials, shared with every other process that opened it."""
 
-    def __init__(self, study: Study, key: str, lock: FileLock, stop: StopCondition) -> None:
+    def __init__(self, study: Study, key: str, lock: StudyLock, stop: StopCondition) -> None:
         self.optuna, self.key, self.lock, self.stop = study, key, lock, stop
         self.leases = Leases()
 
@@ -98,11 +103,22 @@ class SharedStudy:
     def keeps(self, trial: Trial) -> bool:
         """Renew the lease of a trial; False where another process has taken it over meanwhile."""
         with self.lock:
-            found = self.optuna.get_trials(deepcopy=False)[trial.number]
-            mine = found.state == TrialState.RUNNING and _same(found.user_attrs[OWNER], this_process())
+            mine = self._is_mine(trial)
             if mine and self.leases.is_due(trial.number):
                 trial.set_user_attr(OWNER, this_process())
             return mine
+
+    @contextmanager
+    def writing_to(self, trial: Trial) -> Iterator[None]:
+        """Keep others from taking a trial over while it is written to; TrialLost where one already has."""
+        with self.lock:
+            if not self._is_mine(trial):
+                raise TrialLost
+            yield
+
+    def _is_mine(self, trial: Trial) -> bool:
+        found = self.optuna.get_trials(deepcopy=False)[trial.number]
+        return found.state == TrialState.RUNNING and _same(found.user_attrs[OWNER], this_process())
 
     def ended(self) -> list[FrozenTrial]:
         return self.optuna.get_trials(deepcopy=False, states=ENDED)
@@ -136,7 +152,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     storage.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(storage.folder / f"{plan.name}.lock")
+    lock = storage.lock(plan.name)
     with lock:
         study = optuna.create_study(
             storage=storage.open(plan.name),

@@ -1,0 +1,131 @@
+"""Four hosts share a study while they are killed, paused for longer than a lease, and disagree on the time.
+
+A host is a process with a network and a hostname of its own, as in a container. Its workers stop with it.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from optuna.trial import TrialState
+from searches import ORDER, plan_of, search_task
+
+from grokking.search import scheduler, study
+from grokking.search.executor import replica_executor
+from grokking.search.scheduler import Scheduler
+from grokking.search.storage import Storage
+from grokking.search.study import max_trials, open_study, seed_outcomes
+
+FORK = multiprocessing.get_context("fork")
+NEW_NETWORK, NEW_HOSTNAME = 0x40000000, 0x04000000  # CLONE_NEWNET, CLONE_NEWUTS of sched.h
+HOSTS, TRIALS, FAULTS = 4, 16, 8
+LEASE, PAUSE = 2.0, 3.0  # seconds
+BACK = 60.0  # seconds by which one host's clock is behind
+
+
+def _open(folder: Path, url: str | None):
+    return open_study(plan_of(trials=TRIALS), "key", Storage(folder, url), max_trials(TRIALS))
+
+
+def _isolate(host: str) -> None:
+    """A network and a hostname of one's own; OSError where the system does not let us."""
+    if ctypes.CDLL(None, use_errno=True).unshare(NEW_NETWORK | NEW_HOSTNAME) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    socket.sethostname(host)
+
+
+def _may_isolate() -> bool:
+    process = FORK.Process(target=_isolate, args=("probe",))
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def _host(name: str, folder: Path, url: str | None, behind: float) -> None:
+    """What one host does: search until all trials of the study have ended."""
+    os.setpgid(0, 0)
+    _isolate(name)
+    now = time.time
+    time.time = lambda: now() - behind
+    study.LEASE_SECONDS, study.RENEW_SECONDS, scheduler.RENEW_SECONDS = LEASE, 0.2, 0.2
+    os.environ["GROKKING_PROCESSES"] = "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = _open(folder, url)
+    with replica_executor(search_task(), ORDER) as executor:
+        while True:
+            Scheduler(plan_of(trials=TRIALS), shared, executor).run()
+            if not shared.running():
+                return
+            time.sleep(0.1)
+
+
+class _Cluster:
+    """The hosts; one that is killed is started again."""
+
+    def __init__(self, folder: Path, url: str | None) -> None:
+        self.folder, self.url, self.processes = folder, url, {}
+        for host in range(HOSTS):
+            self.start(host)
+
+    def start(self, host: int) -> None:
+        own = self.folder / f"host{host}" if self.url else self.folder  # a journal's folder is shared
+        behind = BACK if host == 0 else 0.0
+        process = FORK.Process(target=_host, args=(f"host{host}", own, self.url, behind))
+        process.start()
+        self.processes[host] = process
+        os.setpgid(process.pid, process.pid)  # here too: it may not have come so far
+
+    def kill(self, host: int) -> None:
+        self.signal(host, signal.SIGKILL)
+        self.processes[host].join()
+        self.start(host)
+
+    def pause(self, host: int) -> None:
+        self.signal(host, signal.SIGSTOP)
+        time.sleep(PAUSE)
+        self.signal(host, signal.SIGCONT)
+
+    def signal(self, host: int, number: int) -> None:
+        if self.processes[host].is_alive():
+            os.killpg(self.processes[host].pid, number)
+
+    def join(self) -> list[int | None]:
+        for process in self.processes.values():
+            process.join(180)
+        return [process.exitcode for process in self.processes.values()]
+
+
+@pytest.fixture(params=["journal", "postgresql"])
+def url(request) -> str | None:
+    if not _may_isolate():
+        pytest.skip("needs the right to make network namespaces, which this user has not (CAP_SYS_ADMIN)")
+    return request.getfixturevalue("postgres") if request.param == "postgresql" else None
+
+
+def test_every_trial_exactly_once_whatever_happens_to_the_hosts(url, tmp_path):
+    faults = random.Random(0)
+    cluster = _Cluster(tmp_path, url)
+    try:
+        for _ in range(FAULTS):
+            time.sleep(faults.uniform(0.2, 1.0))
+            faults.choice([cluster.kill, cluster.pause])(faults.randrange(HOSTS))
+        assert cluster.join() == [0] * HOSTS
+    finally:
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+    ended = _open(tmp_path, url).ended()
+    assert [trial.number for trial in ended] == list(range(TRIALS))
+    for trial in ended:
+        outcomes = seed_outcomes(trial)
+        assert trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        assert [outcome.seed_number for outcome in outcomes] == list(range(len(outcomes)))
+        if trial.state == TrialState.COMPLETE:  # by one process, from these outcomes
+            assert trial.value == np.median([outcome.value for outcome in outcomes])
