@@ -26,7 +26,7 @@ demo: $(VENV)/installed  ## one network that groks, on the screen: fifteen secon
 
 repro: $(VENV)/installed  ## the default study: train, report, publish
 	python -m pipelines.check
-	dvc repro
+	python -m pipelines.repro
 
 test: lint  ## lint, types and tests
 	pytest
