@@ -64,7 +64,9 @@ def running(auth: list[str] | tuple[str, ...], *settings: str) -> Iterator[Path]
     data, password = str(folder / "data"), folder / "password"
     password.write_text("of the tester\n")
     try:
-        call(initdb, "-D", data, "-U", "tester", *auth, f"--pwfile={password}", "--no-sync", "--encoding=UTF8")
+        call(
+            initdb, "-D", data, "-U", "tester", *auth, f"--pwfile={password}", "--no-sync", "--encoding=UTF8"
+        )
         given = [f"unix_socket_directories='{folder}'", "fsync=off", *settings]
         options = " ".join(f"-c {setting}" for setting in given)
         call(pg_ctl, "start", "-w", "-D", data, "-l", str(folder / "log"), "-o", options)
