@@ -3,16 +3,19 @@
 import os
 import sys
 
-from grokking.tracking import store, views
+from grokking.config import ConfigError
+from grokking.tracking import server, store, views
 from pipelines.common.stage import run
 
 
 def main() -> None:
+    if server.is_server(store.tracking_uri()):
+        show_server()
+        return
     client = store.connect()
     views.publish(client)
     port = os.environ.get("PORT", "5000")
-    for view in views.VIEWS:
-        print(f"{view.name:<23} http://localhost:{port}{views.address(client, view)}")
+    tell(views.addresses(client, f"http://localhost:{port}"))
     print("Open the first; stop with Ctrl-C.", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
@@ -20,6 +23,19 @@ def main() -> None:
     uploads = store.root() / "mlruns" / "uploads"  # of experiments that are made in the UI
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.tracking_uri()  # a command line may be read by everybody
     os.execv(sys.executable, [*command, "--artifacts-destination", str(uploads)])
+
+
+def show_server() -> None:
+    """A team's server has a UI of its own, and the views that `publish` wrote."""
+    try:
+        tell(views.addresses(store.connect(), server.shown(store.tracking_uri())))
+    except Exception as error:  # of MLflow or the network
+        raise ConfigError(f"the views cannot be told: {store.reason(error)}") from None
+
+
+def tell(addresses: dict[str, str]) -> None:
+    for name, address in addresses.items():
+        print(f"{name:<23} {address}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,17 @@
 import glob
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+# as Debian sets it up: its administrator needs no password on the machine, all others need one
+AS_DEBIAN = ("--auth-local=trust", "--auth-host=scram-sha-256")
 
 
 def server_binary(name: str) -> str | None:
@@ -18,6 +24,27 @@ def server_binary(name: str) -> str | None:
 @pytest.fixture
 def postgres():
     """A private server on a socket in a folder of its own; its URL. It refuses to run as root."""
+    with running(["--auth=trust"], "listen_addresses=''") as folder:
+        yield f"postgresql+psycopg2://tester@/postgres?host={folder}"
+
+
+@pytest.fixture(scope="module")
+def postgres_with_passwords():
+    """A private server that asks for passwords, on loopback; the environment of its administrator."""
+    port = str(free_port())
+    with running(AS_DEBIAN, "listen_addresses=127.0.0.1", f"port={port}") as folder:
+        yield {"PGHOST": str(folder), "PGPORT": port, "PGUSER": "tester"}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def running(auth: list[str] | tuple[str, ...], *settings: str) -> Iterator[Path]:
+    """A server with these settings; the folder of its socket."""
     initdb, pg_ctl = server_binary("initdb"), server_binary("pg_ctl")
     if initdb is None or pg_ctl is None:
         pytest.skip("needs initdb and pg_ctl of PostgreSQL, which are not installed (postgresql-15)")
@@ -34,13 +61,17 @@ def postgres():
             told.seek(0)
             assert done.returncode == 0, told.read()
 
-    data = str(folder / "data")
+    data, password = str(folder / "data"), folder / "password"
+    password.write_text("of the tester\n")
     try:
-        call(initdb, "-D", data, "-U", "tester", "--auth=trust", "--no-sync", "--encoding=UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+        call(
+            initdb, "-D", data, "-U", "tester", *auth, f"--pwfile={password}", "--no-sync", "--encoding=UTF8"
+        )
+        given = [f"unix_socket_directories='{folder}'", "fsync=off", *settings]
+        options = " ".join(f"-c {setting}" for setting in given)
         call(pg_ctl, "start", "-w", "-D", data, "-l", str(folder / "log"), "-o", options)
         try:
-            yield f"postgresql+psycopg2://tester@/postgres?host={folder}"
+            yield folder
         finally:
             call(pg_ctl, "stop", "-m", "immediate", "-D", data)
     finally:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from grokking.config import ConfigError
-from grokking.tracking import database, identity
+from grokking.tracking import database, identity, server
+from grokking.tracking.server_lock import ServerLock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +42,7 @@ def connect() -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # MLflow's defaults block for minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for each run
     from mlflow import MlflowClient
 
     # it tells of each step, and writes the traceback of each error before it raises it
@@ -62,18 +64,35 @@ def publishing() -> Iterator[None]:
     folder = root() / "mlruns"
     try:
         folder.mkdir(exist_ok=True)
-        with FileLock(folder / ".publish.lock"):
+        with FileLock(folder / ".publish.lock"), _publishing_alone():
             yield
     except ConfigError:
         raise
     except Exception as error:  # of MLflow, the disk or the network
-        reason = database.reason(error)
-        raise ConfigError(f"not everything was published: {reason}; run it again, it goes on") from error
+        told = f"not everything was published: {reason(error)}; run it again, it goes on"
+        raise ConfigError(told) from error
 
 
-def _creating() -> contextlib.AbstractContextManager[Any]:
+def _publishing_alone() -> contextlib.AbstractContextManager[Any]:
+    """Held against the publishers of other machines, where the store is a server."""
+    if server.is_server(tracking_uri()):
+        return ServerLock(connect(), "publishing")
+    return contextlib.nullcontext()
+
+
+def reason(error: Exception) -> str:
+    """Why a write to the store failed, in one line and without passwords."""
+    uri = tracking_uri()
+    refused = server.refusal(error, uri) if server.is_server(uri) else None
+    return refused or database.reason(error)
+
+
+def _creating(client: "MlflowClient") -> contextlib.AbstractContextManager[Any]:
     """Held while something is looked up and created, so that two processes do not both create it."""
-    file = database.file_of(tracking_uri())
+    uri = tracking_uri()
+    if server.is_server(uri):
+        return ServerLock(client, "creating")
+    file = database.file_of(uri)
     return database.lock(file) if file else contextlib.nullcontext()
 
 
@@ -81,7 +100,10 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     """Get or create the MLflow experiment of one kind of work; one that was deleted comes back."""
     file = database.file_of(tracking_uri())
     artifacts = (file.parent.resolve() / database.ARTIFACTS).as_uri() if file else None
-    with _creating():
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage != "deleted":
+        return found.experiment_id
+    with _creating(client):
         found = client.get_experiment_by_name(name)
         if found is None:
             return client.create_experiment(name, artifacts)
@@ -94,8 +116,11 @@ def ensure_run(
     client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
 ) -> "Run":
     """The run with `tags["key"]`, which is created if need be."""
-    with _creating():
-        found = client.search_runs([experiment], f"tags.key = '{tags['key']}'", max_results=1)
+    query = f"tags.key = '{tags['key']}'"
+    if found := client.search_runs([experiment], query, max_results=1):
+        return found[0]
+    with _creating(client):
+        found = client.search_runs([experiment], query, max_results=1)
         return found[0] if found else create_run(client, experiment, name, tags, parent)
 
 
@@ -107,7 +132,10 @@ def ensure_children(
     Runs whose parent was deleted come below this one.
     """
     keys = [tags["key"] for _, tags in wanted]
-    with _creating():
+    found = children(client, experiment, parent)
+    if found.keys() >= set(keys):
+        return [found[key] for key in keys]
+    with _creating(client):
         found = children(client, experiment, parent)
         if not found.keys() >= set(keys):
             found |= _adopted(client, experiment, parent, set(keys) - found.keys())

@@ -20,7 +20,7 @@ import psutil
 from grokking.analysis.results import varying
 from grokking.config import ConfigError
 from grokking.experiment import Replica
-from grokking.tracking import database, identity, metrics, store
+from grokking.tracking import identity, metrics, store
 from grokking.training.records import Evaluation
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Stream:
             while not self.closed.wait(STREAM_EVERY_SECONDS):
                 self._flush(client, runs)
         except Exception as error:  # whatever it is, training goes on and `publish` writes all points later
-            self._tell(database.one_line(error))
+            self._tell(store.reason(error))
 
     def _tell(self, reason: str) -> None:
         told = f"{self.name}: not streamed to MLflow: {reason}; `make publish` completes it after training"

@@ -233,6 +233,11 @@ def address(client: "MlflowClient", view: View) -> str:
     return f"/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey={view.key}{charts}"
 
 
+def addresses(client: "MlflowClient", server: str) -> dict[str, str]:
+    """The URL of each view, by its name."""
+    return {view.name: f"{server}{address(client, view)}" for view in VIEWS}
+
+
 def encoded(view: View) -> str:
     """A view as the UI stores it, the same bytes each time, so that a second publish changes nothing."""
     packed = base64.b64encode(zlib.compress(json.dumps(state(view)).encode())).decode()
