@@ -2,12 +2,13 @@
 
 Both run in copies of this checkout without any results, with the tiny study of tests/tiny.yaml, or with
 params.yaml by `--default`; without a target the whole default graph. Each copy has compiled its
-kernels before.
+kernels before. They take turns, in the other order in each round, since others may use the machine, too.
 """
 
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,7 @@ COPIED = (
     "src", "pipelines", "dvc.yaml", "extended/dvc.yaml", ".dvcignore", ".dvc/config", "mlruns/.gitkeep",
     "requirements.lock", ".gitignore", "params.yaml", "extended/params.yaml", "reports/claims.yaml",
 )  # fmt: skip
-SERIAL = ("dvc", "repro")
-BESIDE = (sys.executable, "-m", "pipelines.repro")
+COMMANDS = {"dvc repro": ("dvc", "repro"), "side by side": (sys.executable, "-m", "pipelines.repro")}
 COMPILE = "from grokking.ops import numba_kernels; numba_kernels.load()"
 
 
@@ -33,15 +33,18 @@ def main() -> None:
     )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="stages; default: the default graph")
     parser.add_argument("--default", action="store_true", help="the default study, not the tiny one")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each, the first of them by turns")
     arguments = parser.parse_args()
-    print(f"{processor()}, {cores()} cores, {load()}", flush=True)
-    taken = {
-        name: measured(command, arguments.targets, arguments.default)
-        for name, command in (("dvc repro", SERIAL), ("side by side", BESIDE))
-    }
-    for name, (first, again) in taken.items():
-        print(f"{name}: {first:.0f} s, and {again:.1f} s where nothing has changed")
-    print(f"ratio: {taken['side by side'][0] / taken['dvc repro'][0]:.2f}")
+    print(f"{processor()}, {cores()} cores", flush=True)
+    taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for turn in range(arguments.rounds):
+        for name in list(COMMANDS)[:: (-1) ** turn]:
+            before = load()
+            first, again = measured(COMMANDS[name], arguments.targets, arguments.default)
+            taken[name].append(first)
+            print(f"{name}: {first:.0f} s, unchanged {again:.1f} s; {before}", flush=True)
+    serial, beside = (statistics.median(each) for each in taken.values())
+    print(f"medians: {serial:.0f} s and {beside:.0f} s, ratio {beside / serial:.2f}")
 
 
 def measured(command: tuple[str, ...], targets: list[str], default: bool) -> tuple[float, float]:

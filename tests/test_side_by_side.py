@@ -181,6 +181,13 @@ def test_a_failed_stage_stops_what_needs_it_and_a_second_call_goes_on(repository
     assert changed(folder) == {}
 
 
+def test_nothing_starts_after_a_failure(repository):
+    folder = repository({"a": stage("false", ["a.txt"]), "b": writing("b")})
+    lines, told = repro(folder, "--jobs", "1", code=1)
+    assert "b: started" not in lines
+    assert "1 stages were not run" in told
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupt_leaves_no_process_and_no_lock(repository, number):
     """The signal reaches the command alone; after a kill its stages end by themselves."""
