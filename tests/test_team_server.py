@@ -119,7 +119,7 @@ def test_publishing_twice_makes_the_same_runs_and_a_reader_sees_them(team, check
     (parent,) = [
         run
         for run in runs_of(reader)
-        if run.data.tags["kind"] == "experiment" and run.info.run_name == "embedding_mlp"
+        if run.data.tags["kind"] == "experiment" and run.data.tags["experiment"] == "embedding_mlp"
     ]
     for artifact, file in {
         "figures/curves.png": checkout / DRAWN / "embedding_mlp" / "curves.png",
