@@ -156,8 +156,9 @@ def test_a_reader_writes_nothing(as_user, trained, tmp_path):
 
 def test_two_members_publish_at_once_and_nothing_is_doubled(team, as_user, trained, tmp_path):
     folders = [tmp_path / user for user in ("carol", "admin")]  # of two machines: no lock is shared
+    barrier = SPAWN.Barrier(2)
     processes = [
-        SPAWN.Process(target=publish_as, args=(team.address, team.of(folder.name), folder, trained))
+        SPAWN.Process(target=publish_as, args=(team.address, team.of(folder.name), folder, trained, barrier))
         for folder in folders
     ]
     run_all(processes)
@@ -167,8 +168,9 @@ def test_two_members_publish_at_once_and_nothing_is_doubled(team, as_user, train
     assert names == ["seed 0", "seed 1", PARENT.replace("small", "at_once")]
 
 
-def publish_as(address, user, folder, trained) -> None:
+def publish_as(address, user, folder, trained, barrier) -> None:
     become(address, user, folder)
+    begin_together(barrier)
     with store.publishing():
         client = store.connect()
         views.publish(client)
@@ -178,6 +180,14 @@ def publish_as(address, user, folder, trained) -> None:
 def become(address, user, folder) -> None:
     folder.mkdir()
     os.environ |= {"MLFLOW_TRACKING_URI": address, "DVC_ROOT": str(folder), **user}
+
+
+def begin_together(barrier):
+    """A client whose first request, which takes long, is over."""
+    client = store.connect()
+    client.search_experiments()
+    barrier.wait(timeout=120)
+    return client
 
 
 def run_all(processes) -> None:
@@ -203,8 +213,7 @@ def test_three_that_look_up_and_create_the_same_run_at_once_create_one(team, as_
 
 def create_as(address, user, folder, barrier) -> None:
     become(address, user, folder)
-    client = store.connect()
-    barrier.wait()
+    client = begin_together(barrier)
     store.ensure_run(client, store.experiment_id(client, "race"), "a run", {"key": "one"})
 
 
@@ -240,7 +249,7 @@ def test_a_run_is_streamed_to_the_server(as_user, replicas, trained, monkeypatch
     assert capsys.readouterr().err == ""
     as_user("dave")
     with stream.Stream("by_dave", "systems", replicas, "g") as streaming:
-        streaming.thread.join()
+        streaming.thread.join(timeout=60)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("by_dave: not streamed to MLflow: ")
     assert "lets the user `dave` read and not write" in line
