@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock, Timeout
 from optuna.trial import TrialState
 from searches import ORDER, open_in, plan_of, search, search_task
+from sqlalchemy.exc import OperationalError
 
 from grokking.search import scheduler, study
 from grokking.search.executor import replica_executor
@@ -169,6 +170,13 @@ def test_hosts_without_a_common_folder_share_a_lock_in_postgresql(postgres, tmp_
     assert entered.wait(30)
     other.join()
     assert other.exitcode == 0
+
+
+def test_a_server_that_is_gone_leaves_no_lock_held(tmp_path):
+    lock = StudyLock(tmp_path / "tiny.lock", f"postgresql+psycopg2://nobody@/none?host={tmp_path}")
+    with pytest.raises(OperationalError), lock:
+        pass
+    assert not _is_held(tmp_path / "tiny.lock")
 
 
 def test_a_file_alone_locks_a_journal(tmp_path):

@@ -27,9 +27,13 @@ class StudyLock:
 
     def __enter__(self) -> None:
         self.file.acquire()
-        if self.engine and self.file.lock_counter == 1:
-            self.connection = self.engine.connect()
-            self.connection.execute(select(func.pg_advisory_lock(self.key)))
+        try:
+            if self.engine and self.file.lock_counter == 1:
+                self.connection = self.engine.connect()
+                self.connection.execute(select(func.pg_advisory_lock(self.key)))
+        except BaseException:  # the server is gone, or Ctrl-C: nothing is held
+            self.file.release()
+            raise
 
     def __exit__(self, *error: Any) -> None:
         try:
