@@ -38,6 +38,8 @@ pytestmark = pytest.mark.timeout(1800)
 def typed(page: str) -> list[str]:
     """Commands of a page, in order: lines of its blocks without a language, and cells of the table in README.
 
+    A block of bash is of a server: test_team_server.py types it.
+
     A block of YAML that begins with the name of an entry is an entry to be added.
     """
     found = []
@@ -46,7 +48,7 @@ def typed(page: str) -> list[str]:
         r"^```(yaml)?\n(.*?)^```$|^\|[^|]*\| `([^`]+)` \| [^|]* \|$", re.DOTALL | re.MULTILINE
     )
     text = re.sub(r"<!-- output of .*?<!-- end of output -->", "", text, flags=re.DOTALL)
-    other = re.compile(r"^```(?:text|python)\n.*?^```$", re.DOTALL | re.MULTILINE)  # what a command prints
+    other = re.compile(r"^```(?!yaml)\w+\n.*?^```$", re.DOTALL | re.MULTILINE)  # output, a file
     text = other.sub("", text)
     for language, block, cell in blocks.findall(text):
         if language:
