@@ -18,11 +18,11 @@ import pandas as pd
 from optuna.trial import create_trial
 
 from grokking.catalogue import read_catalogue
+from grokking.executors.processor import processor
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.space import suggest
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, max_trials, open_study
-from grokking.storage.machine import processor
 
 ASKS = 11
 STUDY = "quick"

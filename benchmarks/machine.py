@@ -14,7 +14,7 @@ from benchmarks import sgemm
 from benchmarks.cases import Case
 from benchmarks.page import Section
 from benchmarks.timing import Settings
-from grokking.training.pool import cores
+from grokking.executors.resources import cores
 
 NO_GPU = "none here"
 NOTE = """

@@ -11,7 +11,6 @@ import torch
 from benchmarks.cases import prepare
 from benchmarks.ours import make_stack
 from grokking.engine.stack import ReplicaStack
-from grokking.storage.machine import trains_on
 
 STACKS = {  # replicas of each case
     "shared_mlp_published_f30": 3,
@@ -25,7 +24,7 @@ WARM_UP, STEPS = 20, 300
 def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("error: there is no GPU here; this benchmark measures what a GPU gains")
-    print(f"torch {torch.__version__} on {trains_on()}")
+    print(f"torch {torch.__version__} on {torch.cuda.get_device_name()}")
     print(pd.DataFrame([row(name, count) for name, count in STACKS.items()]).to_markdown(index=False))
 
 

@@ -17,9 +17,9 @@ from benchmarks import machine, our_search, page
 from benchmarks.our_search import Study
 from benchmarks.plain_search import EVERY, PlainSearch
 from benchmarks.process import set_up
+from grokking.executors.device import device
+from grokking.executors.resources import cores as available
 from grokking.search.config import StudyPlan
-from grokking.training.pool import cores as available
-from grokking.training.pool import device
 
 CONDITIONS = """
 {trials} trials of up to {seeds} seeds and {budget:,} steps; {load}.

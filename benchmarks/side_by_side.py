@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import load, processor
-from grokking.training.pool import cores
+from grokking.executors.resources import cores
 
 ROOT = Path(__file__).parents[1]
 COPIED = (

@@ -13,7 +13,7 @@ from benchmarks.page import Section
 from benchmarks.process import set_up
 from benchmarks.timing import Settings, Timed
 from benchmarks.worker import blocking
-from grokking.training.pool import cores
+from grokking.executors.resources import cores
 
 READY, TRAIN, END = "ready", "train", "end"  # messages between processes
 LONGEST_STEP = 3.0  # seconds that a step of a stack may be expected to take; longer ones are left out

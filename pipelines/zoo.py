@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from grokking.catalogue import Catalogue, read_catalogue
 from grokking.data import tasks
 from grokking.experiment import expand
+from grokking.ops.threads import use_threads
 from grokking.storage import runs
-from grokking.training.pool import use_threads
 from grokking.zoo.making import Trained, make
 from grokking.zoo.manifest import FOLDER
 from pipelines.common.paths import RUNS, SNAPSHOTS, SPLITS

@@ -10,7 +10,7 @@ import torch
 from grokking.config import load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
-from grokking.training.pool import use_threads
+from grokking.ops.threads import use_threads
 from grokking.training.records import Evaluation
 
 pytest_plugins = ["clones", "postgres_server", "stores", "team_server"]  # fixtures of several files of tests

@@ -11,15 +11,17 @@ from grokking.catalogue import DEFAULTS, WITHIN
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ORDER = [
-    "config", "catalogue", "ops", "data", "updates", "models", "experiment", "engine", "training", "storage",
-    "diagnostics", "zoo", "analysis", "explorer", "search",
+    "config", "catalogue", "ops", "executors", "data", "updates", "models", "experiment", "engine",
+    "training", "storage", "diagnostics", "zoo", "analysis", "explorer", "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress", "api", "cli"}
 # leaves that stand beside the stages, and the leaves they use
 USERS = {"api": {"figures", "progress"}, "cli": {"api"}}
 # Displays of a running experiment: what they do cannot reach an output, so a change must not retrain.
-SHOWN = {"tracking", "progress"}
-DISPLAY_ONLY = dict.fromkeys(("train", "diagnose", "explore", "search", "confirm", "tune"), SHOWN)
+# And where a job runs does not change what it computes.
+SHOWN, WHERE = {"tracking", "progress"}, {"executors"}
+TRAINING = ("train", "diagnose", "explore", "search", "confirm", "tune")
+DISPLAY_ONLY = dict.fromkeys(TRAINING, SHOWN | WHERE) | {"sweep": WHERE, "publish": WHERE}
 
 MODULES = sorted(SOURCE.glob("grokking/**/*.py"))
 FILES = {"dvc.yaml": "params.yaml", "extended/dvc.yaml": "extended/params.yaml"}

@@ -396,7 +396,7 @@ def test_a_sparkline_has_the_latest_value_last():
 
 def evaluation(step: int, train: float, finished: bool = False) -> Evaluation:
     metrics = {"train_accuracy": train, "validation_accuracy": 0.25}
-    return Evaluation(0, step, 1.0, metrics, None, finished)
+    return Evaluation(0, step, 1.0, "", metrics, None, finished)
 
 
 def test_a_terminal_shows_both_accuracies_the_step_and_the_time_left(lab):

@@ -31,9 +31,10 @@ from searches import (
 )
 
 from grokking.config import ConfigError
+from grokking.executors.thread import ThreadExecutor
 from grokking.search import executor, study
 from grokking.search.config import StudyPlan, random_arm
-from grokking.search.executor import ReplicaExecutor, in_this_process, replica_executor
+from grokking.search.executor import ReplicaExecutor, replica_executor
 from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
@@ -156,8 +157,9 @@ def test_the_first_trial_runs_alone_and_the_others_are_raced_against_it(tmp_path
 
     good = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
     plan = plan_of(trials=4, initial_points=[good], experiment=network(budget=200))
-    with in_this_process(search_task(), ORDER, "cpu") as pool:
-        Scheduler(plan, open_in(tmp_path, plan), Spied(pool, 4)).run()
+    with ThreadExecutor("cpu") as thread:
+        thread.workers = 4
+        Scheduler(plan, open_in(tmp_path, plan), Spied(thread, search_task(), ORDER)).run()
     assert [(job.trial, job.seed_number) for job in submitted[:3]] == [(0, 0), (0, 1), (1, 0)]
     assert [math.isinf(job.context.limit) for job in submitted] == [job.trial == 0 for job in submitted]
 
@@ -379,8 +381,9 @@ def test_jobs_in_this_process_have_the_outcomes_of_worker_processes(device):
     with replica_executor(search_task(), ORDER) as processes:
         expected, most = run_jobs(processes, jobs)
     assert most == 1
-    with in_this_process(search_task(), ORDER, device) as pool:
-        found, most = run_jobs(ReplicaExecutor(pool, 3), jobs)
+    with ThreadExecutor(device) as thread:
+        thread.workers = 3
+        found, most = run_jobs(ReplicaExecutor(thread, search_task(), ORDER), jobs)
     assert most == 3
     assert [outcome.trial for outcome in found] == list(range(7))
     for one, other in zip(found, expected, strict=True):
@@ -391,8 +394,7 @@ def test_jobs_in_this_process_have_the_outcomes_of_worker_processes(device):
 
 def test_a_search_in_this_process_ends_every_trial(device, tmp_path, monkeypatch):
     """The executor of a machine with a GPU, on every device there is."""
-    monkeypatch.setattr(executor, "device", lambda: "cuda")
-    monkeypatch.setattr(executor, "in_this_process", lambda *given: in_this_process(*given[:2], device))
+    monkeypatch.setattr(executor, "executor", lambda jobs: ThreadExecutor(device))
     plan = plan_of(trials=7)
     study = search(plan, tmp_path)
     assert sorted(t.number for t in study.ended()) == list(range(7))

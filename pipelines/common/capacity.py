@@ -3,13 +3,13 @@
 How many workers a stage has, it decides itself: a search finds other points with another number of them.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from grokking.config import ConfigError
+from grokking.executors.resources import cores
 
 MEMORY = 2 * 2**30  # bytes for a stage with its workers
 EVERY_CORE = {"search", "sweep", "tune", "confirm", "explore"}  # they have a worker for each core
@@ -49,15 +49,14 @@ class Capacity:
 
 def of_this_machine(jobs: int | None, alone: Sequence[str]) -> Capacity:
     """That of the cores and the memory that are there now."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Capacity(cores, psutil.virtual_memory().available, jobs, alone, uses_gpu())
+    return Capacity(cores(), psutil.virtual_memory().available, jobs, alone, uses_gpu())
 
 
 def uses_gpu() -> bool:
     """Whether stages train on a GPU. PyTorch, which knows, takes seconds to load: only where there is one."""
     if not GPU.exists():
         return False
-    from grokking.training.pool import device
+    from grokking.executors.device import device
 
     return device() == "cuda"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from grokking import figures
 from grokking.catalogue import Catalogue
+from grokking.executors.processes import ProcessExecutor
 from grokking.search.results import read_key
 from grokking.storage import runs
 from grokking.tracking.publish import Trained
 from grokking.tracking.registry import Model
 from grokking.tracking.studies import Searched
 from grokking.tracking.sweeps import Swept
-from grokking.training.pool import worker_pool
 from pipelines.common.models import best_models
 from pipelines.common.own import own_runs
 from pipelines.common.paths import CONFIRMED, RUNS, SEARCHES, SWEEPS, TUNED
@@ -112,11 +112,11 @@ def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:
 def drawn_ahead(found: Sequence[RunOnDisk]) -> Iterator[Callable[[RunOnDisk], None]]:
     """Draw missing figures in another process, in this order; what is yielded waits for that of one run."""
     missing = [run for run in found if not run.figure.exists()]
-    if not missing:  # no pool, which would load the kernels
+    if not missing:  # no worker, which would load the kernels
         yield lambda run: None
         return
-    with worker_pool(1) as pool:
-        drawing = {run: pool.submit(_draw, run) for run in missing}
+    with ProcessExecutor(1) as worker:
+        drawing = {run: worker.submit(_draw, run) for run in missing}
         yield lambda run: drawing[run].result() if run in drawing else None
 
 

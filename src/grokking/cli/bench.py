@@ -41,7 +41,7 @@ def bench(
 def _measure(cases: list[Any], rounds: int, device: str) -> None:
     """One row per case: milliseconds, the smallest in brackets, and the ratio."""
     from grokking.cli.terminal import console, table
-    from grokking.storage.machine import processor
+    from grokking.executors.processor import processor
 
     import_module("benchmarks.process").set_up(threads=1)
     settings = import_module("benchmarks.timing").Settings(device, rounds, 0.25, ("plain",))

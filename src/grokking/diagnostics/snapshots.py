@@ -22,10 +22,10 @@ from grokking.diagnostics.measured_network import (
 )
 from grokking.diagnostics.network_arrays import NetworkArrays, arrays_of
 from grokking.engine.answers import answers
+from grokking.executors.executor import executor
 from grokking.experiment import Replica
 from grokking.storage.snapshots import files
 from grokking.training.fingerprint import inputs
-from grokking.training.pool import processes, worker_pool
 
 CIRCLES = 4  # strongest frequencies of an embedding that a portrait shows
 
@@ -89,7 +89,7 @@ def diagnose(todo: Sequence[ReplicaSnapshots], portrayed: int) -> tuple[pd.DataF
     replica's rows are does not depend on where they are computed.
     """
     chosen = todo[portrayed]
-    with worker_pool(processes(len(todo))) as workers:
+    with executor(len(todo), "cpu") as workers:
         all_rows = [workers.submit(each.rows) for each in todo]
         own = chosen.replica.index
         singles = {(own, step): workers.submit(chosen.single, step) for step in chosen.single_steps()}

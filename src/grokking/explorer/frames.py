@@ -11,7 +11,7 @@ import numpy as np
 from grokking.diagnostics import circuit_progress, fourier
 from grokking.diagnostics.measured_network import NEEDS, MeasuredNetwork
 from grokking.diagnostics.snapshots import ReplicaSnapshots
-from grokking.training.pool import processes, worker_pool
+from grokking.executors.executor import executor
 
 CIRCLES = 4  # F
 NEURONS = 64  # M
@@ -39,8 +39,9 @@ class ReplicaFrames:
 
 def frames(todo: Sequence[ReplicaSnapshots]) -> list[ReplicaFrames]:
     """Those of each replica, one process per core."""
-    with worker_pool(processes(len(todo))) as workers:
-        return list(workers.map(of_replica, todo))
+    with executor(len(todo), "cpu") as workers:
+        found = [workers.submit(of_replica, each) for each in todo]
+        return [each.result() for each in found]
 
 
 def of_replica(snapshots: ReplicaSnapshots) -> ReplicaFrames:

@@ -1,36 +1,36 @@
-"""Trains the replicas of trials: in worker processes on the CPU, in this process on a GPU."""
+"""Trains the replicas of trials, one per worker."""
 
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from functools import partial
 
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
 from grokking.engine.grids import evaluation_steps
+from grokking.executors.executor import Executor, executor
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.loop import train
-from grokking.training.pool import device, processes, worker_pool
 
 # A search evaluates every step to 40, then 5 % apart: fine enough to rank, at a third of a step's time each
 GRID = partial(evaluation_steps, share=20)
 
 
 class ReplicaExecutor:
-    """Trains one replica per worker of a pool."""
+    """Trains replicas on one task; knows which of its jobs are running."""
 
-    def __init__(self, pool: Executor, workers: int) -> None:
-        self.pool, self.workers = pool, workers
+    def __init__(self, workers: Executor, task: Task, order: Order | None) -> None:
+        self.workers, self.task, self.order = workers, task, order
         self.running: set[Future[SeedOutcome]] = set()
 
     @property
     def free(self) -> int:
         """Workers without a job."""
-        return self.workers - len(self.running)
+        return self.workers.workers - len(self.running)
 
     def submit(self, job: SeedJob) -> None:
-        self.running.add(self.pool.submit(_train, job))
+        self.running.add(self.workers.submit(train_seed, job, self.task, self.order, self.workers.device))
 
     def wait(self, seconds: float | None = None) -> list[SeedOutcome]:
         """Wait until at least one job has ended, or so long; the outcomes of all that have."""
@@ -40,32 +40,14 @@ class ReplicaExecutor:
 
 @contextmanager
 def replica_executor(task: Task, order: Order | None) -> Iterator[ReplicaExecutor]:
-    """The executor of this machine: a process per core, or a thread of this process that uses the GPU."""
-    chosen = device()
-    if chosen == "cpu":
-        workers = processes(None)
-        with worker_pool(workers, _start, task, order, chosen) as pool:
-            yield ReplicaExecutor(pool, workers)
-    else:
-        with in_this_process(task, order, chosen) as pool:
-            yield ReplicaExecutor(pool, 1)
+    """One with all workers there are."""
+    with executor(None) as workers:
+        yield ReplicaExecutor(workers, task, order)
 
 
-def in_this_process(task: Task, order: Order | None, device_name: str) -> ThreadPoolExecutor:
-    """A pool of one thread: CUDA does not survive a fork."""
-    return ThreadPoolExecutor(1, initializer=_start, initargs=(task, order, device_name))
-
-
-_worker: dict[str, tuple[Task, Order | None, str]] = {}  # what all jobs of this worker have in common
-
-
-def _start(task: Task, order: Order | None, device_name: str) -> None:
-    _worker["common"] = task, order, device_name
-
-
-def _train(job: SeedJob) -> SeedOutcome:
-    task, order, device_name = _worker["common"]
+def train_seed(job: SeedJob, task: Task, order: Order | None, device: str) -> SeedOutcome:
+    """Train one replica until its trial knows enough."""
     monitor = TrialMonitor(job, task, order)
-    for _ in train([job.replica], task, device_name, stop=monitor, grid=GRID, snapshots=False):
+    for _ in train([job.replica], task, device, stop=monitor, grid=GRID, snapshots=False):
         pass
     return monitor.outcome()

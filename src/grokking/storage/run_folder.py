@@ -15,7 +15,7 @@ import pandas as pd
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
 from grokking.storage import snapshots
-from grokking.storage.machine import machine, trains_on
+from grokking.storage.machine import machine
 from grokking.storage.runs import TABLES, Run, checksum, exists, read
 from grokking.training.fingerprint import code, combined, inputs, same_code
 from grokking.training.history import history_table, replica_row
@@ -97,7 +97,7 @@ class RunFolder:
         history = history_table(evaluations)
         if index not in self.histories or not history.equals(self.histories[index]):
             row = replica_row(self.replicas[index], evaluations, self.task)
-            source = {"inputs": self.inputs[index], "code": code(), "processor": trains_on()}
+            source = {"inputs": self.inputs[index], "code": code(), "processor": evaluations[-1].processor}
             self.rows[index], self.histories[index], self.changed = row | source, history, True
 
     def _write(self) -> None:

@@ -18,7 +18,7 @@ def row_of(network: Network, evaluations: Sequence[Evaluation]) -> dict[str, Any
     """The row of one network."""
     row = network.row() | replica_row(network.replica, list(evaluations), network.task)
     del row["seconds"]  # of the whole stack
-    return row | measures(history_table(evaluations), row)
+    return row | measures(history_table(evaluations), row) | {"processor": evaluations[-1].processor}
 
 
 def measures(history: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:

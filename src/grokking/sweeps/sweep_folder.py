@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from grokking.storage.machine import machine, trains_on
+from grokking.storage.machine import machine
 from grokking.storage.runs import checksums, read_table
 from grokking.sweeps.networks import Network
 from grokking.training.fingerprint import code, combined, inputs, same_code
@@ -42,7 +42,7 @@ class SweepFolder:
     def add(self, row: dict[str, Any], network: Network) -> None:
         """Keep the row of a network that has finished, at once on disk."""
         key = inputs(network.replica, network.task)
-        self.rows[key] = row | {"inputs": key, "code": code(), "processor": trains_on()}
+        self.rows[key] = row | {"inputs": key, "code": code()}
         self.unfinished_rows.parent.mkdir(parents=True, exist_ok=True)
         with self.unfinished_rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(self.rows[key], default=_plain) + "\n")

@@ -1,38 +1,33 @@
-"""Networks of a sweep, trained as small stacks in worker processes.
+"""Networks of a sweep, trained as small stacks.
 
 A network of a sweep is so small that most of its step is the overhead of each operation, which a stack
 pays once. How networks are packed changes no bit of what they compute.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
-from itertools import chain
 from typing import Any
 
+from grokking.executors.executor import executor
 from grokking.sweeps.measures import row_of
 from grokking.sweeps.networks import Network
 from grokking.training.loop import train
-from grokking.training.pool import device, processes, worker_pool
 from grokking.training.records import Evaluation
 
-STACK = 16  # networks of one stack on a CPU
+STACK = 16  # networks of one stack on a CPU; on a GPU it is as large as can be
 
 Finished = tuple[Network, dict[str, Any]]
 
 
 def train_networks(networks: Sequence[Network]) -> Iterator[Finished]:
     """Train every network; yields each with its row, soon after its stack has finished."""
-    chosen = device()
-    if chosen != "cpu":
-        yield from chain.from_iterable(
-            train_stack(stack, chosen) for stack in stacks(networks, len(networks))
-        )
+    if not networks:
         return
-    if not (todo := stacks(networks, STACK)):
-        return
-    with worker_pool(processes(len(todo))) as workers:
-        running = [workers.submit(train_stack, stack, chosen) for stack in todo]
+    with executor(len(stacks(networks, STACK))) as workers:
+        size = STACK if workers.device == "cpu" else math.ceil(len(networks) / workers.workers)
+        running = [workers.submit(train_stack, stack, workers.device) for stack in stacks(networks, size)]
         for done in as_completed(running):
             yield from done.result()
 

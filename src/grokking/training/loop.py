@@ -10,6 +10,7 @@ import torch
 from grokking.data.tasks import Task
 from grokking.engine.evaluation import evaluate
 from grokking.engine.grids import evaluation_steps, snapshot_steps
+from grokking.executors.processor import computes_on
 from grokking.experiment import Replica
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.records import Evaluation, Observation, StopRule
@@ -40,7 +41,7 @@ def train(
         state.restore(saved)
     yield from state.evaluations
 
-    budget = replicas[0].config.budget
+    budget, processor = replicas[0].config.budget, computes_on(device)
     snapshots_at = snapshot_steps(budget) if snapshots else set()
     for step in grid(budget):
         if not state.replicas:
@@ -67,7 +68,9 @@ def train(
             finished = stopped or diverged or state.samplers[i].is_finished(step)
             kept = step in snapshots_at or (finished and snapshots)
             parameters = snapshot() if kept else None
-            evaluation = Evaluation(replica.index, step, state.seconds, metrics[i], parameters, finished)
+            evaluation = Evaluation(
+                replica.index, step, state.seconds, processor, metrics[i], parameters, finished
+            )
             state.evaluations.append(evaluation)
             yield evaluation
             if not finished:

@@ -7,7 +7,8 @@ import time
 import psutil
 import pytest
 
-from grokking.training import pool
+from grokking.executors import resources
+from grokking.executors.processes import ProcessExecutor
 
 FORK = multiprocessing.get_context("fork")
 
@@ -18,14 +19,15 @@ FORK = multiprocessing.get_context("fork")
 )
 def test_processes_leave_no_core_idle_at_the_end(cores, replicas, expected, monkeypatch):
     monkeypatch.delenv("GROKKING_PROCESSES", raising=False)
-    monkeypatch.setattr(pool, "cores", lambda: cores)
-    assert pool.processes(replicas) == expected
+    monkeypatch.setattr(resources, "cores", lambda: cores)
+    assert resources.processes(replicas) == expected
 
 
 def _driver(connection):
     """Two workers: one at work for a minute, one that waits for work."""
-    with pool.worker_pool(2) as workers:
-        pids = set(workers.map(_own_pid, [0.2] * 4))
+    with ProcessExecutor(2) as workers:
+        asked = [workers.submit(_own_pid, 0.2) for _ in range(4)]
+        pids = {each.result() for each in asked}
         workers.submit(time.sleep, 60)
         connection.send(pids)
         time.sleep(60)

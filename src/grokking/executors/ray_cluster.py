@@ -1,0 +1,71 @@
+"""Connects to a Ray cluster: that of RAY_ADDRESS, or one of this machine that ends with this process."""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from grokking.config import ConfigError
+from grokking.executors.resources import cores, positive
+
+ADDRESS = "RAY_ADDRESS"
+OBJECT_STORE = 2**28  # bytes; what does not fit, Ray writes to the disk
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+LOOPBACK = "127.0.0.1"
+
+
+def connected() -> Any:
+    """Ray, connected. Raises ConfigError where it is not installed or the cluster cannot be reached."""
+    os.environ.update(QUIET)  # Ray reads its environment when it is imported
+    if ADDRESS not in os.environ:
+        os.environ.update(_private())
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "GROKKING_EXECUTOR=ray needs Ray; run `pip install -r requirements-ray.txt`"
+        ) from None
+    if not ray.is_initialized():
+        _join(ray) if ADDRESS in os.environ else _start(ray)
+    return ray
+
+
+def _private() -> dict[str, str]:
+    """Settings of a cluster that only this process uses: on loopback, behind a token."""
+    return {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it listens on every interface
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+
+
+def _join(ray: Any) -> None:
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR")
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"there is no Ray cluster at {ADDRESS}={os.environ[ADDRESS]} ({reason}); start one, or unset it"
+        ) from None
+
+
+def _start(ray: Any) -> None:
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # elsewhere its sockets' paths might be too long
+    _clean_up_after_this_process(folder)
+    ray.init(
+        address="local",
+        num_cpus=positive("GROKKING_PROCESSES", cores()),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=OBJECT_STORE,
+        _node_ip_address=LOOPBACK,
+        _temp_dir=folder,
+    )
+
+
+def _clean_up_after_this_process(folder: str) -> None:
+    command = [sys.executable, "-m", "grokking.executors.ray_cleaner", str(os.getpid()), folder]
+    subprocess.run(command, check=True, start_new_session=True)  # it goes on in the background
