@@ -13,7 +13,13 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.ops.threads import use_threads
 from grokking.training.records import Evaluation
 
-pytest_plugins = ["clones", "postgres_server", "stores", "team_server"]  # fixtures of several files of tests
+pytest_plugins = [
+    "clones",
+    "postgres_server",
+    "ray_nodes",
+    "stores",
+    "team_server",
+]  # fixtures
 
 
 @pytest.fixture(scope="session", autouse=True)

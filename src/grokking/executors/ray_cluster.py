@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
@@ -42,13 +43,23 @@ def _private() -> dict[str, str]:
 
 
 def _join(ray: Any) -> None:
+    address = os.environ[ADDRESS]
     try:
+        _require_server(address)
         ray.init(log_to_driver=False, logging_level="ERROR")
-    except Exception as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            f"there is no Ray cluster at {ADDRESS}={os.environ[ADDRESS]} ({reason}); start one, or unset it"
+            f"{ADDRESS} must be the host:port of a running Ray cluster, or unset for one of this machine, "
+            f"but got {address!r} ({reason})"
         ) from None
+
+
+def _require_server(address: str) -> None:
+    """Raise OSError or ValueError where nobody listens. Ray itself would try for five minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _start(ray: Any) -> None:

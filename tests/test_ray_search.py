@@ -1,0 +1,98 @@
+"""On a Ray cluster one of whose nodes is killed, a search finds what it finds on this machine alone."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from clones import environment
+from ruamel.yaml import YAML
+
+TRIALS = 24
+TIMES = ("started", "ended")
+STAGES = ("search", "confirm", "report_search")  # of the study `quick`
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def checkout(clone, tmp_path) -> Path:
+    """The tiny study, with a longer search at random points that no rule stops."""
+    folder = shutil.copytree(clone, tmp_path / "checkout", symlinks=True)
+    yaml = YAML()
+    params = yaml.load((folder / "params.yaml").read_text())
+    study = params["studies"]["quick"]
+    study["trials"], study["random_baseline"] = TRIALS, False
+    study["experiment"]["budget"] = 1500
+    study["sampler"] = {"name": "random", "seed": 0, "startup_trials": 2}
+    study["pruner"] |= {"name": "none"}
+    with (folder / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+    for name in ("studies", "results/search/quick", "results/confirm/quick", "mlruns"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return folder
+
+
+def test_a_search_on_nodes_that_die_finds_what_one_machine_finds(checkout, ray_nodes, tmp_path):
+    alone = shutil.copytree(checkout, tmp_path / "alone", symlinks=True)
+    run_stages(alone, {})
+    node = ray_nodes.add()
+    searching = start(checkout, "search", ray_nodes.variables)
+    for trained in (2, 10):
+        wait_for_trials(checkout, trained)
+        ray_nodes.kill(node)
+        node = ray_nodes.add()
+    assert searching.wait(300) == 0
+    run_stages(checkout, ray_nodes.variables, STAGES[1:])
+    pd.testing.assert_frame_equal(found(checkout), found(alone))
+    assert list(found(checkout)["trial"]) == list(range(TRIALS))
+    ours, theirs = confirmed(checkout), confirmed(alone)
+    assert list(ours) == list(theirs)
+    for arm, replicas in ours.items():
+        pd.testing.assert_frame_equal(replicas, theirs[arm])
+    run_stages(checkout, {}, ["publish"])
+    assert published(checkout) == list(range(TRIALS))
+
+
+def run_stages(folder: Path, variables: dict[str, str], stages: Sequence[str] = STAGES) -> None:
+    for stage in stages:
+        assert start(folder, stage, variables).wait(300) == 0
+
+
+def start(folder: Path, stage: str, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    names = [] if stage == "publish" else ["quick"]
+    command = [sys.executable, "-m", f"pipelines.{stage}", *names]
+    own = environment(folder) | variables | {"PYTHONPATH": str(folder / "src")}
+    return subprocess.Popen(command, cwd=folder, env=own)
+
+
+def wait_for_trials(folder: Path, number: int) -> None:
+    """Until so many trials of the study have been trained."""
+    journal = folder / "studies" / "quick.journal"
+    while not journal.exists() or journal.read_text().count('"outcome/0"') < number:
+        time.sleep(0.1)
+
+
+def found(folder: Path) -> pd.DataFrame:
+    """The trials of the search without what depends on the machine."""
+    trials = pd.read_parquet(folder / "results/search/quick/trials.parquet")
+    return trials.drop(columns=[name for name in trials if "seconds" in name or name in TIMES])
+
+
+def confirmed(folder: Path) -> dict[str, pd.DataFrame]:
+    """The replicas of each confirmed arm, likewise."""
+    arms = sorted((folder / "results/confirm/quick").glob("*/replicas.parquet"))
+    return {arm.parent.name: pd.read_parquet(arm).drop(columns=["seconds"]) for arm in arms}
+
+
+def published(folder: Path) -> list[int]:
+    """Numbers of the trials in MLflow's store."""
+    with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as store:
+        return sorted(
+            int(number) for (number,) in store.execute("SELECT value FROM tags WHERE key = 'trial'")
+        )
