@@ -1,5 +1,6 @@
 """On a Ray cluster one of whose nodes is killed, a search finds what it finds on this machine alone."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -10,8 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from clones import environment
+from ray_nodes import MISSING
 from ruamel.yaml import YAML
 
 TRIALS = 24
@@ -57,6 +60,30 @@ def test_a_search_on_nodes_that_die_finds_what_one_machine_finds(checkout, ray_n
         pd.testing.assert_frame_equal(replicas, theirs[arm])
     run_stages(checkout, {}, ["publish"])
     assert published(checkout) == list(range(TRIALS))
+
+
+def test_a_job_of_slurm_searches_on_its_nodes(checkout, tmp_path):
+    """`sbatch` and `srun` are stand-ins that start processes here."""
+    pytest.importorskip("ray", reason=MISSING)
+    alone = shutil.copytree(checkout, tmp_path / "alone", symlinks=True)
+    run_stages(alone, {}, ["search"])
+    (checkout / ".venv").symlink_to(sys.prefix)
+    path = f"{Path(__file__).parent / 'slurm'}:{os.environ['PATH']}"
+    search = ["sbatch", "--nodes", "2", "pipelines/slurm.sbatch", "python", "-m", "pipelines.search", "quick"]
+    own = {key: value for key, value in environment(checkout).items() if not key.startswith("RAY_")}
+    before = set(psutil.pids())
+    done = subprocess.run(search, cwd=checkout, env=own | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(found(checkout), found(alone))
+    assert [name for name in map(name_of, set(psutil.pids()) - before) if "ray" in name] == []
+
+
+def name_of(pid: int) -> str:
+    try:
+        process = psutil.Process(pid)
+        return "ended" if process.status() == psutil.STATUS_ZOMBIE else process.name()
+    except psutil.NoSuchProcess:
+        return "ended"
 
 
 def run_stages(folder: Path, variables: dict[str, str], stages: Sequence[str] = STAGES) -> None:
