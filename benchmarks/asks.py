@@ -2,8 +2,8 @@
 
     python -m benchmarks.asks [--trials 10 1000 10000]
 
-The study `quick`, its trials drawn at random with random values, in a journal on this disk. What is
-timed is all that a search does from one trial to the next: lock, point, values written.
+The study `quick` in a journal on this disk, its trials at random points. What is timed is all that a search
+does from one trial to the next: lock, point, values written.
 """
 
 import argparse
@@ -12,20 +12,16 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import optuna
 import pandas as pd
-from optuna.trial import create_trial
 
-from grokking.catalogue import read_catalogue
+from benchmarks.recorded_study import fill, plan_of
 from grokking.executors.processor import processor
-from grokking.search.config import StudyPlan, read_study
+from grokking.search.config import StudyPlan
 from grokking.search.space import suggest
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, max_trials, open_study
 
 ASKS = 11
-STUDY = "quick"
 
 
 def main() -> None:
@@ -50,34 +46,10 @@ def milliseconds(sampler: str, trials: int) -> float:
         return statistics.median(ask(study, plan) for _ in range(ASKS))
 
 
-def plan_of(sampler: str) -> StudyPlan:
-    entry = read_catalogue().entry("studies", STUDY)
-    entry["sampler"]["name"], entry["initial_points"] = sampler, []
-    return read_study(entry, STUDY, f"studies.{STUDY}")
-
-
-def fill(study: SharedStudy, plan: StudyPlan, trials: int) -> None:
-    """Trials that have ended, at random points."""
-    values = np.random.default_rng(0).normal(3, 1, trials)
-    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for value in values:
-        trial = drawn.ask()
-        suggest(trial, plan.config.space)
-        drawn.tell(trial, value)
-    study.optuna.add_trials(
-        create_trial(
-            value=trial.value,
-            params=trial.params,
-            distributions=trial.distributions,
-        )
-        for trial in drawn.get_trials(deepcopy=False)
-    )
-
-
 def ask(study: SharedStudy, plan: StudyPlan) -> float:
     """Milliseconds from one trial to the next."""
     begun = time.perf_counter()
-    with study.lock:
+    with study.alone():
         trial = study.ask()
         assert trial is not None, "the limit of trials lies above"
         suggest(trial, plan.config.space)

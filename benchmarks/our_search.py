@@ -17,9 +17,10 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.search.config import StudyPlan, read_study
+from grokking.search.ended_trials import best_value
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import monitored
-from grokking.search.scheduler import Scheduler, best_value
+from grokking.search.scheduler import Scheduler
 from grokking.search.space import suggest
 from grokking.search.storage import Storage
 from grokking.search.study import max_trials, open_study

@@ -62,23 +62,22 @@ def test_own_trials_are_renewed_once_a_minute(tmp_path, clock):
         return trials.running()[0].user_attrs[OWNER]["renewed"]
 
     first = renewed()
-    assert trials.keeps(trial)
+    assert trials.lost([trial]) == []
     clock.now += study.RENEW_SECONDS - 1
-    assert trials.keeps(trial)
+    assert trials.lost([trial]) == []
     assert renewed() == first
     clock.now += 1
-    assert trials.keeps(trial)
+    assert trials.lost([trial]) == []
     assert renewed() > first
 
 
 def test_a_trial_that_another_has_taken_over_or_ended_is_no_longer_kept(tmp_path):
     trials = open_in(tmp_path, plan_of())
-    taken, ended = trials.ask(), trials.ask()
+    kept, taken, ended = trials.ask(), trials.ask(), trials.ask()
     taken.set_user_attr(OWNER, elsewhere(time.time()))
     trials.optuna.tell(ended, 1.0)
-    assert not trials.keeps(taken)
-    assert not trials.keeps(ended)
-    assert trials.running()[0].user_attrs[OWNER]["host"] == "elsewhere"  # it was not renewed
+    assert trials.lost([kept, taken, ended]) == [taken.number, ended.number]
+    assert trials.running()[1].user_attrs[OWNER]["host"] == "elsewhere"  # it was not renewed
 
 
 def test_a_search_goes_on_after_its_host_was_renamed(tmp_path, monkeypatch):

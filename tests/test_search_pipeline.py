@@ -21,8 +21,8 @@ from sqlalchemy import Engine, event
 
 from grokking.catalogue import read_catalogue
 from grokking.search import results, sustain
+from grokking.search.ended_trials import all_generalized
 from grokking.search.executor import ReplicaExecutor
-from grokking.search.scheduler import all_generalized
 from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
 from grokking.storage import runs

@@ -19,10 +19,11 @@ from grokking.diagnostics import cyclic
 from grokking.experiment import ExperimentConfig, require_fit
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.dashboard import write_note
+from grokking.search.ended_trials import best_value
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import Monitored, monitored
 from grokking.search.results import BEST, read_best
-from grokking.search.scheduler import Scheduler, best_value
+from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, open_study, study_key
 from grokking.search.tables import best_trials, chosen, trial_table

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import PrunerConfig, StudyPlan
+from grokking.search.ended_trials import EndedTrials
 from grokking.search.executor import ReplicaExecutor
-from grokking.search.pruning import PruningContext, slack
+from grokking.search.pruning import FORECASTS, PruningContext, slack
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.study import (
@@ -83,6 +84,7 @@ class Scheduler:
     ) -> None:
         self.plan, self.study, self.executor, self.show = plan, study, executor, show
         self.active: dict[int, ActiveTrial] = {}  # by trial number
+        self.ended = EndedTrials(plan)
         self.queue: deque[SeedJob] = deque()
         self.exhausted = False  # there are no more trials to ask for
 
@@ -100,9 +102,8 @@ class Scheduler:
 
     def _give_up_lost(self) -> None:
         """Leave trials to those that took them over, after this process was held up for minutes."""
-        for number, active in list(self.active.items()):
-            if not self.study.keeps(active.trial):
-                self._give_up(number)
+        for number in self.study.lost([active.trial for active in self.active.values()]):
+            self._give_up(number)
 
     def _give_up(self, number: int) -> None:
         del self.active[number]
@@ -120,11 +121,12 @@ class Scheduler:
         return not self.exhausted and not any(trial.is_first for trial in self.active.values())
 
     def _begin_trial(self) -> None:
-        with self.study.lock:  # nobody takes the trial over before its values are written
+        with self.study.alone():  # nobody takes the trial over before its values are written
             trial = self.study.ask()
             if trial is None:
                 self.exhausted = True
                 return
+            self.ended.read(self.study.trials_at_ask)
             self.active[trial.number] = ActiveTrial(trial, self.plan)
             self._continue(self.active[trial.number])
 
@@ -147,6 +149,7 @@ class Scheduler:
             trial.submitted.add(number)
         if trial.is_done:
             end_trial(self.study.optuna, trial.trial, trial.value(), trial.reason(), trial.gap())
+            self.ended.add(self.study.read(trial.trial))
             del self.active[trial.trial.number]
 
     def _job(self, trial: ActiveTrial, seed_number: int) -> SeedJob:
@@ -164,20 +167,19 @@ class Scheduler:
 
     def _limit(self) -> float:
         """The cost beyond which a replica is too far from the best trial; infinite before there is one."""
-        best = best_value(self.study, self.plan)
+        best = self.ended.best
         return math.inf if best is None else self.plan.config.pruner.racing_factor * 10**best
 
     def _context(self, config: ExperimentConfig) -> PruningContext:
-        earlier = [outcome for trial in self.study.ended() for outcome in seed_outcomes(trial)]
         rate = decay_rate(config)
         return PruningContext(
             budget=config.budget,
             limit=self._limit(),
             decay_rate=rate,
             decay_driven=rate > 0 and norm_must_fall(config),
-            memorization_step=_median([outcome.memorization_step for outcome in earlier]),
-            generalization_norm=_median([outcome.generalization_norm for outcome in earlier]),
-            slack=slack([o.forecast_error for o in earlier if o.forecast_error is not None]),
+            memorization_step=_median(self.ended.memorization_steps),
+            generalization_norm=_median(self.ended.generalization_norms),
+            slack=slack(self.ended.forecast_errors[-FORECASTS:]),  # the largest
         )
 
 
@@ -185,21 +187,6 @@ def is_exempt(trial: int, pruner: PrunerConfig) -> bool:
     """Whether no rule may stop a trial: the first ones, and a fixed share of the others."""
     nth = trial % pruner.exempt_every == pruner.exempt_every - 1
     return pruner.name == "none" or trial < pruner.exempt_first or nth
-
-
-def best_value(study: SharedStudy, plan: StudyPlan) -> float | None:
-    """The best value of a trial all of whose seeds generalized."""
-    seeds = len(plan.config.search.seeds)
-    values = [
-        trial.value
-        for trial in study.ended()
-        if trial.state == TrialState.COMPLETE and all_generalized(seed_outcomes(trial), seeds)
-    ]
-    return min((value for value in values if value is not None), default=None)
-
-
-def all_generalized(outcomes: list[SeedOutcome], seeds: int) -> bool:
-    return len(outcomes) == seeds and all(outcome.cost is not None for outcome in outcomes)
 
 
 def decay_rate(config: ExperimentConfig) -> float:
@@ -220,6 +207,6 @@ def norm_must_fall(config: ExperimentConfig) -> bool:
     return plain and config.loss not in PINS_LOGITS
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
+def _median(ascending: Sequence[float]) -> float | None:
+    middle = ascending[(len(ascending) - 1) // 2 : len(ascending) // 2 + 1]
+    return float(np.mean(middle)) if ascending else None

@@ -8,12 +8,14 @@ system knows which processes are gone. Those of other hosts hold their trials by
 import hashlib
 import json
 import math
+import os
 import socket
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import optuna
@@ -23,13 +25,13 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from grokking.search.config import StudyPlan
 from grokking.search.dashboard import describe_trial, name_objective, report_curve
+from grokking.search.ended import ENDED, EndedPrefix
 from grokking.search.pruning import RULES, SPARING_RULES
 from grokking.search.sampler import make_sampler
 from grokking.search.seed_job import SeedOutcome
 from grokking.search.storage import Storage
 from grokking.search.study_lock import StudyLock
 
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 MAY_CHANGE = ("trials", "sustain_seeds", "confirm")  # keys under other values of which a study goes on
 RENEW_SECONDS, LEASE_SECONDS = (
     60.0,
@@ -37,6 +39,7 @@ RENEW_SECONDS, LEASE_SECONDS = (
 )  # a trial of another host that is not renewed so long is taken over
 OWNER, OUTCOME, REASON = "owner", "outcome", "reason"  # attributes of a trial
 
+Batch = Callable[[], AbstractContextManager[None]]
 StopCondition = Callable[[list[FrozenTrial]], bool]  # of the trials that have begun
 
 
@@ -47,7 +50,12 @@ def max_trials(trials: int) -> StopCondition:
 
 def max_flops(flops: float) -> StopCondition:
     """Stop asking once training has cost this much."""
-    return lambda begun: sum(o.flops for trial in begun for o in seed_outcomes(trial)) >= flops
+    return lambda begun: sum(map(_flops, begun)) >= flops
+
+
+def _flops(trial: FrozenTrial) -> float:
+    """What a trial has cost so far."""
+    return sum(value["flops"] for key, value in trial.user_attrs.items() if key.startswith(f"{OUTCOME}/"))
 
 
 class TrialLost(Exception):
@@ -88,37 +96,56 @@ class Leases:
 class SharedStudy:
     """A study and its trials, shared with every other process that opened it."""
 
-    def __init__(self, study: Study, key: str, lock: StudyLock, stop: StopCondition) -> None:
-        self.optuna, self.key, self.lock, self.stop = study, key, lock, stop
-        self.leases = Leases()
+    def __init__(self, study: Study, key: str, lock: StudyLock, batch: Batch, stop: StopCondition) -> None:
+        """Within `lock` no other process changes the study; within `batch` what is written is gathered."""
+        self.optuna, self.key, self.lock, self.batch, self.stop = study, key, lock, batch, stop
+        self.leases, self.prefix = Leases(), EndedPrefix()
+        self.trials_at_ask: list[FrozenTrial] = []  # all of the study, when it was asked last
 
     def ask(self) -> Trial | None:
         """The trial of a dead process, or a new one; None once the stop condition holds."""
-        with self.lock:
-            trial = self._orphan() or self._new()
+        with self.alone():
+            self.trials_at_ask = trials = self.trials()
+            later = self.prefix.rest(trials)
+            trial = self._orphan(later) or self._new(trials, later)
             if trial is not None:
                 trial.set_user_attr(OWNER, this_process())
             return trial
 
-    def keeps(self, trial: Trial) -> bool:
-        """Renew the lease of a trial; False where another process has taken it over meanwhile."""
-        with self.lock:
-            mine = self._is_mine(trial)
-            if mine and self.leases.is_due(trial.number):
-                trial.set_user_attr(OWNER, this_process())
-            return mine
+    def lost(self, trials: Sequence[Trial]) -> list[int]:
+        """Renew the leases of these trials; the numbers of those that others have taken over meanwhile."""
+        with self.alone():
+            mine = [trial for trial in trials if self._is_mine(trial)]
+            for trial in mine:
+                if self.leases.is_due(trial.number):
+                    trial.set_user_attr(OWNER, this_process())
+        return [trial.number for trial in trials if trial not in mine]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the study; what is written meanwhile is on the disk at the end."""
+        with self.lock, self.batch():
+            yield
 
     @contextmanager
     def writing_to(self, trial: Trial) -> Iterator[None]:
         """Keep others from taking a trial over while it is written to; TrialLost where one already has."""
-        with self.lock:
+        with self.alone():
             if not self._is_mine(trial):
                 raise TrialLost
             yield
 
     def _is_mine(self, trial: Trial) -> bool:
-        found = self.optuna.get_trials(deepcopy=False)[trial.number]
+        found = self.read(trial)
         return found.state == TrialState.RUNNING and _same(found.user_attrs[OWNER], this_process())
+
+    def trials(self) -> list[FrozenTrial]:
+        """All, by number."""
+        return self.optuna.get_trials(deepcopy=False)
+
+    def read(self, trial: Trial) -> FrozenTrial:
+        """A trial as it is kept now."""
+        return trial.storage.get_trial(trial._trial_id)
 
     def ended(self) -> list[FrozenTrial]:
         return self.optuna.get_trials(deepcopy=False, states=ENDED)
@@ -127,20 +154,24 @@ class SharedStudy:
         """Trials that some process runs, or left unfinished."""
         return self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
-    def _orphan(self) -> Trial | None:
-        for trial in self.running():
+    def _orphan(self, trials: Sequence[FrozenTrial]) -> Trial | None:
+        for trial in trials:
+            if trial.state != TrialState.RUNNING:
+                continue
             owner = trial.user_attrs.get(OWNER)
             if owner is None or self._is_gone(trial.number, owner):
                 return Trial(self.optuna, trial._trial_id)  # Optuna has no public way to resume a trial
         return None
 
     def _is_gone(self, trial: int, owner: dict[str, Any]) -> bool:
+        if _same(owner, this_process()):
+            return False
         if owner["host"] == socket.gethostname():
             return not _alive(owner)
         return self.leases.has_expired(trial, owner)
 
-    def _new(self) -> Trial | None:
-        begun = [t for t in self.optuna.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+    def _new(self, trials: list[FrozenTrial], later: Sequence[FrozenTrial]) -> Trial | None:
+        begun = trials[: len(trials) - len(later)] + [t for t in later if t.state != TrialState.WAITING]
         return None if self.stop(begun) else self.optuna.ask()
 
 
@@ -154,8 +185,9 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
     storage.folder.mkdir(parents=True, exist_ok=True)
     lock = storage.lock(plan.name)
     with lock:
+        opened = storage.open(plan.name)
         study = optuna.create_study(
-            storage=storage.open(plan.name),
+            storage=opened,
             study_name=f"{plan.name}-{key[:12]}",
             sampler=make_sampler(plan.config.sampler),
             load_if_exists=True,
@@ -164,7 +196,7 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
             for point in plan.config.initial_points:
                 study.enqueue_trial(point, skip_if_exists=True)
         name_objective(study, plan)
-    return SharedStudy(study, key, lock, stop)
+    return SharedStudy(study, key, lock, getattr(opened, "batch", nullcontext), stop)
 
 
 def study_key(plan: StudyPlan, core: str) -> str:
@@ -189,7 +221,7 @@ def end_trial(study: Study, trial: Trial, value: float, reason: str, gap: float)
     trial.set_user_attr(REASON, reason)
     if "gap" not in trial.constraints:
         trial.set_constraint("gap", gap)
-    reported = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    reported = trial.storage.get_trial(trial._trial_id).intermediate_values
     outcomes = seed_outcomes(trial)
     describe_trial(trial, outcomes)
     if reason not in RULES | SPARING_RULES:
@@ -203,9 +235,12 @@ def end_trial(study: Study, trial: Trial, value: float, reason: str, gap: float)
 
 def this_process() -> dict[str, Any]:
     """This process, so that others can look whether it is alive, and when it said so."""
-    process = psutil.Process()
-    found = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
-    return found | {"renewed": time.time()}
+    return _process(socket.gethostname(), os.getpid()) | {"renewed": time.time()}
+
+
+@cache
+def _process(host: str, pid: int) -> dict[str, Any]:
+    return {"host": host, "pid": pid, "started": psutil.Process(pid).create_time()}
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

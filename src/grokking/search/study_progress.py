@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from grokking.search.config import StudyPlan
-from grokking.search.scheduler import best_value
+from grokking.search.ended_trials import EndedTrials
 from grokking.search.study import LEASE_SECONDS, OWNER, SharedStudy
 
 POLL_SECONDS = 2.0
@@ -16,7 +16,7 @@ class StudyProgress(tqdm):
     """Trials ended, running, stopped by a rule and generalized, the best so far, time left."""
 
     def __init__(self, plan: StudyPlan) -> None:
-        self.plan, self.announced = plan, False
+        self.plan, self.announced, self.ended = plan, False, EndedTrials(plan)
         super().__init__(total=plan.config.trials, desc=plan.name, unit="trial", disable=None)
 
     def wait_for_others(self, study: SharedStudy) -> None:
@@ -35,7 +35,8 @@ class StudyProgress(tqdm):
         """Redraw the line."""
         if self.disable:
             return
-        ended, best = study.ended(), best_value(study, self.plan)
+        ended = study.ended()
+        best = self.ended.read(study.trials()).best
         stopped = sum(trial.state == TrialState.PRUNED for trial in ended)
         reached = sum(trial.state == TrialState.COMPLETE and trial.constraints["gap"] <= 0 for trial in ended)
         best_text = "none yet" if best is None else f"{10**best:.4g} {self.plan.config.objective}"

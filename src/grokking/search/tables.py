@@ -10,7 +10,8 @@ from optuna.trial import FixedTrial, FrozenTrial
 
 from grokking.config import PARAMS_PREFIX
 from grokking.search.config import StudyPlan
-from grokking.search.scheduler import all_generalized, is_exempt
+from grokking.search.ended_trials import all_generalized
+from grokking.search.scheduler import is_exempt
 from grokking.search.seed_job import SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.study import REASON, SharedStudy, seed_outcomes
