@@ -13,7 +13,14 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.training.pool import use_threads
 from grokking.training.records import Evaluation
 
-pytest_plugins = ["clones", "postgres_server", "stores", "team_server"]  # fixtures of several files of tests
+pytest_plugins = [
+    "cabled_host",
+    "clones",
+    "postgres_server",
+    "stores",
+    "study_server",
+    "team_server",
+]  # fixtures of several files of tests
 
 
 @pytest.fixture(scope="session", autouse=True)
