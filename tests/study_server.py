@@ -32,14 +32,10 @@ def serving(database: str) -> Iterator[StudyServer]:
     """A server for this database, once it listens."""
     require_grpc()
     port = str(free_port())
-    process = command("study_server", "--storage", database, "--port", port)
-    try:
+    with command("study_server", "--storage", database, "--port", port) as process:
         told = process.stdout.readline()
         assert told, process.stderr.read()
         yield StudyServer(told.split()[-1], database, process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture
@@ -54,10 +50,16 @@ def require_grpc() -> None:
         pytest.skip("needs grpcio: pip install -r requirements-server.txt")
 
 
-def command(name: str, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen:
-    """A script of pipelines/ in a process of its own."""
-    return subprocess.Popen(
+@contextmanager
+def command(name: str, *arguments: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen]:
+    """A script of pipelines/ in a process of its own, which does not outlive the block."""
+    process = subprocess.Popen(
         [sys.executable, "-m", f"pipelines.{name}", *arguments], cwd=cwd, text=True,
         env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -195,8 +196,8 @@ def _tell(folder: Path, url: str, held: Any, told: Any) -> None:
 
 def _told(*words: str, cwd: Path = ROOT) -> str:
     """The error of a script that ends with code 2, without a traceback."""
-    process = command(*words, cwd=cwd)
-    _, told = process.communicate(timeout=120)
+    with command(*words, cwd=cwd) as process:
+        _, told = process.communicate(timeout=120)
     assert process.returncode == 2, told
     assert told.startswith("error: ")
     assert told.count("\n") == 1
@@ -211,13 +212,38 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path):
     assert "Connection refused" in told
 
 
+def test_another_server_of_grpc_is_told_in_one_line(tmp_path):
+    """Such as Optuna's own, which keeps no locks."""
+    require_grpc()
+    address, started = ServerAddress("127.0.0.1", free_port()), FORK.Event()
+    server = FORK.Process(target=_serve_nothing, args=(address, started))
+    server.start()
+    try:
+        assert started.wait(WAIT)
+        told = _told("search", "tiny", "--storage", address.url, cwd=stage_folder(tmp_path / "f"))
+    finally:
+        server.kill()
+        server.join()
+    assert told.endswith("it is another gRPC server; start python -m pipelines.study_server\n")
+
+
+def _serve_nothing(address: ServerAddress, started: Any) -> None:
+    import grpc
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_insecure_port(address.target)
+    server.start()
+    started.set()
+    server.wait_for_termination()
+
+
 def test_a_server_that_ends_during_a_search_is_told_in_one_line(study_server, tmp_path):
     folder = stage_folder(tmp_path / "f", trials=100_000)
-    search = command("search", "tiny", "--storage", study_server.url, cwd=folder)
-    while search.poll() is None and not _trials(study_server.database):
-        time.sleep(0.1)
-    study_server.process.kill()
-    _, told = search.communicate(timeout=120)
+    with command("search", "tiny", "--storage", study_server.url, cwd=folder) as search:
+        while search.poll() is None and not _trials(study_server.database):
+            time.sleep(0.1)
+        study_server.process.kill()
+        _, told = search.communicate(timeout=120)
     assert search.returncode == 2, told
     assert told.startswith(f"error: `--storage` {study_server.url} failed: ")
     assert told.endswith("; mend it, and the same command goes on from here\n")
@@ -229,9 +255,11 @@ def _trials(url: str) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_ends_without_an_error(number, study_server):
-    study_server.process.send_signal(number)
-    _, told = study_server.process.communicate(timeout=WAIT)
+def test_a_server_ends_without_an_error(number, study_server, tmp_path):
+    """Also while clients hold a lock and wait for it."""
+    with _two_clients(tmp_path, study_server.url):
+        study_server.process.send_signal(number)
+        _, told = study_server.process.communicate(timeout=WAIT)
     assert (study_server.process.returncode, told) == (0, "")
 
 

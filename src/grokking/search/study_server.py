@@ -17,12 +17,11 @@ THREADS = 10  # that read and write the storage, as in Optuna's own server; who 
 NEVER = 2**31 - 2  # milliseconds; the largest number would switch TCP's own limit off, too
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server could listen on the same port
-    # TCP gives up a host that has acknowledged nothing for 30 s. gRPC's own questions are off: they would be
-    # answered by the process, and one that is paused while it holds a lock must keep it
+    # TCP gives up a host whose system has acknowledged nothing for 30 s. gRPC's own pings give up nobody: the
+    # process answers them, and one that is paused while it holds a lock must keep it
     ("grpc.keepalive_timeout_ms", 30_000),
     ("grpc.keepalive_time_ms", NEVER),
     ("grpc.http2.ping_timeout_ms", NEVER),
-    ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients may ask this often
     ("grpc.max_receive_message_length", -1),  # as in Optuna's client
 )
@@ -44,6 +43,14 @@ async def _serve(storage: BaseStorage, address: ServerAddress, started: Callable
     started()
     await ended.wait()
     await server.stop(SECONDS_TO_END)
+    await _end_calls()
+
+
+async def _end_calls() -> None:
+    """Let calls that were cancelled come to their end: gRPC prints a traceback of those that have not."""
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    if calls:
+        await asyncio.wait(calls, timeout=SECONDS_TO_END)
 
 
 def _server(storage: BaseStorage) -> Any:
