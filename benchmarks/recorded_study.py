@@ -1,12 +1,13 @@
 """A study of trials that nobody trained: points at random, outcomes those of a committed study."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.trial import create_trial
+from optuna.trial import FrozenTrial, create_trial
 
 from grokking.catalogue import read_catalogue
 from grokking.search.config import StudyPlan, read_study
@@ -50,14 +51,19 @@ def _outcome(row: Any, curve: pd.DataFrame, plan: StudyPlan) -> SeedOutcome:
 
 def fill(study: SharedStudy, plan: StudyPlan, trials: int) -> None:
     """Add trials that have ended."""
-    outcomes, drawn = recorded(plan), optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    with study.alone():
+        for trial in drawn(plan, trials):
+            study.optuna.add_trial(trial)
+
+
+def drawn(plan: StudyPlan, trials: int) -> Iterator[FrozenTrial]:
+    outcomes, points = recorded(plan), optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for number in range(trials):
-        trial, outcome = drawn.ask(), outcomes[number % len(outcomes)]
+        trial, outcome = points.ask(), outcomes[number % len(outcomes)]
         suggest(trial, plan.config.space)
-        added = create_trial(
+        yield create_trial(
             value=outcome.value,
             params=trial.params,
             distributions=trial.distributions,
             user_attrs={f"{OUTCOME}/0": asdict(outcome), REASON: outcome.reason},
         )
-        study.optuna.add_trial(added)

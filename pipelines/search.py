@@ -18,7 +18,10 @@ from pipelines.common.training import read_task, require_fits
 
 def main() -> None:
     parser = entry_parser(__doc__)
-    parser.add_argument("--storage", help="any Optuna storage URL; without it a file under studies/")
+    parser.add_argument(
+        "--storage",
+        help="any Optuna storage URL, or that of a study server; without it a file under studies/",
+    )
     arguments = parser.parse_args()
     name, catalogue = arguments.name, read_catalogue()
     plan = read_study(catalogue.entry("studies", name), name, f"studies.{name}")
@@ -27,11 +30,12 @@ def main() -> None:
     order = cyclic.order_of(load(TaskConfig, catalogue.entry(*named.split(".")), named))
 
     storage = Storage(STUDIES, arguments.storage)
-    arms = {"search": results.search(plan, task, order, storage, max_trials(plan.config.trials))}
-    if plan.config.random_baseline:
-        compute = max_flops(results.flops(arms["search"], plan))
-        arms["random"] = results.search(random_arm(plan), task, order, storage, compute)
-    results.write(arms, plan, task, SEARCHES / name)
+    with storage.in_use():
+        arms = {"search": results.search(plan, task, order, storage, max_trials(plan.config.trials))}
+        if plan.config.random_baseline:
+            compute = max_flops(results.flops(arms["search"], plan))
+            arms["random"] = results.search(random_arm(plan), task, order, storage, compute)
+        results.write(arms, plan, task, SEARCHES / name)
 
 
 def task_of(plan: StudyPlan, catalogue: Catalogue) -> Task:

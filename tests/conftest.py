@@ -14,10 +14,12 @@ from grokking.ops.threads import use_threads
 from grokking.training.records import Evaluation
 
 pytest_plugins = [
+    "cabled_host",
     "clones",
     "postgres_server",
     "ray_nodes",
     "stores",
+    "study_server",
     "team_server",
 ]  # fixtures
 

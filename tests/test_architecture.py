@@ -74,7 +74,13 @@ def test_imports_point_one_way(file):
 
 @pytest.mark.parametrize(
     ("library", "home"),
-    [("mlflow", "tracking"), ("matplotlib", "figures"), ("optuna", "search"), ("statsmodels", "analysis")],
+    [
+        ("mlflow", "tracking"),
+        ("matplotlib", "figures"),
+        ("optuna", "search"),
+        ("grpc", "search"),
+        ("statsmodels", "analysis"),
+    ],
 )
 def test_library_stays_in_its_place(library, home):
     for file in [*MODULES, *ROOT.glob("pipelines/**/*.py")]:

@@ -10,13 +10,15 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from optuna.trial import TrialState
 from searches import ORDER, plan_of, search_task
+from study_server import serving
 
 from grokking.search import scheduler, study
 from grokking.search.executor import replica_executor
@@ -35,15 +37,15 @@ def _open(folder: Path, url: str | None):
     return open_study(plan_of(trials=TRIALS), "key", Storage(folder, url), max_trials(TRIALS))
 
 
-def _isolate(host: str) -> None:
-    """A network and a hostname of one's own; OSError where the system does not let us."""
-    if ctypes.CDLL(None, use_errno=True).unshare(NEW_NETWORK | NEW_HOSTNAME) != 0:
+def _isolate(host: str, own: int) -> None:
+    """A hostname and what else is `own`; OSError where the system does not let us."""
+    if ctypes.CDLL(None, use_errno=True).unshare(NEW_HOSTNAME | own) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     socket.sethostname(host)
 
 
 def _may_isolate() -> bool:
-    process = FORK.Process(target=_isolate, args=("probe",))
+    process = FORK.Process(target=_isolate, args=("probe", NEW_NETWORK))
     process.start()
     process.join()
     return process.exitcode == 0
@@ -52,7 +54,7 @@ def _may_isolate() -> bool:
 def _host(name: str, folder: Path, url: str | None, behind: float) -> None:
     """What one host does: search until all trials of the study have ended."""
     os.setpgid(0, 0)
-    _isolate(name)
+    _isolate(name, 0 if url and url.startswith("grpc:") else NEW_NETWORK)  # that server is on this network
     now = time.time
     time.time = lambda: now() - behind
     study.LEASE_SECONDS, study.RENEW_SECONDS, scheduler.RENEW_SECONDS = LEASE, 0.2, 0.2
@@ -97,21 +99,31 @@ class _Cluster:
         if self.processes[host].is_alive():
             os.killpg(self.processes[host].pid, number)
 
+    def kill_all(self) -> None:
+        for host in self.processes:
+            self.signal(host, signal.SIGKILL)
+
     def join(self) -> list[int | None]:
         for process in self.processes.values():
             process.join(180)
         return [process.exitcode for process in self.processes.values()]
 
 
-@pytest.fixture(params=["journal", "postgresql"])
-def url(request) -> str | None:
+@pytest.fixture(params=["journal", "postgresql", "study server"])
+def urls(request) -> Iterator[tuple[str | None, str | None]]:
+    """What the hosts share, and what the studies lie in."""
     if not _may_isolate():
         pytest.skip("needs the right to make network namespaces, which this user has not (CAP_SYS_ADMIN)")
-    return request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    if request.param == "journal":
+        yield None, None
+        return
+    database = request.getfixturevalue("postgres")
+    with serving(database) if request.param == "study server" else nullcontext() as server:
+        yield server.url if server else database, database
 
 
-def test_every_trial_exactly_once_whatever_happens_to_the_hosts(url, tmp_path):
-    faults = random.Random(0)
+def test_every_trial_exactly_once_whatever_happens_to_the_hosts(urls, tmp_path):
+    faults, (url, database) = random.Random(0), urls
     cluster = _Cluster(tmp_path, url)
     try:
         for _ in range(FAULTS):
@@ -119,9 +131,8 @@ def test_every_trial_exactly_once_whatever_happens_to_the_hosts(url, tmp_path):
             faults.choice([cluster.kill, cluster.pause])(faults.randrange(HOSTS))
         assert cluster.join() == [0] * HOSTS
     finally:
-        for process in psutil.Process().children(recursive=True):
-            process.kill()
-    ended = _open(tmp_path, url).ended()
+        cluster.kill_all()
+    ended = _open(tmp_path, database).ended()
     assert [trial.number for trial in ended] == list(range(TRIALS))
     for trial in ended:
         outcomes = seed_outcomes(trial)

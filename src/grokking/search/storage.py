@@ -18,6 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from grokking.config import ConfigError
 from grokking.search.ended import ENDED
+from grokking.search.grpc_library import reason
+from grokking.search.served_storage import is_failure, open_served
+from grokking.search.server_address import SCHEME, scheme
 from grokking.search.study_lock import StudyLock
 from grokking.storage.addresses import without_passwords
 
@@ -34,7 +37,8 @@ class Storage:
         if self.url is None:
             return _journal(self.folder / f"{name}.journal")
         with self._told_in_one_line():
-            return optuna.storages.get_storage(self.url)
+            served = scheme(self.url) == SCHEME
+            return open_served(self.url) if served else optuna.storages.get_storage(self.url)
 
     def lock(self, name: str) -> StudyLock:
         """The lock of the study of this name."""
@@ -44,13 +48,27 @@ class Storage:
                 return lock
 
     @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Tell in one line that a study server failed, which it may at any moment of a search."""
+        try:
+            yield
+        except Exception as error:
+            if self.url is None or scheme(self.url) != SCHEME or not is_failure(error):
+                raise
+            told = f"`--storage` {self.url} failed: {_first_line(error)}"
+            raise ConfigError(f"{told}; mend it, and the same command goes on from here") from None
+
+    @contextmanager
     def _told_in_one_line(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            message = str(error).strip().splitlines()[0]
-            told = without_passwords(f"`--storage` {self.url} cannot be opened: {message}")
+            told = without_passwords(f"`--storage` {self.url} cannot be opened: {_first_line(error)}")
             raise ConfigError(told) from None
+
+
+def _first_line(error: Exception) -> str:
+    return reason(error).strip().partition("\n")[0]
 
 
 def trials_begun(journal: Path) -> int:
