@@ -115,21 +115,20 @@ def test_a_trial_that_is_lost_just_before_a_write_is_given_up(moment, tmp_path, 
         return write(*arguments)
 
     monkeypatch.setattr(scheduler, moment, wake_late)
-    keeps = trials.keeps
-    lost = []
+    find_lost, taken = trials.lost, []
 
-    def keeps_but_loses(trial):
-        kept = keeps(trial)
-        if kept and not lost:
-            lost.append(trial.number)
-            _take_over_and_end(tmp_path, trial.number, monkeypatch)
-        return kept
+    def loses_one_later(own):
+        found = find_lost(own)
+        if own and not taken:
+            taken.append(own[0].number)
+            _take_over_and_end(tmp_path, own[0].number, monkeypatch)
+        return found
 
-    monkeypatch.setattr(trials, "keeps", keeps_but_loses)
+    monkeypatch.setattr(trials, "lost", loses_one_later)
     with replica_executor(search_task(), ORDER) as executor:
         Scheduler(plan_of(), trials, executor).run()
     assert checked == [True]  # nobody can take a trial over while it is written to
-    (number,) = lost
+    (number,) = taken
     after = trials.ended()[number]
     assert (after.state, after.value) == (TrialState.COMPLETE, 1.0)  # as the other has ended it
     assert not seed_outcomes(after)

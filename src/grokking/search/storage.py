@@ -188,7 +188,7 @@ class _SummedBackend(JournalFileBackend):
             journal.writelines(f"{json.dumps(log, separators=(',', ':'))}\n".encode() for log in logs)
 
     def _reach_disk(self) -> None:
-        with self.file.open("rb") as journal:
+        with self.file.open("r+b") as journal:
             os.fsync(journal.fileno())
         self.sum.update()
         self.written = False
