@@ -1,7 +1,7 @@
 """Runs jobs on a Ray cluster. A job whose node dies is run again on another."""
 
+import copy
 import os
-import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
@@ -45,11 +45,11 @@ class RayExecutor:
         return min(found, positive("GROKKING_PROCESSES", found))
 
     def submit(self, job: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        reference = self._run.remote(pickle.dumps((job, arguments)), source(), self._queue)
+        reference = self._run.remote(job, arguments, source(), self._queue)
         self._running.add(reference)
         passed_on: Future[Result] = Future()
 
-        def pass_on(done: Future[bytes]) -> None:
+        def pass_on(done: Future[Result]) -> None:
             self._running.discard(reference)
             self._pass_on(done, passed_on)
 
@@ -59,10 +59,10 @@ class RayExecutor:
     def reports(self) -> list[Any]:
         return self._queue.get_nowait_batch(self._queue.qsize())
 
-    def _pass_on(self, done: Future[bytes], to: Future[Any]) -> None:
+    def _pass_on(self, done: Future[Any], to: Future[Any]) -> None:
         errors = self._ray.exceptions
         try:
-            to.set_result(pickle.loads(done.result()))
+            to.set_result(copy.deepcopy(done.result()))  # arrays that can be written to
         except errors.RayTaskError as error:
             to.set_exception(error.cause)
         except errors.RayError as error:

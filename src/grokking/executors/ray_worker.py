@@ -1,6 +1,7 @@
 """What a Ray worker does: one job after the other, each as in a worker process of the local executor."""
 
-import pickle
+import copy
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -9,16 +10,15 @@ from grokking.executors.reports import report_by
 from grokking.executors.source import require_same
 
 
-def run(job: bytes, driver: dict[str, str], reports: Any) -> bytes:
-    """Run a pickled job; its pickled result. Ray would hand out arrays that cannot be written to.
+def run(job: Callable[..., Any], arguments: tuple[Any, ...], driver: dict[str, str], reports: Any) -> Any:
+    """Run a job on copies of its arguments: arrays as Ray hands them out cannot be written to.
 
     `driver` is the `source` of the process that submitted it, `reports` the queue that it reads.
     """
     require_same(driver)
     _prepare()
     report_by(reports.put)
-    function, arguments = pickle.loads(job)
-    return pickle.dumps(function(*arguments))
+    return job(*copy.deepcopy(arguments))
 
 
 @cache
