@@ -14,10 +14,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 from benchmarks.recorded_study import fill, plan_of, recorded
 from grokking.executors.processor import processor
@@ -25,6 +27,8 @@ from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.storage import Storage
 from grokking.search.study import max_trials, open_study
+
+KEY = "benchmark"
 
 
 class SimulatedWorkers:
@@ -80,13 +84,13 @@ def main() -> None:
 
 def row(sampler: str, earlier: int, workers: int, trials: int, seconds: float) -> dict[str, str | float]:
     with tempfile.TemporaryDirectory() as folder:
-        plan, storage = plan_of(sampler), Storage(Path(folder))
-        fill(open_study(plan, "benchmark", storage, max_trials(0)), plan, earlier)
-        begun = time.perf_counter()
-        study = open_study(plan, "benchmark", storage, max_trials(earlier + trials))
+        with ProcessPoolExecutor(1) as other:  # so that this process has not seen its trials
+            other.submit(prepare, sampler, earlier, Path(folder)).result()
+        plan, memory, begun = plan_of(sampler), psutil.Process().memory_info().rss, time.perf_counter()
+        study = open_study(plan, KEY, Storage(Path(folder)), max_trials(earlier + trials))
         opened = time.perf_counter() - begun
-        asks = timed(study, "ask")
-        simulated = SimulatedWorkers(workers, seconds, recorded(plan))
+        memory = psutil.Process().memory_info().rss - memory
+        asks, simulated = timed(study, "ask"), SimulatedWorkers(workers, seconds, recorded(plan))
         Scheduler(plan, study, simulated).run()  # type: ignore[arg-type]
         size = sum(file.stat().st_size for file in Path(folder).glob("*.journal"))
         return {
@@ -96,8 +100,15 @@ def row(sampler: str, earlier: int, workers: int, trials: int, seconds: float) -
             "% busy": 100 * simulated.busy(),
             "ms for an ask, median": statistics.median(asks),
             "s to open": opened,
+            "KB of memory per trial": memory / 1000 / earlier,
             "KB of journal per trial": size / 1000 / (earlier + trials),
         }
+
+
+def prepare(sampler: str, trials: int, folder: Path) -> None:
+    """Write a study of this many trials."""
+    plan = plan_of(sampler)
+    fill(open_study(plan, KEY, Storage(folder), max_trials(0)), plan, trials)
 
 
 def timed(holder: object, method: str) -> list[float]:

@@ -1,6 +1,7 @@
 """Jobs for the tests of executors, and drivers that are started as processes of their own."""
 
 import os
+import signal
 import time
 
 import numpy as np
@@ -52,6 +53,11 @@ def exercise_chosen() -> None:
         exercise(workers)
 
 
+def show_workers() -> None:
+    with executor(None) as workers:
+        print(workers.device, workers.workers, workers.submit(count, 1).result() > 0)
+
+
 def run_other_code() -> None:
     """As a driver of another commit would."""
     source()["the code"] = "0123456789abcdef"
@@ -60,6 +66,7 @@ def run_other_code() -> None:
 
 
 def wait_for_ever() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
     print("running", flush=True)
     with executor(1) as workers:
         job = workers.submit(time.sleep, 600)

@@ -45,8 +45,8 @@ class RayNodes:
             self.kill(node)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def add(self) -> psutil.Popen:
-        return self._start("--address", self.address)
+    def add(self, *options: str) -> psutil.Popen:
+        return self._start("--address", self.address, *options)
 
     def kill(self, node: psutil.Popen) -> None:
         """SIGKILL to all its processes."""

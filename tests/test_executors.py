@@ -52,6 +52,19 @@ def test_a_ray_cluster_of_two_nodes_does_the_same(ray_nodes):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_jobs_share_the_gpus_of_a_cluster(ray_nodes):
+    """Ray takes the node's word for its GPU; the job here needs none."""
+    ray_nodes.add("--num-gpus", "1")
+    cases = {
+        "cuda 1 True": {},
+        "cuda 3 True": {"GROKKING_JOBS_PER_GPU": "3"},
+        "cuda 2 True": {"GROKKING_JOBS_PER_GPU": "3", "GROKKING_PROCESSES": "2"},
+        "cpu 2 True": {"GROKKING_DEVICE": "cpu"},
+    }
+    for shown, variables in cases.items():
+        assert drive("show_workers", ray_nodes.variables | variables).stdout == f"{shown}\n"
+
+
 def test_a_ray_worker_of_another_checkout_is_refused_in_one_line():
     printed = drive("run_other_code", with_ray()).stdout
     assert printed.startswith(f"error: the code on {socket.gethostname()} (")
