@@ -3,10 +3,14 @@
 import os
 import signal
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from grokking.config import ConfigError
+from grokking.executors import ray_worker
 from grokking.executors.executor import Executor, executor
 from grokking.executors.reports import report
 from grokking.executors.source import source
@@ -26,6 +30,16 @@ def count(to: int) -> int:
     for number in range(to):
         report(number)
     return os.getpid()
+
+
+def read_all(file: str) -> str:
+    return Path(file).read_text()
+
+
+def run_as_ray(asked: tuple[Any, ...]) -> Any:
+    """What Ray calls in a worker, without its queue of reports."""
+    job, arguments, driver, _ = asked
+    return ray_worker.run(job, arguments, driver, SimpleNamespace(put=print))
 
 
 def exercise(workers: Executor) -> None:

@@ -7,17 +7,20 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
-from executor_jobs import count, exercise
+from executor_jobs import count, exercise, read_all, run_as_ray
 from ray_nodes import MISSING
 
 from grokking.config import ConfigError
 from grokking.executors import resources
+from grokking.executors.driver import Driver
 from grokking.executors.executor import executor
 from grokking.executors.processes import ProcessExecutor
+from grokking.executors.source import source
 from grokking.executors.thread import ThreadExecutor
 
 FORK = multiprocessing.get_context("fork")
@@ -70,6 +73,13 @@ def test_a_ray_worker_of_another_checkout_is_refused_in_one_line():
     assert printed.startswith(f"error: the code on {socket.gethostname()} (")
     assert printed.endswith("start Ray there from a checkout of the same commit, set up by `make`\n")
     assert printed.count("\n") == 1
+
+
+def test_a_worker_that_does_not_see_the_drivers_files_says_so_in_one_line():
+    """A worker process by hand: it leaves this one's folder."""
+    asked = (read_all, ("results/table",), Driver(source(), "/nowhere/checkout"), None)
+    with ProcessPoolExecutor(1, FORK) as worker, pytest.raises(ConfigError, match=r"^results/table is not"):
+        worker.submit(run_as_ray, asked).result()
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_line():

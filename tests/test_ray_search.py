@@ -18,6 +18,7 @@ from ray_nodes import MISSING
 from ruamel.yaml import YAML
 
 TRIALS = 24
+NETWORK = "numpy_mlp_momentum"
 TIMES = ("started", "ended")
 STAGES = ("search", "confirm", "report_search")  # of the study `quick`
 pytestmark = pytest.mark.timeout(900)
@@ -46,7 +47,7 @@ def test_a_search_on_nodes_that_die_finds_what_one_machine_finds(checkout, ray_n
     alone = shutil.copytree(checkout, tmp_path / "alone", symlinks=True)
     run_stages(alone, {})
     node = ray_nodes.add()
-    searching = start(checkout, "search", ray_nodes.variables)
+    searching = start(checkout, "search", ray_nodes.variables, "quick")
     for _ in range(2):
         wait_for_job(node)
         ray_nodes.kill(node)
@@ -62,6 +63,21 @@ def test_a_search_on_nodes_that_die_finds_what_one_machine_finds(checkout, ray_n
         pd.testing.assert_frame_equal(replicas, theirs[arm])
     run_stages(checkout, {}, ["publish"])
     assert published(checkout) == list(range(TRIALS))
+
+
+def test_training_and_diagnostics_on_a_cluster_have_the_same_bits(checkout, ray_nodes, tmp_path):
+    """The nodes were started in another folder; they read and write in the driver's."""
+    ray_nodes.add()
+    folders = [Path(part, "systems", NETWORK) for part in ("results/runs", "results/diagnostics")]
+    alone = tmp_path / "alone"
+    for folder in folders:
+        shutil.move(checkout / folder, alone / folder)
+    shutil.rmtree(checkout / f"artifacts/snapshots/systems/{NETWORK}")
+    for stage in ("train", "diagnose"):
+        assert start(checkout, stage, ray_nodes.variables, NETWORK).wait(300) == 0
+    for name in (f"runs/systems/{NETWORK}/history", f"diagnostics/systems/{NETWORK}/diagnostics"):
+        ours, theirs = (pd.read_parquet(root / f"results/{name}.parquet") for root in (checkout, alone))
+        pd.testing.assert_frame_equal(ours, theirs)
 
 
 def test_a_job_of_slurm_searches_on_its_nodes(checkout, tmp_path):
@@ -90,11 +106,11 @@ def name_of(pid: int) -> str:
 
 def run_stages(folder: Path, variables: dict[str, str], stages: Sequence[str] = STAGES) -> None:
     for stage in stages:
-        assert start(folder, stage, variables).wait(300) == 0
+        names = [] if stage == "publish" else ["quick"]
+        assert start(folder, stage, variables, *names).wait(300) == 0
 
 
-def start(folder: Path, stage: str, variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    names = [] if stage == "publish" else ["quick"]
+def start(folder: Path, stage: str, variables: dict[str, str], *names: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", f"pipelines.{stage}", *names]
     own = environment(folder) | variables | {"PYTHONPATH": str(folder / "src")}
     return subprocess.Popen(command, cwd=folder, env=own)

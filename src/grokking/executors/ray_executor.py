@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from grokking.config import ConfigError
+from grokking.executors.driver import Driver
 from grokking.executors.ray_cluster import connected
 from grokking.executors.ray_worker import run
 from grokking.executors.resources import positive
@@ -24,6 +25,7 @@ class RayExecutor:
         self.device = device or self._device()
         self._jobs_per_gpu = positive("GROKKING_JOBS_PER_GPU", 1)
         self._queue = self._queue_on_this_node()
+        self._driver = Driver(source(), os.getcwd())
         gpus = 1 / self._jobs_per_gpu if self.device == "cuda" else 0
         self._run = self._ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(run)
         self._running: set[Any] = set()  # references to results
@@ -45,7 +47,7 @@ class RayExecutor:
         return min(found, positive("GROKKING_PROCESSES", found))
 
     def submit(self, job: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        reference = self._run.remote(job, arguments, source(), self._queue)
+        reference = self._run.remote(job, arguments, self._driver, self._queue)
         self._running.add(reference)
         passed_on: Future[Result] = Future()
 
