@@ -17,7 +17,6 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.search.config import StudyPlan, read_study
-from grokking.search.ended_trials import best_value
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import monitored
 from grokking.search.scheduler import Scheduler
@@ -84,6 +83,6 @@ def run(study: Study, processes: int) -> tuple[int, float | None]:
     with environment, tempfile.TemporaryDirectory() as folder, executors as executor:
         trials = open_study(plan, "benchmark", Storage(Path(folder)), max_trials(len(study.points)))
         Scheduler(plan, trials, executor).run()
-        best = best_value(trials, plan)
+        best = trials.look().best
         steps = int(replica_table(trials)["steps_run"].sum())
         return steps, None if best is None else 10**best

@@ -14,7 +14,8 @@ from grokking.search.config import StudyPlan, read_study
 from grokking.search.objective import failed_value, log_cost
 from grokking.search.seed_job import SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import OUTCOME, REASON, SharedStudy
+from grokking.search.study import REASON, SharedStudy
+from grokking.search.trial_outcomes import OUTCOME
 
 STUDY = "quick"
 RESULTS = Path("results/search") / STUDY

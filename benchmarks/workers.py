@@ -4,8 +4,7 @@
 
 The study `quick` in a journal on this disk, its earlier trials drawn at random. A simulated worker waits in
 place of training, and hands back what a replica of the committed study came to. All else is real: points,
-locks, leases, outcomes written and trials ended. The first trials of the measurement are left out: they begin
-one after the other.
+locks, leases, outcomes written and trials ended.
 """
 
 import argparse
@@ -58,10 +57,9 @@ class SimulatedWorkers:
         return outcomes
 
     def busy(self) -> float:
-        """Share of the workers' time with a job, once all have had their first."""
-        first, last = self.submitted[self.workers], self.submitted[-1]
-        jobs = sum(first <= each <= last for each in self.submitted)
-        return jobs * self.seconds / (self.workers * (last - first))
+        """Share of its time that a worker has a job, from its first job to its last."""
+        pairs = zip(self.submitted, self.submitted[self.workers :], strict=False)  # a worker's job and next
+        return self.seconds / statistics.mean(later - earlier for earlier, later in pairs)
 
 
 def main() -> None:

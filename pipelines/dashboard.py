@@ -4,7 +4,7 @@ import argparse
 import os
 
 from grokking.config import ConfigError
-from grokking.search.storage import trials_begun
+from grokking.search.journal import trials_begun
 from pipelines.common.paths import STUDIES
 from pipelines.common.stage import run
 

@@ -1,5 +1,7 @@
 """A small study of a quadratic network that learns a + b mod 11 in some tens of steps."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from grokking.data import tasks
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.experiment import Replica
+from grokking.search import leases, owner, scheduler
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import Monitored, monitored
@@ -88,8 +91,10 @@ def job_of(replica: Replica, exempt: bool = True, objective: str = "steps", **kn
     return SeedJob(replica.index, 0, replica, objective, pruning_context(**known), exempt)
 
 
-def open_in(folder: Path, plan: StudyPlan, stop: StopCondition | None = None) -> SharedStudy:
-    return open_study(plan, "key", Storage(folder), stop or max_trials(plan.config.trials))
+def open_in(
+    folder: Path, plan: StudyPlan, stop: StopCondition | None = None, url: str | None = None
+) -> SharedStudy:
+    return open_study(plan, "key", Storage(folder, url), stop or max_trials(plan.config.trials))
 
 
 def search(plan: StudyPlan, folder: Path, stop: StopCondition | None = None) -> SharedStudy:
@@ -98,6 +103,21 @@ def search(plan: StudyPlan, folder: Path, stop: StopCondition | None = None) -> 
     with replica_executor(search_task(), ORDER) as executor:
         Scheduler(plan, study, executor).run()
     return study
+
+
+def search_as(host: str, folder: Path, plan: StudyPlan, lease: float, url: str | None = None) -> None:
+    """Search on a host of this name until all trials of the study have ended; in a process of its own."""
+    os.setpgid(0, 0)  # its workers are stopped and killed with it
+    owner.socket.gethostname = lambda: host
+    leases.LEASE_SECONDS, leases.RENEW_SECONDS, scheduler.RENEW_SECONDS = lease, 0.1, 0.1
+    folder.mkdir(parents=True, exist_ok=True)
+    trials = open_in(folder, plan, url=url)
+    with replica_executor(search_task(), ORDER) as executor:
+        while True:
+            Scheduler(plan, trials, executor).run()
+            if not trials.running():
+                return
+            time.sleep(0.1)
 
 
 def decisive(outcome: SeedOutcome) -> dict[str, Any]:

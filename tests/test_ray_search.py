@@ -137,8 +137,8 @@ def confirmed(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def published(folder: Path) -> list[int]:
-    """Numbers of the trials in MLflow's store."""
+    """Numbers of the study's trials in MLflow's store."""
+    tags = "SELECT number.value FROM tags AS number JOIN tags AS study USING (run_uuid)"
+    of_study = "number.key = 'trial' AND study.key = 'study' AND study.value = 'quick'"
     with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as store:
-        return sorted(
-            int(number) for (number,) in store.execute("SELECT value FROM tags WHERE key = 'trial'")
-        )
+        return sorted(int(number) for (number,) in store.execute(f"{tags} WHERE {of_study}"))

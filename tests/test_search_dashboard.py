@@ -9,8 +9,8 @@ from searches import plan_of, search
 
 from grokking.config import ConfigError
 from grokking.search.dashboard import POINTS, write_note
-from grokking.search.storage import trials_begun
-from grokking.search.study import seed_outcomes
+from grokking.search.journal import trials_begun
+from grokking.search.trial_outcomes import seed_outcomes
 from pipelines import dashboard
 
 

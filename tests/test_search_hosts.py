@@ -17,24 +17,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optuna.trial import TrialState
-from searches import ORDER, plan_of, search_task
+from searches import open_in, plan_of, search_as
 from study_server import serving
 
-from grokking.search import scheduler, study
-from grokking.search.executor import replica_executor
-from grokking.search.scheduler import Scheduler
-from grokking.search.storage import Storage
-from grokking.search.study import max_trials, open_study, seed_outcomes
+from grokking.search.trial_outcomes import seed_outcomes
 
 FORK = multiprocessing.get_context("fork")
 NEW_NETWORK, NEW_HOSTNAME = 0x40000000, 0x04000000  # CLONE_NEWNET, CLONE_NEWUTS of sched.h
 HOSTS, TRIALS, FAULTS = 4, 16, 8
+PLAN = plan_of(trials=TRIALS)
 LEASE, PAUSE = 2.0, 3.0  # seconds
 BACK = 60.0  # seconds by which one host's clock is behind
-
-
-def _open(folder: Path, url: str | None):
-    return open_study(plan_of(trials=TRIALS), "key", Storage(folder, url), max_trials(TRIALS))
 
 
 def _isolate(host: str, own: int) -> None:
@@ -53,20 +46,11 @@ def _may_isolate() -> bool:
 
 def _host(name: str, folder: Path, url: str | None, behind: float) -> None:
     """What one host does: search until all trials of the study have ended."""
-    os.setpgid(0, 0)
     _isolate(name, 0 if url and url.startswith("grpc:") else NEW_NETWORK)  # that server is on this network
     now = time.time
     time.time = lambda: now() - behind
-    study.LEASE_SECONDS, study.RENEW_SECONDS, scheduler.RENEW_SECONDS = LEASE, 0.2, 0.2
     os.environ["GROKKING_PROCESSES"] = "1"
-    folder.mkdir(parents=True, exist_ok=True)
-    shared = _open(folder, url)
-    with replica_executor(search_task(), ORDER) as executor:
-        while True:
-            Scheduler(plan_of(trials=TRIALS), shared, executor).run()
-            if not shared.running():
-                return
-            time.sleep(0.1)
+    search_as(name, folder, PLAN, LEASE, url)
 
 
 class _Cluster:
@@ -132,7 +116,7 @@ def test_every_trial_exactly_once_whatever_happens_to_the_hosts(urls, tmp_path):
         assert cluster.join() == [0] * HOSTS
     finally:
         cluster.kill_all()
-    ended = _open(tmp_path, database).ended()
+    ended = open_in(tmp_path, PLAN, url=database).ended()
     assert [trial.number for trial in ended] == list(range(TRIALS))
     for trial in ended:
         outcomes = seed_outcomes(trial)

@@ -4,20 +4,24 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from filelock import FileLock, Timeout
 from optuna.trial import TrialState
-from searches import ORDER, open_in, plan_of, search, search_task
+from searches import ORDER, open_in, plan_of, search, search_as, search_task
 from sqlalchemy.exc import OperationalError
 
-from grokking.search import scheduler, study
-from grokking.search.executor import replica_executor
+from grokking.search import leases, owner, scheduler
+from grokking.search.executor import ReplicaExecutor, replica_executor
+from grokking.search.leases import Leases
+from grokking.search.owner import OWNER, this_process
 from grokking.search.scheduler import Scheduler
-from grokking.search.study import OWNER, Leases, seed_outcomes
+from grokking.search.seed_job import SeedOutcome
 from grokking.search.study_lock import StudyLock
+from grokking.search.trial_outcomes import seed_outcomes
 
 FORK = multiprocessing.get_context("fork")
 HOUR = 3600.0
@@ -28,7 +32,7 @@ class Clock:
 
     def __init__(self, monkeypatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(study.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(leases.time, "monotonic", lambda: self.now)
 
 
 @pytest.fixture
@@ -38,20 +42,20 @@ def clock(monkeypatch):
 
 def elsewhere(renewed: float) -> dict:
     """The owner of a trial on another host, whose own clock may say anything."""
-    return study.this_process() | {"host": "elsewhere", "pid": 1, "renewed": renewed}
+    return this_process() | {"host": "elsewhere", "pid": 1, "renewed": renewed}
 
 
 @pytest.mark.parametrize("skew", [-HOUR, 0.0, HOUR])
 def test_a_lease_expires_by_the_clock_of_the_one_who_waits(skew, clock):
-    leases, said = Leases(), time.time() + skew
-    assert not leases.has_expired(0, elsewhere(said))
-    clock.now += study.LEASE_SECONDS - 1
-    assert not leases.has_expired(0, elsewhere(said))
-    assert not leases.has_expired(0, elsewhere(said + 60))  # renewed just now
-    clock.now += study.LEASE_SECONDS - 1
-    assert not leases.has_expired(0, elsewhere(said + 60))
+    kept, said = Leases(), time.time() + skew
+    assert not kept.has_expired(0, elsewhere(said))
+    clock.now += leases.LEASE_SECONDS - 1
+    assert not kept.has_expired(0, elsewhere(said))
+    assert not kept.has_expired(0, elsewhere(said + 60))  # renewed just now
+    clock.now += leases.LEASE_SECONDS - 1
+    assert not kept.has_expired(0, elsewhere(said + 60))
     clock.now += 1
-    assert leases.has_expired(0, elsewhere(said + 60))
+    assert kept.has_expired(0, elsewhere(said + 60))
 
 
 def test_own_trials_are_renewed_once_a_minute(tmp_path, clock):
@@ -63,7 +67,7 @@ def test_own_trials_are_renewed_once_a_minute(tmp_path, clock):
 
     first = renewed()
     assert trials.lost([trial]) == []
-    clock.now += study.RENEW_SECONDS - 1
+    clock.now += leases.RENEW_SECONDS - 1
     assert trials.lost([trial]) == []
     assert renewed() == first
     clock.now += 1
@@ -82,10 +86,10 @@ def test_a_trial_that_another_has_taken_over_or_ended_is_no_longer_kept(tmp_path
 
 def test_a_search_goes_on_after_its_host_was_renamed(tmp_path, monkeypatch):
     """Its own former trials look like another host's, and nobody renews them."""
-    monkeypatch.setattr(study.socket, "gethostname", lambda: "former")
+    monkeypatch.setattr(owner.socket, "gethostname", lambda: "former")
     abandoned = open_in(tmp_path, plan_of()).ask()
-    monkeypatch.setattr(study.socket, "gethostname", lambda: "renamed")
-    monkeypatch.setattr(study, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(owner.socket, "gethostname", lambda: "renamed")
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)
     trials = search(plan_of(), tmp_path)
     assert [trial.number for trial in trials.ended()] == list(range(plan_of().config.trials))
     assert trials.ended()[abandoned.number].user_attrs[OWNER]["host"] == "renamed"
@@ -94,8 +98,8 @@ def test_a_search_goes_on_after_its_host_was_renamed(tmp_path, monkeypatch):
 def _take_over_and_end(folder: Path, number: int, monkeypatch) -> None:
     """What a process on another host does with a trial whose lease has expired."""
     with monkeypatch.context() as patch:
-        patch.setattr(study.socket, "gethostname", lambda: "elsewhere")
-        patch.setattr(study, "LEASE_SECONDS", 0.0)
+        patch.setattr(owner.socket, "gethostname", lambda: "elsewhere")
+        patch.setattr(leases, "LEASE_SECONDS", 0.0)
         other = open_in(folder, plan_of())
         assert other.ask().number != number  # the lease is first watched, then found expired
         taken = other.ask()
@@ -103,35 +107,44 @@ def _take_over_and_end(folder: Path, number: int, monkeypatch) -> None:
         other.optuna.tell(taken, 1.0)
 
 
-@pytest.mark.parametrize("moment", ["ActiveTrial", "save_outcome", "end_trial"])
-def test_a_trial_that_is_lost_just_before_a_write_is_given_up(moment, tmp_path, monkeypatch):
-    """A process may be paused between its last look at the lease and its next write."""
-    trials, checked = open_in(tmp_path, plan_of()), []
-    write = getattr(scheduler, moment)
+class _TakenOver(ReplicaExecutor):
+    """Its process is paused while it waits for its first job; another ends the trial meanwhile."""
 
-    def wake_late(*arguments):
-        if not checked:
-            checked.append(_is_held(tmp_path / "tiny.lock"))
-        return write(*arguments)
+    def __init__(self, executor: ReplicaExecutor, take_over: Callable[[int], None]) -> None:
+        super().__init__(executor.workers, executor.task, executor.order)
+        self.take_over, self.taken = take_over, []
 
-    monkeypatch.setattr(scheduler, moment, wake_late)
-    find_lost, taken = trials.lost, []
+    def wait(self, seconds: float | None = None) -> list[SeedOutcome]:
+        outcomes = super().wait(seconds)
+        if outcomes and not self.taken:
+            self.taken.append(outcomes[0].trial)
+            self.take_over(outcomes[0].trial)
+        return outcomes
 
-    def loses_one_later(own):
-        found = find_lost(own)
-        if own and not taken:
-            taken.append(own[0].number)
-            _take_over_and_end(tmp_path, own[0].number, monkeypatch)
-        return found
 
-    monkeypatch.setattr(trials, "lost", loses_one_later)
+def test_a_trial_that_was_lost_is_given_up_without_a_write(tmp_path, monkeypatch):
+    trials = open_in(tmp_path, plan_of())
     with replica_executor(search_task(), ORDER) as executor:
-        Scheduler(plan_of(), trials, executor).run()
-    assert checked == [True]  # nobody can take a trial over while it is written to
-    (number,) = taken
+        slow = _TakenOver(executor, lambda number: _take_over_and_end(tmp_path, number, monkeypatch))
+        Scheduler(plan_of(), trials, slow).run()
+    (number,) = slow.taken
     after = trials.ended()[number]
     assert (after.state, after.value) == (TrialState.COMPLETE, 1.0)  # as the other has ended it
     assert not seed_outcomes(after)
+
+
+@pytest.mark.parametrize("moment", ["ActiveTrial", "save_outcome", "end_trial"])
+def test_nobody_can_take_a_trial_over_while_it_is_written_to(moment, tmp_path, monkeypatch):
+    held, write = [], getattr(scheduler, moment)
+
+    def watched(*arguments):
+        held.append(_is_held(tmp_path / "tiny.lock"))
+        return write(*arguments)
+
+    monkeypatch.setattr(scheduler, moment, watched)
+    search(plan_of(), tmp_path)
+    assert held
+    assert all(held)
 
 
 def _is_held(lock: Path) -> bool:
@@ -186,19 +199,6 @@ def test_a_file_alone_locks_a_journal(tmp_path):
     assert not _is_held(tmp_path / "tiny.lock")
 
 
-def _search_as(host: str, folder: Path, lease: float) -> None:
-    os.setpgid(0, 0)  # its workers stop and go on with it
-    study.socket.gethostname = lambda: host
-    study.LEASE_SECONDS, study.RENEW_SECONDS, scheduler.RENEW_SECONDS = lease, 0.1, 0.1
-    trials = open_in(folder, plan_of())
-    with replica_executor(search_task(), ORDER) as executor:
-        while True:
-            Scheduler(plan_of(), trials, executor).run()
-            if not trials.running():
-                return
-            time.sleep(0.1)
-
-
 def _stopped_within_a_trial(process, folder: Path) -> None:
     """Stop a process and its workers while it trains, and not while it holds the study's lock."""
     while True:
@@ -217,11 +217,11 @@ def _stopped_within_a_trial(process, folder: Path) -> None:
 
 def test_a_process_that_slept_through_its_lease_gives_its_trials_up(tmp_path):
     """Nothing is lost, run twice or told twice, and neither process ends with an error."""
-    paused = FORK.Process(target=_search_as, args=("paused", tmp_path, 60.0))
+    paused = FORK.Process(target=search_as, args=("paused", tmp_path, plan_of(), 60.0))
     paused.start()
     try:
         _stopped_within_a_trial(paused, tmp_path)
-        awake = FORK.Process(target=_search_as, args=("awake", tmp_path, 1.0))
+        awake = FORK.Process(target=search_as, args=("awake", tmp_path, plan_of(), 1.0))
         awake.start()
         awake.join(120)
         assert awake.exitcode == 0

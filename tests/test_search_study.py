@@ -32,14 +32,16 @@ from searches import (
 
 from grokking.config import ConfigError
 from grokking.executors.thread import ThreadExecutor
-from grokking.search import executor, study
+from grokking.search import executor, leases, study
 from grokking.search.config import StudyPlan, random_arm
 from grokking.search.executor import ReplicaExecutor, replica_executor
+from grokking.search.owner import OWNER, this_process
 from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import OWNER, max_trials, save_outcome, seed_outcomes, study_key
+from grokking.search.study import max_trials, study_key
 from grokking.search.tables import best_trials, trial_table
+from grokking.search.trial_outcomes import save_outcome, seed_outcomes
 from pipelines import search as stage
 
 KILLS = 5
@@ -191,7 +193,7 @@ def dead():
 
 
 def owned_by(pid):
-    return study.this_process() | {"pid": pid, "started": psutil.Process(pid).create_time()}
+    return this_process() | {"pid": pid, "started": psutil.Process(pid).create_time()}
 
 
 def test_seeds_that_were_finished_are_not_trained_again(whole, tmp_path, monkeypatch):
@@ -227,7 +229,7 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path, monkeyp
     owners = [
         owned_by(living.pid),
         owned_by(zombie.pid),
-        study.this_process() | {"host": "elsewhere", "pid": 1},
+        this_process() | {"host": "elsewhere", "pid": 1},
         dead(),
     ]
     for trial, owner in zip(asked, owners, strict=True):
@@ -237,7 +239,7 @@ def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path, monkeyp
     try:
         assert [trials.ask().number for _ in range(3)] == [1, 3, 4]
         assert trials.optuna.trials[1].user_attrs[OWNER]["pid"] == os.getpid()
-        monkeypatch.setattr(study, "LEASE_SECONDS", 0.0)  # of the one elsewhere, watched since the first ask
+        monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)  # of the one elsewhere, watched since the first ask
         assert [trials.ask().number for _ in range(2)] == [2, 5]
     finally:
         living.kill()
@@ -257,7 +259,7 @@ def test_of_two_points_the_runner_up_is_the_other(tmp_path):
 
 def test_a_pid_that_was_given_again_is_not_the_owner(tmp_path):
     trials = open_in(tmp_path, plan_of())
-    trials.ask().set_user_attr(OWNER, study.this_process() | {"started": time.time() - 10**6})
+    trials.ask().set_user_attr(OWNER, this_process() | {"started": time.time() - 10**6})
     assert trials.ask().number == 0
 
 

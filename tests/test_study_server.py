@@ -15,48 +15,29 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 from postgres_server import free_port
-from searches import ORDER, plan_of, search_task, stage_folder
+from searches import open_in, plan_of, search_as, stage_folder
 from study_server import ROOT, command, require_grpc
 
 from grokking.config import ConfigError
-from grokking.search import lock_service, scheduler, study, study_server
-from grokking.search.executor import replica_executor
-from grokking.search.scheduler import Scheduler
+from grokking.search import lock_service, study_server
+from grokking.search.owner import OWNER
 from grokking.search.server_address import ServerAddress, read_address, read_port
 from grokking.search.storage import Storage
-from grokking.search.study import OWNER, max_trials, open_study, seed_outcomes
 from grokking.search.study_lock import StudyLock
+from grokking.search.trial_outcomes import seed_outcomes
 
 FORK = multiprocessing.get_context("fork")
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1"}
 WAIT = 30  # seconds for what takes less than one
 
 
-def _open(folder: Path, url: str):
-    return open_study(plan_of(), "key", Storage(folder, url), max_trials(plan_of().config.trials))
-
-
-def _search_as(host: str, folder: Path, url: str) -> None:
-    """Search on a host of this name, with a lease of a second, until all trials of the study have ended."""
-    os.setpgid(0, 0)  # its workers are killed with it
-    study.socket.gethostname = lambda: host
-    study.LEASE_SECONDS, study.RENEW_SECONDS, scheduler.RENEW_SECONDS = 1.0, 0.1, 0.1
-    trials = _open(folder / host, url)
-    with replica_executor(search_task(), ORDER) as executor:
-        while True:
-            Scheduler(plan_of(), trials, executor).run()
-            if not trials.running():
-                return
-            time.sleep(0.1)
-
-
 def test_two_hosts_search_one_study_and_one_is_killed(study_server, tmp_path):
     """Every trial is there exactly once; the other host takes over what the killed one has begun."""
     hosts = {
-        name: FORK.Process(target=_search_as, args=(name, tmp_path, study_server.url))
+        name: FORK.Process(target=search_as, args=(name, tmp_path / name, plan_of(), 1.0, study_server.url))
         for name in ("killed", "other")
     }
-    look = _open(tmp_path, study_server.database)
+    look = open_in(tmp_path, plan_of(), url=study_server.database)
     try:
         hosts["killed"].start()
         while not any(trial.user_attrs[OWNER]["host"] == "killed" for trial in _owned(look)):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grokking import figures
 from grokking.analysis import phases, sweeps
 from grokking.analysis.phase_panels import panels
 from grokking.config import ConfigError
@@ -257,6 +258,17 @@ def test_panels_have_a_square_per_cell_with_its_counts():
         "memorization: 1 of 2 generalized, step 20 (20–∞)",
     ]
     json.dumps(panel)
+
+
+def test_an_axis_may_be_of_words(tmp_path):
+    axes = ["experiment.loss_precision", "optimizer.weight_decay", "optimizer.learning_rate"]
+    cells = sweeps.cell_table(sweep_of_four()).assign(**{axes[1]: 1.0})
+    cells.insert(0, axes[0], "float32")
+    (panel,) = panels({"axes": axes, "cells": sweeps.records(cells)})
+    assert panel["heading"] == "loss_precision float32"
+    assert sweeps.as_text(cells)["loss_precision"].tolist() == ["float32", "float32"]
+    figures.phase_map(cells, axes, "words", tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 1000
 
 
 def test_committed_sweeps_have_every_network_of_their_entry():

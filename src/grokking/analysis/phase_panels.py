@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grokking.analysis.phases import PHASES
-from grokking.analysis.sweeps import short
+from grokking.analysis.sweeps import short, value_text
 
 Cell = Mapping[str, Any]
 
@@ -16,10 +16,10 @@ def panels(sweep: Mapping[str, Any]) -> list[dict[str, Any]]:
     headings = _values(cells, outer[0]) if outer else [None]
     return [
         {
-            "heading": f"{short(outer[0])} {value:g}" if outer else "",
+            "heading": f"{short(outer[0])} {value_text(value)}" if outer else "",
             "across": short(across),
             "down": short(down),
-            "columns": [f"{x:g}" for x in _values(cells, across)],
+            "columns": [value_text(x) for x in _values(cells, across)],
             "lines": _lines([c for c in cells if not outer or c[outer[0]] == value], down, across),
         }
         for value in headings
@@ -30,7 +30,7 @@ def _lines(cells: Sequence[Cell], down: str, across: str) -> dict[str, list[dict
     """The squares of each line, the highest value first."""
     ordered = sorted(cells, key=lambda cell: cell[across])
     return {
-        f"{value:g}": [_square(cell) for cell in ordered if cell[down] == value]
+        value_text(value): [_square(cell) for cell in ordered if cell[down] == value]
         for value in reversed(_values(cells, down))
     }
 

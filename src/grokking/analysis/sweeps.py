@@ -26,6 +26,11 @@ def short(axis: str) -> str:
     return axis.rpartition(".")[2]
 
 
+def value_text(value: Any) -> str:
+    """A point on an axis, which may be of numbers or of words."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
 def cell_table(networks: pd.DataFrame) -> pd.DataFrame:
     """A row per cell: the value of each axis, then what became of its networks.
 
@@ -88,7 +93,7 @@ def as_text(cells: pd.DataFrame) -> pd.DataFrame:
     """The table of cells as a page shows it."""
     axes = list(cells.columns[: cells.columns.get_loc("phase")])
     return pd.DataFrame(
-        [{short(axis): f"{row[axis]:g}" for axis in axes} | _found(row) for row in _rows(cells)]
+        [{short(axis): value_text(row[axis]) for axis in axes} | _found(row) for row in _rows(cells)]
     )
 
 

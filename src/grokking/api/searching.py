@@ -19,7 +19,6 @@ from grokking.diagnostics import cyclic
 from grokking.experiment import ExperimentConfig, require_fit
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.dashboard import write_note
-from grokking.search.ended_trials import best_value
 from grokking.search.executor import replica_executor
 from grokking.search.monitor import Monitored, monitored
 from grokking.search.results import BEST, read_best
@@ -78,8 +77,8 @@ class TaskSearch:
 
     def best_steps(self, study: SharedStudy) -> float | None:
         """What the best trial so far has cost."""
-        value = best_value(study, self.plan)
-        return None if value is None else float(10**value)
+        best = study.look().best
+        return None if best is None else float(10**best)
 
     def save(self, values: Mapping[str, Any]) -> Path:
         """Write the best configuration with fresh seeds and splits, for `grokking run` to confirm."""

@@ -86,7 +86,7 @@ class _Progress:
         best, left = self.asked.best_steps(study), int(self.end - time.monotonic())
         found = "none generalized yet" if best is None else f"best so far {best:,.0f} steps"
         over = f"{left // 60}:{left % 60:02} left" if left > 0 else "finishing the last trials"
-        return f"{len(study.ended())} trials, {found}; {over}"
+        return f"{study.known.ended} trials, {found}; {over}"
 
 
 def _tell(asked: "TaskSearch", study: "SharedStudy", screen: "Console") -> None:

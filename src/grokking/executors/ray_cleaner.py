@@ -1,6 +1,8 @@
 """Ends what is left of a Ray cluster when its driver is gone; some of Ray's processes outlive a killed one.
 
-python -m grokking.executors.ray_cleaner DRIVER FOLDER
+python -m grokking.executors.ray_cleaner FOLDER
+
+The driver holds the other end of the standard input: the system closes it, however the driver ends.
 """
 
 import contextlib
@@ -15,37 +17,29 @@ SECONDS = 5.0  # for the processes that end by themselves
 
 
 def main() -> None:
-    pid, folder = sys.argv[1:]
-    driver = psutil.Process(int(pid))
+    (folder,) = sys.argv[1:]
     if os.fork():
         return  # the driver goes on, and so does the copy of this process
-    cluster: set[psutil.Process] = set()
-    while _runs(driver):
-        cluster |= processes_of(driver, folder)
-        time.sleep(1)
-    _, left = psutil.wait_procs(cluster, SECONDS)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left)
+    sys.stdin.read()
+    time.sleep(SECONDS)
+    while left := processes_of(folder):
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        time.sleep(0.1)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _runs(driver: psutil.Process) -> bool:
+def processes_of(folder: str) -> list[psutil.Process]:
+    """Processes of a cluster: each has a log open in its folder."""
+    return [process for process in psutil.process_iter() if _writes_in(folder, process)]
+
+
+def _writes_in(folder: str, process: psutil.Process) -> bool:
     try:
-        return driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        return any(file.path.startswith(folder) for file in process.open_files())
+    except psutil.Error:  # ended meanwhile, or another user's
         return False
-
-
-def processes_of(driver: psutil.Process, folder: str) -> set[psutil.Process]:
-    """The driver's children that keep their files in the cluster's folder, and all below them."""
-    found = set()
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in driver.children():
-            if any(folder in word for word in child.cmdline()):
-                found |= {child, *child.children(recursive=True)}
-    return found
 
 
 if __name__ == "__main__":

@@ -78,5 +78,7 @@ def _start(ray: Any) -> None:
 
 
 def _clean_up_after_this_process(folder: str) -> None:
-    command = [sys.executable, "-m", "grokking.executors.ray_cleaner", str(os.getpid()), folder]
-    subprocess.run(command, check=True, start_new_session=True)  # it goes on in the background
+    read_end, _ = os.pipe()  # the write end stays open until this process ends
+    command = [sys.executable, "-m", "grokking.executors.ray_cleaner", folder]
+    subprocess.run(command, check=True, start_new_session=True, stdin=read_end)  # goes on in the background
+    os.close(read_end)

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from grokking.analysis.phases import PHASES
-from grokking.analysis.sweeps import short
+from grokking.analysis.sweeps import short, value_text
 from grokking.figures.style import TRAIN, VALIDATION, log_axis, save
 
 COLOURS = dict(zip(PHASES, ("#2a9d5c", "#f2c14e", "#4c72b0", "#b8b8b8", "#b5483c"), strict=True))
@@ -29,7 +29,7 @@ def phase_map(cells: pd.DataFrame, axes: list[str], title: str, file: Path) -> N
     figure, plots = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
     for plot, (value, own) in zip(plots.flat, panels, strict=False):
         _panel(plot, own, down, across)
-        plot.set_title(f"{short(outer[0])} {value:g}" if outer else "", fontsize=9)
+        plot.set_title(f"{short(outer[0])} {value_text(value)}" if outer else "", fontsize=9)
     for plot in plots.flat[len(panels) :]:
         plot.set_visible(False)
     for plot in plots[-1]:
@@ -49,8 +49,8 @@ def _panel(plot: Any, cells: pd.DataFrame, down: str, across: str) -> None:
     for (line, column), step in np.ndenumerate(steps.to_numpy(float)):
         if step == step:
             plot.text(column, line, f"{step:,.0f}", ha="center", va="center", fontsize=6.5)
-    plot.set_xticks(range(found.shape[1]), [f"{value:g}" for value in found.columns], fontsize=7)
-    plot.set_yticks(range(found.shape[0]), [f"{value:g}" for value in found.index], fontsize=7)
+    plot.set_xticks(range(found.shape[1]), [value_text(each) for each in found.columns], fontsize=7)
+    plot.set_yticks(range(found.shape[0]), [value_text(each) for each in found.index], fontsize=7)
     plot.grid(False)
 
 

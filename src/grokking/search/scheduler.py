@@ -15,19 +15,13 @@ from optuna.trial import Trial
 
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import PrunerConfig, StudyPlan
-from grokking.search.ended_trials import EndedTrials
 from grokking.search.executor import ReplicaExecutor
+from grokking.search.leases import RENEW_SECONDS
 from grokking.search.pruning import FORECASTS, PruningContext, slack
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import (
-    RENEW_SECONDS,
-    SharedStudy,
-    TrialLost,
-    end_trial,
-    save_outcome,
-    seed_outcomes,
-)
+from grokking.search.study import SharedStudy, end_trial, read
+from grokking.search.trial_outcomes import save_outcome, seed_outcomes
 from grokking.updates.optimizers import OPTIMIZERS, SGDConfig
 
 PINS_LOGITS = ("mean_squared_error",)  # losses that fix the scale of the logits whatever the weight norm
@@ -39,7 +33,7 @@ class ActiveTrial:
     def __init__(self, trial: Trial, plan: StudyPlan) -> None:
         self.trial = trial
         self.replicas = plan.replicas(suggest(trial, plan.config.space), plan.config.search)
-        self.outcomes = {outcome.seed_number: outcome for outcome in seed_outcomes(trial)}
+        self.outcomes = {outcome.seed_number: outcome for outcome in seed_outcomes(read(trial))}
         self.submitted = set(self.outcomes)
 
     @property
@@ -84,21 +78,30 @@ class Scheduler:
     ) -> None:
         self.plan, self.study, self.executor, self.show = plan, study, executor, show
         self.active: dict[int, ActiveTrial] = {}  # by trial number
-        self.ended = EndedTrials(plan)
         self.queue: deque[SeedJob] = deque()
         self.exhausted = False  # there are no more trials to ask for
 
     def run(self) -> None:
         """Run until there are no more trials to ask for and this process's own have ended."""
+        outcomes: deque[SeedOutcome] = deque()
         while True:
-            self._submit_jobs()
-            self.show(self.study)
+            self._step(outcomes)
+            if outcomes or self._may_begin():
+                continue
             if not self.active:
                 return
-            outcomes = self.executor.wait(RENEW_SECONDS)
+            outcomes.extend(self.executor.wait(RENEW_SECONDS))
+
+    def _step(self, outcomes: deque[SeedOutcome]) -> None:
+        """Record one outcome and begin one trial: so a worker waits for one, where many end together."""
+        with self.study.alone():  # nobody takes a trial over meanwhile, and all is written at once
             self._give_up_lost()
-            for outcome in outcomes:
-                self._record(outcome)
+            if outcomes:
+                self._record(outcomes.popleft())
+            if self._may_begin():
+                self._begin_trial()
+        self._submit_jobs()
+        self.show(self.study)
 
     def _give_up_lost(self) -> None:
         """Leave trials to those that took them over, after this process was held up for minutes."""
@@ -110,37 +113,29 @@ class Scheduler:
         self.queue = deque(job for job in self.queue if job.trial != number)
 
     def _submit_jobs(self) -> None:
-        while self.executor.free > 0:
-            while not self.queue and self._may_begin():
-                self._begin_trial()
-            if not self.queue:
-                return
+        while self.queue and self.executor.free > 0:
             self.executor.submit(self.queue.popleft())
 
     def _may_begin(self) -> bool:
-        return not self.exhausted and not any(trial.is_first for trial in self.active.values())
+        """Whether there is a worker for a further trial, and the first one has ended."""
+        first = any(trial.is_first for trial in self.active.values())
+        return not self.exhausted and not first and len(self.queue) < self.executor.free
 
     def _begin_trial(self) -> None:
-        with self.study.alone():  # nobody takes the trial over before its values are written
-            trial = self.study.ask()
-            if trial is None:
-                self.exhausted = True
-                return
-            self.ended.read(self.study.trials_at_ask)
-            self.active[trial.number] = ActiveTrial(trial, self.plan)
-            self._continue(self.active[trial.number])
+        trial = self.study.ask()
+        if trial is None:
+            self.exhausted = True
+            return
+        self.active[trial.number] = ActiveTrial(trial, self.plan)
+        self._continue(self.active[trial.number])
 
     def _record(self, outcome: SeedOutcome) -> None:
         trial = self.active.get(outcome.trial)
         if trial is None:
             return  # given up
-        try:
-            with self.study.writing_to(trial.trial):
-                save_outcome(trial.trial, outcome)
-                trial.outcomes[outcome.seed_number] = outcome
-                self._continue(trial)
-        except TrialLost:
-            self._give_up(outcome.trial)
+        save_outcome(trial.trial, outcome)
+        trial.outcomes[outcome.seed_number] = outcome
+        self._continue(trial)
 
     def _continue(self, trial: ActiveTrial) -> None:
         """Queue the seeds that should follow, or end the trial."""
@@ -149,7 +144,7 @@ class Scheduler:
             trial.submitted.add(number)
         if trial.is_done:
             end_trial(self.study.optuna, trial.trial, trial.value(), trial.reason(), trial.gap())
-            self.ended.add(self.study.read(trial.trial))
+            self.study.look()
             del self.active[trial.trial.number]
 
     def _job(self, trial: ActiveTrial, seed_number: int) -> SeedJob:
@@ -167,19 +162,19 @@ class Scheduler:
 
     def _limit(self) -> float:
         """The cost beyond which a replica is too far from the best trial; infinite before there is one."""
-        best = self.ended.best
+        best = self.study.known.best
         return math.inf if best is None else self.plan.config.pruner.racing_factor * 10**best
 
     def _context(self, config: ExperimentConfig) -> PruningContext:
-        rate = decay_rate(config)
+        rate, known = decay_rate(config), self.study.known
         return PruningContext(
             budget=config.budget,
             limit=self._limit(),
             decay_rate=rate,
             decay_driven=rate > 0 and norm_must_fall(config),
-            memorization_step=_median(self.ended.memorization_steps),
-            generalization_norm=_median(self.ended.generalization_norms),
-            slack=slack(self.ended.forecast_errors[-FORECASTS:]),  # the largest
+            memorization_step=_median(known.memorization_steps),
+            generalization_norm=_median(known.generalization_norms),
+            slack=slack(known.forecast_errors[-FORECASTS:]),  # the largest
         )
 
 

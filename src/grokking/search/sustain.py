@@ -18,8 +18,8 @@ from grokking.data.tasks import Task
 from grokking.engine.events import TRIAL_SHARE
 from grokking.experiment import Replica
 from grokking.search.config import StudyPlan
-from grokking.search.study import seed_outcomes
 from grokking.search.tables import parameters
+from grokking.search.trial_outcomes import seed_outcomes
 from grokking.training import history
 from grokking.training.workers import train_all
 

@@ -10,11 +10,11 @@ from optuna.trial import FixedTrial, FrozenTrial
 
 from grokking.config import PARAMS_PREFIX
 from grokking.search.config import StudyPlan
-from grokking.search.ended_trials import all_generalized
 from grokking.search.scheduler import is_exempt
 from grokking.search.seed_job import SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import REASON, SharedStudy, seed_outcomes
+from grokking.search.study import REASON, SharedStudy
+from grokking.search.trial_outcomes import all_generalized, seed_outcomes
 
 REPLICA_COLUMNS = (
     "trial", "seed_number", "reason", "step", "steps_run", "cost", "flops", "seconds", "memorization_step",
