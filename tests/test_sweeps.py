@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from grokking import figures
-from grokking.analysis import phases, sweeps
+from grokking.analysis import pages, phases, sweeps
 from grokking.analysis.phase_panels import panels
 from grokking.config import ConfigError
 from grokking.experiment import with_values
@@ -258,6 +258,14 @@ def test_panels_have_a_square_per_cell_with_its_counts():
         "memorization: 1 of 2 generalized, step 20 (20–∞)",
     ]
     json.dumps(panel)
+
+
+def test_a_page_says_what_an_axis_of_one_value_has_set():
+    """The entry itself has 0.6."""
+    entry = changed(**{"design.axes": {"task.split.train_fraction": [0.7]}})
+    page = pages.sweep("s", sweep_of_four(), entry)
+    assert "| `task.split.train_fraction` | 0.7 |" in page
+    assert "| `task.operation.modulus` | 7 |" in page
 
 
 def test_an_axis_may_be_of_words(tmp_path):

@@ -87,6 +87,8 @@ def sweep(name: str, networks: pd.DataFrame, entry: Mapping[str, Any]) -> str:
     cells = sweeps.cell_table(networks)
     axes = sweeps.axes_of(networks)
     written = flat({"experiment": entry["experiment"], "task": entry["task"]})
+    points = entry["design"].get("axes", {})  # of a grid; an axis of one value sets that of all
+    written |= {axis: values[0] for axis, values in points.items() if len(values) == 1}
     varies = {key if key.startswith("task.") else f"experiment.{key}" for key in axes}
     return render(
         "sweep.md.jinja",
