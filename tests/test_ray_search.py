@@ -24,10 +24,11 @@ STAGES = ("search", "confirm", "report_search")  # of the study `quick`
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture
-def checkout(clone, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def longer(clone, tmp_path_factory) -> Path:
     """The tiny study, with a longer and slower search at random points that no rule stops."""
-    folder = shutil.copytree(clone, tmp_path / "checkout", symlinks=True)
+    pytest.importorskip("ray", reason=MISSING)
+    folder = shutil.copytree(clone, tmp_path_factory.mktemp("longer") / "checkout", symlinks=True)
     yaml = YAML()
     params = yaml.load((folder / "params.yaml").read_text())
     study = params["studies"]["quick"]
@@ -43,9 +44,20 @@ def checkout(clone, tmp_path) -> Path:
     return folder
 
 
-def test_a_search_on_nodes_that_die_finds_what_one_machine_finds(checkout, ray_nodes, tmp_path):
-    alone = shutil.copytree(checkout, tmp_path / "alone", symlinks=True)
-    run_stages(alone, {})
+@pytest.fixture(scope="module")
+def alone(longer, tmp_path_factory) -> Path:
+    """The same, searched and confirmed on this machine alone."""
+    folder = shutil.copytree(longer, tmp_path_factory.mktemp("alone") / "checkout", symlinks=True)
+    run_stages(folder, {}, STAGES)
+    return folder
+
+
+@pytest.fixture
+def checkout(longer, tmp_path) -> Path:
+    return shutil.copytree(longer, tmp_path / "checkout", symlinks=True)
+
+
+def test_a_search_on_nodes_that_die_finds_what_one_machine_finds(checkout, alone, ray_nodes):
     node = ray_nodes.add()
     searching = start(checkout, "search", ray_nodes.variables, "quick")
     for _ in range(2):
@@ -80,11 +92,8 @@ def test_training_and_diagnostics_on_a_cluster_have_the_same_bits(checkout, ray_
         pd.testing.assert_frame_equal(ours, theirs)
 
 
-def test_a_job_of_slurm_searches_on_its_nodes(checkout, tmp_path):
+def test_a_job_of_slurm_searches_on_its_nodes(checkout, alone):
     """`sbatch` and `srun` are stand-ins that start processes here."""
-    pytest.importorskip("ray", reason=MISSING)
-    alone = shutil.copytree(checkout, tmp_path / "alone", symlinks=True)
-    run_stages(alone, {}, ["search"])
     (checkout / ".venv").symlink_to(sys.prefix)
     path = f"{Path(__file__).parent / 'slurm'}:{os.environ['PATH']}"
     search = ["sbatch", "--nodes", "2", "pipelines/slurm.sbatch", "python", "-m", "pipelines.search", "quick"]
@@ -104,7 +113,7 @@ def name_of(pid: int) -> str:
         return "ended"
 
 
-def run_stages(folder: Path, variables: dict[str, str], stages: Sequence[str] = STAGES) -> None:
+def run_stages(folder: Path, variables: dict[str, str], stages: Sequence[str]) -> None:
     for stage in stages:
         names = [] if stage == "publish" else ["quick"]
         assert start(folder, stage, variables, *names).wait(300) == 0

@@ -21,10 +21,9 @@ from sqlalchemy import Engine, event
 
 from grokking.catalogue import read_catalogue
 from grokking.search import results, sustain
-from grokking.search.ended_trials import all_generalized
 from grokking.search.executor import ReplicaExecutor
-from grokking.search.study import seed_outcomes
 from grokking.search.tables import best_trials
+from grokking.search.trial_outcomes import all_generalized, seed_outcomes
 from grokking.storage import runs
 from pipelines import confirm, report_search, search
 from pipelines.common.on_disk import searched_studies
