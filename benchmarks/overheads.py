@@ -17,8 +17,8 @@ from benchmarks.page import Section
 from benchmarks.timing import Settings, Timed, Update
 from benchmarks.worker import blocking
 from grokking.engine.evaluation import EvaluationSampler, evaluate
+from grokking.engine.evaluation_steps import snapshot_steps, steps_within
 from grokking.engine.events import trial_end
-from grokking.engine.grids import snapshot_steps, steps_within
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.loop import train
 from grokking.training.state import TrainingState

@@ -188,7 +188,7 @@ def columns(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def batches(config: BatchConfig, examples: int, device: str) -> Iterator[Tensor | slice]:
-    """What indexes each batch: everything, numbers drawn anew, or the parts of each epoch's order."""
+    """What indexes each batch: everything, fresh numbers, or the parts of each epoch's order."""
     size = batch_size(config, examples)
     while True:
         if config.sampling == "full":

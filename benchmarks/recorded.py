@@ -32,7 +32,7 @@ def row(name: str, count: int) -> dict[str, str]:
     """Milliseconds of a step of this stack, both ways."""
     case = prepare(name)
     recorded, single = (make_stack(case.replicas(count), case.task, "cuda") for _ in range(2))
-    single.update_on = single._update_on
+    single.update_on_batch = single._forward_backward_apply
     of_recorded, of_single = milliseconds(recorded), milliseconds(single)
     return {
         "case": f"`{name}`",

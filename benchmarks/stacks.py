@@ -102,7 +102,7 @@ class Team:
 
 
 def _work(connection: Connection, name: str, layout: Layout, settings: Settings) -> None:
-    """One process: get ready, say so, then train a block whenever told to."""
+    """One process: get ready, say so, then train a block at each command."""
     set_up(layout.threads)
     case = prepare(name)
     stack = make_stack(case.replicas(layout.replicas), case.task, settings.device)

@@ -31,7 +31,7 @@ KEY = "benchmark"
 
 
 class SimulatedWorkers:
-    """Workers that take so many seconds for a job, and hand back recorded outcomes in turn."""
+    """Workers that take some seconds for a job, and hand back recorded outcomes in turn."""
 
     def __init__(self, workers: int, seconds: float, recorded: list[SeedOutcome]) -> None:
         self.workers, self.seconds, self.recorded = workers, seconds, recorded

@@ -26,10 +26,10 @@ def main() -> None:
         raise ConfigError(f"`--storage` {arguments.storage} is a study server itself; name its database")
     address = ServerAddress(arguments.host, read_port(arguments.port, "`--port`"))
     storage = Storage(STUDIES, arguments.storage)
-    serve(storage.open("all"), address, lambda: print(told(address), flush=True))
+    serve(storage.open("all"), address, lambda: print(command_of_searcher(address), flush=True))
 
 
-def told(address: ServerAddress) -> str:
+def command_of_searcher(address: ServerAddress) -> str:
     """What a searcher types."""
     host = socket.gethostname() if address.host in EVERYWHERE else address.host
     url = ServerAddress(host, address.port).url

@@ -30,7 +30,7 @@ def show_server() -> None:
     try:
         tell(views.addresses(store.connect(), server.shown(store.tracking_uri())))
     except Exception as error:  # of MLflow or the network
-        raise ConfigError(f"the views cannot be told: {store.reason(error)}") from None
+        raise ConfigError(f"the views cannot be listed: {store.reason(error)}") from None
 
 
 def tell(addresses: dict[str, str]) -> None:

@@ -62,7 +62,7 @@ def clone(tmp_path_factory) -> Path:
     (folder / "reports" / "claims.yaml").write_text(CLAIMS)  # of the large study's results
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc_site_cache"))
-    run(folder, "dvc", "repro")
+    run(folder, "python", "-m", "pipelines.repro")  # as `make repro` does
     run(folder, "git", "add", "--all")
     run(folder, "git", *NAMED, "commit", "--quiet", "-m", "study")
     return folder

@@ -146,7 +146,7 @@ def test_a_map_has_names_booleans_lists_and_budgets_on_its_axes(tmp_path):
         medians, budgets = (results.grid_map(table, number) for number in ("median_step", "budget"))
         comparisons.grid(medians, budgets, "g", tmp_path / "map.png")
         assert (tmp_path / "map.png").stat().st_size > 5000
-    assert [comparisons.label(value) for value in (0.1, True, "16 16", 500)] == [
+    assert [results.value_text(value) for value in (0.1, True, "16 16", 500)] == [
         "0.1",
         "True",
         "16 16",

@@ -181,6 +181,7 @@ def test_the_same_command_again_shows_the_run(lab):
         (("search", "small", "learning_rate=1"), "`optimizer.learning_rate` is no key of a task"),
         (("search", "small", "modulus=0"), "modulus` must be a whole number from 2 to 1000, but got 0"),
         (("search", "small", "--minutes", "0"), "`--minutes` must be above 0"),
+        (("search", "small", "--family", "mlp"), "trains the family 'mlp'.*with one: one_hot_mlp;"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(lab, arguments, told):
@@ -304,21 +305,74 @@ def test_compare_and_show_tell_the_points_of_a_grid(lab):
 # search and bench
 
 
-def test_search_finds_tells_and_goes_on(lab):
+def test_search_finds_confirms_and_goes_on(lab):
     command = ("search", "small", "--minutes", "0.05")
     first = call(*command)
-    assert re.search(r"the best is number \d+: \d+ steps, the median of its seeds", first), first
-    file = lab / "artifacts/searches/small.yaml"
-    assert f"grokking run {os.path.relpath(file)}" in first or f"grokking run {file}" in first
+    number = re.search(r"the best is number (\d+): \d+ steps, the median of its seeds", first)[1]
+    assert re.search(r"^memorized at \d+, generalized at \d+", first, re.MULTILINE), first
+    assert f"grokking run {lab / 'artifacts/searches/small.yaml'} weight_decay=0.5" in first
     assert f"optuna-dashboard {lab / 'studies/own_small.journal'}" in first
-    confirmed = call("run", str(file), "steps=150", "--name", "own_small")
-    assert re.search(r"memorized at \d+, generalized at \d+", confirmed)
-    assert grokking.load("own_small").replicas()["seed"].tolist() == [1]  # fresh, as the entry has it
+    confirmed = grokking.load(f"own_small-{number}")
+    assert confirmed.replicas()["seed"].tolist() == [1]  # fresh, as the entry has it
+    recipe = YAML(typ="safe").load((lab / "artifacts/searches/small.yaml").read_text())["config"]
+    assert recipe == confirmed.config
 
     def trials(said: str) -> int:
         return int(re.search(r"^(\d+) trials; the best", said, re.MULTILINE)[1])
 
     assert trials(call(*command)) > trials(first)
+
+
+def test_search_with_another_family(lab):
+    params = (lab / "params.yaml").read_text()
+    (lab / "params.yaml").write_text(params.replace("\nsweeps:", f"{EMBEDDING_STUDY}\nsweeps:"))
+    try:
+        said = call("search", "small", "--family", "embedding_mlp", "--minutes", "0.1")
+    finally:
+        (lab / "params.yaml").write_text(params)
+    assert "small: searching optimizer.learning_rate for" in said
+    number = re.search(r"the best is number (\d+)", said)[1]
+    found = grokking.load(f"own_small-embedding_mlp-{number}").config
+    assert found["model"]["family"] == "embedding_mlp"
+    assert found["task"]["name"] == "small"
+
+
+EMBEDDING_STUDY = """
+  embedded:
+    extends: defaults.study
+    experiment:
+      extends: defaults.experiment
+      task: small
+      system: none
+      role: variant
+      model:
+        family: embedding_mlp
+        tables: separate
+        combine: sum
+        embedding_width: 32
+        embedding_std: 0.3
+        hidden_widths:
+        - 64
+        activation: square
+        bias: true
+        initialisation: fan_in_uniform
+        init_scale: 1.0
+        output_scale: 1.0
+      optimizer: {name: adamw, learning_rate: 1e-2, weight_decay: 1.0, beta1: 0.9, beta2: 0.98, epsilon: 1e-8}
+      schedule: {name: constant, warmup_steps: 0}
+      batch: {sampling: full}
+      loss: mean_squared_error
+      budget: 500
+    space:
+      optimizer.learning_rate: {kind: log, low: 1e-2, high: 3e-2}
+    trials: 4
+    search: {seeds: [0], split_seeds: [0]}
+    sustain_seeds: {seeds: [2], split_seeds: [0]}
+    confirm: {seeds: [1], split_seeds: [1]}
+    sampler: {startup_trials: 2}
+    pruner: {racing_factor: 2.0, exempt_first: 2, exempt_every: 5}
+    random_baseline: false
+"""
 
 
 def test_search_on_a_changed_task(lab):

@@ -16,7 +16,7 @@ def trained(stack, recorded, steps=9):
         if step == 5:
             stack.select([0, 2])
         if not recorded:
-            stack.update_on = stack._update_on
+            stack.update_on_batch = stack._forward_backward_apply
         stack.update(1)
     return stack.params.data
 

@@ -5,8 +5,8 @@ from itertools import islice, pairwise, takewhile
 import numpy as np
 import pytest
 
+from grokking.engine.evaluation_steps import evaluation_steps, snapshot_steps, steps_within
 from grokking.engine.events import CrossingDetector, first_crossing, sustained_crossing, trial_end
-from grokking.engine.grids import evaluation_steps, snapshot_steps, steps_within
 
 STEPS = np.array([0, 10, 20, 30, 400, 530, 531, 600])
 
@@ -50,7 +50,7 @@ def test_the_detector_agrees_with_the_definition(budget):
         detector, end = CrossingDetector(budget), None
         for i, step in enumerate(steps):
             detector.update(int(step), float(accuracy[i]))
-            if detector.settled:
+            if detector.sustained:
                 end = i
                 break
         event = sustained_crossing(steps, accuracy, budget)
@@ -81,7 +81,7 @@ def test_the_grid_goes_on_after_the_budget():
 
 
 def test_a_coarser_grid_holds_the_budget_too():
-    steps = list(takewhile(lambda step: step <= 300, evaluation_steps(300, share=20)))
+    steps = list(takewhile(lambda step: step <= 300, evaluation_steps(300, parts=20)))
     assert steps[:42] == [*range(41), 42]
     assert all(later - step <= max(1, 0.05 * step) for step, later in pairwise(steps))
     assert steps[-1] == 300

@@ -55,7 +55,7 @@ def test_a_curve_that_stays_up_has_one_crossing_its_authors(run, accuracy, step)
     detector = CrossingDetector(budget)
     for at, value in zip(steps, accuracies, strict=True):
         detector.update(int(at), float(value))
-    assert (detector.candidate, detector.settled) == (step, True)
+    assert (detector.candidate, detector.sustained) == (step, True)
 
 
 @pytest.mark.parametrize(("run", "step", "sustained"), FELL_BACK)

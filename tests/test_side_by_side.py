@@ -169,8 +169,8 @@ def test_a_failed_stage_stops_what_needs_it_and_a_second_call_goes_on(repository
     folder = repository(stages | {"c": writing("c", "a.txt"), "d": writing("d", "c.txt")})
     lines, told = repro(folder, "--jobs", "2", code=1)
     assert told.splitlines() == [
-        "error: `a` failed, as told above, and 2 stages were not run; mend it, and the same command goes on "
-        "from here"
+        "error: `a` failed, as printed above, and 2 stages were not run; mend it, and the same command goes "
+        "on from here"
     ]
     assert any(line.startswith("a: FAILED after") for line in lines)
     assert {"    my trouble", "    AssertionError"} <= set(lines)

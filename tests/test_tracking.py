@@ -15,7 +15,7 @@ from conftest import make_task
 from PIL import Image
 from stores import PARENT, runs_of
 
-from grokking.engine.grids import steps_within
+from grokking.engine.evaluation_steps import steps_within
 from grokking.experiment import ExperimentConfig
 from grokking.tracking import identity, metrics, store, stream
 from grokking.tracking.descriptions import NOTE

@@ -12,8 +12,8 @@ from conftest import every_evaluation, make_task
 from examples import experiment
 
 from grokking.config import ConfigError
+from grokking.engine.evaluation_steps import snapshot_steps
 from grokking.engine.events import trial_end
-from grokking.engine.grids import snapshot_steps
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
 from grokking.search.monitor import monitored
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_evaluations_are_at_the_steps_of_the_grid(tiny_task):
     (replica,) = expand(experiment("one_hot_mlp", budget=12), "e")
-    made = train([replica], tiny_task, "cpu", grid=lambda budget: chain([0, 5], count(budget)))
+    made = train([replica], tiny_task, "cpu", evaluated_at=lambda budget: chain([0, 5], count(budget)))
     assert [evaluation.step for evaluation in made] == [0, 5, 12]
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from grokking import figures
 from grokking.catalogue import Catalogue
 from grokking.executors.processes import ProcessExecutor
 from grokking.search.results import read_key
@@ -121,5 +120,7 @@ def drawn_ahead(found: Sequence[RunOnDisk]) -> Iterator[Callable[[RunOnDisk], No
 
 
 def _draw(run: RunOnDisk) -> None:
+    from grokking import figures  # takes a second, and most often nothing is missing
+
     read = runs.read(run.folder)
     figures.curves(read.history, read.replicas, run.name, run.figure)

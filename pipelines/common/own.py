@@ -27,7 +27,7 @@ GROUP = "own"
 def own_runs() -> Iterator[Trained]:
     """Every own run of which a replica has finished, oldest first.
 
-    One that cannot be read, such as one of an earlier version with other keys, is told and left out.
+    One that cannot be read, such as one of an earlier version with other keys, is named and left out.
     """
     checkout = here()
     for name in checkout.own_runs():

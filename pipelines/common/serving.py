@@ -49,8 +49,8 @@ def require_databases() -> None:
                 pass
         except Exception as error:
             reason = without_passwords(str(error.__cause__ or error)).strip().splitlines()[0]
-            told = f"`{name}` cannot be opened: {reason}; mend it, or `PGPASSWORD`"
-            raise ConfigError(told) from None
+            message = f"`{name}` cannot be opened: {reason}; mend it, or `PGPASSWORD`"
+            raise ConfigError(message) from None
 
 
 def write_users(file: Path) -> None:

@@ -38,8 +38,8 @@ class SideBySide:
     def _tell_failure(self) -> None:
         names = ", ".join(f"`{stage.addressing}`" for stage in self._failed)
         rest = f"{len(self._waiting)} stages were not run"
-        told = f"error: {names} failed, as told above, and {rest}"
-        print(f"{told}; mend it, and the same command goes on from here", file=sys.stderr)
+        message = f"error: {names} failed, as printed above, and {rest}"
+        print(f"{message}; mend it, and the same command goes on from here", file=sys.stderr)
         raise SystemExit(1)
 
     def _start_ready(self) -> None:

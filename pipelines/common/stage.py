@@ -1,4 +1,4 @@
-"""How every stage script begins and ends: the entry it works on, and how a mistake is told."""
+"""How every stage script begins and ends: the entry it works on, and how a mistake is shown."""
 
 import argparse
 import errno
@@ -31,8 +31,10 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        told = f"error: {error.strerror}: {error.filename}; mend it, and the same command goes on from here"
-        print(told, file=sys.stderr)
+        message = (
+            f"error: {error.strerror}: {error.filename}; mend it, and the same command goes on from here"
+        )
+        print(message, file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -23,7 +23,7 @@ from pipelines.common.paths import CHECKPOINTS, SPLITS
 def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str, seeds: str = "replicas") -> Task:
     """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
     name = replicas[0].config.task
-    catalogue.entry("tasks", name)  # an unknown name is told with the known ones
+    catalogue.entry("tasks", name)  # the error for an unknown name lists the known ones
     task = tasks.read(SPLITS / name)
     require_fits(replicas, task, where, seeds)
     if text := warning(tasks.read_meta(SPLITS / name)):

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """A mistake in the configuration, told in one line: the key, the value, the rule, the way out."""
+    """A mistake in the configuration, in one line: the key, the value, the rule, the way out."""
 
 
 def load(kind: type[T], mapping: object, where: str) -> T:
@@ -36,7 +36,7 @@ def one_of(choices: Mapping[str, object]) -> AfterValidator:
 
 
 def within(rule: Callable[[Any], bool], text: str) -> AfterValidator:
-    """A validator for a value that must satisfy `rule`, told as `text`."""
+    """A validator for a value that must satisfy `rule`; its error says that the value must `text`."""
 
     def check(value: Any) -> Any:
         if not rule(value):

@@ -86,17 +86,17 @@ class Replica:
         return {key: " ".join(map(str, x)) if isinstance(x, tuple) else x for key, x in flat.items()}
 
     def stack_key(self, task: Task) -> str:
-        """Equal for replicas that can share a stack: everything that decides the shapes of tensors.
+        """Equal for replicas that can share a stack, which runs the configuration of its first replica.
 
-        Floats change values only, but for a family's `shape_floats` and the schedule, which a stack has one
-        of. The number of training equations is part of it: some kinds of split vary in size with their seed.
+        Seeds and floats may differ, but not the floats of the schedule, nor a family's `shape_floats`. The
+        number of training equations may not: with some kinds of split it varies with the seed.
         """
         model, row = self.config.model, self.row()
-        values = {"replica", "seed", "split_seed"} | {key for key in row if isinstance(row[key], float)}
-        values -= {f"model.{name}" for name in FAMILIES[model.family].shape_floats}
-        values -= {key for key in row if key.startswith("schedule.")}
-        shapes = {key: value for key, value in row.items() if key not in values}
-        return json.dumps(shapes | {"train_equations": task.train_size(self.split_seed)})
+        may_differ = {"replica", "seed", "split_seed"} | {key for key in row if isinstance(row[key], float)}
+        may_differ -= {f"model.{name}" for name in FAMILIES[model.family].shape_floats}
+        may_differ -= {key for key in row if key.startswith("schedule.")}
+        must_equal = {key: value for key, value in row.items() if key not in may_differ}
+        return json.dumps(must_equal | {"train_equations": task.train_size(self.split_seed)})
 
 
 def require_fit(replica: Replica, task: Task, where: str) -> None:
@@ -156,12 +156,12 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     _require_few(plan, where)
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
-    drawn = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
-    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(drawn)]
+    runs = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
+    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(runs)]
 
 
 def _require_few(plan: ReplicasConfig, where: str) -> None:
-    """Raise ConfigError where nobody would live to see the last replica."""
+    """Raise ConfigError where the grid and the seeds make more replicas than anybody could wait for."""
     count = prod(len(values) for values in plan.grid.values()) * len(plan.seeds)
     if count > MOST_REPLICAS:
         raise ConfigError(

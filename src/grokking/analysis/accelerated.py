@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+import scipy
 
 from grokking.analysis.censored import Likelihood
 from grokking.analysis.newton import Maximum, maximise
@@ -36,7 +36,7 @@ class Accelerated:
     def median(self, covariates: pd.DataFrame) -> Array:
         """Time by which half of the replicas at each row have had the event, in the unit of the times."""
         line_N = _design(covariates) @ self.coefficients["value"].to_numpy()
-        return np.exp(line_N + self.scale * SCATTERS[self.distribution].law.median())
+        return np.exp(line_N + self.scale * SCATTERS[self.distribution].law().median())
 
 
 def accelerated(
@@ -91,6 +91,6 @@ def _table(fit: Maximum, names: list[str], events: int) -> pd.DataFrame:
     free = events - len(names)
     value_C = fit.coefficients_BC
     error_C = np.sqrt(np.diagonal(fit.covariance_BCC) * events / free)
-    half_C = student.ppf(0.975, free) * error_C
+    half_C = scipy.stats.t.ppf(0.975, free) * error_C
     columns = {"value": value_C, "standard_error": error_C, "low": value_C - half_C, "high": value_C + half_C}
     return pd.DataFrame(columns, index=names)

@@ -50,7 +50,7 @@ class Likelihood:
         here_N, rate_B1 = self.spans.exact_N, theta_BP[..., -1:]
         weights_BN, toward_BNP = self.weights_BN[..., here_N], self._toward_BNP[0][..., here_N, :]
         z_BN = _along(toward_BNP, theta_BP)
-        value_BN = self.scatter.law.logpdf(z_BN) + np.log(rate_B1) - self.spans.lower_N[here_N]
+        value_BN = self.scatter.law().logpdf(z_BN) + np.log(rate_B1) - self.spans.lower_N[here_N]
         slope_BP = _sum(weights_BN * self.scatter.slope(z_BN), toward_BNP)
         slope_BP[..., -1] += np.sum(weights_BN / rate_B1, -1)
         curvature_BPP = _squares(weights_BN * self.scatter.curvature(z_BN), toward_BNP)
@@ -76,7 +76,7 @@ class Likelihood:
 
     def _density(self, z_BN: Array, share_BN: Array) -> tuple[Array, Array]:
         """Density at an edge, over the probability between both, and its derivative; 0 if open."""
-        density_BN = np.exp(self.scatter.law.logpdf(z_BN) - share_BN)
+        density_BN = np.exp(self.scatter.law().logpdf(z_BN) - share_BN)
         density_BN = np.where(np.isfinite(z_BN), density_BN, 0.0)
         return density_BN, np.where(density_BN > 0, density_BN * self.scatter.slope(z_BN), 0.0)
 

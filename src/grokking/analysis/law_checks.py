@@ -9,7 +9,7 @@ from grokking.analysis.survival import median
 
 
 def bootstrap(runs: Runs, law: str, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Factor, exponent and critical fraction, refitted with replicas drawn anew within each fraction.
+    """Factor, exponent and critical fraction, refitted with replicas drawn again within each fraction.
 
     A row for each draw; nan where a draw has too few events for a law. Quantiles are intervals over seeds.
     """

@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import t as student
+import scipy
 
 from grokking.analysis.censored import Likelihood
 from grokking.analysis.fraction_law import FARTHEST, NEAREST, PLAIN, Law
@@ -36,7 +35,7 @@ def allowed_deviance(law: Law) -> float:
     chi-squared is too little for few events (Bates and Watts 1988, chapter 6).
     """
     free = law.events - (law.parameters - 1)
-    return float(law.events * np.log1p(student.ppf(0.975, free) ** 2 / free))
+    return float(law.events * np.log1p(scipy.stats.t.ppf(0.975, free) ** 2 / free))
 
 
 def column_end(runs: Runs, gap: float, column: int, side: int, floor: float) -> float:
@@ -92,7 +91,7 @@ def _over_gaps(runs: Runs, column: int, floor: float, far: float | None, near: f
 
 
 def _outermost(end: Callable[[float], float], side: int, gaps: tuple[float, float]) -> float:
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda gap: -side * end(float(gap)), bounds=gaps, method="bounded", options={"xatol": 1e-5}
     )
     return float(-side * found.fun)
@@ -106,7 +105,8 @@ def _end(
     while inner != bound:
         outer = inner + step if abs(step) < abs(bound - inner) else bound
         if height(outer) < floor:
-            return float(brentq(lambda value: height(value) - floor, inner, outer, xtol=1e-6 * abs(step)))
+            near = 1e-6 * abs(step)
+            return float(scipy.optimize.brentq(lambda value: height(value) - floor, inner, outer, xtol=near))
         inner, step = outer, 2 * step
     return None
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Logistic:
 
     def half_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Fieller's interval of `half`: where the log odds may be 0; infinite for an unsure slope."""
-        z = norm.ppf(0.5 + level / 2) ** 2
+        z = scipy.stats.norm.ppf(0.5 + level / 2) ** 2
         (aa, ab), (_, bb) = self.covariance
         quadratic = (
             self.slope**2 - z * bb,

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from grokking.analysis.results import generalized_text, in_steps, median_and_range, summary, varying
+from grokking.analysis.results import (
+    generalized_text,
+    in_steps,
+    median_and_range,
+    short,
+    summary,
+    value_text,
+    varying,
+)
 from grokking.analysis.survival import logrank_p, median_interval
 
 BASELINE = "adamw"  # what the others are compared with
@@ -59,8 +67,8 @@ def _row(method: Method, baseline: Method | None) -> dict[str, str]:
     found = summary(method.confirmed)
     return {
         "method": f"`{method.name}`",
-        "tuned": ", ".join(f"{key.rpartition('.')[2]} {_text(value)}" for key, value in method.best.items()),
-        "at the grid's edge": ", ".join(axis.rpartition(".")[2] for axis in _edges(method)) or "—",
+        "tuned": ", ".join(f"{short(key)} {value_text(value)}" for key, value in method.best.items()),
+        "at the grid's edge": ", ".join(map(short, _edges(method))) or "—",
         "points × seeds": _tried(method),
         "generalized": generalized_text(found),
         "median (range)": median_and_range(found),
@@ -78,10 +86,6 @@ def _edges(method: Method) -> list[str]:
         axis for axis in varying(tried) if is_numeric_dtype(tried[axis]) and not is_bool_dtype(tried[axis])
     ]
     return [axis for axis in numbers if best.get(axis) in (tried[axis].min(), tried[axis].max())]
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _tried(method: Method) -> str:

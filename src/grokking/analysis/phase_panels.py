@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grokking.analysis.phases import PHASES
-from grokking.analysis.sweeps import short, value_text
+from grokking.analysis.results import short, value_text
 
 Cell = Mapping[str, Any]
 

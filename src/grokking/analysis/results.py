@@ -132,6 +132,16 @@ def point_text(axes: list[str], values: Any) -> str:
     return ", ".join(f"{axis}={value}" for axis, value in given)
 
 
+def short(axis: str) -> str:
+    """The last part of a key: learning_rate of optimizer.learning_rate."""
+    return axis.rpartition(".")[2]
+
+
+def value_text(value: Any) -> str:
+    """A point on an axis: a number in few digits, a word or a list as it is."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def best_of_grid(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """The best point of a grid, as `axis=value`, and its replicas; without a grid all of them."""
     axes = varying(table)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import gumbel_l, logistic, norm
+import scipy
 
 Array = np.ndarray
 
@@ -42,20 +41,24 @@ def spans(times: Array, observed: Array, before: Array | None = None) -> Spans:
 class Scatter:
     """How log-times scatter about their centre, in units of a scale; derivatives are of the log density."""
 
-    law: Any  # of scipy.stats
+    law: Callable[[], Any]  # a distribution of scipy.stats
     slope: Callable[[Array], Array]
     curvature: Callable[[Array], Array]
 
     def share(self, low: Array, high: Array) -> Array:
         """Logarithm of the probability between two edges, from the tail that does not lose it to rounding."""
         right = low > 0
-        large = np.where(right, self.law.logsf(low), self.law.logcdf(high))
-        small = np.where(right, self.law.logsf(high), self.law.logcdf(low))
+        large = np.where(right, self.law().logsf(low), self.law().logcdf(high))
+        small = np.where(right, self.law().logsf(high), self.law().logcdf(low))
         return large + np.log1p(-np.exp(small - large))
 
 
 SCATTERS = {  # called by what it makes of the times; all have a concave log density
-    "log-normal": Scatter(norm, np.negative, lambda z: np.full_like(z, -1.0)),
-    "log-logistic": Scatter(logistic, lambda z: 1 - 2 * expit(z), lambda z: -2 * expit(z) * expit(-z)),
-    "Weibull": Scatter(gumbel_l, lambda z: 1 - np.exp(z), lambda z: -np.exp(z)),
+    "log-normal": Scatter(lambda: scipy.stats.norm, np.negative, lambda z: np.full_like(z, -1.0)),
+    "log-logistic": Scatter(
+        lambda: scipy.stats.logistic,
+        lambda z: 1 - 2 * scipy.special.expit(z),
+        lambda z: -2 * scipy.special.expit(z) * scipy.special.expit(-z),
+    ),
+    "Weibull": Scatter(lambda: scipy.stats.gumbel_l, lambda z: 1 - np.exp(z), lambda z: -np.exp(z)),
 }

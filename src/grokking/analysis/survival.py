@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.stats import CensoredData, binomtest, ecdf, logrank
+import scipy  # its parts are loaded where they are first used; scipy.stats takes a second
 
 
 def median(times: np.ndarray, observed: np.ndarray) -> float | None:
@@ -55,7 +55,7 @@ def logrank_p(times: np.ndarray, observed: np.ndarray, times2: np.ndarray, obser
     1 where the test has no variance: nobody has had the event, or everybody at the same time.
     """
     with np.errstate(invalid="ignore"):
-        p = float(logrank(_censored(times, observed), _censored(times2, observed2)).pvalue)
+        p = float(scipy.stats.logrank(_censored(times, observed), _censored(times2, observed2)).pvalue)
     return 1.0 if np.isnan(p) else p
 
 
@@ -82,16 +82,16 @@ def restricted_mean(times: np.ndarray, observed: np.ndarray, until: float) -> tu
 
 def share_with_interval(count: int, n: int) -> tuple[float, float, float]:
     """A share, and its 95 % interval of Wilson 1927."""
-    interval = binomtest(count, n).proportion_ci(method="wilson")
+    interval = scipy.stats.binomtest(count, n).proportion_ci(method="wilson")
     return count / n, float(interval.low), float(interval.high)
 
 
-def _censored(times: np.ndarray, observed: np.ndarray) -> CensoredData:
-    return CensoredData(uncensored=times[observed], right=times[~observed])
+def _censored(times: np.ndarray, observed: np.ndarray) -> Any:
+    return scipy.stats.CensoredData(uncensored=times[observed], right=times[~observed])
 
 
 def _survival(times: np.ndarray, observed: np.ndarray) -> Any:
-    return ecdf(_censored(times, observed)).sf
+    return scipy.stats.ecdf(_censored(times, observed)).sf
 
 
 def _half(time_E: np.ndarray, survival_E: np.ndarray) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grokking.analysis.phases import PHASES, phases
-from grokking.analysis.results import median_with_censored, varying
+from grokking.analysis.results import median_with_censored, short, value_text, varying
 from grokking.analysis.survival import median, median_interval, share_with_interval
 
 NOT_AXES = ("task", "task.classes")  # they follow from the keys of the task
@@ -19,16 +19,6 @@ def axes_of(networks: pd.DataFrame) -> list[str]:
     """The keys in which the cells of a sweep differ, those of the task first."""
     keys = [key for key in varying(networks) if key not in NOT_AXES]
     return sorted(keys, key=lambda key: not key.startswith("task."))
-
-
-def short(axis: str) -> str:
-    """The last part of a key: learning_rate of optimizer.learning_rate."""
-    return axis.rpartition(".")[2]
-
-
-def value_text(value: Any) -> str:
-    """A point on an axis, which may be of numbers or of words."""
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def cell_table(networks: pd.DataFrame) -> pd.DataFrame:

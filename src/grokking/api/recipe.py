@@ -112,7 +112,7 @@ def _tag(written: str, config: Config) -> str | None:
     try:
         dotted = resolve(written, _known(config))
     except ConfigError:
-        return None  # perhaps a key of the new kind; told later
+        return None  # perhaps a key of the new kind, looked up later
     return dotted if dotted.rpartition(".")[2] in TAGS and "." in dotted else None
 
 

@@ -98,7 +98,7 @@ class OwnRun:
         return RunFolder(self.folder / TABLES, self.replicas, self.task, self.folder / NETWORKS)
 
     def _write_config(self) -> None:
-        """What decides the run, before its first step: a killed run must be told from others."""
+        """What decides the run, before its first step: so a run that was killed is known again."""
         written = {"experiment": self.origin, "changes": self.changes, "config": self.config}
         partial = self.folder / f".{CONFIG}"
         with partial.open("w", encoding="utf-8") as file:

@@ -26,6 +26,13 @@ def tasks(incomplete: str) -> list[str]:
     return _beginning(incomplete, lambda checkout: checkout.catalogue.names("tasks"))
 
 
+def families(incomplete: str) -> list[str]:
+    """Families of networks that can be searched."""
+    from grokking.api.search_plan import families
+
+    return _beginning(incomplete, families)
+
+
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """Keys of the experiment that stands before, each with `=`; short where that is unique."""
     return _beginning(incomplete, lambda checkout: _keys(checkout, ctx.params.get("experiment", "")))

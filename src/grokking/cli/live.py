@@ -24,7 +24,7 @@ class LiveRun:
         self.name, self.console = name, console
         self.replicas = {replica.index: replica for replica in replicas}
         self.seen: dict[int, list[Evaluation]] = {index: [] for index in self.replicas}
-        self.started = self.told = time.monotonic()
+        self.started = self.printed = time.monotonic()
         self.first: dict[int, int] = {}  # the step that a checkpoint holds, by replica
         self.live = Live(get_renderable=self._shown, console=console, refresh_per_second=3, transient=True)
 
@@ -41,8 +41,8 @@ class LiveRun:
     def show(self, evaluation: Evaluation) -> None:
         """Take one more evaluation into the display."""
         self.seen[evaluation.replica].append(evaluation)
-        if not self.console.is_terminal and time.monotonic() - self.told >= EVERY_SECONDS:
-            self.told = time.monotonic()
+        if not self.console.is_terminal and time.monotonic() - self.printed >= EVERY_SECONDS:
+            self.printed = time.monotonic()
             self.console.print(self._line(evaluation), soft_wrap=True)
 
     def _line(self, evaluation: Evaluation) -> str:

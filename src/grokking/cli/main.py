@@ -1,4 +1,4 @@
-"""The command itself: its subcommands, and how a mistake is told.
+"""The command itself: its subcommands, and how a mistake is shown.
 
 Every subcommand imports what it needs when it is called, so that `--help` and completion are there at once.
 """
@@ -35,8 +35,8 @@ class OneLineErrors(TyperGroup):
         except ConfigError as error:
             code = _tell(str(error))
         except TyperException as error:
-            told = getattr(error, "format_message", None)
-            code = _tell(told() if told else str(error))
+            message = getattr(error, "format_message", None)
+            code = _tell(message() if message else str(error))
         if code == INTERRUPTED:
             print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)

@@ -31,39 +31,52 @@ def search(
             metavar="[KEY=VALUE]...", help="Changed values of the task.", autocompletion=completion.keys
         ),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="For how long new trials begin.")] = 10.0,
+    family: Annotated[
+        str,
+        typer.Option(
+            help="The family of networks; one of an entry of `studies`.", autocompletion=completion.families
+        ),
+    ] = "one_hot_mlp",
+    minutes: Annotated[float, typer.Option(help="For how long, confirmation included.")] = 10.0,
 ) -> None:
-    """Search hyperparameters of a one-layer network for the fewest steps to generalization on a task.
+    """Search hyperparameters for the fewest steps to generalization on a task, and confirm the best.
 
-    Each trial is judged by a tenth of the equations, on up to three seeds. Trials under way at the end of the
-    time are finished. The same command goes on with the search.
+    Each trial is judged by a tenth of the equations, on up to three seeds. The best is then trained on ten
+    fresh seeds and splits, and judged by all equations. The same command goes on with the search.
 
     Examples:
 
-      grokking search division_97_f50 --minutes 30
+      grokking search division_97_f50 --family transformer --minutes 30
 
       grokking search addition_97_f50 modulus=59 train_fraction=0.4
     """
     if not 0 < minutes < 100_000:
         raise ConfigError(f"`--minutes` must be above 0, but got {minutes}")
     from grokking.api.keys import parse_all
-    from grokking.api.searching import plan_search
+    from grokking.api.search_plan import plan_search
     from grokking.cli.terminal import console
 
-    screen, asked = console(), plan_search(task, parse_all(changes or []))
+    deadline = time.monotonic() + 60 * minutes
+    screen, asked = console(), plan_search(task, parse_all(changes or []), family)
     searched = ", ".join(asked.plan.config.space)
     screen.print(f"{asked.section['name']}: searching {searched} for {minutes:g} minutes", soft_wrap=True)
-    with _Progress(asked, 60 * minutes, screen) as progress:
-        study = asked.run(60 * minutes, progress.show)
-    _tell(asked, study, screen)
+    with _Progress(asked, deadline, screen) as progress:
+        study = asked.run(deadline, progress.show)
+    best = asked.sustained(study, deadline)
+    _tell(study, best, screen)
+    if best is not None:
+        _confirm(asked, best, screen)
+    screen.print(
+        f"look at all trials:  optuna-dashboard {asked.checkout.shown(asked.journal)}", soft_wrap=True
+    )
 
 
 class _Progress:
     """Trials, the best so far, the time left: a line that is redrawn on a terminal."""
 
-    def __init__(self, asked: "TaskSearch", seconds: float, screen: "Console") -> None:
-        self.asked, self.end, self.screen = asked, time.monotonic() + seconds, screen
-        self.told = time.monotonic()
+    def __init__(self, asked: "TaskSearch", deadline: float, screen: "Console") -> None:
+        self.asked, self.deadline, self.screen = asked, deadline, screen
+        self.printed = time.monotonic()
         self.status = screen.status("beginning") if screen.is_terminal else None
 
     def __enter__(self) -> "_Progress":
@@ -78,38 +91,43 @@ class _Progress:
     def show(self, study: "SharedStudy") -> None:
         if self.status:
             self.status.update(self._line(study))
-        elif time.monotonic() - self.told >= EVERY_SECONDS:
-            self.told = time.monotonic()
+        elif time.monotonic() - self.printed >= EVERY_SECONDS:
+            self.printed = time.monotonic()
             self.screen.print(self._line(study), soft_wrap=True)
 
     def _line(self, study: "SharedStudy") -> str:
-        best, left = self.asked.best_steps(study), int(self.end - time.monotonic())
+        best, left = self.asked.best_steps(study), int(self.deadline - time.monotonic())
         found = "none generalized yet" if best is None else f"best so far {best:,.0f} steps"
         over = f"{left // 60}:{left % 60:02} left" if left > 0 else "finishing the last trials"
         return f"{study.known.ended} trials, {found}; {over}"
 
 
-def _tell(asked: "TaskSearch", study: "SharedStudy", screen: "Console") -> None:
-    """What was found, how to confirm it, how to look at it."""
+def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, screen: "Console") -> None:
+    """What was found."""
     from grokking.cli.terminal import table
 
-    shown, best = asked.checkout.shown, asked.best(study)
+    trials = len(study.ended())
     if best is None:
-        screen.print(f"{len(study.ended())} trials, none of which generalized with all seeds; search longer")
-    else:
-        screen.print(
-            f"{len(study.ended())} trials; the best is number {best['trial']}: "
-            f"{best['searched_cost']:,.0f} steps, the median of its seeds",
-            style="bold",
-        )
-        screen.print(
-            table(("key", "value"), [(k, _short(v)) for k, v in _with_decay(best["values"]).items()])
-        )
-        file = asked.save(best["values"])
-        command = f"grokking run {shown(file)} --name {asked.plan.name}"
-        screen.print(f"confirm it on ten fresh seeds and splits:  {command}", soft_wrap=True)
-        screen.print("that also tells whether it groks: a fast recipe often generalizes as it memorizes")
-    screen.print(f"look at all trials:  optuna-dashboard {shown(asked.journal)}", soft_wrap=True)
+        screen.print(f"{trials} trials, none of which generalized for good with all seeds; search longer")
+        return
+    cost = f"{best['searched_cost']:,.0f} steps, the median of its seeds"
+    screen.print(f"{trials} trials; the best is number {best['trial']}: {cost}", style="bold")
+    rows = [(key, _short(value)) for key, value in _with_decay(best["values"]).items()]
+    screen.print(table(("key", "value"), rows))
+
+
+def _confirm(asked: "TaskSearch", best: Mapping[str, Any], screen: "Console") -> None:
+    """Train the best on fresh seeds, and tell how to go on with it."""
+    from grokking.cli.live import LiveRun
+    from grokking.cli.result import show_result
+
+    own = asked.confirmation(best)
+    screen.print(f"confirming it on {len(own.replicas)} fresh seeds and splits, with all equations")
+    with LiveRun(own.folder.name, own.unfinished(), screen) as live:
+        own.train(live.show)
+    show_result(own.run, screen)
+    shown = asked.checkout.shown(asked.found)
+    screen.print(f"the recipe, to change and train:  grokking run {shown} weight_decay=0.5", soft_wrap=True)
 
 
 def _with_decay(values: Mapping[str, Any]) -> dict[str, Any]:

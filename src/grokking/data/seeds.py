@@ -1,4 +1,4 @@
-"""One seed per replica, independent streams for each purpose."""
+"""Independent streams of random numbers for each purpose of a seed; a replica has a seed and a split seed."""
 
 import numpy as np
 

@@ -145,7 +145,7 @@ def read(folder: Path) -> Task:
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """What `describe` told of the task when it was saved."""
+    """What `describe` said of the task when it was saved."""
     if not (folder / "meta.json").exists():
         raise ConfigError(f"{folder} holds no split; run `dvc repro split@{folder.name}` first")
     return json.loads((folder / "meta.json").read_text(encoding="utf-8"))

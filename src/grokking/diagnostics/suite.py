@@ -39,7 +39,7 @@ class Diagnostic:
     measure: Callable[..., float | Values]  # of a MeasuredNetwork; in SINGLE see there
     parts: tuple[str, ...] = ()  # where `measure` gives a value for each; some networks may lack some
     needs: tuple[str, ...] = ()  # keys of NEEDS, all of them
-    every: int = 1  # due at the last snapshot and each so many before it
+    every: int = 1  # in snapshots: due at the last one and at each of this distance before it
 
     def columns(self, name: str) -> list[str]:
         return [f"{name}/{part}" for part in self.parts] or [name]
@@ -232,7 +232,7 @@ NAMES = tuple(
 
 
 def measure(net: MeasuredNetwork, before_last: int) -> Values:
-    """Whatever is due at the snapshot that has so many after it; nothing of a network that has diverged."""
+    """What is due at the snapshot with `before_last` others after it; nothing where a network diverged."""
     found: Values = {}
     if not net.arrays.is_finite():
         return found

@@ -26,8 +26,9 @@ Metrics = dict[str, float]
 class EvaluationSampler:
     """Chooses the equations on which a replica is evaluated, and detects its two events.
 
-    A sample of a part has half as many equations as a batch, within bounds: evaluating both parts costs a
-    third of an update or less. Where the sample does not decide an event, the whole part is measured.
+    The sample of each part has half as many equations as a batch, but 256 to 1,024. So both cost at most a
+    third of an update from a batch of 512 on, as an update costs three forward passes. Where a sample leaves
+    an event open, all equations of the part are measured.
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
@@ -45,8 +46,8 @@ class EvaluationSampler:
         """Whether this part must be measured as a whole: for an event, or as the replica may end here."""
         if sampled[f"{part}_equations"] == len(self.whole[part]):
             return False
-        may_end = step >= self.budget or self.detectors["validation"].is_settled_by(step)
-        return may_end or self.detectors[part].is_undecided(sampled[f"{part}_accuracy"])
+        may_end = step >= self.budget or self.detectors["validation"].trial_is_over(step)
+        return may_end or self.detectors[part].needs_all_equations(sampled[f"{part}_accuracy"])
 
     def update(self, step: int, metrics: Metrics) -> None:
         """Pass an evaluation on to the detectors."""
@@ -57,7 +58,7 @@ class EvaluationSampler:
         """Whether the replica has generalized or used its budget, and no crossing is on trial."""
         if any(detector.on_trial for detector in self.detectors.values()):
             return False
-        return self.detectors["validation"].settled or step >= self.budget
+        return self.detectors["validation"].sustained or step >= self.budget
 
     def state(self) -> dict[str, Any]:
         """What the detectors have seen, for a checkpoint."""

@@ -6,7 +6,7 @@ import numpy as np
 
 ACCURACY_THRESHOLD = 0.99
 SUSTAINED_ABOVE = 0.985  # a crossing fails if accuracy falls below this while it is on trial
-UNDECIDED_ABOVE = 0.96  # a sample's accuracy from here on does not rule out a crossing
+POSSIBLE_ABOVE = 0.96  # a sample's accuracy from here on does not rule out a crossing
 TRIAL_SHARE, TRIAL_STEPS = 1.2, 500  # how long a crossing is on trial
 
 
@@ -41,36 +41,36 @@ class CrossingDetector:
     budget: int  # a crossing must begin by this step
     trial_steps: int = TRIAL_STEPS
     candidate: int | None = None  # step of the crossing on trial
-    settled: bool = False  # a crossing has held through its trial
+    sustained: bool = False  # a crossing has held through its trial
 
     @property
     def on_trial(self) -> bool:
-        """Whether a crossing is still to be proven."""
-        return self.candidate is not None and not self.settled
+        """Whether there is a crossing whose trial is not over."""
+        return self.candidate is not None and not self.sustained
 
     def update(self, step: int, accuracy: float) -> None:
-        """Add one evaluation; its accuracy is that of all equations where `is_undecided` of a sample."""
+        """Add one evaluation; its accuracy is that of all equations where `needs_all_equations`."""
         if self.candidate is None:
             if accuracy >= ACCURACY_THRESHOLD and step <= self.budget:
                 self.candidate = step
-        elif not self.settled and accuracy < SUSTAINED_ABOVE and step <= self._end():
+        elif not self.sustained and accuracy < SUSTAINED_ABOVE and step <= self._end():
             self.candidate = None
-        self.settled = self.is_settled_by(step)
+        self.sustained = self.trial_is_over(step)
 
-    def is_settled_by(self, step: int) -> bool:
-        """Whether the trial of the crossing, if there is one, is over at this step."""
+    def trial_is_over(self, step: int) -> bool:
+        """Whether there is a crossing, and its trial ends by this step."""
         return self.candidate is not None and step >= self._end()
 
-    def is_undecided(self, accuracy: float) -> bool:
-        """Whether the accuracy on a sample leaves open what all equations would say.
+    def needs_all_equations(self, sampled: float) -> bool:
+        """Whether all equations must be measured, from the accuracy on a sample of them.
 
-        A sample alone never makes a crossing, and one near the threshold never fails a crossing on trial.
-        With 256 equations, an accuracy of 0.99 on all gives less than 0.96 on the sample once in 15,000
-        samples (binomial).
+        No crossing yet: from 0.96 on, since it may be one. On trial: from 0.96 to 0.99, since above it holds
+        and below it fails. Sustained: no. An accuracy of 0.99 on all equations gives less than 0.96 on a
+        sample of 256 once in 15,000 samples (binomial).
         """
-        if self.settled or accuracy < UNDECIDED_ABOVE:
+        if self.sustained or sampled < POSSIBLE_ABOVE:
             return False
-        return self.candidate is None or accuracy < ACCURACY_THRESHOLD
+        return self.candidate is None or sampled < ACCURACY_THRESHOLD
 
     def _end(self) -> float:
         assert self.candidate is not None

@@ -51,7 +51,7 @@ class ReplicaStack:
         for _ in range(count):
             self.step += 1
             self.update_rule.set_step(self.step)
-            self.update_on(self.batches.at(self.step))
+            self.update_on_batch(self.batches.at(self.step))
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
@@ -88,7 +88,7 @@ class ReplicaStack:
         """The tensors that training changes, themselves: to save, or to copy saved ones into."""
         return {"parameters": self.params.data} | self.update_rule.state
 
-    def _update_on(self, index_RB: Tensor) -> None:
+    def _forward_backward_apply(self, index_RB: Tensor) -> None:
         """Make one update of every replica on these examples."""
         self.model.zero_grad()
         for index_RM in self._passes(index_RB):
@@ -102,8 +102,13 @@ class ReplicaStack:
         self.update_rule.apply()
 
     def _attach(self) -> None:
-        """Make the model's parameters and buffers views of the flat tensors."""
-        self.update_on = CudaGraph(self._update_on) if self.device == "cuda" else self._update_on
+        """Point the model's parameters and buffers at the flat tensors: they get the shape (R, ...) there.
+
+        On a GPU an update is recorded again, as addresses have changed. `measure` needs some of the replicas
+        only, and so passes its tensors to the model instead.
+        """
+        plain = self._forward_backward_apply
+        self.update_on_batch = CudaGraph(plain) if self.device == "cuda" else plain
         params, buffers = self.params.views(self.params.data), self.buffers.views(self.buffers.data)
         for name, parameter in self.model.named_parameters():
             parameter.data, parameter.grad = params[name], None

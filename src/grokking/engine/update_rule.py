@@ -1,4 +1,4 @@
-"""From gradients to new parameters: filter, projection, optimizer, clamp."""
+"""An update: learning rates, gradient filter, projection, optimizer, clamp, frozen parameters."""
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 

@@ -39,7 +39,7 @@ class Executor(Protocol):
 
 
 def executor(jobs: int | None, device: str | None = None) -> Executor:
-    """An executor for so many jobs, or for an endless stream of them (None).
+    """An executor for this number of jobs, or for an endless stream of them (None).
 
     GROKKING_EXECUTOR chooses it: `local` (the default) or `ray`. The device is GROKKING_DEVICE, or a GPU
     where there is one; what gains nothing from a GPU names `cpu`.

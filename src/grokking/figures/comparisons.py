@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
 
+from grokking.analysis.results import value_text
 from grokking.figures.style import TRAIN, VALIDATION, save
 
 XY = ["train_fraction", "step"]
@@ -49,8 +50,8 @@ def grid(medians: pd.DataFrame, budgets: pd.DataFrame, title: str, file: Path) -
     figure, axes = plt.subplots(figsize=(1.1 * columns + 2.2, 0.7 * lines + 1.6))
     budget = budgets.to_numpy().max()
     axes.imshow(medians.to_numpy(float), cmap="Blues", norm=LogNorm(budget / 10, 10 * budget), aspect="auto")
-    axes.set_xticks(range(columns), map(label, medians.columns.tolist()))
-    axes.set_yticks(range(lines), map(label, medians.index.tolist()))
+    axes.set_xticks(range(columns), map(value_text, medians.columns.tolist()))
+    axes.set_yticks(range(lines), map(value_text, medians.index.tolist()))
     axes.set(xlabel=str(medians.columns.name), ylabel=str(medians.index.name))
     axes.grid(False)
     for (row, column), value in np.ndenumerate(medians.to_numpy(float)):
@@ -58,8 +59,3 @@ def grid(medians: pd.DataFrame, budgets: pd.DataFrame, title: str, file: Path) -
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
     axes.set_title(f"{title}: median steps to generalize", fontsize=10)
     save(figure, file)
-
-
-def label(value: object) -> str:
-    """A value of a hyperparameter on an axis: a number in few digits, a name or a list as it is."""
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -13,7 +13,7 @@ from grokking.analysis.published import PUBLISHED, Published
 from grokking.figures.style import NUMBERS, TRAIN, VALIDATION, counts, log_axis, mark_events, save, step_axis
 from grokking.storage.runs import Run
 
-# of the figure that is drawn for every replica: finding them anew each time would take as long as drawing
+# of the figure that is drawn for every replica: finding them again each time would take as long as drawing
 MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.09, "top": 0.91, "hspace": 0.08}
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
+from pandas.api.types import is_numeric_dtype
 
 from grokking.analysis.phases import PHASES
-from grokking.analysis.sweeps import short, value_text
+from grokking.analysis.results import short, value_text
 from grokking.figures.style import TRAIN, VALIDATION, log_axis, save
 
 COLOURS = dict(zip(PHASES, ("#2a9d5c", "#f2c14e", "#4c72b0", "#b8b8b8", "#b5483c"), strict=True))
@@ -60,13 +61,18 @@ def over_axis(networks: pd.DataFrame, axes: list[str], title: str, file: Path) -
     figure, plot = plt.subplots(figsize=(6.5, 4))
     groups: list[tuple[Any, pd.DataFrame]] = list(networks.groupby(inner[0])) if inner else [("", networks)]
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(groups))) if inner else [VALIDATION]
-    for (value, own), colour in zip(groups, colours, strict=True):
-        observed = own["observed"].to_numpy(bool)
+    words = [] if is_numeric_dtype(networks[across]) else sorted(networks[across].unique())
+    for number, ((value, own), colour) in enumerate(zip(groups, colours, strict=True)):
+        observed, x = own["observed"].to_numpy(bool), own[across]
+        aside = number - (len(groups) - 1) / 2  # groups that end at one step must not hide each other
+        x = x.map(words.index) + 0.06 * aside if words else x * (1 + 0.01 * aside)
         label = f"{short(inner[0])} {value}" if inner else "generalized"
         steps, style = own["generalization_step"], {"color": colour, "alpha": 0.6, "ms": 4, "label": label}
-        plot.plot(own[across][observed], steps[observed], "o", **style)
+        plot.plot(x[observed], steps[observed], "o", **style)
         edge = colour if inner else TRAIN
-        plot.plot(own[across][~observed], own["budget"][~observed], "^", color=edge, mfc="none", ms=5)
+        plot.plot(x[~observed], own["budget"][~observed], "^", color=edge, mfc="none", ms=5)
+    if words:
+        plot.set_xticks(range(len(words)), words)
     log_axis(plot)
     plot.set(xlabel=short(across), ylabel="steps to 99 % validation accuracy")
     plot.set_title(f"{title}; hollow: not by then", fontsize=10)

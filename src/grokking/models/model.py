@@ -1,5 +1,7 @@
 """What the engine needs of a family of networks."""
 
+# ... leading dimensions (none, or R replicas), B examples, V classes
+
 from typing import Any
 
 import torch
@@ -20,8 +22,8 @@ class Model(nn.Module):
     readout: str  # name of the parameter or layer that gives the logits
     undecayed: tuple[str, ...] = ()  # names of the parameters that coupled weight decay (L2) leaves alone
     shape_floats: tuple[str, ...] = ()  # floats of the configuration that decide the shapes of parameters
-    multiplies_by_torch = True  # by dense layers, where factors of products can be rounded
-    matmul_dtype: torch.dtype | None = None  # what they are rounded to
+    multiplies_by_torch = True  # in dense layers, whose inputs and weights can be rounded to `matmul_dtype`
+    matmul_dtype: torch.dtype | None = None
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B)."""

@@ -46,4 +46,5 @@ class OneHotMLP(TorchMLP):
 
     def table(self) -> tuple[Tensor, Tensor]:
         """The first weight matrix, a row per input, and its bias, both scaled."""
-        return self.first_scale.unsqueeze(-1) * self.first.weight, self.first_scale * self.first.bias
+        scale = self.first_scale  # (1,), or (R, 1)
+        return scale.unsqueeze(-1) * self.first.weight, scale * self.first.bias

@@ -1,4 +1,4 @@
-"""MLP on pairs of tokens whose first layer is a table of rows (systems 1, 2 and 4)."""
+"""MLP on pairs of tokens whose first layer is a table of rows (systems 0, 1, 2 and 4)."""
 
 # ... leading dimensions (replicas), B examples, T tokens, N hidden width, V classes
 
@@ -23,7 +23,10 @@ Widths = Annotated[
 
 
 class TableMLP(Model):
-    """A family of these is its `table`: what each token adds to the first pre-activations."""
+    """The first layer is the sum of two rows that are looked up: table[a] + table[T + b] + bias.
+
+    A family says in `table` how these are made of its parameters, and in `dense` which layers follow.
+    """
 
     activation: Activation
 

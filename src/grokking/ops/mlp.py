@@ -23,7 +23,7 @@ from grokking.ops.switch import is_fast
 
 Activation = Callable[[Tensor], Tensor]
 Layer = tuple[Tensor, Tensor]  # the first: table (..., 2T, N) and bias (..., N)
-Dense = Sequence[Layer]  # the others: weight (..., O, I) and bias (..., O)
+Layers = Sequence[Layer]  # the others: weight (..., O, I) and bias (..., O)
 Dtype = torch.dtype | None  # as in `matmul`
 Hidden = list[tuple[Tensor, Tensor]]  # of a slice: input and output of each activation
 
@@ -31,7 +31,7 @@ SLICE = 2**18  # activations at a time (1 MiB in float32): they stay in cache fr
 
 
 def mlp(
-    first: Layer, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: Dtype = None
+    first: Layer, a: Tensor, b: Tensor, dense: Layers, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
     """Logits (..., B, V) of pairs (..., B)."""
     if is_fast(a) and activation in BACKWARD:
@@ -41,12 +41,16 @@ def mlp(
 
 
 def mlp_hidden(
-    first: Layer, a: Tensor, b: Tensor, dense: Dense, activation: Activation, dtype: Dtype = None
+    first: Layer, a: Tensor, b: Tensor, hidden: Layers, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
-    """Activations of the last hidden layer, (..., B, N); `dense` is of the layers up to it."""
+    """Activations of the last hidden layer, (..., B, N), in the plain form; `_MLP` has the same in slices.
+
+    `hidden` are the layers between the first and the readout.
+    """
     table, bias = first
-    x = activation(rows(table, a) + rows(table, table.shape[-2] // 2 + b) + bias.unsqueeze(-2))
-    for weight, bias_O in dense:
+    tokens = table.shape[-2] // 2  # rows 0 to T - 1 are of operand a, T to 2T - 1 of operand b
+    x = activation(rows(table, a) + rows(table, tokens + b) + bias.unsqueeze(-2))
+    for weight, bias_O in hidden:
         x = activation(linear(x, weight, bias_O, dtype))
     return x
 

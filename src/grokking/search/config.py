@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
 from grokking.experiment import Replica, Seeds, expand
 from grokking.search.objective import OBJECTIVES
-from grokking.search.space import DECAY_RATES, Space, apply_point, corners
+from grokking.search.space import DECAY_RATES, Space, apply_point, corners, dimensions
 
 # Keys of an experiment that `published` may not set, nor a point of the space, and why
 OF_THE_STUDY = {
@@ -100,15 +100,6 @@ def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     return plan
 
 
-def _parameters(space: Space) -> dict[str, Any]:
-    """The dimension of each hyperparameter, by its name in Optuna."""
-    found: dict[str, Any] = dict(space)
-    for key, dimension in space.items():
-        for branch, inner in getattr(dimension, "branches", {}).items():
-            found |= {f"{key}.{branch}.{name}": below for name, below in inner.space.items()}
-    return found
-
-
 def _require_searchable(config: StudyConfig, where: str) -> None:
     """Refuse keys that would be recorded and have no effect, or another than the reports say."""
     if not config.space:
@@ -138,7 +129,7 @@ def _require_effect(keys: Sequence[str], where: str) -> None:
 
 def _require_points(config: StudyConfig, where: str) -> None:
     """Find a bad point now; Optuna would find it only when the point's turn comes."""
-    known, points = _parameters(config.space), f"`{where}.initial_points`"
+    known, points = dimensions(config.space), f"`{where}.initial_points`"
     for key, value in itertools.chain.from_iterable(point.items() for point in config.initial_points):
         if key not in known:
             names = ", ".join(sorted(known))

@@ -7,14 +7,14 @@ from functools import partial
 
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
-from grokking.engine.grids import evaluation_steps
+from grokking.engine.evaluation_steps import evaluation_steps
 from grokking.executors.executor import Executor, executor
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.loop import train
 
 # A search evaluates every step to 40, then 5 % apart: fine enough to rank, at a third of a step's time each
-GRID = partial(evaluation_steps, share=20)
+SEARCH_STEPS = partial(evaluation_steps, parts=20)
 
 
 class ReplicaExecutor:
@@ -48,6 +48,6 @@ def replica_executor(task: Task, order: Order | None) -> Iterator[ReplicaExecuto
 def train_seed(job: SeedJob, task: Task, order: Order | None, device: str) -> SeedOutcome:
     """Train one replica until its trial knows enough."""
     monitor = TrialMonitor(job, task, order)
-    for _ in train([job.replica], task, device, stop=monitor, grid=GRID, snapshots=False):
+    for _ in train([job.replica], task, device, stop=monitor, evaluated_at=SEARCH_STEPS, snapshots=False):
         pass
     return monitor.outcome()

@@ -1,4 +1,4 @@
-"""The checksum of a study's journal, by which a damaged one is told from one that others have written to."""
+"""The checksum of a study's journal, by which a damaged one differs from one that others have written to."""
 
 import zlib
 from pathlib import Path

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+import scipy
 
 from grokking.search.replay import PRUNERS, stops
 from grokking.storage.runs import read_table
@@ -128,7 +128,7 @@ def share(count: int, total: int) -> tuple[float, float, float]:
     """A share and its 95 % interval (Wilson 1927, as in scipy); NaN where the total is 0."""
     if total == 0:
         return np.nan, np.nan, np.nan
-    interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
+    interval = scipy.stats.binomtest(count, total).proportion_ci(0.95, method="wilson")
     return count / total, float(interval.low), float(interval.high)
 
 

@@ -19,7 +19,7 @@ def make_sampler(config: SamplerConfig) -> BaseSampler:
 
 
 class PerTrialSeededSampler(BaseSampler):
-    """A sampler seeded anew for each trial by the trial's number.
+    """A sampler seeded again for each trial by the trial's number.
 
     So a trial's point does not depend on how often the search was interrupted, and processes that share a
     study do not draw the same points.

@@ -121,6 +121,15 @@ DECAY_RATES = {
 }
 
 
+def dimensions(space: Space) -> dict[str, Any]:
+    """The dimension of each hyperparameter, by its name in Optuna."""
+    found: dict[str, Any] = dict(space)
+    for key, dimension in space.items():
+        for branch, inner in getattr(dimension, "branches", {}).items():
+            found |= {f"{key}.{branch}.{name}": below for name, below in inner.space.items()}
+    return found
+
+
 def suggest(trial: Suggests, space: Space) -> dict[str, Any]:
     """A point of the space: dotted keys of the experiment and their values, sections of branches first."""
     values: dict[str, Any] = {}

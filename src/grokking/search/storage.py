@@ -36,7 +36,7 @@ class Storage:
         """The lock of the study of this name."""
         with self._told_in_one_line():
             lock = StudyLock(self.folder / f"{name}.lock", self.url)
-            with lock:  # so that a server that cannot be reached is told here
+            with lock:  # so that a server that cannot be reached is an error here
                 return lock
 
     @contextmanager
@@ -47,16 +47,16 @@ class Storage:
         except Exception as error:
             if self.url is None or scheme(self.url) != SCHEME or not is_failure(error):
                 raise
-            told = f"`--storage` {self.url} failed: {_first_line(error)}"
-            raise ConfigError(f"{told}; mend it, and the same command goes on from here") from None
+            message = f"`--storage` {self.url} failed: {_first_line(error)}"
+            raise ConfigError(f"{message}; mend it, and the same command goes on from here") from None
 
     @contextmanager
     def _told_in_one_line(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            told = without_passwords(f"`--storage` {self.url} cannot be opened: {_first_line(error)}")
-            raise ConfigError(told) from None
+            message = without_passwords(f"`--storage` {self.url} cannot be opened: {_first_line(error)}")
+            raise ConfigError(message) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -64,8 +64,8 @@ class TrialMonitor:
             self.reason = DIVERGED
             return True
         if self.crossing is not None:
-            self.reason = GENERALIZED if self.detector.settled else BUDGET
-            return self.detector.settled
+            self.reason = GENERALIZED if self.detector.sustained else BUDGET
+            return self.detector.sustained
         return self._is_pruned(observation) or observation.step >= self.budget
 
     def outcome(self) -> SeedOutcome:

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
+import scipy
 
 from grokking.config import ConfigError, load
 from grokking.data import tasks
@@ -75,7 +75,7 @@ def points(config: SweepConfig) -> list[Point]:
 
 
 def _sobol(design: SobolDesign) -> list[Point]:
-    drawn = qmc.Sobol(len(design.axes), rng=design.seed).random(design.points)
+    drawn = scipy.stats.qmc.Sobol(len(design.axes), rng=design.seed).random(design.points)
     ends = [
         np.log([axis.low, axis.high]) if axis.scale == "log" else np.array([axis.low, axis.high])
         for axis in design.axes.values()

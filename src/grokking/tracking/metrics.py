@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from grokking.analysis.results import GROKKING_RATIO, summary
-from grokking.engine.grids import steps_within
+from grokking.engine.evaluation_steps import steps_within
 from grokking.tracking.store import Points, present
 
 # column of history.parquet -> metric; what is in none of these is in the file only
@@ -151,7 +151,7 @@ def counts(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def memorized(row: Mapping[str, Any]) -> bool:
-    """Whether a ratio of both events can be told."""
+    """Whether both events are known, and so their ratio."""
     return present(row["generalization_step"]) and present(row["memorization_step"])
 
 

@@ -55,8 +55,8 @@ class Trained:
 
     def content(self) -> str:
         """Hash of all that is shown, which tells whether just this has been published already."""
-        told = [FORM, self.about, sorted(self.data.items()), sorted(self.published.items())]
-        digest = hashlib.sha256(repr(told).encode())
+        parts = [FORM, self.about, sorted(self.data.items()), sorted(self.published.items())]
+        digest = hashlib.sha256(repr(parts).encode())
         for file in [*self.files(), self.figure, *self.pictures.values()]:
             digest.update(file.read_bytes())
         return digest.hexdigest()

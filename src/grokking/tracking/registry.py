@@ -34,8 +34,8 @@ class Model:
     pack: Callable[[Path], None]  # writes the folder that becomes the model
 
     def content(self) -> str:
-        told = (FORM, self.name, self.run_key, self.sha256, self.description, self.loader)
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        parts = (FORM, self.name, self.run_key, self.sha256, self.description, self.loader)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def publish(client: "MlflowClient", model: Model) -> bool:

@@ -35,8 +35,8 @@ def refusal(error: Exception, uri: str) -> str | None:
             f"member: python -m pipelines.member {user}"
         )
     if any(words in str(error) for words in UNREACHABLE):
-        told = "does not answer; start it, or mend or unset `MLFLOW_TRACKING_URI`"
-        return f"{without_passwords(server)} {told}"
+        advice = "does not answer; start it, or mend or unset `MLFLOW_TRACKING_URI`"
+        return f"{without_passwords(server)} {advice}"
     return None
 
 

@@ -69,8 +69,8 @@ def publishing() -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:  # of MLflow, the disk or the network
-        told = f"not everything was published: {reason(error)}; run it again, it goes on"
-        raise ConfigError(told) from error
+        message = f"not everything was published: {reason(error)}; run it again, it goes on"
+        raise ConfigError(message) from error
 
 
 def _publishing_alone() -> contextlib.AbstractContextManager[Any]:
@@ -218,14 +218,14 @@ def log(
     ]
     fresh = {key: value for key, value in params.items() if key not in run.data.params}
     given = [Param(key, str(value)) for key, value in fresh.items() if present(value)]
-    told = [RunTag(key, value) for key, value in (tags or {}).items()]
+    run_tags = [RunTag(key, value) for key, value in (tags or {}).items()]
     size, few = METRICS_PER_REQUEST, PARAMS_PER_REQUEST
-    for n in range(max(-(-len(metrics) // size), -(-len(given) // few), 1 if told else 0)):
+    for n in range(max(-(-len(metrics) // size), -(-len(given) // few), 1 if run_tags else 0)):
         client.log_batch(
             run.info.run_id,
             metrics=metrics[n * size : (n + 1) * size],
             params=given[n * few : (n + 1) * few],
-            tags=[] if n else told,
+            tags=[] if n else run_tags,
         )
 
 

@@ -73,8 +73,8 @@ class Stream:
             self._tell(store.reason(error))
 
     def _tell(self, reason: str) -> None:
-        told = f"{self.name}: not streamed to MLflow: {reason}; `make publish` completes it after training"
-        print(told, file=sys.stderr)
+        message = f"{self.name}: not streamed to MLflow: {reason}; `make publish` completes it after training"
+        print(message, file=sys.stderr)
 
     def _open_runs(self, client: "MlflowClient") -> dict[int, "Run"]:
         """Open a run per replica as RUNNING, and their parent; replicas by number, the parent as -1."""

@@ -129,8 +129,8 @@ def _publish_trial(
     params = {k.removeprefix(PARAMS_PREFIX): v for k, v in row.items() if k.startswith(PARAMS_PREFIX)}
     results = metrics.prefixed({name: row[name] for name in METRICS})
     points = [(0, results), *metrics.trial_points(curves)]
-    told = {key: str(row[key]) for key in ("state", "reason")}
-    store.log(client, run, params, points, {**tags, **told, NOTE: _outcome(study, row)})
+    ending = {key: str(row[key]) for key in ("state", "reason")}
+    store.log(client, run, params, points, {**tags, **ending, NOTE: _outcome(study, row)})
     status = "FAILED" if row["state"] == "FAIL" else "FINISHED"
     client.set_terminated(run.info.run_id, status, run.info.start_time + round(1000 * row["seconds"]))
 

@@ -57,9 +57,9 @@ def publish(client: "MlflowClient", swept: Swept) -> bool:
     if run.data.tags.get("published") == content:
         return False
     networks = read_table(swept.folder / "networks.parquet")
-    told = sweeps.described(networks)
-    found = metrics.prefixed(_found(told, networks))
-    store.log(client, run, _params(networks), [(0, found)], {NOTE: _note(swept, told)})
+    facts = sweeps.described(networks)
+    found = metrics.prefixed(_found(facts, networks))
+    store.log(client, run, _params(networks), [(0, found)], {NOTE: _note(swept, facts)})
     for file in swept.files:
         client.log_artifact(run.info.run_id, str(file))
     store.finish(client, run, 0.0)
@@ -88,16 +88,16 @@ def _params(networks: pd.DataFrame) -> dict[str, Any]:
     return {key: networks[key].iloc[0] for key in keys} | values
 
 
-def _found(told: dict[str, Any], networks: pd.DataFrame) -> dict[str, float]:
-    phases = {f"cells_of_{name.replace(' ', '_')}": count for name, count in told["phases"].items()}
-    return {"networks": told["networks"], "generalized": int(networks["observed"].sum())} | phases
+def _found(facts: dict[str, Any], networks: pd.DataFrame) -> dict[str, float]:
+    phases = {f"cells_of_{name.replace(' ', '_')}": count for name, count in facts["phases"].items()}
+    return {"networks": facts["networks"], "generalized": int(networks["observed"].sum())} | phases
 
 
-def _note(swept: Swept, told: dict[str, Any]) -> str:
-    cells = ", ".join(f"{count} of {name}" for name, count in told["phases"].items() if count)
+def _note(swept: Swept, facts: dict[str, Any]) -> str:
+    cells = ", ".join(f"{count} of {name}" for name, count in facts["phases"].items() if count)
     return paragraphs(
-        f"{told['networks']} {told['family']} networks on {told['task']}, {told['n']} of each cell, until "
-        f"step {told['budget']:,}.",
+        f"{facts['networks']} {facts['family']} networks on {facts['task']}, {facts['n']} of each cell, "
+        f"until step {facts['budget']:,}.",
         f"**Cells:** {cells}.",
         f"A row per network: `networks.parquet`. A line per cell: `{swept.page}`.",
     )

@@ -9,14 +9,14 @@ import torch
 
 from grokking.data.tasks import Task
 from grokking.engine.evaluation import evaluate
-from grokking.engine.grids import evaluation_steps, snapshot_steps
+from grokking.engine.evaluation_steps import evaluation_steps, snapshot_steps
 from grokking.executors.processor import computes_on
 from grokking.experiment import Replica
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.records import Evaluation, Observation, StopRule
 from grokking.training.state import TrainingState
 
-Grid = Callable[[int], Iterator[int]]  # the steps at which to evaluate: to the budget, and on after it
+EvaluationSteps = Callable[[int], Iterator[int]]  # from the budget: the steps up to it, and on after it
 
 
 def train(
@@ -25,13 +25,13 @@ def train(
     device: str,
     checkpoint: Checkpoint | None = None,
     stop: StopRule = lambda observation: False,
-    grid: Grid = evaluation_steps,
+    evaluated_at: EvaluationSteps = evaluation_steps,
     snapshots: bool = True,
 ) -> Iterator[Evaluation]:
     """Train replicas that fit one stack; yields those evaluations that a checkpoint holds, then each new one.
 
-    A replica leaves when its generalization is sustained, when it diverges, when the stop rule says so, or
-    at the end of its budget. A crossing that is on trial there is followed to the end of its trial. With a
+    A replica ends when its generalization is sustained, or at the end of its budget; but not while a
+    crossing of either part is on trial. It ends at once when it diverges or the stop rule says so. With a
     checkpoint, training goes on where it was interrupted. With `snapshots`, parameters come with the last
     evaluation and with some of those before.
     """
@@ -43,11 +43,11 @@ def train(
 
     budget, processor = replicas[0].config.budget, computes_on(device)
     snapshots_at = snapshot_steps(budget) if snapshots else set()
-    for step in grid(budget):
+    for step in evaluated_at(budget):
         if not state.replicas:
             return
         if state.evaluations and step <= state.stack.step:
-            continue  # the checkpoint holds it
+            continue  # the checkpoint holds it; a new run is evaluated at step 0, too
 
         # update
         started = time.perf_counter()
@@ -87,6 +87,6 @@ def _require_one_stack(replicas: list[Replica], task: Task) -> None:
     for key in keys:
         if key != keys[0]:
             raise ValueError(
-                "replicas of one stack may differ only in seeds and in numbers that change no shape, but got "
+                "replicas of one stack may differ only in seeds and in floats that set no shape, but got "
                 f"{key} beside {keys[0]}; train it in a stack of its own"
             )

@@ -17,7 +17,7 @@ class Evaluation:
     replica: int
     step: int
     seconds: float  # of updates so far, those of all replicas of the stack; evaluations do not count
-    processor: str  # or GPU, that took them
+    processor: str  # the CPU or GPU that they were measured on
     metrics: dict[str, float]
     parameters: Parameters | None
     finished: bool  # the replica's last evaluation

@@ -1,8 +1,8 @@
 """Optimizers as pure functions: update(param_Rn, grad_Rn, state, hparams), everything in place.
 
 The parameters of R replicas are one tensor (R, n), and so are gradients and each state tensor. Every replica
-has its own hyperparameters: `hparams` holds them by name as (R, 1) in float64, coupled weight decay as (R, n)
-where it spares some parameters. `hparams["step"]` is the number of the update, counted from 1.
+has its own hyperparameters: `hparams` holds them by name as (R, 1) in float64. Coupled weight decay is (R, n)
+where some parameters are not decayed. `hparams["step"]` is the number of the update, counted from 1.
 """
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix

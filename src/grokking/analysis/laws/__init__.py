@@ -25,24 +25,24 @@ def judged(
 
 
 def _row(law: Law, sweep: str, table: pd.DataFrame | None, predicted: Mapping[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    row: dict[str, Any] = {
         "law": law.name,
         "claim": law.claim,
         "source": law.source,
         "sweep": sweep,
         "measured": law.measured,
     }
-    told |= {
+    row |= {
         "claimed": [end if isfinite(end) else None for end in law.claimed],
         "predicted": predicted.get(law.measured),
     }
     if table is None:
-        return told | {"verdict": NOT_RUN}
+        return row | {"verdict": NOT_RUN}
     try:
         found = law.test(table)
     except ValueError as error:  # too few events for a regression
         found = Found(nan, nan, nan, 0, len(table), int((~table["observed"].astype(bool)).sum()), str(error))
-    return told | found.as_json() | {"verdict": law.verdict(found)}
+    return row | found.as_json() | {"verdict": law.verdict(found)}
 
 
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:

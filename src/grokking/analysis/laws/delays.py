@@ -5,6 +5,7 @@ import pandas as pd
 
 from grokking.analysis.accelerated import accelerated
 from grokking.analysis.laws.law import Found, Law
+from grokking.analysis.results import short
 from grokking.analysis.sweeps import axes_of
 
 RATE, DECAY, FRACTION = "optimizer.learning_rate", "optimizer.weight_decay", "task.split.train_fraction"
@@ -38,7 +39,7 @@ class Exponent:
         axes = [axis for axis in axes_of(own) if own[axis].nunique() > 1]
         logs = pd.DataFrame(np.log(own[axes].astype(float)), columns=axes)
         fit = accelerated(logs, own["delay"].to_numpy(float), own["observed"].to_numpy(bool))
-        names = ", ".join(axis.rpartition(".")[2] for axis in axes)
+        names = ", ".join(map(short, axes))
         return Found(
             *fit.interval(self.axis),
             cells=own.groupby(axes).ngroups,

@@ -98,7 +98,7 @@ def curves(table: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _over_seeds(own: Runs) -> dict[str, list[float]]:
-    """The middle 95 % of the exponent and the critical fraction over replicas drawn anew."""
+    """The middle 95 % of the exponent and the critical fraction over replicas drawn with replacement."""
     drawn = bootstrap(own, "shifted", 200)
     return {
         name: [float(x) for x in drawn[name].quantile([0.025, 0.975])] for name in ("exponent", "critical")

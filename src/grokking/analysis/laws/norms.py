@@ -59,7 +59,7 @@ def share_of_logit_scale(table: pd.DataFrame) -> Found:
 
     That scale is the held norm to the power of the number of layers, times the factor of the output: the same
     throughout training where the norm is held. Cells with smaller logits than those that generalize soonest
-    are left out, as with the norm. The interval is over networks drawn anew.
+    are left out, as with the norm. The interval is over networks drawn with replacement.
     """
     cells = [
         (own["initial_logit_rms"].mean(), _median_step(own), own)

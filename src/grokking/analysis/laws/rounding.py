@@ -1,7 +1,7 @@
 """Rounding in the loss as a cause of grokking, or as what prevents it."""
 
 import pandas as pd
-from scipy.stats.contingency import relative_risk
+import scipy
 
 from grokking.analysis.laws.delays import DECAY
 from grokking.analysis.laws.law import Found, Law
@@ -18,7 +18,8 @@ def share_without_decay(table: pd.DataFrame) -> Found:
     }
     (single, n), (double, m) = counts["float32"], counts["float64"]
     note = f"float32 {single} of {n}, float64 {double} of {m}"
-    risk = relative_risk(double, m, max(single, 1), n)  # one of none, so that the ratio is a number
+    at_least = max(single, 1)  # one of none, so that the ratio is a number
+    risk = scipy.stats.contingency.relative_risk(double, m, at_least, n)
     low, high = risk.confidence_interval(0.95)
     censored = int((~own["observed"].astype(bool)).sum())
     return Found(float(risk.relative_risk), float(low), float(high), 2, len(own), censored, note)

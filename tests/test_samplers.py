@@ -1,0 +1,100 @@
+"""Searches on recorded networks end as those do that train, by each rule."""
+
+import math
+from dataclasses import replace
+
+import optuna
+import pandas as pd
+import pytest
+from searches import ORDER, job_of, plan_of, search_task
+
+from benchmarks import samplers
+from benchmarks.recordings import MEDIAN, CostCap, Median, NoRule, Recordings, Replay
+from grokking.search.executor import train_seed
+from grokking.search.seed_job import GENERALIZED, SeedJob, SeedOutcome
+from grokking.search.space import FloatDimension
+
+RATES = (0.03, 1e-4)  # one that generalizes in some tens of steps, one that does not within the budget
+LIMIT = 12.0
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    return Recordings(tmp_path_factory.mktemp("recordings"), search_task(), ORDER)
+
+
+def job(learning_rate: float, limit: float = math.inf, exempt: bool = False) -> SeedJob:
+    plan = plan_of()
+    values = {"model.init_scale": 0.1, "optimizer.learning_rate": learning_rate, "optimizer.decay_rate": 0.09}
+    replica = plan.replicas(values, plan.config.search)[0]
+    return job_of(replica, exempt, limit=limit, budget=plan.budget, memorization_step=5.0)
+
+
+def ended(outcome: SeedOutcome) -> SeedOutcome:
+    """Without what the machine adds."""
+    return replace(outcome, seconds=0.0)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("limit", [math.inf, LIMIT])
+@pytest.mark.parametrize("exempt", [False, True])
+def test_a_replay_ends_as_training_does(recordings, rate, limit, exempt):
+    own = job(rate, limit, exempt)
+    trained = train_seed(own, recordings.task, ORDER, "cpu")
+    assert ended(Replay(own, recordings).run()) == ended(trained)
+
+
+def test_a_recording_is_read_from_its_file(recordings):
+    own = job(RATES[0])
+    first = Replay(own, recordings).run()
+    again = Recordings(recordings.folder.parent, recordings.task, ORDER)
+    assert Replay(own, again).run() == first  # also the seconds
+
+
+def test_a_cost_cap_stops_at_the_limit_only(recordings):
+    late = CostCap(job(RATES[1], limit=LIMIT), recordings).run()
+    assert (late.reason, late.steps_run) == ("raced", LIMIT + 1)
+    assert CostCap(job(RATES[1]), recordings).run().reason == "budget"
+
+
+def test_without_a_rule_nothing_is_stopped(recordings):
+    assert NoRule(job(RATES[1], limit=1.0), recordings).run().reason == "budget"
+
+
+def test_the_median_stops_what_is_worse_than_half(recordings):
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
+    for _ in range(2):
+        assert Median(job(RATES[0]), recordings, study).run().reason == GENERALIZED
+    bad = Median(job(RATES[1]), recordings, study).run()
+    assert bad.reason == MEDIAN
+    assert bad.steps_run < plan_of().budget
+    assert study.trials[-1].state == optuna.trial.TrialState.PRUNED
+
+
+@pytest.mark.parametrize("kind", ["log", "linear"])
+def test_points_are_rounded_to_a_grid(kind):
+    dimension = FloatDimension(kind, 0.01, 0.3)
+    values = [0.01 + 0.29 * share / 1000 for share in range(1001)]
+    grid = {samplers.nearest(value, dimension) for value in values}
+    assert len(grid) == samplers.LEVELS
+    assert (min(grid), max(grid)) == (0.01, 0.3)
+    assert {samplers.nearest(value, dimension) for value in grid} == grid
+
+
+def test_the_table_compares_searches_in_pairs():
+    rows = pd.DataFrame(
+        [
+            {"sampler": sampler, "rule": rule, "search": n, "trials": 24, "confirmed": steps + n}
+            for sampler, rule, steps in (
+                ("tpe", "ours", 30),
+                ("random", "ours", 40),
+                ("gp", "none", math.inf),
+            )
+            for n in range(8)
+        ]
+    )
+    found = samplers.table(rows).set_index(["sampler", "rules"])
+    assert found.loc[("tpe", "ours"), "p (Wilcoxon)"] == "—"
+    assert found.loc[("random", "ours"), "p (Wilcoxon)"] == "0.008"  # 2 / 2⁸
+    assert found.loc[("random", "ours"), "worse"] == "8 of 8"
+    assert found.loc[("gp", "none"), "steps, median (range)"] == "inf (inf–inf)"

@@ -1,0 +1,84 @@
+"""What `grokking search` asks of a study: its network, its space, its winner, and time to confirm."""
+
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import pytest
+from optuna.trial import FixedTrial, TrialState, create_trial
+from searches import plan_of
+
+from grokking.api.checkout import here
+from grokking.api.search_plan import BUDGET, families, plan_search
+from grokking.api.search_time import MARGIN, MOST, START_SECONDS, ConfirmationTime
+from grokking.search.results import read_best
+from grokking.search.seed_job import GENERALIZED, SeedOutcome
+from grokking.search.space import suggest
+from grokking.search.trial_outcomes import OUTCOME
+
+STUDIES = {
+    "one_hot_mlp": "quick",
+    "numpy_mlp": "system_0",
+    "embedding_mlp": "system_1",
+    "transformer": "system_3",
+}
+
+
+def test_a_family_is_searched_as_its_first_study_does():
+    assert families(here()) == STUDIES
+
+
+@pytest.mark.parametrize("family", STUDIES)
+def test_the_first_point_is_the_winner_of_the_study(family):
+    asked = plan_search("addition_97_f50", {}, family)
+    folder = here().root / "results/search" / STUDIES[family]
+    assert (folder / "best.yaml").exists()
+    best = read_best(folder)["winner"]["values"]
+    config = asked.plan.config
+    first = suggest(FixedTrial(config.initial_points[0]), config.space)
+    assert {key: value for key, value in first.items() if key in best} == best
+    assert set(first) - set(best) <= {"model.hidden_widths"}  # which the study itself does not search
+
+
+@pytest.mark.parametrize("family", STUDIES)
+def test_the_network_is_that_of_the_study_with_at_least_a_thousand_steps(family):
+    asked = plan_search("division_97_f50", {"modulus": 59}, family)
+    written = here().catalogue.entry("studies", STUDIES[family])["experiment"]
+    (replica, *_) = asked.plan.replicas({}, asked.plan.config.search)
+    assert replica.config.model.family == family
+    assert replica.config.budget == max(BUDGET, written["budget"])
+    assert asked.task.sizes.classes == 59
+    assert asked.name.endswith(family) == (family != "one_hot_mlp")
+
+
+def study(*steps: int) -> SimpleNamespace:
+    """One that knows a trial of two seeds for each of these costs, at a hundredth of a second a step."""
+    trials = [
+        create_trial(
+            state=TrialState.COMPLETE,
+            value=float(number),
+            user_attrs={f"{OUTCOME}/{seed}": asdict(outcome(seed, step)) for seed in (0, 1)},
+        )
+        for number, step in enumerate(steps)
+    ]
+    best = 0.0 if trials else None
+    return SimpleNamespace(known=SimpleNamespace(best=best), ended=lambda: trials)
+
+
+def outcome(seed_number: int, step: int) -> SeedOutcome:
+    return SeedOutcome(
+        trial=0, seed_number=seed_number, reason=GENERALIZED, value=0.0, gap=0.0, cost=float(step), step=step,
+        steps_run=2 * step, flops=1.0, seconds=0.02 * step, memorization_step=None, generalization_norm=None,
+        stopped_by=None, stop_step=None, limit=None, forecast_error=None, curves={},
+    )  # fmt: skip
+
+
+def test_time_is_kept_back_for_the_best_trial_on_all_seeds():
+    """Of the search (2), further ones (1) and fresh ones (1), to the end of the trial of a crossing."""
+    kept_back = ConfirmationTime(plan_of(), workers=2, available=1000.0)
+    needed = START_SECONDS + MARGIN * 4 / 2 * (100 + 500) * 0.01
+    assert kept_back.seconds(study(100, 900)) == pytest.approx(needed)
+
+
+def test_no_time_is_kept_back_for_nothing_and_never_more_than_half():
+    assert ConfirmationTime(plan_of(), 2, 1000.0).seconds(study()) == 0
+    assert ConfirmationTime(plan_of(), 2, 10.0).seconds(study(100)) == MOST * 10
