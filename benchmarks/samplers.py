@@ -6,10 +6,11 @@ Every sampler meets every rule, each pair with as many seeds of the sampler, non
 are rounded to a grid, so that searches meet the same networks: each is trained once, without a rule, and
 kept under `.checkpoints/samplers/`. A search may spend what the study's own trials cost with TPE and our
 rules. Its best trial is trained on the fresh seeds and splits of `confirm`, a crossing held for 50 steps. The
-same command goes on where it was interrupted.
+same command goes on where it was interrupted. CMA-ES takes part after `pip install cmaes`.
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import math
@@ -134,7 +135,8 @@ def main() -> None:
     with ProcessPoolExecutor(given.cores, initializer=prepare) as pool:
         own = [pool.submit(flops_of_trials, given.study, number) for number in range(given.searches)]
         spent = statistics.median(future.result() for future in own)
-        cells = itertools.product(range(given.searches), SAMPLERS, RULES)
+        samplers = [name for name in SAMPLERS if name != "cma-es" or importlib.util.find_spec("cmaes")]
+        cells = itertools.product(range(given.searches), samplers, RULES)
         jobs = [pool.submit(result, given.study, *cell, spent) for cell in cells]
         rows = pd.DataFrame([job.result() for job in jobs])
     print(f"{given.study}: {given.searches} searches a cell, {spent:.3g} FLOP each")

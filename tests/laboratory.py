@@ -27,7 +27,7 @@ TRAINED = ("wide_mlp", "half_decay", "wide_mlp_grid")
 def untrained(folder: Path, added: str) -> Path:
     """Params with further experiments, code and the task `tiny`."""
     for name in ("src", "pipelines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(tiny_params().replace("\nstudies:", f"{added}studies:"))
     python(folder, "-m", "pipelines.split", "tiny")
     return folder

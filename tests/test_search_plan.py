@@ -1,6 +1,7 @@
 """What `grokking search` asks of a study: its network, its space, its winner, and time to confirm."""
 
 from dataclasses import asdict
+from inspect import signature
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +9,9 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 from searches import plan_of
 
 from grokking.api.checkout import here
-from grokking.api.search_plan import BUDGET, families, plan_search
-from grokking.api.search_time import MARGIN, MOST, START_SECONDS, ConfirmationTime
+from grokking.api.search_plan import BUDGET, FAMILY, families, plan_search
+from grokking.cli.search import search
+from grokking.search.confirmation_time import MARGIN, MOST, START_SECONDS, ConfirmationTime
 from grokking.search.results import read_best
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
@@ -25,6 +27,7 @@ STUDIES = {
 
 def test_a_family_is_searched_as_its_first_study_does():
     assert families(here()) == STUDIES
+    assert signature(search).parameters["family"].default == FAMILY  # the command imports nothing heavy
 
 
 @pytest.mark.parametrize("family", STUDIES)
@@ -47,7 +50,7 @@ def test_the_network_is_that_of_the_study_with_at_least_a_thousand_steps(family)
     assert replica.config.model.family == family
     assert replica.config.budget == max(BUDGET, written["budget"])
     assert asked.task.sizes.classes == 59
-    assert asked.name.endswith(family) == (family != "one_hot_mlp")
+    assert asked.name.endswith(family) == (family != FAMILY)
 
 
 def study(*steps: int) -> SimpleNamespace:

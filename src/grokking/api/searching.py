@@ -8,19 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
 from grokking.api import training
 from grokking.api.checkout import Checkout
 from grokking.api.recipe import Config
-from grokking.api.search_time import ConfirmationTime
 from grokking.api.training import OwnRun
 from grokking.config import load
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import StudyPlan
+from grokking.search.confirmation_time import ConfirmationTime
 from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.known_trials import KnownTrials
@@ -29,7 +28,7 @@ from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, open_study, study_key
 from grokking.search.sustain import first_sustained
-from grokking.search.tables import best_trials, chosen, trial_table
+from grokking.search.tables import chosen, ranked, trial_table
 from grokking.training.fingerprint import fingerprint
 
 
@@ -82,7 +81,7 @@ class TaskSearch:
 
         The trials are tried in their order, after the first one only while there is time.
         """
-        ranking = self._ranking(study)
+        ranking = ranked(study, trial_table(study, self.plan)) if study.ended() else []
         in_time = itertools.takewhile(lambda _: time.monotonic() < deadline, ranking[1:])
         found = first_sustained(itertools.chain(ranking[:1], in_time), 1, self.plan, self.task)
         kept = [trial for trial in ranking if found.get(trial.number)]
@@ -100,13 +99,6 @@ class TaskSearch:
         with self.found.open("w", encoding="utf-8") as file:
             YAML().dump({"config": config}, file)
         return training.plan(config, {}, None, f"{self.plan.name}-{best['trial']}")
-
-    def _ranking(self, study: SharedStudy) -> list[FrozenTrial]:
-        """Trials all of whose seeds generalized, best first."""
-        if not study.ended():
-            return []
-        by_number = {trial.number: trial for trial in study.ended()}
-        return [by_number[number] for number in best_trials(trial_table(study, self.plan))]
 
     def _order(self) -> cyclic.Order | None:
         keys = {key: value for key, value in self.section.items() if key != "name"}

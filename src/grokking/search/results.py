@@ -58,7 +58,7 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
     """trials.parquet, replicas.parquet and curves.parquet of all arms, best.yaml, run.json with sums."""
     found = {arm: tables.trial_table(study, plan) for arm, study in arms.items()}
     by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
-    ranking = {arm: [by_number[arm][n] for n in tables.best_trials(found[arm])] for arm in arms}
+    ranking = {arm: tables.ranked(study, found[arm]) for arm, study in arms.items()}
     sustained = {arm: first_sustained(ranking[arm], WANTED[arm], plan, task) for arm in arms}
     written = {
         "trials": {arm: t.assign(sustained=t["trial"].map(sustained[arm])) for arm, t in found.items()},

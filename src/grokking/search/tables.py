@@ -82,6 +82,12 @@ def best_trials(table: pd.DataFrame) -> list[int]:
     return [int(number) for number in ranked["trial"]]
 
 
+def ranked(study: SharedStudy, table: pd.DataFrame) -> list[FrozenTrial]:
+    """The trials of `best_trials`, themselves."""
+    by_number = {trial.number: trial for trial in study.ended()}
+    return [by_number[number] for number in best_trials(table)]
+
+
 def parameters(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     """What a trial sets of the experiment, by dotted key."""
     return copy.deepcopy(suggest(FixedTrial(trial.params), plan.config.space))
