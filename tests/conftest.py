@@ -16,6 +16,7 @@ from grokking.training.records import Evaluation
 pytest_plugins = [
     "cabled_host",
     "clones",
+    "laboratory",
     "postgres_server",
     "ray_nodes",
     "stores",

@@ -42,6 +42,18 @@ def make(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def trained_checkout(tmp_path_factory) -> Path:
+    """What `make` makes, once for all tests; nobody changes it."""
+    return make(tmp_path_factory.mktemp("trained") / "checkout")
+
+
+@pytest.fixture(scope="module")
+def study(trained_checkout, tmp_path_factory) -> Path:
+    """A copy of it for the tests of one file."""
+    return shutil.copytree(trained_checkout, tmp_path_factory.mktemp("laboratory") / "checkout")
+
+
 def python(folder: Path, *arguments: str, **more: str) -> str:
     """Run Python in the folder; what it printed."""
     command, own = [sys.executable, *arguments], environment(folder) | more

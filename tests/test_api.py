@@ -20,11 +20,6 @@ OWN_COLUMNS = ["seconds", "processor"]  # of the machine
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return laboratory.make(tmp_path_factory.mktemp("laboratory") / "checkout")
-
-
 @pytest.fixture
 def lab(study, monkeypatch):
     yield laboratory.enter(study, monkeypatch)

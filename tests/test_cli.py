@@ -32,11 +32,6 @@ COMMANDS = ("run", "list", "show", "compare", "predict", "search", "bench")
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return laboratory.make(tmp_path_factory.mktemp("laboratory") / "checkout")
-
-
 @pytest.fixture
 def lab(study, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")

@@ -6,8 +6,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 from pandas.api.types import is_numeric_dtype
 
 from grokking.analysis.phases import PHASES
@@ -73,11 +75,17 @@ def over_axis(networks: pd.DataFrame, axes: list[str], title: str, file: Path) -
         plot.plot(x[~observed], own["budget"][~observed], "^", color=edge, mfc="none", ms=5)
     if words:
         plot.set_xticks(range(len(words)), words)
-    log_axis(plot)
+    step_ticks(plot)
     plot.set(xlabel=short(across), ylabel="steps to 99 % validation accuracy")
     plot.set_title(f"{title}; hollow: not by then", fontsize=10)
     plot.legend(fontsize=8)
     save(figure, file)
+
+
+def step_ticks(plot: Axes) -> None:
+    """A logarithmic axis of steps over a few powers of ten: 100, 200, 500, 1,000."""
+    log_axis(plot)
+    plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def fraction_laws(
@@ -95,7 +103,7 @@ def fraction_laws(
         plot.plot(x[~observed], budget[~observed], "^", color=TRAIN, mfc="none", ms=4, label="not by then")
         for (law, (f, t)), style in zip(curves[name].items(), ("--", "-"), strict=True):
             plot.plot(f, t, style, color="black", lw=1, label=f"{law} power law")
-        log_axis(plot)
+        step_ticks(plot)
         plot.set_ylim(0.7 * np.nanmin(steps), 1.5 * budget.max())
         plot.set(xlabel="train fraction", ylabel="steps to 99 % validation accuracy")
         plot.set_title(name, fontsize=10)
