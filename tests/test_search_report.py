@@ -132,6 +132,18 @@ def test_confirmed_arms_with_medians_intervals_and_p_by_hand():
     assert "best of 1 random trials" in table.loc["random best", "description"]
 
 
+def test_a_point_that_the_study_was_given_is_called_so():
+    """The first trials are those of `initial_points`; random search begins from nothing."""
+    drawn = study()
+    given = replace(drawn, config=drawn.config | {"initial_points": [{}, {}]})
+    assert [arm for arm in given.confirmed if given.was_given(arm)] == ["runner_up"]
+    assert not any(drawn.was_given(arm) for arm in drawn.confirmed)
+    texts = studies.arm_table(given).set_index("arm")["description"]
+    assert texts["runner up"].endswith("number 0, a point that the study was given")
+    assert texts["winner"].endswith("number 2")
+    assert studies.results(given)["arms"]["runner_up"]["given"] is True
+
+
 def test_costs_of_a_replica_that_stopped_early_are_those_of_its_whole_budget():
     replicas = replica_rows([100, None]).assign(flops=[500.0, 80.0], steps_run=[600, 200])
     for objective, expected in (("steps", [100, 1000]), ("flops", [500, 400])):

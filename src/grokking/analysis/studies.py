@@ -53,6 +53,11 @@ class Study:
     def axes(self) -> list[Axis]:
         return axes(self.config["space"])
 
+    def was_given(self, arm: str) -> bool:
+        """Whether the point of an arm is one of `initial_points`, which are a search's first trials."""
+        drawn = arm not in self.best or searched_by(arm) == "random"
+        return not drawn and self.best[arm]["trial"] < len(self.config["initial_points"])
+
     @property
     def chosen(self) -> dict[str, dict[str, Any]]:
         """The row in the table of trials of each arm that was chosen by a search."""
@@ -116,7 +121,10 @@ def describe(study: Study, arm: str) -> str:
     """An arm in words, with its trial number."""
     random = int((study.trials["arm"] == "random").sum())
     text = ARMS[arm].format(random=random)
-    return f"{text}: number {study.best[arm]['trial']}" if arm in study.best else text
+    if arm not in study.best:
+        return text
+    given = ", a point that the study was given" if study.was_given(arm) else ""
+    return f"{text}: number {study.best[arm]['trial']}{given}"
 
 
 def with_interval(replicas: pd.DataFrame, objective: str, interval: bool = True) -> str:
@@ -279,6 +287,7 @@ def results(study: Study) -> dict[str, Any]:
             "n": len(cost), "generalized": int(observed.sum()), "median": median(cost, observed),
             "low": low, "high": high, "median_steps": summary(replicas)["median_step"],
             "p_against_winner": p_against_winner(study, arm),
+            "given": study.was_given(arm),
         }  # fmt: skip
     trials = study.trials["arm"].value_counts()
     return {"objective": study.objective, "trials": {str(k): int(v) for k, v in trials.items()}, "arms": arms}
