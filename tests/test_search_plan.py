@@ -11,7 +11,7 @@ from searches import plan_of
 from grokking.api.checkout import here
 from grokking.api.search_plan import BUDGET, FAMILY, families, plan_search
 from grokking.cli.search import search
-from grokking.search.confirmation_time import MARGIN, MOST, START_SECONDS, ConfirmationTime
+from grokking.search.confirmation_time import FEWEST, MARGIN, MOST, START_SECONDS, ConfirmationTime
 from grokking.search.results import read_best
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
@@ -77,11 +77,19 @@ def outcome(seed_number: int, step: int) -> SeedOutcome:
 
 def test_time_is_kept_back_for_the_best_trial_on_all_seeds():
     """Of the search (2), further ones (1) and fresh ones (1), to the end of the trial of a crossing."""
-    kept_back = ConfirmationTime(plan_of(), workers=2, available=1000.0)
-    needed = START_SECONDS + MARGIN * 4 / 2 * (100 + 500) * 0.01
-    assert kept_back.seconds(study(100, 900)) == pytest.approx(needed)
+    needs = ConfirmationTime(plan_of(), workers=2, available=1000.0)
+    needed = 3 * START_SECONDS + MARGIN * 4 / 2 * (100 + 500) * 0.01
+    assert needs.kept_back(study(100, 900)) == pytest.approx(needed)
 
 
 def test_no_time_is_kept_back_for_nothing_and_never_more_than_half():
-    assert ConfirmationTime(plan_of(), 2, 1000.0).seconds(study()) == 0
-    assert ConfirmationTime(plan_of(), 2, 10.0).seconds(study(100)) == MOST * 10
+    assert ConfirmationTime(plan_of(), 2, 1000.0).kept_back(study()) == 0
+    assert ConfirmationTime(plan_of(), 2, 10.0).kept_back(study(100)) == MOST * 10
+
+
+@pytest.mark.parametrize(("seconds", "seeds"), [(-5.0, FEWEST), (22.0, 4), (1000.0, 10)])
+def test_as_many_fresh_seeds_as_fit_into_the_time(seconds, seeds):
+    """Each takes 6 seconds and a half more, two at a time."""
+    plan = plan_of(confirm={"seeds": [*range(10, 20)], "split_seeds": [*range(10, 20)]})
+    (trial,) = study(100).ended()
+    assert ConfirmationTime(plan, 2, 1000.0).fresh_seeds(trial, seconds) == seeds

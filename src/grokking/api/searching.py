@@ -17,6 +17,7 @@ from grokking.api.training import OwnRun
 from grokking.config import load
 from grokking.data.tasks import TaskConfig
 from grokking.diagnostics import cyclic
+from grokking.executors.resources import processes
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import StudyPlan
 from grokking.search.confirmation_time import ConfirmationTime
@@ -30,6 +31,14 @@ from grokking.search.study import SharedStudy, open_study, study_key
 from grokking.search.sustain import first_sustained
 from grokking.search.tables import chosen, ranked, trial_table
 from grokking.training.fingerprint import fingerprint
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What a search has found, and the run that trains it on fresh seeds."""
+
+    best: Mapping[str, Any]  # number of the trial, its cost in steps, the values that it sets
+    run: OwnRun
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,15 @@ class TaskSearch:
 
         Trials under way are finished. Called again, it goes on with the same study.
         """
-        core = fingerprint(self.plan.replicas({}, self.plan.config.search), self.task)
+        core, needs = (
+            fingerprint(self.plan.replicas({}, self.plan.config.search), self.task),
+            self._needs(deadline),
+        )
+
+        def is_over(known: KnownTrials) -> bool:
+            return time.monotonic() + needs.kept_back(study) >= deadline
+
         with replica_executor(self.task, self._order()) as executor:
-            kept_back = ConfirmationTime(self.plan, executor.workers.workers, deadline - time.monotonic())
-
-            def is_over(known: KnownTrials) -> bool:
-                return time.monotonic() + kept_back.seconds(study) >= deadline
-
             storage = Storage(self.checkout.studies)
             study = open_study(self.plan, study_key(self.plan, core), storage, is_over)
             Scheduler(self.plan, study, executor, show).run()
@@ -76,29 +87,41 @@ class TaskSearch:
         best = study.look().best
         return None if best is None else float(10**best)
 
-    def sustained(self, study: SharedStudy, deadline: float) -> dict[str, Any] | None:
-        """The best trial that generalizes for good also on further seeds: number, cost in steps, values.
+    def confirmation(self, study: SharedStudy, deadline: float) -> Confirmation | None:
+        """The best trial, ready to be trained on fresh seeds and splits; None where no trial generalized.
 
-        The trials are tried in their order, after the first one only while there is time.
+        Trials are checked in their order for crossings that are sustained, while there is time. On a trial
+        that was not checked, confirmation tells the same.
         """
         ranking = ranked(study, trial_table(study, self.plan)) if study.ended() else []
-        in_time = itertools.takewhile(lambda _: time.monotonic() < deadline, ranking[1:])
-        found = first_sustained(itertools.chain(ranking[:1], in_time), 1, self.plan, self.task)
-        kept = [trial for trial in ranking if found.get(trial.number)]
-        return chosen(kept[0], self.plan) if kept else None
+        needs, fresh = self._needs(deadline), len(self.plan.config.confirm.seeds)
+        in_time = itertools.takewhile(
+            lambda trial: time.monotonic() + needs.of_check(trial) + needs.of(trial, fresh) < deadline,
+            ranking,
+        )
+        checked = first_sustained(in_time, 1, self.plan, self.task)
+        left = [trial for trial in ranking if checked.get(trial.number, True)]
+        if not left:
+            return None
+        best = chosen(left[0], self.plan)
+        name, config = f"{self.plan.name}-{best['trial']}", self._write(best["values"])
+        seeds = needs.fresh_seeds(left[0], deadline - time.monotonic())
+        return Confirmation(best, training.plan(config, {}, seeds, name))
 
-    def confirmation(self, best: Mapping[str, Any]) -> OwnRun:
-        """The run of this trial on fresh seeds and splits; its configuration is written to `found`."""
-        replica = self.plan.replicas(best["values"], self.plan.config.confirm)[0]
+    def _write(self, values: Mapping[str, Any]) -> Config:
+        """The configuration of these values with all fresh seeds, also in the file `found`."""
         seeds = self.plan.config.confirm
-        config = _nested(replica.config) | {
+        config = _nested(self.plan.replicas(values, seeds)[0].config) | {
             "task": self.section,
             "replicas": {"seeds": [*seeds.seeds], "split_seeds": [*seeds.split_seeds], "grid": {}},
         }
         self.found.parent.mkdir(parents=True, exist_ok=True)
         with self.found.open("w", encoding="utf-8") as file:
             YAML().dump({"config": config}, file)
-        return training.plan(config, {}, None, f"{self.plan.name}-{best['trial']}")
+        return config
+
+    def _needs(self, deadline: float) -> ConfirmationTime:
+        return ConfirmationTime(self.plan, processes(None), deadline - time.monotonic())
 
     def _order(self) -> cyclic.Order | None:
         keys = {key: value for key, value in self.section.items() if key != "name"}

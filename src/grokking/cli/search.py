@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from grokking.api.searching import TaskSearch
+    from grokking.api.training import OwnRun
     from grokking.search.study import SharedStudy
 
 EVERY_SECONDS = 30  # between two lines where the output is no terminal
@@ -41,8 +42,8 @@ def search(
 ) -> None:
     """Search hyperparameters for the fewest steps to generalization on a task, and confirm the best.
 
-    Each trial is judged by a tenth of the equations, on up to three seeds. The best is then trained on ten
-    fresh seeds and splits, and judged by all equations. The same command goes on with the search.
+    Each trial is judged by a tenth of the equations, on up to three seeds. The best is then trained on fresh
+    seeds and splits, ten where they fit into the time, and judged by all equations. The same command goes on.
 
     Examples:
 
@@ -62,10 +63,10 @@ def search(
     screen.print(f"{asked.section['name']}: searching {searched} for {minutes:g} minutes", soft_wrap=True)
     with _Progress(asked, deadline, screen) as progress:
         study = asked.run(deadline, progress.show)
-    best = asked.sustained(study, deadline)
-    _tell(study, best, screen)
-    if best is not None:
-        _confirm(asked, best, screen)
+    found = asked.confirmation(study, deadline)
+    _tell(study, None if found is None else found.best, screen)
+    if found is not None:
+        _confirm(asked, found.run, screen)
     screen.print(
         f"look at all trials:  optuna-dashboard {asked.checkout.shown(asked.journal)}", soft_wrap=True
     )
@@ -116,12 +117,11 @@ def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, screen: "Console
     screen.print(table(("key", "value"), rows))
 
 
-def _confirm(asked: "TaskSearch", best: Mapping[str, Any], screen: "Console") -> None:
+def _confirm(asked: "TaskSearch", own: "OwnRun", screen: "Console") -> None:
     """Train the best on fresh seeds, and tell how to go on with it."""
     from grokking.cli.live import LiveRun
     from grokking.cli.result import show_result
 
-    own = asked.confirmation(best)
     screen.print(f"confirming it on {len(own.replicas)} fresh seeds and splits, with all equations")
     with LiveRun(own.folder.name, own.unfinished(), screen) as live:
         own.train(live.show)

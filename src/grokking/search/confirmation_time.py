@@ -1,4 +1,4 @@
-"""How long it takes to confirm what a search has found: kept back from the time that it has."""
+"""How long it takes to check and to confirm what a search has found, kept back from the time that it has."""
 
 from optuna.trial import FrozenTrial
 
@@ -7,37 +7,50 @@ from grokking.search.config import StudyPlan
 from grokking.search.study import SharedStudy
 from grokking.search.trial_outcomes import all_generalized, seed_outcomes
 
-START_SECONDS = 10.0  # of the processes that train, which are started three times
+START_SECONDS = 3.0  # of the processes that train
 MARGIN = 1.5  # evaluations take time, too, and some seeds need more steps than those that were searched
 MOST = 0.5  # of the time, where even that is too little
+FEWEST = 3  # fresh seeds on which something is confirmed, whatever the time
 
 
 class ConfirmationTime:
-    """Seconds that the best trial so far needs on the further and the fresh seeds."""
+    """Seconds that a trial needs on the seeds that the search did not train it on to the full definition."""
 
     def __init__(self, plan: StudyPlan, workers: int, available: float) -> None:
         """`available` are the seconds of search and confirmation together."""
-        self.seeds = len(plan.config.search.seeds)
-        parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
-        self.replicas_each = sum(len(part.seeds) for part in parts) / workers
-        self.most = MOST * available
+        self.config, self.workers, self.most = plan.config, workers, MOST * available
         self.best: float | None = None  # value of the trial that was last looked at
         self.needed = 0.0
 
-    def seconds(self, study: SharedStudy) -> float:
-        """0 before any trial has generalized with all its seeds."""
+    def kept_back(self, study: SharedStudy) -> float:
+        """Seconds for the best trial so far; 0 before any has generalized with all its seeds."""
         if study.known.best != self.best:
             self.best = study.known.best
-            self.needed = self._needed_by(self._trial(study))
+            best = min(self._complete(study), key=lambda trial: trial.values[0])
+            self.needed = self.of_check(best) + self.of(best, len(self.config.confirm.seeds))
         return min(self.needed, self.most)
 
-    def _trial(self, study: SharedStudy) -> FrozenTrial:
-        """The best trial."""
-        ended = [trial for trial in study.ended() if all_generalized(seed_outcomes(trial), self.seeds)]
-        return min(ended, key=lambda trial: trial.values[0])
+    def of_check(self, trial: FrozenTrial) -> float:
+        """To find out whether its crossings are sustained: its own seeds, and further ones."""
+        own, further = (len(part.seeds) for part in (self.config.search, self.config.sustain_seeds))
+        return self.of(trial, own) + self.of(trial, further)
 
-    def _needed_by(self, trial: FrozenTrial) -> float:
-        outcomes = seed_outcomes(trial)
-        seconds_per_step = max(outcome.seconds / outcome.steps_run for outcome in outcomes)
-        steps = trial_end(max(outcome.step or 0 for outcome in outcomes))
-        return START_SECONDS + MARGIN * self.replicas_each * steps * seconds_per_step
+    def of(self, trial: FrozenTrial, replicas: int) -> float:
+        """To train this many replicas of it."""
+        return START_SECONDS + MARGIN * replicas / self.workers * _replica_seconds(trial)
+
+    def fresh_seeds(self, trial: FrozenTrial, seconds: float) -> int:
+        """On how many fresh seeds it can be trained in this time."""
+        fit = (seconds - START_SECONDS) * self.workers / (MARGIN * _replica_seconds(trial))
+        return min(max(int(fit), FEWEST), len(self.config.confirm.seeds))
+
+    def _complete(self, study: SharedStudy) -> list[FrozenTrial]:
+        seeds = len(self.config.search.seeds)
+        return [trial for trial in study.ended() if all_generalized(seed_outcomes(trial), seeds)]
+
+
+def _replica_seconds(trial: FrozenTrial) -> float:
+    """Of updates of one of its replicas, to the end of its crossing's trial."""
+    outcomes = seed_outcomes(trial)
+    steps = trial_end(max(outcome.step or 0 for outcome in outcomes))
+    return steps * max(outcome.seconds / outcome.steps_run for outcome in outcomes)
