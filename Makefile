@@ -21,7 +21,7 @@ export TELL_UNTRIED
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
 
-demo: $(VENV)/installed  ## one network that groks, on the screen: fifteen seconds
+demo: $(VENV)/installed  ## one network that groks, on the screen: half a minute
 	grokking run embedding_mlp modulus=59 --name demo
 
 repro: $(VENV)/installed  ## the default study: train, report, publish
