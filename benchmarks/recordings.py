@@ -19,7 +19,6 @@ from optuna.trial import TrialState
 from grokking.data.tasks import Task
 from grokking.diagnostics.cyclic import Order
 from grokking.search.executor import SEARCH_STEPS
-from grokking.search.pruning import PruningContext
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.fingerprint import code, inputs
@@ -44,7 +43,8 @@ class Recorder(TrialMonitor):
     """Lets a network train to its generalization or its budget, and keeps what a rule may ask for."""
 
     def __init__(self, job: SeedJob, task: Task, order: Order | None) -> None:
-        super().__init__(replace(job, exempt=True, context=unlimited(job.context)), task, order)
+        context = replace(job.context, limit=math.inf)  # so that no check comes early
+        super().__init__(replace(job, exempt=True, context=context), task, order)
         self.recording = Recording([], {})
 
     def _record(self, observation: Observation) -> None:
@@ -55,11 +55,6 @@ class Recorder(TrialMonitor):
     def _structure(self, observation: Observation) -> dict[str, float]:
         found = self.recording.structure[observation.step] = super()._structure(observation)
         return found
-
-
-def unlimited(context: PruningContext) -> PruningContext:
-    """A context in which no check comes early, because no cost is too high."""
-    return replace(context, limit=math.inf)
 
 
 class Recordings:
@@ -117,23 +112,22 @@ class Replay(TrialMonitor):
         return kept[max((step for step in kept if step <= observation.step), default=min(kept))]
 
 
-class CostCap(Replay):
-    """Stops what costs more than the limit, and nothing else."""
-
-    def _is_pruned(self, observation: Observation) -> bool:
-        late = self._cost(observation) > self.job.context.limit
-        self.job = replace(self.job, exempt=True)
-        super()._is_pruned(observation)
-        if late:
-            self.reason = "raced"
-        return late
-
-
 class NoRule(Replay):
     """Stops nothing."""
 
     def __init__(self, job: SeedJob, recordings: Recordings) -> None:
         super().__init__(replace(job, exempt=True), recordings)
+
+
+class CostCap(NoRule):
+    """Stops what costs more than the limit, and nothing else."""
+
+    def _is_pruned(self, observation: Observation) -> bool:
+        super()._is_pruned(observation)
+        if self._cost(observation) > self.job.context.limit:
+            self.reason = "raced"
+            return True
+        return False
 
 
 class Median(NoRule):

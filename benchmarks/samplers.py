@@ -28,7 +28,7 @@ import pandas as pd
 import scipy
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler
 
-from benchmarks.recordings import MEDIAN, RecordedWorker, Recordings, unlimited
+from benchmarks.recordings import MEDIAN, RecordedWorker, Recordings
 from grokking.catalogue import read_catalogue
 from grokking.config import load
 from grokking.data import tasks
@@ -206,7 +206,7 @@ def confirmed_steps(study: Study, replicas: list[Replica]) -> list[float]:
     recordings, found = study.recordings(study.task), []
     worker = RecordedWorker(recordings, "none")
     for number, replica in enumerate(replicas):
-        context = replace(unlimited(NEVER), budget=study.plan.budget)
+        context = replace(NEVER, budget=study.plan.budget)
         worker.submit(SeedJob(0, number, replica, "steps", context, exempt=True))
         (outcome,) = worker.wait()
         found.append(float("inf") if outcome.step is None else float(outcome.step))

@@ -10,6 +10,7 @@ from searches import ORDER, job_of, plan_of, search_task
 
 from benchmarks import samplers
 from benchmarks.recordings import MEDIAN, CostCap, Median, NoRule, Recordings, Replay
+from grokking.experiment import require_fit
 from grokking.search.executor import train_seed
 from grokking.search.seed_job import GENERALIZED, SeedJob, SeedOutcome
 from grokking.search.space import FloatDimension
@@ -98,3 +99,13 @@ def test_the_table_compares_searches_in_pairs():
     assert found.loc[("random", "ours"), "p (Wilcoxon)"] == "0.008"  # 2 / 2⁸
     assert found.loc[("random", "ours"), "worse"] == "8 of 8"
     assert found.loc[("gp", "none"), "steps, median (range)"] == "inf (inf–inf)"
+
+
+@pytest.mark.parametrize("name", ["quick", "small_transformer"])
+def test_a_study_is_read_without_points_that_it_was_given(name):
+    study = samplers.Study.read(name)
+    config = study.plan.config
+    replicas = study.plan.replicas({}, config.search) + study.plan.replicas({}, config.confirm)
+    assert config.initial_points == ()
+    for replica in replicas:
+        require_fit(replica, study.task, name)

@@ -66,10 +66,8 @@ class TaskSearch:
 
         Trials under way are finished. Called again, it goes on with the same study.
         """
-        core, needs = (
-            fingerprint(self.plan.replicas({}, self.plan.config.search), self.task),
-            self._needs(deadline),
-        )
+        core = fingerprint(self.plan.replicas({}, self.plan.config.search), self.task)
+        needs = self._needs(deadline)
 
         def is_over(known: KnownTrials) -> bool:
             return time.monotonic() + needs.kept_back(study) >= deadline
