@@ -173,7 +173,7 @@ def test_the_same_command_again_shows_the_run(lab):
         (("predict", "11", "3"), "is no equation of"),
         (("predict", "1", "3", "--step", "3"), "keeps no network of step 3; kept: 0, 1, 2, 4"),
         (("search", "nothing"), "`tasks.nothing` is not in params.yaml"),
-        (("search", "small", "learning_rate=1"), "`optimizer.learning_rate` is no key of a task"),
+        (("search", "small", "learning_rates=1"), "`learning_rates` is no key here"),
         (("search", "small", "modulus=0"), "modulus` must be a whole number from 2 to 1000, but got 0"),
         (("search", "small", "--minutes", "0"), "`--minutes` must be above 0"),
         (("search", "small", "--family", "mlp"), "trains the family 'mlp'.*with one: one_hot_mlp;"),

@@ -53,6 +53,33 @@ def test_the_network_is_that_of_the_study_with_at_least_a_thousand_steps(family)
     assert asked.name.endswith(family) == (family != FAMILY)
 
 
+def test_what_is_set_is_the_same_in_all_trials_and_not_searched():
+    """A width, and a weight decay, which a decay rate of the space would replace."""
+    changes = {"model.hidden_widths": [1024], "weight_decay": 2.0, "label_noise": 0.1, "steps": 300}
+    asked = plan_search("addition_97_f50", changes)
+    config = asked.plan.config
+    assert [*config.space] == ["model.init_scale", "optimizer.learning_rate", "optimizer.beta2"]
+    for point in config.initial_points:
+        assert set(point) <= set(config.space)
+        (replica, *_) = asked.plan.replicas(suggest(FixedTrial(point), config.space), config.search)
+        assert replica.config.model.hidden_widths == (1024,)
+        assert (replica.config.optimizer.weight_decay, replica.config.label_noise) == (2.0, 0.1)
+        assert replica.config.budget == 300
+
+
+def test_a_section_that_is_set_takes_its_branches_out_of_the_space():
+    asked = plan_search("division_97_f50", {"optimizer.name": "muon"}, "transformer")
+    assert not [key for key in asked.plan.config.space if key.startswith("optimizer")]
+
+
+def test_a_recipe_has_all_fresh_seeds_and_the_values_of_its_point():
+    asked = plan_search("addition_97_f50", {"modulus": 59})
+    recipe = asked.recipe({"model.init_scale": 0.02})
+    assert recipe["model"]["init_scale"] == 0.02
+    assert recipe["task"]["operation"]["modulus"] == 59
+    assert recipe["replicas"]["seeds"] == [*asked.plan.config.confirm.seeds]
+
+
 def study(*steps: int) -> SimpleNamespace:
     """One that knows a trial of two seeds for each of these costs, at a hundredth of a second a step."""
     trials = [

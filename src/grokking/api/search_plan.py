@@ -17,7 +17,7 @@ from grokking.experiment import require_fit
 from grokking.search.config import read_study
 from grokking.search.monitor import monitored
 from grokking.search.results import BEST, read_best
-from grokking.search.space import Space, dimensions
+from grokking.search.space import DECAY_RATES, Space, dimensions
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
@@ -30,20 +30,28 @@ UNLIMITED = 1_000_000  # trials; time is the limit
 
 
 def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> TaskSearch:
-    """The search of a task of the catalogue, with changed values; ConfigError where it cannot be trained."""
+    """The search of a task of the catalogue, with changed values; ConfigError where it cannot be trained.
+
+    Values of the network and its training are the same in all trials, and leave the space.
+    """
     checkout = here()
     study = _study(checkout, family)
-    section, name = _task(checkout, study, task, changes)
+    entry = checkout.catalogue.entry("studies", study)
+    whole = entry["experiment"] | {"task": task_section(checkout.catalogue, task)}
+    whole["budget"] = max(BUDGET, whole["budget"])
+    config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
+    name = named_by_changes(task, meant)
     named = name if family == FAMILY else f"{name}-{family}"
-    plan = read_study(_mapping(checkout, study, task), f"own_{named}", f"studies.{study}")
+    mapping = _mapping(checkout, study, config, meant)
+    plan = read_study(mapping, f"own_{named}", f"studies.{study}")
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
     replicas = [replica for part in parts for replica in plan.replicas({}, part)]
     seeds = {"seeds": [r.seed for r in replicas], "split_seeds": [r.split_seed for r in replicas], "grid": {}}
-    built: Task = task_of({"task": section, "replicas": seeds}, f"tasks.{task}")
+    built: Task = task_of({"task": config["task"], "replicas": seeds}, f"tasks.{task}")
     for values, part in itertools.product(plan.extremes(), parts):
         for replica in plan.replicas(values, part):
             require_fit(replica, built, plan.where)
-    return TaskSearch(checkout, named, plan, section, monitored(built))
+    return TaskSearch(checkout, named, plan, config["task"], monitored(built))
 
 
 def families(checkout: Checkout) -> dict[str, str]:
@@ -65,32 +73,32 @@ def _study(checkout: Checkout, family: str) -> str:
     return known[family]
 
 
-def _task(checkout: Checkout, study: str, task: str, changes: Mapping[str, Any]) -> tuple[Config, str]:
-    """The task with changed values, as a configuration has it, and its name in files."""
-    section = task_section(checkout.catalogue, task)
-    whole = checkout.catalogue.entry("studies", study)["experiment"] | {"task": section}
-    config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
-    others = [key for key in meant if not key.startswith("task.")]
-    if others:
-        raise ConfigError(
-            f"`{others[0]}` is no key of a task, and a search takes changes of the task only; for a space of "
-            "your own write an entry of `studies` (docs/recipes.md)"
-        )
-    return config["task"], named_by_changes(task, meant)
-
-
-def _mapping(checkout: Checkout, study: str, task: str) -> Config:
-    """The study on this task: more steps, a wider space, no published configuration, no limit of trials."""
+def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> Config:
+    """The study with this experiment and task: a wider space, nothing published, no limit of trials."""
     entry = copy.deepcopy(checkout.catalogue.entry("studies", study))
     family = entry["experiment"]["model"]["family"]
-    entry["experiment"] |= {"task": task, "budget": max(BUDGET, entry["experiment"]["budget"])}
-    entry["space"] = WIDER.get(family, {}) | entry["space"]
+    wider = WIDER.get(family, {}) | entry["space"]
+    experiment = {key: value for key, value in config.items() if key != "replicas"}
+    entry["experiment"] = experiment | {"task": config["task"]["name"]}
+    entry["space"] = {key: values for key, values in wider.items() if not _is_set(key, meant)}
     entry["pruner"]["exempt_first"] = 2  # the known point and one more: one that is never stopped is slow
-    entry["initial_points"] = [*_winner(checkout, study, family, entry["space"]), *entry["initial_points"]]
+    known = dimensions(load(Space, entry["space"], f"studies.{study}.space"))
+    points = [*_winner(checkout, study, family), *entry["initial_points"]]
+    entry["initial_points"] = [_held(point, known) for point in points]
     return entry | {"published": {}, "trials": UNLIMITED, "random_baseline": False}
 
 
-def _winner(checkout: Checkout, study: str, family: str, space: Config) -> list[Config]:
+def _is_set(key: str, meant: Config) -> bool:
+    """Whether a change sets this key of a space, a part of it, or the section that it is in."""
+    keys = {key, *DECAY_RATES.get(key, ())[1:]}
+    return any(_holds(one, other) or _holds(other, one) for one in keys for other in meant)
+
+
+def _holds(section: str, key: str) -> bool:
+    return f"{key}.".startswith(f"{section}.")
+
+
+def _winner(checkout: Checkout, study: str, family: str) -> list[Config]:
     """The point that the study itself has found, tried first: on a similar task it is good already."""
     folder = checkout.root / "results/search" / study
     if not (folder / BEST).exists():
@@ -98,6 +106,9 @@ def _winner(checkout: Checkout, study: str, family: str, space: Config) -> list[
     trials, number = pd.read_parquet(folder / "trials.parquet"), read_best(folder)["winner"]["trial"]
     row = trials[(trials["arm"] == "search") & (trials["trial"] == number)].iloc[0].to_dict()
     point = {str(column).removeprefix(PARAMS_PREFIX): value for column, value in row.items()}
-    known = dimensions(load(Space, space, f"studies.{study}.space"))
-    kept = FIRST.get(family, {}) | point
-    return [{key: value for key, value in kept.items() if key in known and known[key].holds(value)}]
+    return [FIRST.get(family, {}) | point]
+
+
+def _held(point: Config, known: Mapping[str, Any]) -> Config:
+    """What the space has of a point."""
+    return {key: value for key, value in point.items() if key in known and known[key].holds(value)}

@@ -102,21 +102,23 @@ class TaskSearch:
         if not left:
             return None
         best = chosen(left[0], self.plan)
-        name, config = f"{self.plan.name}-{best['trial']}", self._write(best["values"])
+        name, config = f"{self.plan.name}-{best['trial']}", self.recipe(best["values"])
+        self._write(config)
         seeds = needs.fresh_seeds(left[0], deadline - time.monotonic())
         return Confirmation(best, training.plan(config, {}, seeds, name))
 
-    def _write(self, values: Mapping[str, Any]) -> Config:
-        """The configuration of these values with all fresh seeds, also in the file `found`."""
+    def recipe(self, values: Mapping[str, Any]) -> Config:
+        """The configuration at this point of the space, with all fresh seeds."""
         seeds = self.plan.config.confirm
-        config = _nested(self.plan.replicas(values, seeds)[0].config) | {
+        return _nested(self.plan.replicas(values, seeds)[0].config) | {
             "task": self.section,
             "replicas": {"seeds": [*seeds.seeds], "split_seeds": [*seeds.split_seeds], "grid": {}},
         }
+
+    def _write(self, config: Config) -> None:
         self.found.parent.mkdir(parents=True, exist_ok=True)
         with self.found.open("w", encoding="utf-8") as file:
             YAML().dump({"config": config}, file)
-        return config
 
     def _needs(self, deadline: float) -> ConfirmationTime:
         return ConfirmationTime(self.plan, processes(None), deadline - time.monotonic())

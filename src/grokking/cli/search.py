@@ -29,7 +29,9 @@ def search(
     changes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...", help="Changed values of the task.", autocompletion=completion.keys
+            metavar="[KEY=VALUE]...",
+            help="Changed values of the task, or of all trials: a key that is set is not searched.",
+            autocompletion=completion.keys,
         ),
     ] = None,
     family: Annotated[
@@ -50,6 +52,8 @@ def search(
       grokking search division_97_f50 --family transformer --minutes 30
 
       grokking search addition_97_f50 modulus=59 train_fraction=0.4
+
+      grokking search addition_97_f50 model.hidden_widths=[1024] label_noise=0.1
     """
     if not 0 < minutes < 100_000:
         raise ConfigError(f"`--minutes` must be above 0, but got {minutes}")

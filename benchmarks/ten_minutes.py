@@ -1,0 +1,117 @@
+"""What `grokking search` finds in ten minutes on tasks that no study has seen.
+
+    python -m benchmarks.ten_minutes [--minutes 10] [NAME...]
+
+For each of CASES the command is run as a user runs it, from nothing. Beside what it confirms stands the
+family's own network as its study has it before any search, on the same seeds and splits, trained for a
+thousand steps at most. Nothing else should use the machine. Own runs, studies and recipes stay in the
+checkout, and a case whose figures are in `.checkpoints/ten_minutes/` is not measured again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.machine import load, processor
+from grokking.analysis.results import summary
+from grokking.api import training
+from grokking.api.keys import parse_all
+from grokking.api.loading import of_folder
+from grokking.api.run import Run
+from grokking.api.search_plan import FAMILY, plan_search
+from grokking.api.searching import TaskSearch
+from grokking.executors.resources import cores
+
+CASES: dict[str, tuple[str, str, list[str]]] = {  # the task, its family, and what is changed
+    "another modulus": ("addition_113_f40", FAMILY, []),
+    "subtraction": ("subtraction_97_f50", "transformer", []),
+    "a² + b²": ("sum_of_squares_97_f50", FAMILY, []),
+    "products in S5": ("permutation_product_5_f50", "embedding_mlp", []),
+    "one label of ten is wrong": ("addition_97_f50", FAMILY, ["label_noise=0.1"]),
+    "a wider network": ("addition_97_f50", FAMILY, ["model.hidden_widths=[1024]"]),
+}
+FOLDER = Path(".checkpoints/ten_minutes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", nargs="*", metavar="NAME", help=f"default: all of {', '.join(CASES)}")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    given = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    print(f"{processor()}, {cores()} cores", flush=True)
+    rows = [row(name, given.minutes) for name in given.cases or CASES]
+    print(pd.DataFrame(rows).to_markdown(index=False))
+
+
+def row(name: str, minutes: float) -> dict[str, Any]:
+    """A case's row, measured where it is not kept yet."""
+    file = FOLDER / f"{name}.json"
+    if not file.exists():
+        file.write_text(json.dumps(measured(name, minutes), ensure_ascii=False))
+    return dict(json.loads(file.read_text()))
+
+
+def measured(name: str, minutes: float) -> dict[str, Any]:
+    task, family, changes = CASES[name]
+    command = ["search", task, *changes, "--family", family]
+    before, began = load(), time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "grokking.cli.main", *command, "--minutes", f"{minutes:g}"], check=True
+    )
+    share = (time.monotonic() - began) / (60 * minutes)
+    asked = plan_search(task, parse_all(changes), family)
+    found, default = confirmed(asked), summary(trained_default(asked).replicas())
+    print(f"{name}: {before}", flush=True)
+    return {
+        "case": name,
+        "command": " ".join(["grokking", *command]),
+        "of the time": f"{share:.0%}",
+        "steps, confirmed": "nothing found" if found is None else described(found),
+        "ratio": found and found["median_ratio"],
+        "steps, not searched": described(default),
+        "times faster": found and times_faster(found, default),
+    }
+
+
+def confirmed(asked: TaskSearch) -> dict[str, Any] | None:
+    """What the run comes to on which the search has confirmed its best trial."""
+    folders = asked.checkout.own.glob(f"{asked.plan.name}-[0-9]*")
+    newest = max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
+    return None if newest is None else summary(of_folder(newest).replicas())
+
+
+def trained_default(asked: TaskSearch) -> Run:
+    """The study's network on the fresh seeds, with nothing of the space set."""
+    own = training.plan(asked.recipe({}), {}, name=f"{asked.plan.name}-not-searched")
+    own.train(lambda evaluation: None)
+    return own.run
+
+
+def described(found: dict[str, Any]) -> str:
+    """The median step with its range, and how many seeds generalized."""
+    steps = f"> {found['budget']:,}"
+    if found["median_step"] is not None:
+        steps = f"{found['median_step']:,.0f} ({found['first_step']:,.0f}–{found['last_step']:,.0f})"
+    return f"{steps}, {found['generalized']} of {found['n']}"
+
+
+def times_faster(found: dict[str, Any], default: dict[str, Any]) -> str:
+    """The ratio of the medians; a lower limit where the default did not get there."""
+    if found["median_step"] is None:
+        return "—"
+    if default["median_step"] is None:
+        return f"> {default['budget'] / found['median_step']:.1f}"
+    return f"{default['median_step'] / found['median_step']:.1f}"
+
+
+if __name__ == "__main__":
+    main()

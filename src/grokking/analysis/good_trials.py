@@ -1,0 +1,100 @@
+"""What the good trials of searches have in common: learning rate, weight decay, their product, the betas."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grokking.analysis.nested import flat
+from grokking.config import PARAMS_PREFIX
+
+GOOD = 1.5  # times the best cost: a trial or cell within it counts as good
+GROUPS = ["study", "optimizer"]
+OF_OPTIMIZER = f"{PARAMS_PREFIX}optimizer."
+FEWEST = 3  # good trials of which a range is told
+SHOWN = {
+    "learning_rate": "learning rate",
+    "weight_decay": "weight decay",
+    "decay_rate": "learning rate · weight decay",
+    "beta1": "β₁",
+    "beta2": "β₂",
+}
+
+
+def good_trials(entry: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
+    """A row per trial that generalized with all its seeds within GOOD of the best: SHOWN, optimizer, cost."""
+    whole = trials[trials["confirmable"].astype(bool) & trials["sustained"].ne(False)]
+    own = whole[whole["cost"] <= GOOD * whole["cost"].min()]
+    experiment = flat(entry["experiment"])
+    found = pd.DataFrame({name: _values(own, experiment, name) for name in SHOWN})
+    found["weight_decay"] = found["weight_decay"].fillna(found["decay_rate"] / found["learning_rate"])
+    found["decay_rate"] = found["decay_rate"].fillna(found["weight_decay"] * found["learning_rate"])
+    return found.assign(
+        cost=own["cost"],
+        optimizer=own.get(f"{PARAMS_PREFIX}optimizer", experiment["optimizer.name"]),
+        family=experiment["model.family"],
+        task=experiment["task"],
+    )
+
+
+def _values(trials: pd.DataFrame, experiment: Mapping[str, Any], name: str) -> pd.Series:
+    """What trials have of a hyperparameter of the optimizer, searched (in a branch, maybe) or fixed."""
+    searched = _columns(trials, name)
+    if searched:
+        return trials[searched].astype(float).bfill(axis=1).iloc[:, 0]
+    follows = name == "weight_decay" and _columns(trials, "decay_rate")
+    fixed = None if follows else experiment.get(f"optimizer.{name}")
+    return pd.Series(fixed, trials.index, dtype=float)
+
+
+def _columns(trials: pd.DataFrame, name: str) -> list[str]:
+    """Of the optimizer's hyperparameter of this name, one for each branch that has it."""
+    of_optimizer = (str(column) for column in trials if str(column).startswith(OF_OPTIMIZER))
+    return [column for column in of_optimizer if column.endswith(f".{name}")]
+
+
+def study_table(good: pd.DataFrame) -> pd.DataFrame:
+    """A row per study and optimizer: median and range of each hyperparameter over the good trials."""
+    rows = []
+    for (study, optimizer), own in good.groupby(GROUPS, sort=False):
+        if len(own) >= FEWEST:
+            about = {
+                "study": f"[{study}](search/{study}.md)", "network": own["family"].iloc[0],
+                "optimizer": optimizer, "task": f"`{own['task'].iloc[0]}`",
+                "good trials": str(len(own)), "steps": _span(own["cost"]),
+            }  # fmt: skip
+            rows.append(about | {title: _span(own[name]) for name, title in SHOWN.items()})
+    return pd.DataFrame(rows)
+
+
+def _span(values: pd.Series) -> str:
+    """Median and range."""
+    known = values.dropna()
+    if known.empty:
+        return "—"
+    middle, low, high = (f"{value:.3g}" for value in (known.median(), known.min(), known.max()))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def spread_table(good: pd.DataFrame) -> pd.DataFrame:
+    """A row per hyperparameter: how far medians of studies lie apart, and how many pairs of ranges meet."""
+    groups = [own for _, own in good.groupby(GROUPS)]
+    known = {name: [own[name].dropna().to_numpy(float) for own in groups] for name in SHOWN}
+    many = {name: [values for values in found if len(values) >= FEWEST] for name, found in known.items()}
+    return pd.DataFrame([_spread(name, found) for name, found in many.items() if len(found) > 1])
+
+
+def _spread(name: str, many: list[np.ndarray]) -> dict[str, str]:
+    """The row of a hyperparameter, of its values in the good trials of each search."""
+    medians = np.array([np.median(values) for values in many])
+    pairs = list(itertools.combinations(many, 2))
+    meet = sum(one.min() <= other.max() and other.min() <= one.max() for one, other in pairs)
+    return {
+        "hyperparameter": SHOWN[name],
+        "searches": str(len(many)),
+        "medians": f"{medians.min():.3g}–{medians.max():.3g}",
+        "largest over smallest": f"{medians.max() / medians.min():.3g}",
+        "pairs of searches whose ranges meet": f"{meet} of {len(pairs)}",
+    }
