@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from searches import ORDER, job_of, plan_of, search_task
 
-from benchmarks import samplers
+from benchmarks import rounded_study, samplers
 from benchmarks.recordings import MEDIAN, CostCap, Median, NoRule, Recordings, Replay
 from grokking.experiment import require_fit
 from grokking.search.executor import train_seed
@@ -76,16 +76,19 @@ def test_the_median_stops_what_is_worse_than_half(recordings):
 def test_points_are_rounded_to_a_grid(kind):
     dimension = FloatDimension(kind, 0.01, 0.3)
     values = [0.01 + 0.29 * share / 1000 for share in range(1001)]
-    grid = {samplers.nearest(value, dimension) for value in values}
-    assert len(grid) == samplers.LEVELS
+    grid = {rounded_study.nearest(value, dimension) for value in values}
+    assert len(grid) == rounded_study.LEVELS
     assert (min(grid), max(grid)) == (0.01, 0.3)
-    assert {samplers.nearest(value, dimension) for value in grid} == grid
+    assert {rounded_study.nearest(value, dimension) for value in grid} == grid
 
 
 def test_the_table_compares_searches_in_pairs():
     rows = pd.DataFrame(
         [
-            {"sampler": sampler, "rule": rule, "search": n, "trials": 24, "confirmed": steps + n}
+            {
+                "sampler": sampler, "rule": rule, "search": n, "trials": 24, "confirmed": steps + n,
+                "best": [math.inf, steps + 5, steps],
+            }
             for sampler, rule, steps in (
                 ("tpe", "ours", 30),
                 ("random", "ours", 40),
@@ -93,17 +96,27 @@ def test_the_table_compares_searches_in_pairs():
             )
             for n in range(8)
         ]
-    )
+    )  # fmt: skip
     found = samplers.table(rows).set_index(["sampler", "rules"])
     assert found.loc[("tpe", "ours"), "p (Wilcoxon)"] == "—"
     assert found.loc[("random", "ours"), "p (Wilcoxon)"] == "0.008"  # 2 / 2⁸
     assert found.loc[("random", "ours"), "worse"] == "8 of 8"
     assert found.loc[("gp", "none"), "steps, median (range)"] == "inf (inf–inf)"
+    along = [found.loc[("random", "ours"), f"best at {part} of the FLOP"] for part in ("25%", "50%", "100%")]
+    assert along == ["inf", "45", "40"]
 
 
-@pytest.mark.parametrize("name", ["quick", "small_transformer"])
+def test_the_best_along_a_search_counts_whole_trials_only():
+    """Of four trials of equal FLOP: the second is the best, and is lacking a seed."""
+    trials = pd.DataFrame(
+        {"flops": [1.0] * 4, "cost": [50, 10, 40, 30], "confirmable": [True, False, True, True]}
+    )
+    assert samplers.best_along(trials) == [50, 50, 30]
+
+
+@pytest.mark.parametrize("name", ["quick", *rounded_study.SMALL])
 def test_a_study_is_read_without_points_that_it_was_given(name):
-    study = samplers.Study.read(name)
+    study = rounded_study.Study.read(name)
     config = study.plan.config
     replicas = study.plan.replicas({}, config.search) + study.plan.replicas({}, config.confirm)
     assert config.initial_points == ()
