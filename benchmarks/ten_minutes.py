@@ -2,10 +2,11 @@
 
     python -m benchmarks.ten_minutes [--minutes 10] [NAME...]
 
-For each of CASES the command is run as a user runs it, from nothing. Beside what it confirms stands the
-family's own network as its study has it before any search, on the same seeds and splits, trained for a
-thousand steps at most. Nothing else should use the machine. Own runs, studies and recipes stay in the
-checkout, and a case whose figures are in `.checkpoints/ten_minutes/` is not measured again.
+For each of CASES the command is run as a user runs it, from nothing. Fresh seeds for which it had no time are
+trained afterwards. Beside what it confirms stands the family's own network as its study has it before any
+search, on the same seeds and splits, trained for a thousand steps at most. Nothing else should use the
+machine. Own runs, studies and recipes stay in the checkout, and a case whose figures are in
+`.checkpoints/ten_minutes/` is not measured again.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from benchmarks.machine import load, processor
 from grokking.analysis.results import summary
 from grokking.api import training
 from grokking.api.keys import parse_all
-from grokking.api.loading import of_folder
+from grokking.api.loading import read_config
 from grokking.api.run import Run
 from grokking.api.search_plan import FAMILY, plan_search
 from grokking.api.searching import TaskSearch
@@ -83,10 +84,15 @@ def measured(name: str, minutes: float) -> dict[str, Any]:
 
 
 def confirmed(asked: TaskSearch) -> dict[str, Any] | None:
-    """What the run comes to on which the search has confirmed its best trial."""
+    """What the run comes to on which the search has confirmed its best trial, with all fresh seeds."""
     folders = asked.checkout.own.glob(f"{asked.plan.name}-[0-9]*")
     newest = max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
-    return None if newest is None else summary(of_folder(newest).replicas())
+    if newest is None:
+        return None
+    config = read_config(newest)["config"] | {"replicas": asked.recipe({})["replicas"]}
+    own = training.plan(config, {}, name=newest.name)
+    own.train(lambda evaluation: None)
+    return summary(own.run.replicas())
 
 
 def trained_default(asked: TaskSearch) -> Run:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
+from grokking.analysis.pareto import whole_trials
 from grokking.analysis.published import PUBLISHED, RECORDS, STUDY_RECORDS, Published
 from grokking.analysis.results import generalized_text, ratio_text, summary
 from grokking.analysis.search_axes import Axis, axes
@@ -52,6 +53,11 @@ class Study:
     @property
     def axes(self) -> list[Axis]:
         return axes(self.config["space"])
+
+    @property
+    def whole_trials(self) -> pd.DataFrame:
+        """The trials that generalized with all their seeds, with their steps and seconds."""
+        return whole_trials(self.trials, self.replicas)
 
     def was_given(self, arm: str) -> bool:
         """Whether the point of an arm is one of `initial_points`, which are a search's first trials."""

@@ -8,6 +8,7 @@ import pandas as pd
 from grokking.analysis import studies
 from grokking.analysis.nested import flat
 from grokking.analysis.pages import plain, render
+from grokking.analysis.pareto import front_table
 from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
 from grokking.engine.events import ACCURACY_THRESHOLD
@@ -39,6 +40,7 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame, monitor_
         arms=plain(studies.arm_table(study)),
         regression=plain(studies.regression_table(study)),
         space=plain(space_table(study.axes, study.chosen)),
+        front=plain(front_table(study.whole_trials, study.axes)),
         counts=plain(studies.count_table(study)),
         compute=plain(studies.compute_table(study)),
         rules=plain(pruner_table(rules)),

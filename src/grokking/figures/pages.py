@@ -14,7 +14,7 @@ from grokking.figures.comparisons import grid
 from grokking.figures.diagnostics import diagnostics, progress, warnings
 from grokking.figures.portraits import portrait
 from grokking.figures.runs import curves, gap, system_panels
-from grokking.figures.search import importances, parallel, slices, survival, trial_history
+from grokking.figures.search import importances, parallel, pareto, slices, survival, trial_history
 from grokking.storage.runs import Run
 
 Tables = Mapping[str, pd.DataFrame]  # by experiment
@@ -63,6 +63,7 @@ def draw_study(study: Study, shares: pd.DataFrame, histories: Tables, folder: Pa
     parallel(study.trials, study.axes, study.unit, folder / "parallel.png")
     slices(study.trials, study.axes, study.unit, folder / "slices.png")
     importances(shares, folder / "importances.png")
+    pareto(study.whole_trials, folder / "pareto.png")
     arms = {arm: studies.times(replicas, study.objective) for arm, replicas in study.confirmed.items()}
     survival(arms, study.unit, folder / "survival.png")
     for arm, replicas in study.confirmed.items():

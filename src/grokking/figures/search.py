@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullLocator
 
+from grokking.analysis.pareto import SECONDS, STEPS, front
 from grokking.analysis.search_axes import Axis, shown
 from grokking.analysis.survival import median, reached
 from grokking.figures.style import OTHERS, TRAIN, VALIDATION, save
@@ -151,6 +152,23 @@ def importances(shares: pd.DataFrame, file: Path) -> None:
     panel.grid(axis="y", visible=False)
     panel.set_xlabel("share of importance")
     panel.legend(loc="lower right")
+    save(figure, file)
+
+
+def pareto(points: pd.DataFrame, file: Path) -> None:
+    """Steps against seconds of the trials that generalized, and the line of those that none beats in both."""
+    figure, panel = plt.subplots(figsize=(6, 4.2))
+    best = front(points)
+    panel.scatter(points[SECONDS], points[STEPS], s=22, color="#bbbbbb", label="trials with all their seeds")
+    panel.plot(best[SECONDS], best[STEPS], "o-", color=VALIDATION, lw=1.4, ms=6, label="not beaten in both")
+    for _, row in best.iterrows():
+        panel.annotate(f"{row['trial']}", (row[SECONDS], row[STEPS]), (4, 4), textcoords="offset points")
+    _costs(panel, "steps to generalization")
+    panel.set_xscale("log")
+    panel.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=COSTS)
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_xlabel("seconds to generalization, of updates on one core")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     save(figure, file)
 
 
