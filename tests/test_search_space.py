@@ -333,7 +333,7 @@ def test_a_stage_tells_a_mistake_and_writes_nothing(stage, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
-def test_a_sound_study_is_read_and_its_random_arm_is_plain():
+def test_a_sound_study_is_read_and_its_random_arm_has_the_same_rules():
     plan = plan_of(
         initial_points=[{"optimizer.learning_rate": 0.03}], published={"model.hidden_widths": [500]}
     )
@@ -343,7 +343,7 @@ def test_a_sound_study_is_read_and_its_random_arm_is_plain():
     arm = random_arm(plan)
     assert arm.config.sampler.name == "random"
     assert arm.config.sampler.seed != plan.config.sampler.seed
-    assert arm.config.pruner.name == "none"
+    assert arm.config.pruner == plan.config.pruner
     assert arm.config.initial_points == ()
     assert arm.config.space == plan.config.space
 

@@ -158,9 +158,8 @@ def _require_apart(config: StudyConfig, where: str, part: str, earlier: str, kin
 
 
 def random_arm(plan: StudyPlan) -> StudyPlan:
-    """Plain random search in the same space: no known points, no rule but the budget."""
+    """Random search in the same space by the same rules, without the points that the study was given."""
     own_seed = plan.config.sampler.seed + 1  # else it would draw TPE's first trials again
     sampler = replace(plan.config.sampler, name="random", seed=own_seed)
-    pruner = replace(plan.config.pruner, name="none")
-    config = replace(plan.config, sampler=sampler, pruner=pruner, initial_points=())
+    config = replace(plan.config, sampler=sampler, initial_points=())
     return replace(plan, name=f"{plan.name}-random", config=config)
