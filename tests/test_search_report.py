@@ -297,6 +297,9 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     assert "1 of 5" in page
     for name in ("survival", "parallel", "slices", "importances", "history", "pareto"):
         assert f"(small/{name}.png)" in page
+    assert "the check of the best trials on further seeds.\n" in page
+    given = replace(study(), config=CONFIG | {"objective": "steps", "initial_points": [{}, {}]})
+    assert "find the 2 points that the study was given." in study_pages.page(given, MACHINE, RULES, 0.1)
     overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))
     assert overview.count("[small](search/small.md)") == 2
     assert "No rule applied" in study_pages.overview(overviews(study()), RULES, pd.DataFrame())

@@ -8,7 +8,7 @@ from grokking.search.study import SharedStudy
 from grokking.search.trial_outcomes import all_generalized, seed_outcomes
 
 START_SECONDS = 3.0  # of the processes that train
-MARGIN = 1.5  # evaluations take time, too, and some seeds need more steps than those that were searched
+MARGIN = 1.3  # evaluations take time, too, and some seeds need more steps than those that were searched
 MOST = 0.5  # of the time, where even that is too little
 FEWEST = 3  # fresh seeds on which something is confirmed, whatever the time
 
