@@ -1,11 +1,12 @@
-"""The report as markdown, and its place in docs/performance.md, one for each processor."""
+"""The report as markdown, and its place on a page of docs, one for each processor."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PERFORMANCE, SEARCH = DOCS / "performance.md", DOCS / "search.md"
 END = "<!-- end of benchmark -->"
 
 
@@ -35,6 +36,6 @@ def replaced(text: str, report: str, program: str, processor: str) -> str:
     return f"{before}{begin}\n\n{report.strip()}\n\n{END}{after}"
 
 
-def write(report: str, program: str, processor: str) -> None:
-    text = PAGE.read_text() if PAGE.exists() else ""
-    PAGE.write_text(replaced(text, report, program, processor))
+def write(report: str, program: str, processor: str, page: Path = PERFORMANCE) -> None:
+    text = page.read_text() if page.exists() else ""
+    page.write_text(replaced(text, report, program, processor))

@@ -1,12 +1,13 @@
 """Which sampler and which rules find the most: many searches of one study at equal FLOP.
 
-    python -m benchmarks.samplers [small_mlp] [--searches 8] [--cores 2]
+    python -m benchmarks.samplers [small_mlp] [--searches 8] [--cores 2] [--write]
 
 Every sampler meets every rule, each pair with as many seeds of the sampler, none with given points. Points
 are rounded to a grid, so that searches meet the same networks: each is trained once, without a rule, and
 kept under `.checkpoints/samplers/`. A search may spend what the study's own trials cost with TPE and our
 rules. Its best trial is trained on the fresh seeds and splits of `confirm`, a crossing held for 50 steps. The
-same command goes on where it was interrupted. CMA-ES takes part after `pip install cmaes`.
+same command goes on where it was interrupted; a row per search is in `results/samplers/`. CMA-ES takes part
+after `pip install cmaes`.
 
 `quick` is the study of params.yaml, of five core-hours here. The others have the network and the table of a
 sweep, and take minutes: `small_mlp` searches the space of `quick`, `small_transformer` one of its own.
@@ -32,6 +33,8 @@ import pandas as pd
 import scipy
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler
 
+from benchmarks import page
+from benchmarks.machine import processor
 from benchmarks.recordings import MEDIAN, RecordedWorker
 from benchmarks.rounded_study import FOLDER, SMALL, Study
 from grokking.executors.processes import prepare
@@ -49,6 +52,14 @@ from grokking.search.tables import best_trials, chosen, trial_table
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cma-es")
 RULES = ("ours", "cost cap", MEDIAN, "none")
 PARTS = (0.25, 0.5, 1.0)  # of the FLOP, at which the best trial so far is told
+RESULTS = Path("results/samplers")
+NOTE = """
+Steps are the median of the best trial on ten fresh seeds and splits, then the median and the range over the
+searches; inf where half of the seeds did not generalize. The columns of the FLOP have the best trial so far,
+as it was searched. *Better* and *worse* are pairs of searches with the same seed of the sampler, beside TPE
+with our rules; p is of Wilcoxon's signed-rank test over them, two-sided, not corrected for the number of
+rows.
+"""
 NEVER = PruningContext(
     budget=0, limit=float("inf"), decay_rate=0.0, decay_driven=False,
     memorization_step=None, generalization_norm=None, slack=float("inf"),
@@ -60,6 +71,7 @@ def main() -> None:
     parser.add_argument("study", nargs="?", default="small_mlp", choices=["quick", *SMALL])
     parser.add_argument("--searches", type=int, default=8, help="of each sampler with each rule")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
+    parser.add_argument("--write", action="store_true", help="put the table into docs/search.md")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(given.cores, initializer=_prepare) as pool:
@@ -69,8 +81,13 @@ def main() -> None:
         cells = itertools.product(range(given.searches), samplers, RULES)
         jobs = [pool.submit(result, given.study, *cell, spent) for cell in cells]
         rows = pd.DataFrame([job.result() for job in jobs])
-    print(f"{given.study}: {given.searches} searches a cell, {spent:.3g} FLOP each")
-    print(table(rows).to_markdown(index=False))
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(RESULTS / f"{given.study}.csv", index=False)
+    title = f"Searches of `{given.study}`: {given.searches} for each row, {spent:.3g} FLOP each"
+    report = page.Section(title, table(rows), NOTE).markdown()
+    print(report)
+    if given.write:
+        page.write(report, f"samplers {given.study}", str(processor()), page.SEARCH)
 
 
 def _prepare() -> None:

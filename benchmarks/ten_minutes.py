@@ -19,15 +19,16 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import page
 from benchmarks.machine import load, processor
-from grokking.analysis.results import summary
+from grokking.analysis.results import ratio_text, summary
 from grokking.api import training
 from grokking.api.keys import parse_all
 from grokking.api.loading import read_config
 from grokking.api.run import Run
 from grokking.api.search_plan import FAMILY, plan_search
 from grokking.api.searching import TaskSearch
-from grokking.executors.resources import cores
+from grokking.executors.resources import processes
 
 CASES: dict[str, tuple[str, str, list[str]]] = {  # the task, its family, and what is changed
     "another modulus": ("addition_113_f40", FAMILY, []),
@@ -38,6 +39,11 @@ CASES: dict[str, tuple[str, str, list[str]]] = {  # the task, its family, and wh
     "a wider network": ("addition_97_f50", FAMILY, ["model.hidden_widths=[1024]"]),
 }
 FOLDER = Path(".checkpoints/ten_minutes")
+NOTE = """
+Steps are the median over the fresh seeds with its range, *ratio* how many times later than memorization. *Not
+searched* is the network of the family's study as it is before any search, on the same seeds and splits. *Of
+the time* is what the command took, confirmation included, on as many cores.
+"""
 
 
 def main() -> None:
@@ -46,11 +52,14 @@ def main() -> None:
     )
     parser.add_argument("cases", nargs="*", metavar="NAME", help=f"default: all of {', '.join(CASES)}")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/search.md")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    print(f"{processor()}, {cores()} cores", flush=True)
     rows = [row(name, given.minutes) for name in given.cases or CASES]
-    print(pd.DataFrame(rows).to_markdown(index=False))
+    report = page.Section(f"Searches of {given.minutes:g} minutes", pd.DataFrame(rows), NOTE).markdown()
+    print(report)
+    if given.write:
+        page.write(report, "ten_minutes", str(processor()), page.SEARCH)
 
 
 def row(name: str, minutes: float) -> dict[str, Any]:
@@ -64,22 +73,23 @@ def row(name: str, minutes: float) -> dict[str, Any]:
 def measured(name: str, minutes: float) -> dict[str, Any]:
     task, family, changes = CASES[name]
     command = ["search", task, *changes, "--family", family]
-    before, began = load(), time.monotonic()
+    began = time.monotonic()
+    print(f"{name}: {load()}", flush=True)
     subprocess.run(
         [sys.executable, "-m", "grokking.cli.main", *command, "--minutes", f"{minutes:g}"], check=True
     )
     share = (time.monotonic() - began) / (60 * minutes)
     asked = plan_search(task, parse_all(changes), family)
     found, default = confirmed(asked), summary(trained_default(asked).replicas())
-    print(f"{name}: {before}", flush=True)
     return {
         "case": name,
         "command": " ".join(["grokking", *command]),
+        "cores": str(processes(None)),
         "of the time": f"{share:.0%}",
         "steps, confirmed": "nothing found" if found is None else described(found),
-        "ratio": found and found["median_ratio"],
+        "ratio": "—" if found is None else ratio_text(found["median_ratio"]),
         "steps, not searched": described(default),
-        "times faster": found and times_faster(found, default),
+        "times faster": "—" if found is None else times_faster(found, default),
     }
 
 

@@ -204,13 +204,13 @@ def test_processor_is_told_by_family_and_model():
 
 
 def test_command_prints_every_table(capsys):
-    before = page.PAGE.read_text()
+    before = page.PERFORMANCE.read_text()
     engine.main(["--cases", "numpy_mlp_momentum", "--rounds", "1", "--seconds", "0.01", "--no-write"])
     printed = capsys.readouterr().out
     for title in ("Machine", "One step", "Many replicas", "Evaluations and checkpoints", "Memory"):
         assert f"## {title}\n\n| " in printed
     assert printed.count("| `numpy_mlp_momentum` |") == 3
-    assert page.PAGE.read_text() == before
+    assert page.PERFORMANCE.read_text() == before
 
 
 def test_report_replaces_that_of_the_same_program_and_processor():

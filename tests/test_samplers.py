@@ -6,6 +6,7 @@ from dataclasses import replace
 import optuna
 import pandas as pd
 import pytest
+from clones import ROOT
 from searches import ORDER, job_of, plan_of, search_task
 
 from benchmarks import rounded_study, samplers
@@ -122,3 +123,30 @@ def test_a_study_is_read_without_points_that_it_was_given(name):
     assert config.initial_points == ()
     for replica in replicas:
         require_fit(replica, study.task, name)
+
+
+def kept_searches() -> pd.DataFrame:
+    return pd.read_csv(ROOT / "results/samplers/small_mlp.csv", converters={"best": parsed})
+
+
+def parsed(text: str) -> list[float]:
+    return [float(part) for part in text.strip("[]").split(",")]
+
+
+def test_the_table_of_the_page_is_of_the_searches_that_are_kept():
+    rows = samplers.table(kept_searches()).to_markdown(index=False, stralign="left", disable_numparse=True)
+    assert rows in (ROOT / "docs/search.md").read_text()
+
+
+def test_what_the_page_says_of_samplers_and_rules_holds():
+    rows = kept_searches()
+    assert (rows.groupby(["sampler", "rule"]).size() == 8).all()
+    found = samplers.table(rows).set_index(["sampler", "rules"])
+    p = found["p (Wilcoxon)"].replace("—", "1").astype(float)
+    median = found.index.get_level_values("rules") == MEDIAN
+    assert (p[~median] > 0.05).all()  # nothing else is told apart from TPE with our rules
+    assert (p[median] == 0.008).all()
+    assert (found["worse"][median] == "8 of 8").all()
+    trials = found["trials"].astype(float)
+    for sampler in samplers.SAMPLERS:
+        assert 4 <= trials[sampler, MEDIAN] / trials[sampler, "ours"] <= 5.5
