@@ -5,13 +5,22 @@ from inspect import signature
 from types import SimpleNamespace
 
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import FixedTrial, TrialState, create_trial
-from searches import plan_of
+from searches import network, plan_of, search_task
 
 from grokking.api.checkout import here
 from grokking.api.search_plan import BUDGET, FAMILY, families, plan_search
 from grokking.cli.search import search
-from grokking.search.confirmation_time import FEWEST, MARGIN, MOST, START_SECONDS, ConfirmationTime
+from grokking.engine.evaluation_steps import steps_within
+from grokking.search.confirmation_time import (
+    FEWEST,
+    FORWARD,
+    MARGIN,
+    MOST,
+    START_SECONDS,
+    ConfirmationTime,
+)
 from grokking.search.results import read_best
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
@@ -80,11 +89,16 @@ def test_a_recipe_has_all_fresh_seeds_and_the_values_of_its_point():
     assert recipe["replicas"]["seeds"] == [*asked.plan.config.confirm.seeds]
 
 
+POINT = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.09}
+
+
 def study(*steps: int) -> SimpleNamespace:
     """One that knows a trial of two seeds for each of these costs, at a hundredth of a second a step."""
     trials = [
         create_trial(
             state=TrialState.COMPLETE,
+            params=POINT,
+            distributions={name: FloatDistribution(value / 2, value * 2) for name, value in POINT.items()},
             value=float(number),
             user_attrs={f"{OUTCOME}/{seed}": asdict(outcome(seed, step)) for seed in (0, 1)},
         )
@@ -102,21 +116,37 @@ def outcome(seed_number: int, step: int) -> SeedOutcome:
     )  # fmt: skip
 
 
+def updates(examples: int) -> float:
+    """What a network takes to the end of the trial of a crossing at step 100, in updates of so many examples.
+
+    Each evaluation is a forward pass over all 121 equations, of which 97 are trained on.
+    """
+    return 600 + len(steps_within(600)) * FORWARD * 121 / examples
+
+
 def test_time_is_kept_back_for_the_best_trial_on_all_seeds():
     """Of the search (2), further ones (1) and fresh ones (1), to the end of the trial of a crossing."""
-    needs = ConfirmationTime(plan_of(), workers=2, available=1000.0)
-    needed = 3 * START_SECONDS + MARGIN * 4 / 2 * (100 + 500) * 0.01
+    needs = ConfirmationTime(plan_of(), search_task(), workers=2, available=1000.0)
+    needed = 3 * START_SECONDS + MARGIN * 4 / 2 * updates(97) * 0.01
     assert needs.kept_back(study(100, 900)) == pytest.approx(needed)
 
 
+def test_evaluations_count_for_more_where_batches_are_small():
+    batch = {"sampling": "without_replacement", "size": 5, "drop_last": True}
+    plan, (trial,) = plan_of(experiment=network(batch=batch)), study(100).ended()
+    needs = ConfirmationTime(plan, search_task(), workers=1, available=1000.0)
+    assert needs.of(trial, 1) == pytest.approx(START_SECONDS + MARGIN * updates(5) * 0.01)
+    assert updates(5) > 1.5 * updates(97)
+
+
 def test_no_time_is_kept_back_for_nothing_and_never_more_than_half():
-    assert ConfirmationTime(plan_of(), 2, 1000.0).kept_back(study()) == 0
-    assert ConfirmationTime(plan_of(), 2, 10.0).kept_back(study(100)) == MOST * 10
+    assert ConfirmationTime(plan_of(), search_task(), 2, 1000.0).kept_back(study()) == 0
+    assert ConfirmationTime(plan_of(), search_task(), 2, 10.0).kept_back(study(100)) == MOST * 10
 
 
 @pytest.mark.parametrize(("seconds", "seeds"), [(-5.0, FEWEST), (22.0, 4), (1000.0, 10)])
 def test_as_many_fresh_seeds_as_fit_into_the_time(seconds, seeds):
-    """Each takes 6 seconds and a half more, two at a time."""
+    """Each takes about 8 seconds, two at a time."""
     plan = plan_of(confirm={"seeds": [*range(10, 20)], "split_seeds": [*range(10, 20)]})
     (trial,) = study(100).ended()
-    assert ConfirmationTime(plan, 2, 1000.0).fresh_seeds(trial, seconds) == seeds
+    assert ConfirmationTime(plan, search_task(), 2, 1000.0).fresh_seeds(trial, seconds) == seeds

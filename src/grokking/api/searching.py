@@ -121,7 +121,7 @@ class TaskSearch:
             YAML().dump({"config": config}, file)
 
     def _needs(self, deadline: float) -> ConfirmationTime:
-        return ConfirmationTime(self.plan, processes(None), deadline - time.monotonic())
+        return ConfirmationTime(self.plan, self.task, processes(None), deadline - time.monotonic())
 
     def _order(self) -> cyclic.Order | None:
         keys = {key: value for key, value in self.section.items() if key != "name"}

@@ -1,14 +1,21 @@
 """How long it takes to check and to confirm what a search has found, kept back from the time that it has."""
 
+import math
+
 from optuna.trial import FrozenTrial
 
+from grokking.data.tasks import Task
+from grokking.engine.evaluation_steps import steps_within
 from grokking.engine.events import trial_end
 from grokking.search.config import StudyPlan
+from grokking.search.objective import price
 from grokking.search.study import SharedStudy
+from grokking.search.tables import chosen
 from grokking.search.trial_outcomes import all_generalized, seed_outcomes
 
 START_SECONDS = 3.0  # of the processes that train
-MARGIN = 1.3  # evaluations take time, too, and some seeds need more steps than those that were searched
+MARGIN = 1.2  # some seeds need more steps than those that were searched
+FORWARD = 1 / 3  # of the time of an update is its forward pass, which is all that an evaluation takes
 MOST = 0.5  # of the time, where even that is too little
 FEWEST = 3  # fresh seeds on which something is confirmed, whatever the time
 
@@ -16,9 +23,10 @@ FEWEST = 3  # fresh seeds on which something is confirmed, whatever the time
 class ConfirmationTime:
     """Seconds that a trial needs on the seeds that the search did not train it on to the full definition."""
 
-    def __init__(self, plan: StudyPlan, workers: int, available: float) -> None:
+    def __init__(self, plan: StudyPlan, task: Task, workers: int, available: float) -> None:
         """`available` are the seconds of search and confirmation together."""
-        self.config, self.workers, self.most = plan.config, workers, MOST * available
+        self.plan, self.config, self.task = plan, plan.config, task
+        self.workers, self.most = workers, MOST * available
         self.best: float | None = None  # value of the trial that was last looked at
         self.needed = 0.0
 
@@ -37,20 +45,26 @@ class ConfirmationTime:
 
     def of(self, trial: FrozenTrial, replicas: int) -> float:
         """To train this many replicas of it."""
-        return START_SECONDS + MARGIN * replicas / self.workers * _replica_seconds(trial)
+        return START_SECONDS + MARGIN * replicas / self.workers * self._replica_seconds(trial)
 
     def fresh_seeds(self, trial: FrozenTrial, seconds: float) -> int:
         """On how many fresh seeds it can be trained in this time."""
-        fit = (seconds - START_SECONDS) * self.workers / (MARGIN * _replica_seconds(trial))
+        fit = (seconds - START_SECONDS) * self.workers / (MARGIN * self._replica_seconds(trial))
         return min(max(int(fit), FEWEST), len(self.config.confirm.seeds))
 
     def _complete(self, study: SharedStudy) -> list[FrozenTrial]:
         seeds = len(self.config.search.seeds)
         return [trial for trial in study.ended() if all_generalized(seed_outcomes(trial), seeds)]
 
+    def _replica_seconds(self, trial: FrozenTrial) -> float:
+        """Of updates and evaluations of one of its replicas, to the end of its crossing's trial."""
+        outcomes = seed_outcomes(trial)
+        steps = math.ceil(trial_end(max(outcome.step or 0 for outcome in outcomes)))
+        step_seconds = max(outcome.seconds / outcome.steps_run for outcome in outcomes)
+        return step_seconds * (steps + self._evaluation(trial) * len(steps_within(steps)))
 
-def _replica_seconds(trial: FrozenTrial) -> float:
-    """Of updates of one of its replicas, to the end of its crossing's trial."""
-    outcomes = seed_outcomes(trial)
-    steps = trial_end(max(outcome.step or 0 for outcome in outcomes))
-    return steps * max(outcome.seconds / outcome.steps_run for outcome in outcomes)
+    def _evaluation(self, trial: FrozenTrial) -> float:
+        """What an evaluation of all equations takes, in updates."""
+        values = chosen(trial, self.plan)["values"]
+        replica = self.plan.replicas(values, self.config.search)[0]
+        return FORWARD * len(self.task.equations) / price(replica, self.task).examples
