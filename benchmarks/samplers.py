@@ -6,7 +6,7 @@ Every sampler meets every rule, each pair with as many seeds of the sampler, non
 are rounded to a grid, so that searches meet the same networks: each is trained once, without a rule, and
 kept under `.checkpoints/samplers/`. A search may spend what the study's own trials cost with TPE and our
 rules. Its best trial is trained on the fresh seeds and splits of `confirm`, a crossing held for 50 steps. The
-same command goes on where it was interrupted; a row per search is in `results/samplers/`. CMA-ES takes part
+same command goes on where it was interrupted; a row per search is in `benchmarks/results/`. CMA-ES takes part
 after `pip install cmaes`.
 
 `quick` is the study of params.yaml, of five core-hours here. The others have the network and the table of a
@@ -52,7 +52,7 @@ from grokking.search.tables import best_trials, chosen, trial_table
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cma-es")
 RULES = ("ours", "cost cap", MEDIAN, "none")
 PARTS = (0.25, 0.5, 1.0)  # of the FLOP, at which the best trial so far is told
-RESULTS = Path("results/samplers")
+RESULTS = Path(__file__).parent / "results"
 NOTE = """
 Steps are the median of the best trial on ten fresh seeds and splits, then the median and the range over the
 searches; inf where half of the seeds did not generalize. The columns of the FLOP have the best trial so far,

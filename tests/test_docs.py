@@ -56,7 +56,8 @@ def strings(tree: ast.Module) -> set[str]:
 
 
 def stages_and_entries() -> set[str]:
-    files = [YAML(typ="safe").load((ROOT / name).read_text()) for name in ("dvc.yaml", "params.yaml")]
+    names = ("dvc.yaml", "params.yaml", "extended/dvc.yaml")
+    files = [YAML(typ="safe").load((ROOT / name).read_text()) for name in names]
     return {name for file in files for section in file.values() for name in section}
 
 

@@ -126,7 +126,7 @@ def test_a_study_is_read_without_points_that_it_was_given(name):
 
 
 def kept_searches() -> pd.DataFrame:
-    return pd.read_csv(ROOT / "results/samplers/small_mlp.csv", converters={"best": parsed})
+    return pd.read_csv(ROOT / "benchmarks/results/small_mlp.csv", converters={"best": parsed})
 
 
 def parsed(text: str) -> list[float]:
