@@ -51,9 +51,7 @@ def search(
 
       grokking search division_97_f50 --family transformer --minutes 30
 
-      grokking search addition_97_f50 modulus=59 train_fraction=0.4
-
-      grokking search addition_97_f50 model.hidden_widths=[1024] label_noise=0.1
+      grokking search addition_97_f50 train_fraction=0.4 model.hidden_widths=[1024]
     """
     if not 0 < minutes < 100_000:
         raise ConfigError(f"`--minutes` must be above 0, but got {minutes}")
