@@ -1,6 +1,6 @@
 """Networks trained once, which no rule stopped: a search by any rule is replayed on them.
 
-A rule stops a network and changes nothing else. So what it would have done can be told from the evaluations
+A rule stops a network and changes nothing else. So what it would have done follows from the evaluations
 of the network that was left alone, and what the search would have paid is exact.
 """
 

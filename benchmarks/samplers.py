@@ -51,7 +51,7 @@ from grokking.search.tables import best_trials, chosen, trial_table
 
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cma-es")
 RULES = ("ours", "cost cap", MEDIAN, "none")
-PARTS = (0.25, 0.5, 1.0)  # of the FLOP, at which the best trial so far is told
+PARTS = (0.25, 0.5, 1.0)  # of the FLOP, at which the best trial so far is shown
 RESULTS = Path(__file__).parent / "results"
 NOTE = """
 Steps are the median of the best trial on ten fresh seeds and splits, then the median and the range over the

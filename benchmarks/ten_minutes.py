@@ -21,7 +21,8 @@ import pandas as pd
 
 from benchmarks import page
 from benchmarks.machine import load, processor
-from grokking.analysis.results import ratio_text, summary
+from grokking.analysis.crossings import times_faster
+from grokking.analysis.results import generalized_text, median_and_range, ratio_text, summary
 from grokking.api import training
 from grokking.api.keys import parse_all
 from grokking.api.loading import read_config
@@ -89,7 +90,7 @@ def measured(name: str, minutes: float) -> dict[str, Any]:
         "steps, confirmed": "nothing found" if found is None else described(found),
         "ratio": "—" if found is None else ratio_text(found["median_ratio"]),
         "steps, not searched": described(default),
-        "times faster": "—" if found is None else times_faster(found, default),
+        "times faster": "—" if found is None else compared(found, default),
     }
 
 
@@ -114,19 +115,14 @@ def trained_default(asked: TaskSearch) -> Run:
 
 def described(found: dict[str, Any]) -> str:
     """The median step with its range, and how many seeds generalized."""
-    steps = f"> {found['budget']:,}"
-    if found["median_step"] is not None:
-        steps = f"{found['median_step']:,.0f} ({found['first_step']:,.0f}–{found['last_step']:,.0f})"
-    return f"{steps}, {found['generalized']} of {found['n']}"
+    return f"{median_and_range(found)}, {generalized_text(found)}"
 
 
-def times_faster(found: dict[str, Any], default: dict[str, Any]) -> str:
-    """The ratio of the medians; a lower limit where the default did not get there."""
-    if found["median_step"] is None:
-        return "—"
+def compared(found: dict[str, Any], default: dict[str, Any]) -> str:
+    """How many times faster; a lower limit where the default did not generalize in its budget."""
     if default["median_step"] is None:
-        return f"> {default['budget'] / found['median_step']:.1f}"
-    return f"{default['median_step'] / found['median_step']:.1f}"
+        return times_faster(">", default["budget"], found["median_step"])
+    return times_faster("", default["median_step"], found["median_step"])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from grokking.analysis.good_trials import GOOD
+from grokking.analysis.good_trials import GOOD, with_range
 from grokking.analysis.sweeps import axes_of, cell_table
 
 FRACTION = "task.split.train_fraction"
@@ -28,15 +28,9 @@ def fraction_table(networks: pd.DataFrame) -> pd.DataFrame:
             ranked = reached.sort_values("median_step")
             good = ranked[ranked["median_step"] <= GOOD * ranked["median_step"].min()]
             row |= {"steps of the best": f"{ranked['median_step'].min():,.0f}"}
-            row |= {title: _with_range(good[key]) for key, title in RATES.items()}
+            row |= {title: with_range(good[key].iloc[0], good[key]) for key, title in RATES.items()}
         rows.append(row)
     return pd.DataFrame(rows).fillna("—")
-
-
-def _with_range(good: pd.Series) -> str:
-    """The first value, and the range of all."""
-    first, low, high = (f"{value:g}" for value in (good.iloc[0], good.min(), good.max()))
-    return first if low == high else f"{first} ({low}–{high})"
 
 
 def moved(networks: pd.DataFrame) -> dict[str, str]:

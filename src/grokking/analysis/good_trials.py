@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from grokking.analysis.nested import flat
+from grokking.analysis.pareto import whole
 from grokking.config import PARAMS_PREFIX
 
 GOOD = 1.5  # times the best cost: a trial or cell within it counts as good
 GROUPS = ["study", "optimizer"]
 OF_OPTIMIZER = f"{PARAMS_PREFIX}optimizer."
-FEWEST = 3  # good trials of which a range is told
+FEWEST = 3  # good trials that have a range
 SHOWN = {
     "learning_rate": "learning rate",
     "weight_decay": "weight decay",
@@ -25,8 +26,8 @@ SHOWN = {
 
 def good_trials(entry: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
     """A row per trial that generalized with all its seeds within GOOD of the best: SHOWN, optimizer, cost."""
-    whole = trials[trials["confirmable"].astype(bool) & trials["sustained"].ne(False)]
-    own = whole[whole["cost"] <= GOOD * whole["cost"].min()]
+    generalized = whole(trials)
+    own = generalized[generalized["cost"] <= GOOD * generalized["cost"].min()]
     experiment = flat(entry["experiment"])
     found = pd.DataFrame({name: _values(own, experiment, name) for name in SHOWN})
     found["weight_decay"] = found["weight_decay"].fillna(found["decay_rate"] / found["learning_rate"])
@@ -72,10 +73,13 @@ def study_table(good: pd.DataFrame) -> pd.DataFrame:
 def _span(values: pd.Series) -> str:
     """Median and range."""
     known = values.dropna()
-    if known.empty:
-        return "—"
-    middle, low, high = (f"{value:.3g}" for value in (known.median(), known.min(), known.max()))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    return "—" if known.empty else with_range(known.median(), known)
+
+
+def with_range(middle: float, values: pd.Series) -> str:
+    """A number, and the range of those that it stands for."""
+    low, high = values.min(), values.max()
+    return f"{middle:.3g}" if low == high else f"{middle:.3g} ({low:.3g}–{high:.3g})"
 
 
 def spread_table(good: pd.DataFrame) -> pd.DataFrame:

@@ -14,8 +14,13 @@ def whole_trials(trials: pd.DataFrame, replicas: pd.DataFrame) -> pd.DataFrame:
     """
     seeds = replicas.assign(**{SECONDS: replicas["seconds"] * replicas["step"] / replicas["steps_run"]})
     medians = seeds.groupby(["arm", "trial"])[["step", SECONDS]].median().rename(columns={"step": STEPS})
-    own = trials[trials["confirmable"].astype(bool) & trials["sustained"].ne(False)]
-    return own[own["arm"] == "search"].drop(columns=SECONDS).merge(medians, on=["arm", "trial"])
+    own = whole(trials[trials["arm"] == "search"])
+    return own.drop(columns=SECONDS).merge(medians, on=["arm", "trial"])
+
+
+def whole(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that generalized with all their seeds and were not found to lose it again."""
+    return trials[trials["confirmable"].astype(bool) & trials["sustained"].ne(False)]
 
 
 def front(points: pd.DataFrame) -> pd.DataFrame:
