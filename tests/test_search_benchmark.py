@@ -176,7 +176,7 @@ def test_ratio_is_that_of_steps_times_that_of_their_speed():
 
 
 def test_command_prints_a_row_per_search(study, capsys, monkeypatch):
-    before = page.PAGE.read_text()
+    before = page.PERFORMANCE.read_text()
     measured = [SearchResult(name, 1.0, 10, 5.0) for name in ("plain Optuna loop", "ours")]
     monkeypatch.setattr(search, "measure", lambda study, threads: measured)
     search.main(["--trials", "2", "--no-write"])
@@ -184,4 +184,4 @@ def test_command_prints_a_row_per_search(study, capsys, monkeypatch):
     assert printed.startswith(f"## Searches on {machine.processor()}\n\nStudies of params.yaml.")
     assert "### Study quick\n\n| search" in printed
     assert "2 trials of up to 3 seeds and 150 steps;" in printed
-    assert page.PAGE.read_text() == before
+    assert page.PERFORMANCE.read_text() == before
