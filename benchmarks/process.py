@@ -1,6 +1,6 @@
 """How a process is set up before anything is measured in it."""
 
-from grokking.ops.threads import keep_freed_memory, use_threads
+from grokking.executors.process_settings import keep_freed_memory, use_threads
 
 
 def set_up(threads: int) -> None:

@@ -6,7 +6,7 @@ from grokking.analysis.comparison import GROUPS
 from grokking.analysis.group_pages import group_page
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
-from grokking.data import tasks
+from grokking.storage import task_files
 from grokking.storage.runs import Run
 from pipelines.common.claims import require_claims
 from pipelines.common.paths import RUNS, SPLITS
@@ -33,7 +33,7 @@ def with_formula(trained: Run) -> Run:
     """The run, with what the equations of its task are beside its replicas."""
     task = str(trained.replicas["task"].iloc[0])
     return replace(
-        trained, replicas=trained.replicas.assign(formula=tasks.read_meta(SPLITS / task)["formula"])
+        trained, replicas=trained.replicas.assign(formula=task_files.read_meta(SPLITS / task)["formula"])
     )
 
 

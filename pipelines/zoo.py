@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from grokking.catalogue import Catalogue, read_catalogue
-from grokking.data import tasks
+from grokking.executors.process_settings import use_threads
 from grokking.experiment import expand
-from grokking.ops.threads import use_threads
-from grokking.storage import runs
+from grokking.storage import runs, task_files
 from grokking.zoo.making import Trained, make
 from grokking.zoo.manifest import FOLDER
 from pipelines.common.paths import RUNS, SNAPSHOTS, SPLITS
@@ -29,7 +28,7 @@ def found(catalogue: Catalogue) -> Iterator[Trained]:
         folder, entry = RUNS / group / name, catalogue.entry("experiments", name)
         if runs.exists(folder) and not entry["replicas"]["grid"]:
             replicas, table = expand(entry, f"experiments.{name}"), runs.read(folder).replicas
-            task = tasks.read(SPLITS / replicas[0].config.task)
+            task = task_files.read(SPLITS / replicas[0].config.task)
             config = {key: value for key, value in entry.items() if key != "replicas"}
             in_steps = group == "records" or entry["role"] == "reproduction"
             yield Trained(name, group, config, replicas, task, table, SNAPSHOTS / group / name, in_steps)

@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import redirect_stdout
 
-from grokking.ops.threads import use_threads
+from grokking.executors.process_settings import use_threads
 from pipelines.common.stage import run
 from refactoring.replicas import every_kind
 from refactoring.stages import every_stage

@@ -10,6 +10,7 @@ from grokking.data.labels import LABELS
 from grokking.data.operations import OPERATIONS
 from grokking.data.splits import SPLITS
 from grokking.data.tasks import Task, TaskConfig
+from grokking.storage import task_files
 from refactoring.sha256 import Digests, sha256
 
 # What an entry of a task may ask for; each takes the first that it accepts
@@ -58,4 +59,4 @@ def with_keys(name: str, candidates: tuple[dict[str, Any], ...], section: str) -
 def digest_of_task(task: Task) -> str:
     """Of what the stage `split` writes: equations, splits, description."""
     tables = [json.dumps(table.to_dict("list")).encode() for table in (task.equations, task.splits)]
-    return sha256([*tables, json.dumps(tasks.describe(task), sort_keys=True).encode()])
+    return sha256([*tables, json.dumps(task_files.describe(task), sort_keys=True).encode()])

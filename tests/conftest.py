@@ -10,7 +10,7 @@ import torch
 from grokking.config import load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
-from grokking.ops.threads import use_threads
+from grokking.executors.process_settings import use_threads
 from grokking.training.records import Evaluation
 
 pytest_plugins = [
@@ -23,6 +23,20 @@ pytest_plugins = [
     "study_server",
     "team_server",
 ]  # fixtures
+
+SHARE_A_CLONE = ("test_pipeline", "test_recipes", "test_side_by_side")
+START_RAY = ("test_ray_search", "test_executors")  # the first looks for what Ray has left
+TOGETHER = dict.fromkeys(SHARE_A_CLONE, "clone") | dict.fromkeys(START_RAY, "ray")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, one worker runs the tests of a file, and the files that are named together.
+
+    Fixtures of a file are made once then. The longest files come first.
+    """
+    items.sort(key=lambda item: item.path.stem not in TOGETHER)  # stable
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.stem, item.path.stem)))
 
 
 @pytest.fixture(scope="session", autouse=True)

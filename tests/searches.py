@@ -23,6 +23,7 @@ from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, StopCondition, max_trials, open_study
+from grokking.storage import task_files
 
 ORDER = cyclic.find_order("add", 11)
 SPACE = {
@@ -143,7 +144,7 @@ def stage_folder(folder: Path, **changes: Any) -> Path:
     folder.mkdir(exist_ok=True)
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe").dump(sections, file)
-    tasks.save(
+    task_files.save(
         tasks.build(load(TaskConfig, task, "tasks.test"), "tasks.test"), folder / "results/splits/test"
     )
     return folder

@@ -14,7 +14,6 @@ from reference import additive_rank, obeys_quadrangle_criterion, operation_table
 from grokking.config import ConfigError, load
 from grokking.data import tasks
 from grokking.data.division import DIVISIONS
-from grokking.data.identifiability import System, deficits, solutions, warning
 from grokking.data.labels import LABELS, LabelsConfig
 from grokking.data.latin_square import Walk, is_group_table, random_square
 from grokking.data.modular import RULES
@@ -23,6 +22,8 @@ from grokking.data.permutations import PRODUCTS
 from grokking.data.primes import prime_factors, require_prime
 from grokking.data.splits import SPLITS, SplitConfig, mirrored
 from grokking.data.table import Additive, Table
+from grokking.identifiability import System, deficits, solutions, warning
+from grokking.storage import task_files
 
 PRIMES = [2, 3, 5, 7, 11, 13, 97, 113, 211]
 FIXED = {"triangle", "two_differences"}
@@ -405,7 +406,7 @@ def test_largest_deficit_over_the_fields_is_reported(tied):
 
 def test_published_fractions_determine_addition():
     task = make_task(modulus=97, train_fraction=0.3)
-    assert [split["deficit"] for split in tasks.describe(task)["splits"].values()] == 3 * [
+    assert [split["deficit"] for split in task_files.describe(task)["splits"].values()] == 3 * [
         {"untied": 0, "tied": 0}
     ]
 
@@ -424,7 +425,7 @@ def test_additive_form_is_said_of_the_operations_that_have_one(name):
 
 @pytest.mark.parametrize(("operation", "labels"), [("multiply", "exact"), ("add", "shuffled")])
 def test_no_deficit_where_there_is_no_additive_form(operation, labels):
-    meta = tasks.describe(make_task(operation, 10, labels))
+    meta = task_files.describe(make_task(operation, 10, labels))
     assert meta["additive"] is None
     assert [split["deficit"] for split in meta["splits"].values()] == [None] * 3
     assert warning(meta) is None
@@ -476,20 +477,20 @@ def test_shuffled_labels_keep_the_label_counts():
 @pytest.mark.parametrize(("operation", "labels"), [("divide", "exact"), ("add", "shuffled")])
 def test_saved_task_reads_back(operation, labels, tmp_path):
     task = make_task(operation, labels=labels)
-    tasks.save(task, tmp_path / "t")
-    again = tasks.read(tmp_path / "t")
+    task_files.save(task, tmp_path / "t")
+    again = task_files.read(tmp_path / "t")
     assert again.equations.equals(task.equations)
     assert again.splits.equals(task.splits)
     assert again.sizes == tasks.Sizes(tokens=11, classes=11)
     assert (again.table.formula, again.table.additive) == (task.table.formula, task.table.additive)
-    assert tasks.read_meta(tmp_path / "t") == tasks.describe(task)
+    assert task_files.read_meta(tmp_path / "t") == task_files.describe(task)
 
 
 def test_description_counts_what_is_trained_on():
     task = make_task(modulus=5, train_fraction=0.6)
     train, shared = task.train_mask(1), task.mirrored_mask(1)
     assert task.train_size(1) == 15
-    assert tasks.describe(task)["splits"]["1"] == {
+    assert task_files.describe(task)["splits"]["1"] == {
         "train": 15,
         "validation": 10,
         "train_share": 0.6,
@@ -505,4 +506,4 @@ def test_unknown_split_seed_names_the_known_ones(tiny_task):
 
 def test_task_that_was_not_split_names_the_stage(tmp_path):
     with pytest.raises(ConfigError, match="run `dvc repro split@gone` first"):
-        tasks.read(tmp_path / "gone")
+        task_files.read(tmp_path / "gone")

@@ -24,7 +24,7 @@ from grokking.engine.stack import ReplicaStack
 from grokking.experiment import ExperimentConfig, Replica
 from grokking.explorer import frames, page
 from grokking.explorer.live_recipe import LiveRecipe
-from grokking.storage import runs
+from grokking.storage import runs, task_files
 from grokking.storage.run_folder import RunFolder
 from grokking.training.fingerprint import inputs
 
@@ -135,7 +135,7 @@ def test_a_script_cannot_end_its_element():
 def winner():
     """The recipe of the page as the engine has it."""
     replicas = runs.read(ROOT / "results/confirm/quick/winner").replicas
-    task = tasks.read(ROOT / "results/splits" / replicas["task"].iloc[0])
+    task = task_files.read(ROOT / "results/splits" / replicas["task"].iloc[0])
     return replicas, task
 
 

@@ -5,9 +5,8 @@ import shutil
 import pytest
 from test_explorer import ROOT, require_equal_steps
 
-from grokking.data import tasks
 from grokking.explorer import page
-from grokking.storage import runs
+from grokking.storage import runs, task_files
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -112,7 +111,7 @@ def test_ten_steps_in_chromium_are_the_engines(chromium):
     shown.add_script_tag(content=(page.PAGE / "live_network.js").read_text())
     products = list((page.PAGE / page.PRODUCTS).read_bytes())
     shown.add_script_tag(content=f"const products = new WebAssembly.Module(new Uint8Array({products}))")
-    task = tasks.read(ROOT / "results/splits" / replicas["task"].iloc[0])
+    task = task_files.read(ROOT / "results/splits" / replicas["task"].iloc[0])
     require_equal_steps(replicas, task, Script(shown))
     shown.close()
 

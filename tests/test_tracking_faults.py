@@ -236,7 +236,7 @@ def test_a_locked_store_is_told_in_one_line(client, trained, tmp_path, monkeypat
 @pytest.mark.parametrize("written", ["1m", "-1", "nan"])
 def test_a_time_that_is_no_number_of_seconds_is_refused(written, replicas, monkeypatch):
     monkeypatch.setenv("GROKKING_STREAM_AFTER", written)
-    with pytest.raises(ConfigError, match=f"`GROKKING_STREAM_AFTER` .* but is {written}"):
+    with pytest.raises(ConfigError, match=f"GROKKING_STREAM_AFTER must .* but got '{written}'"):
         stream.Stream("small", "systems", replicas, "0")
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from examples import experiment
 from reference import transformer_hidden, transformer_logits
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.testing import assert_close
 
@@ -14,10 +15,10 @@ from grokking.config import ConfigError
 from grokking.data.tasks import Sizes
 from grokking.experiment import expand
 from grokking.models import shared_prefix
+from grokking.models.norms import NORMS
 from grokking.models.positions import rotate
 from grokking.models.transformer import Transformer
 from grokking.ops.attention import NOTHING, attention, row_attention
-from grokking.ops.norm import layer_norm, rms_norm
 
 TOKENS, CLASSES = 11, 7
 TOLERANCE = {torch.float32: {"rtol": 3e-6, "atol": 3e-6}, torch.float64: {"rtol": 1e-12, "atol": 1e-12}}
@@ -308,15 +309,18 @@ def test_plain_mode_differentiates_twice(attention):
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("leading", [(), (1,), (3,)])
-@pytest.mark.parametrize("norm", [layer_norm, rms_norm])
-def test_norms_and_their_gradients_are_those_of_their_definitions(norm, leading, dtype):
-    count = 3 if norm is layer_norm else 2
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_and_their_gradients_are_those_of_their_definitions(name, leading, dtype):
+    norm, count = NORMS[name](19), 3 if name == "layer" else 2
     given = [normal(*leading, 10, 19), normal(*leading, 19, seed=1), normal(*leading, 19, seed=2)][:count]
 
     def definition(x, gain, bias=None):
         x = x if bias is None else x - x.mean(-1, keepdim=True)
         x = gain.unsqueeze(-2) * x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt()
         return x if bias is None else x + bias.unsqueeze(-2)
+
+    def module(x, gain, bias=None):
+        return functional_call(norm, {"gain": gain} | ({} if bias is None else {"bias": bias}), (x,))
 
     def forth_and_back(function, dtype):
         inputs = [x.to(dtype).requires_grad_() for x in given]
@@ -326,5 +330,5 @@ def test_norms_and_their_gradients_are_those_of_their_definitions(norm, leading,
     expected = forth_and_back(definition, torch.float64)
     for mode in ("fast", "plain"):
         with ops.use(mode):
-            for found, reference in zip(forth_and_back(norm, dtype), expected, strict=True):
+            for found, reference in zip(forth_and_back(module, dtype), expected, strict=True):
                 assert_close(found, reference.to(dtype), **TOLERANCE[dtype])

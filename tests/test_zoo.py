@@ -18,6 +18,7 @@ from grokking import zoo
 from grokking.config import ConfigError
 from grokking.data import tasks
 from grokking.models import FAMILIES
+from grokking.storage import task_files
 from grokking.storage.run_folder import RunFolder
 from grokking.tracking import identity, registry, store
 from grokking.training.fingerprint import inputs
@@ -123,7 +124,7 @@ def tiny(tmp_path, replicas) -> tuple[Zoo, Trained]:
     task, folder = make_task(), tmp_path / "results" / "zoo"
     kept = RunFolder(tmp_path / "run", list(replicas), task, tmp_path / "snapshots")
     kept.add([e for replica in replicas for e in train([replica], task, "cpu")])
-    tasks.save(task, tmp_path / "splits" / "test")
+    task_files.save(task, tmp_path / "splits" / "test")
     config = json.loads(json.dumps(asdict(replicas[0].config)))
     trained = Trained(
         "small", "systems", config, replicas, task, kept.close(), tmp_path / "snapshots", in_steps=True
@@ -194,7 +195,7 @@ def test_a_manifest_that_is_missing_or_cut_is_refused(tiny):
 
 def test_other_data_than_was_trained_on_is_refused(tiny):
     small, _ = tiny
-    tasks.save(make_task(train_fraction=0.5), small.splits / "test")
+    task_files.save(make_task(train_fraction=0.5), small.splits / "test")
     with pytest.raises(ConfigError, match="was trained on other data"):
         small.load("small")
 

@@ -11,14 +11,13 @@ from grokking import figures
 from grokking.analysis.published import PUBLISHED
 from grokking.catalogue import Catalogue
 from grokking.config import load
-from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic, snapshots
 from grokking.experiment import Replica, expand
 from grokking.explorer import frames, page
 from grokking.explorer.frames import CERTAINTY_LEVELS, ReplicaFrames
 from grokking.explorer.live_recipe import LiveRecipe
-from grokking.storage import runs
+from grokking.storage import runs, task_files
 from grokking.storage.runs import Run
 from pipelines.common.paths import CONFIRMED, RUNS, SNAPSHOTS, SPLITS
 from pipelines.common.training import read_task
@@ -68,7 +67,7 @@ def live_recipe() -> LiveRecipe | None:
     if not runs.exists(folder):
         return None
     replicas = runs.read(folder).replicas
-    return LiveRecipe.of(replicas, tasks.read(SPLITS / replicas["task"].iloc[0]))
+    return LiveRecipe.of(replicas, task_files.read(SPLITS / replicas["task"].iloc[0]))
 
 
 def draw(one: Shown, folder: Path) -> list[Path]:

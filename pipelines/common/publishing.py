@@ -6,8 +6,7 @@ from typing import Any
 
 from grokking.analysis.nested import flat
 from grokking.catalogue import Catalogue
-from grokking.data import tasks
-from grokking.storage import runs
+from grokking.storage import runs, task_files
 from grokking.tracking import registry, store, stream, views
 from grokking.tracking import studies as study_runs
 from grokking.tracking import sweeps as sweep_runs
@@ -51,7 +50,7 @@ def _trained(catalogue: Catalogue, found: RunOnDisk) -> Trained:
     name, entry, group, folder = found.name, found.entry, found.group, found.folder
     run = runs.read(folder)
     task = str(run.replicas["task"].iloc[0])
-    meta = tasks.read_meta(SPLITS / task)
+    meta = task_files.read_meta(SPLITS / task)
     split = store.Split(task, SPLITS / task, split_digest(task, LOCKS), int(meta["equations"]))
     beside = describing.published(name, run)
     about = describing.about(

@@ -9,10 +9,11 @@ import pandas as pd
 
 from grokking.catalogue import Catalogue
 from grokking.data import tasks
-from grokking.data.identifiability import warning
 from grokking.data.tasks import Task
 from grokking.experiment import Replica, require_fit
+from grokking.identifiability import warning
 from grokking.progress import Progress
+from grokking.storage import task_files
 from grokking.storage.run_folder import RunFolder
 from grokking.tracking.stream import Stream
 from grokking.training.fingerprint import fingerprint
@@ -24,9 +25,9 @@ def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str, see
     """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
     name = replicas[0].config.task
     catalogue.entry("tasks", name)  # the error for an unknown name lists the known ones
-    task = tasks.read(SPLITS / name)
+    task = task_files.read(SPLITS / name)
     require_fits(replicas, task, where, seeds)
-    if text := warning(tasks.read_meta(SPLITS / name)):
+    if text := warning(task_files.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)
     return task
 

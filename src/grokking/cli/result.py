@@ -9,8 +9,8 @@ from grokking.api.checkout import here
 from grokking.api.run import Run
 from grokking.api.training import OwnRun
 from grokking.cli.chart import accuracies, chart
-from grokking.data.identifiability import warning
-from grokking.data.tasks import describe
+from grokking.identifiability import warning
+from grokking.storage.task_files import describe
 
 
 def show_result(run: Run, screen: Console) -> None:

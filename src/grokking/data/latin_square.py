@@ -76,7 +76,7 @@ class Walk:
         self.spare = (0, 0, 0)  # row, column and symbol of the second cell in each line of the owed one
 
     def run(self, count: int) -> None:
-        """So many steps, and on to the next proper square."""
+        """Make `count` steps, and then go on to the next proper square."""
         for coins in self.random.integers(2, size=(count, 3)).tolist():
             self.step(coins)
         while self.owed is not None:

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from typing import Any, Self, TypeVar
 
+from grokking.executors.process_settings import keep_freed_memory, use_threads
 from grokking.executors.reports import drain, report_by
 from grokking.ops import numba_kernels as kernels
-from grokking.ops.threads import keep_freed_memory, use_threads
 
 Result = TypeVar("Result")
 STOPPED = (KeyboardInterrupt, GeneratorExit)  # the driver wants no more results

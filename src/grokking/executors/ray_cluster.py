@@ -9,7 +9,8 @@ import tempfile
 from typing import Any
 
 from grokking.config import ConfigError
-from grokking.executors.resources import cores, positive
+from grokking.executors.environment import positive
+from grokking.executors.resources import cores
 
 ADDRESS = "RAY_ADDRESS"
 OBJECT_STORE = 2**28  # bytes; what does not fit, Ray writes to the disk

@@ -8,9 +8,9 @@ from typing import Any, Self, TypeVar
 
 from grokking.config import ConfigError
 from grokking.executors.driver import Driver
+from grokking.executors.environment import positive
 from grokking.executors.ray_cluster import connected
 from grokking.executors.ray_worker import run
-from grokking.executors.resources import positive
 from grokking.executors.source import source
 
 Result = TypeVar("Result")

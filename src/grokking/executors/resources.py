@@ -2,7 +2,7 @@
 
 import os
 
-from grokking.config import ConfigError
+from grokking.executors.environment import positive
 
 
 def processes(jobs: int | None) -> int:
@@ -23,11 +23,3 @@ def cores() -> int:
     """Cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
-def positive(variable: str, default: int) -> int:
-    """The whole number in an environment variable. Raises ConfigError where it is none of at least 1."""
-    chosen = os.environ.get(variable, str(default))
-    if not chosen.isdecimal() or int(chosen) < 1:
-        raise ConfigError(f"{variable} must be a whole number of at least 1, but got {chosen!r}")
-    return int(chosen)

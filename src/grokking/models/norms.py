@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from grokking.ops.norm import layer_norm, rms_norm
+from grokking.ops.norm import EPSILON, layer_norm
 
 
 class LayerNorm(nn.Module):
@@ -26,7 +26,7 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.gain)
+        return nn.functional.rms_norm(x, x.shape[-1:], eps=EPSILON) * self.gain.unsqueeze(-2)
 
 
 NORMS: dict[str, type[nn.Module]] = {"layer": LayerNorm, "rms": RMSNorm}

@@ -1,4 +1,4 @@
-"""Norms of rows, with a gain per column; LayerNorm, which removes the mean, also has a bias."""
+"""LayerNorm of rows, with a gain and a bias per column."""
 
 # R replicas (... stands for one dimension of them, or none), N rows, D columns
 
@@ -22,8 +22,3 @@ def layer_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     if gain.numel() == x.shape[-1]:
         return F.layer_norm(x, x.shape[-1:], gain.flatten(), bias.flatten(), EPSILON)
     return torch.stack([layer_norm(*replica) for replica in zip(x, gain, bias, strict=True)])
-
-
-def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
-    """(..., N, D), (..., D) -> (..., N, D)"""
-    return F.rms_norm(x, x.shape[-1:], eps=EPSILON) * gain.unsqueeze(-2)

@@ -4,7 +4,6 @@ A thread of the driver sends them; training runs in worker processes and never w
 the same points and more, so the two do not disturb each other.
 """
 
-import math
 import os
 import socket
 import sys
@@ -18,7 +17,7 @@ import pandas as pd
 import psutil
 
 from grokking.analysis.results import varying
-from grokking.config import ConfigError
+from grokking.executors.environment import seconds
 from grokking.experiment import Replica
 from grokking.tracking import identity, metrics, store
 from grokking.training.records import Evaluation
@@ -41,7 +40,7 @@ class Stream:
         self.rows = {replica.index: replica.row() for replica in replicas}
         self.group = group
         self.tags = identity.parent_tags(name, group, fingerprint, replicas[0].row())
-        self.after = stream_after()
+        self.after = seconds("GROKKING_STREAM_AFTER", STREAM_AFTER_SECONDS)
         self.queue: SimpleQueue[Evaluation] = SimpleQueue()
         self.closed = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -104,18 +103,6 @@ class Stream:
         for replica, new in points.items():
             store.log(client, runs[replica], {}, new)
         store.log(client, runs[-1], {}, [], alive())
-
-
-def stream_after() -> float:
-    """Seconds of training before a run is streamed; ConfigError where GROKKING_STREAM_AFTER is no number."""
-    written = os.environ.get("GROKKING_STREAM_AFTER", STREAM_AFTER_SECONDS)
-    try:
-        seconds = float(written)
-    except ValueError:
-        seconds = math.nan
-    if not seconds >= 0:
-        raise ConfigError(f"`GROKKING_STREAM_AFTER` must be a number of seconds from 0 on, but is {written}")
-    return seconds
 
 
 def alive() -> dict[str, str]:

@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from grokking.config import ConfigError
+from grokking.executors.environment import seconds
 
-EVERY_SECONDS = "GROKKING_CHECKPOINT_SECONDS"
+EVERY_SECONDS = 30.0  # of training, between two checkpoints of one stack
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.file = folder / f"{fingerprint}.checkpoint"
-        self.every = every_seconds()
+        self.every = seconds("GROKKING_CHECKPOINT_SECONDS", EVERY_SECONDS)
         self.saved = time.monotonic()
 
     def load(self) -> SavedState | None:
@@ -73,15 +74,3 @@ class Checkpoint:
 
 def _checksum(rest: Any, body: bytes) -> str:
     return hashlib.sha256(json.dumps(rest).encode() + body).hexdigest()
-
-
-def every_seconds() -> float:
-    """GROKKING_CHECKPOINT_SECONDS, or 30: training time between two checkpoints of one stack."""
-    chosen = os.environ.get(EVERY_SECONDS, "30")
-    try:
-        seconds = float(chosen)
-    except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
-        raise ConfigError(f"{EVERY_SECONDS} must be a number of at least 0, but got {chosen!r}")
-    return seconds

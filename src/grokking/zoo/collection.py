@@ -15,6 +15,7 @@ from grokking.data.tasks import Task
 from grokking.diagnostics.internals import rebuild
 from grokking.experiment import ExperimentConfig, Replica
 from grokking.models.model import Model
+from grokking.storage import task_files
 from grokking.training.fingerprint import inputs
 from grokking.zoo import manifest
 from grokking.zoo.accuracy import equations_of
@@ -81,7 +82,7 @@ class Zoo:
     def _task(self, entry: Entry, replica: Replica) -> Task:
         """ConfigError where the task has other equations or another split than the network was trained on."""
         folder = self.splits / entry.task
-        task = tasks.read(folder)
+        task = task_files.read(folder)
         tasks.require_split(task, entry.split_seed, f"zoo.{entry.experiment}")
         if inputs(replica, task) != entry.inputs:
             raise ConfigError(
