@@ -16,7 +16,7 @@ from benchmarks.ours import make_stack
 from benchmarks.page import Section
 from benchmarks.timing import Settings, Timed, Update
 from benchmarks.worker import blocking
-from grokking.engine.evaluation import EvaluationSampler, evaluate
+from grokking.engine.evaluation import Evaluator, evaluate
 from grokking.engine.evaluation_steps import snapshot_steps, steps_within
 from grokking.engine.events import trial_end
 from grokking.training.checkpoint import Checkpoint
@@ -110,8 +110,8 @@ def repeated(function: Callable[[], object]) -> Update:
 def _sampled_evaluation(case: Case, device: str) -> Callable[[], object]:
     """An evaluation of an untrained network, whose accuracy on the samples leaves no event open."""
     stack = make_stack([case.replica], case.task, device)
-    sampler = EvaluationSampler(case.replica, case.task)
-    return lambda: evaluate(stack, [sampler], 0)
+    evaluator = Evaluator(case.replica, case.task)
+    return lambda: evaluate(stack, [evaluator], 0)
 
 
 def _saving(case: Case, steps: int, device: str, checkpoint: Checkpoint) -> Callable[[], None]:

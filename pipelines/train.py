@@ -1,4 +1,4 @@
-"""Stage `train`: every replica of one experiment, from initialisation to sustained generalization."""
+"""Stage `train`: the replicas of one experiment that are not finished, to generalization or the budget."""
 
 from grokking.catalogue import read_catalogue
 from grokking.experiment import expand

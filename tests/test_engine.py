@@ -10,7 +10,7 @@ from reference import LOGITS, SequentialTrainer, frozen_prefixes
 from torch.testing import assert_close
 
 from grokking.engine.answers import answers
-from grokking.engine.evaluation import EvaluationSampler, evaluate
+from grokking.engine.evaluation import Evaluator, evaluate
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
 from grokking.models import FAMILIES
@@ -239,7 +239,7 @@ def test_evaluation_equals_plain_means(tiny_task):
     a, b, c = (twin.columns[name] for name in "abc")
     logits = LOGITS["embedding_mlp"](twin.model, a, b).detach()
     validation = torch.tensor(~tiny_task.train_mask(0))
-    (measured,) = evaluate(stack, [EvaluationSampler(replica, tiny_task)], 30)
+    (measured,) = evaluate(stack, [Evaluator(replica, tiny_task)], 30)
     accuracy = (logits.argmax(1) == c)[validation].double().mean()
     assert measured["validation_accuracy"] == pytest.approx(accuracy.item())
     loss = torch.nn.functional.cross_entropy(logits[~validation], c[~validation])
@@ -260,7 +260,7 @@ def test_accuracy_of_groups_is_that_of_their_equations(tiny_task):
         twin.update(step)
     a, b, given = (twin.columns[name] for name in "abc")
     correct = (LOGITS["embedding_mlp"](twin.model, a, b).argmax(1) == given).tolist()
-    (measured,) = evaluate(stack, [EvaluationSampler(replica, tiny_task)], 30)
+    (measured,) = evaluate(stack, [Evaluator(replica, tiny_task)], 30)
 
     trained = {
         (a, b) for a, b, train in zip(a.tolist(), b.tolist(), tiny_task.train_mask(0), strict=True) if train
@@ -281,9 +281,7 @@ def test_accuracy_of_groups_is_that_of_their_equations(tiny_task):
 
 def test_groups_without_equations_are_left_out(tiny_task):
     (replica,) = expand(experiment(), "e")
-    (measured,) = evaluate(
-        ReplicaStack([replica], tiny_task, "cpu"), [EvaluationSampler(replica, tiny_task)], 0
-    )
+    (measured,) = evaluate(ReplicaStack([replica], tiny_task, "cpu"), [Evaluator(replica, tiny_task)], 0)
     assert {name for name in measured if "accuracy/" in name} == {
         "validation_accuracy/mirrored",
         "validation_accuracy/unmirrored",

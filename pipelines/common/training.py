@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from grokking.catalogue import Catalogue
-from grokking.data import tasks
 from grokking.data.tasks import Task
 from grokking.experiment import Replica, require_fit
 from grokking.identifiability import warning
@@ -35,8 +34,7 @@ def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str, see
 def require_fits(replicas: Sequence[Replica], task: Task, where: str, seeds: str) -> None:
     """Refuse replicas that cannot be trained on the task; `seeds` is the key that holds theirs."""
     for replica in replicas:
-        tasks.require_split(task, replica.split_seed, f"{where}.{seeds}.split_seeds")
-        require_fit(replica, task, where)
+        require_fit(replica, task, where, seeds)
 
 
 def train(

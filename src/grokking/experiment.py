@@ -1,4 +1,4 @@
-"""An experiment: one network on one task, trained as a set of replicas."""
+"""An experiment: one task, and the replicas that are trained on it."""
 
 import copy
 import itertools
@@ -37,7 +37,7 @@ class ExperimentConfig:
     matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the sums over classes in the loss and its gradient
     gradient_filter: FilterConfig  # applied before the projection
-    gradient_projection: Annotated[str, one_of(PROJECTIONS)]  # orthogonal: ⟂Grad, off each weight tensor
+    gradient_projection: Annotated[str, one_of(PROJECTIONS)]  # orthogonal: without the part along the weights
     optimizer: OptimizerConfig
     weight_clamp: ClampConfig  # after each update
     frozen: Literal["nothing", "first_layer", "readout"]  # parameters that stay as initialised
@@ -99,9 +99,9 @@ class Replica:
         return json.dumps(must_equal | {"train_equations": task.train_size(self.split_seed)})
 
 
-def require_fit(replica: Replica, task: Task, where: str) -> None:
-    """Raise ConfigError where a replica cannot be trained on the task."""
-    tasks.require_split(task, replica.split_seed, f"{where}.replicas.split_seeds")
+def require_fit(replica: Replica, task: Task, where: str, seeds: str = "replicas") -> None:
+    """Raise ConfigError where a replica cannot be trained on the task; `seeds` is the key of its seeds."""
+    tasks.require_split(task, replica.split_seed, f"{where}.{seeds}.split_seeds")
     FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes, f"{where}.model")
     require_batch(replica.config.batch, task.train_size(replica.split_seed), f"{where}.batch")
 

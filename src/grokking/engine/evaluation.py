@@ -23,12 +23,12 @@ SMALLEST_SAMPLE, LARGEST_SAMPLE = 256, 1024  # equations of each part
 Metrics = dict[str, float]
 
 
-class EvaluationSampler:
-    """Chooses the equations on which a replica is evaluated, and detects its two events.
+class Evaluator:
+    """Chooses the equations on which a replica is evaluated, follows its two events, and says when it ends.
 
-    The sample of each part has half as many equations as a batch, but 256 to 1,024. So both cost at most a
-    third of an update from a batch of 512 on, as an update costs three forward passes. Where a sample leaves
-    an event open, all equations of the part are measured.
+    The sample of each part has half as many equations as a batch, but 256 to 1,024. From a batch of 512 on,
+    both together are at most one batch: one forward pass, a third of an update. Where a sample cannot decide
+    an event, all equations of the part are measured.
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
@@ -42,12 +42,12 @@ class EvaluationSampler:
         self.groups = _groups(replica, task)
         self.detectors = {part: CrossingDetector(self.budget) for part in PARTS}
 
-    def needs_whole(self, part: str, step: int, sampled: Metrics) -> bool:
-        """Whether this part must be measured as a whole: for an event, or as the replica may end here."""
-        if sampled[f"{part}_equations"] == len(self.whole[part]):
+    def needs_all_equations(self, part: str, step: int, metrics: Metrics) -> bool:
+        """Whether all equations of this part must be measured: for an event, or as training may end."""
+        if metrics[f"{part}_equations"] == len(self.whole[part]):
             return False
         may_end = step >= self.budget or self.detectors["validation"].trial_is_over(step)
-        return may_end or self.detectors[part].needs_all_equations(sampled[f"{part}_accuracy"])
+        return may_end or self.detectors[part].needs_all_equations(metrics[f"{part}_accuracy"])
 
     def update(self, step: int, metrics: Metrics) -> None:
         """Pass an evaluation on to the detectors."""
@@ -69,37 +69,37 @@ class EvaluationSampler:
         self.detectors = {part: CrossingDetector(**seen) for part, seen in state.items()}
 
 
-def evaluate(stack: ReplicaStack, samplers: list[EvaluationSampler], step: int) -> list[Metrics]:
-    """Metrics of each replica of the stack; its sampler's detectors are updated with them."""
-    metrics = _on_samples(stack, samplers)
+def evaluate(stack: ReplicaStack, evaluators: list[Evaluator], step: int) -> list[Metrics]:
+    """Metrics of each replica of the stack; its evaluator's detectors are updated with them."""
+    metrics = _on_samples(stack, evaluators)
     for part in PARTS:
-        rows = [i for i, sampler in enumerate(samplers) if sampler.needs_whole(part, step, metrics[i])]
+        rows = [i for i, own in enumerate(evaluators) if own.needs_all_equations(part, step, metrics[i])]
         if rows:
-            chosen = [samplers[i] for i in rows]
-            whole_RE = np.stack([sampler.whole[part] for sampler in chosen])
+            chosen = [evaluators[i] for i in rows]
+            whole_RE = np.stack([evaluator.whole[part] for evaluator in chosen])
             measured = _part_metrics(part, stack.measure(rows, whole_RE), chosen, whole_RE)
             for i, exact in zip(rows, measured, strict=True):
                 metrics[i] |= exact
-    for sampler, found in zip(samplers, metrics, strict=True):
-        sampler.update(step, found)
+    for evaluator, found in zip(evaluators, metrics, strict=True):
+        evaluator.update(step, found)
     return metrics
 
 
-def _on_samples(stack: ReplicaStack, samplers: list[EvaluationSampler]) -> list[Metrics]:
+def _on_samples(stack: ReplicaStack, evaluators: list[Evaluator]) -> list[Metrics]:
     """Metrics on each replica's samples, both parts in one pass, with the norms of logits and weights."""
-    train_RE, validation_RE = (np.stack([sampler.sample[part] for sampler in samplers]) for part in PARTS)
-    measured = stack.measure(list(range(len(samplers))), np.hstack([train_RE, validation_RE]))
+    train_RE, validation_RE = (np.stack([own.sample[part] for own in evaluators]) for part in PARTS)
+    measured = stack.measure(list(range(len(evaluators))), np.hstack([train_RE, validation_RE]))
     split = train_RE.shape[1]
-    train = _part_metrics("train", measured.columns(slice(split)), samplers, train_RE)
-    validation = _part_metrics("validation", measured.columns(slice(split, None)), samplers, validation_RE)
+    train = _part_metrics("train", measured.columns(slice(split)), evaluators, train_RE)
+    validation = _part_metrics("validation", measured.columns(slice(split, None)), evaluators, validation_RE)
     rest_R = {"logit_rms": measured.logit_rms()} | stack.norms()
     rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
-    replicas = range(len(samplers))
+    replicas = range(len(evaluators))
     return [train[i] | validation[i] | {name: rest[name][i] for name in rest} for i in replicas]
 
 
 def _part_metrics(
-    part: str, measured: EquationMetrics, samplers: list[EvaluationSampler], index_RE: np.ndarray
+    part: str, measured: EquationMetrics, evaluators: list[Evaluator], index_RE: np.ndarray
 ) -> list[Metrics]:
     """Mean loss, accuracy, number of equations, accuracy of each group that has any, of each replica."""
     loss_R, accuracy_R = measured.loss_RE.mean(1).tolist(), measured.correct_RE.mean(1).tolist()
@@ -108,8 +108,8 @@ def _part_metrics(
         {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": equations}
         for loss, accuracy in zip(loss_R, accuracy_R, strict=True)
     ]
-    for i, sampler in enumerate(samplers):
-        for name, mask_P in sampler.groups[part].items():
+    for i, evaluator in enumerate(evaluators):
+        for name, mask_P in evaluator.groups[part].items():
             if (chosen_E := mask_P[index_RE[i]]).any():
                 metrics[i][f"{part}_accuracy/{name}"] = float(correct_RE[i][chosen_E].mean())
     return metrics

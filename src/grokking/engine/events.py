@@ -10,9 +10,9 @@ POSSIBLE_ABOVE = 0.96  # a sample's accuracy from here on does not rule out a cr
 TRIAL_SHARE, TRIAL_STEPS = 1.2, 500  # how long a crossing is on trial
 
 
-def trial_end(step: int, at_least: int = TRIAL_STEPS) -> float:
-    """The step until which a crossing at `step` must hold: 1.2 times it, but `at_least` steps more."""
-    return max(TRIAL_SHARE * step, step + at_least)
+def trial_end(step: int, trial_steps: int = TRIAL_STEPS) -> float:
+    """The step until which a crossing at `step` must hold: max(1.2 step, step + trial_steps)."""
+    return max(TRIAL_SHARE * step, step + trial_steps)
 
 
 def first_crossing(steps: np.ndarray, accuracy: np.ndarray, budget: int) -> int | None:
@@ -58,19 +58,19 @@ class CrossingDetector:
         self.sustained = self.trial_is_over(step)
 
     def trial_is_over(self, step: int) -> bool:
-        """Whether there is a crossing, and its trial ends by this step."""
+        """Whether there is a crossing whose trial is over at this step, should it hold until then."""
         return self.candidate is not None and step >= self._end()
 
-    def needs_all_equations(self, sampled: float) -> bool:
+    def needs_all_equations(self, accuracy: float) -> bool:
         """Whether all equations must be measured, from the accuracy on a sample of them.
 
         No crossing yet: from 0.96 on, since it may be one. On trial: from 0.96 to 0.99, since above it holds
         and below it fails. Sustained: no. An accuracy of 0.99 on all equations gives less than 0.96 on a
         sample of 256 once in 15,000 samples (binomial).
         """
-        if self.sustained or sampled < POSSIBLE_ABOVE:
+        if self.sustained or accuracy < POSSIBLE_ABOVE:
             return False
-        return self.candidate is None or sampled < ACCURACY_THRESHOLD
+        return self.candidate is None or accuracy < ACCURACY_THRESHOLD
 
     def _end(self) -> float:
         assert self.candidate is not None

@@ -1,7 +1,7 @@
 """R replicas trained as one network whose parameters have a replica dimension in front."""
 
 # R replicas, n parameters of one replica, P equations, N training equations, B examples in a batch
-# M examples of a batch that pass at once, E equations measured, V classes
+# M examples in one forward pass, E equations measured, V classes
 
 import numpy as np
 import torch
@@ -27,14 +27,14 @@ PASS_GPU = 2**20  # examples of all replicas together in one pass
 
 
 class ReplicaStack:
-    """Replicas of one configuration that differ in values only, after the same number of updates."""
+    """Replicas of one configuration, with tensors of equal shapes, at the same step."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
         self.config, self.device, self.step = replicas[0].config, device, 0
         self.loss, self.loss_dtype = LOSSES[self.config.loss], getattr(torch, self.config.loss_precision)
         dtype = getattr(torch, self.config.precision)
         models = [initial_model(replica, task) for replica in replicas]
-        self.model = models[0]
+        self.model = models[0]  # `_attach` makes its parameters those of all replicas
         self.params = FlatParameters([dict(m.named_parameters()) for m in models], dtype, device)
         self.buffers = FlatParameters([dict(m.named_buffers()) for m in models], dtype, device)
         self.grad_Rn = torch.zeros_like(self.params.data)
@@ -95,14 +95,14 @@ class ReplicaStack:
             logits_RMV = self.model(self.a_P.take(index_RM), self.b_P.take(index_RM))
             loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
             (loss_RM.sum() / index_RB.shape[1]).backward()
-        # If `.grad` were views of `grad_Rn`, set before the backward pass, they would have gaps between
-        # replicas; torch warns of that, and nothing would be faster.
+        # Gradients are copied: as views of `grad_Rn` they would have gaps between replicas, of which torch
+        # warns, and nothing would be faster.
         grads = (param.grad for param in self.model.parameters())
         torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
         self.update_rule.apply()
 
     def _attach(self) -> None:
-        """Point the model's parameters and buffers at the flat tensors: they get the shape (R, ...) there.
+        """Make the model's parameters and buffers views (R, ...) of the flat tensors.
 
         On a GPU an update is recorded again, as addresses have changed. `measure` needs some of the replicas
         only, and so passes its tensors to the model instead.

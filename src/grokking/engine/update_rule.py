@@ -43,14 +43,14 @@ class UpdateRule:
             self.hparams["weight_decay"] = (
                 self.hparams["weight_decay"] * params.mask(model.undecayed).logical_not()
             )
-        self._attach(grad_Rn)
+        self._make_views(grad_Rn)
 
     def select(self, positions: list[int], grad_Rn: Tensor) -> None:
         """Go on with the replicas at these positions only, to which `params` and `grad_Rn` belong by now."""
         self.state = {name: tensor[positions] for name, tensor in self.state.items()}
         self.hparams = {name: tensor[positions] for name, tensor in self.hparams.items()}
         self.rates = {name: tensor[positions] for name, tensor in self.rates.items()}
-        self._attach(grad_Rn)
+        self._make_views(grad_Rn)
 
     def set_step(self, step: int) -> None:
         """Give the hyperparameters their values at this step: its number, from 1, and the scheduled rates."""
@@ -85,7 +85,7 @@ class UpdateRule:
         for matrix, new in zip(hidden, updated, strict=True):
             matrix.copy_(new)
 
-    def _attach(self, grad_Rn: Tensor) -> None:
+    def _make_views(self, grad_Rn: Tensor) -> None:
         """Make the views of single tensors once: making them takes as long as a small operation."""
         self.grad_Rn = grad_Rn
         self.named_params = self.params.views(self.params.data)

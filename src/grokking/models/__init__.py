@@ -1,4 +1,4 @@
-"""Network families by name. A new one is a file of its own and its two entries here."""
+"""Network families by name. A new one is a file of its own, and here an import and two entries."""
 
 from typing import Annotated
 

@@ -4,8 +4,7 @@ Everything is written for one replica and counts dimensions from the right, so t
 stack of replicas whose parameters have one more dimension in front.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -105,11 +104,6 @@ INITIALISATIONS: dict[str, Initialisation] = {
     "lecun_normal": lecun_normal,
     "glorot_uniform": glorot_uniform,
 }
-
-
-def multiply_adds(widths: Sequence[int]) -> int:
-    """Multiply-adds of one example's forward pass through dense layers of these widths."""
-    return sum(inputs * outputs for inputs, outputs in pairwise(widths))
 
 
 @torch.no_grad()

@@ -22,8 +22,8 @@ class Model(nn.Module):
     readout: str  # name of the parameter or layer that gives the logits
     undecayed: tuple[str, ...] = ()  # names of the parameters that coupled weight decay (L2) leaves alone
     shape_floats: tuple[str, ...] = ()  # floats of the configuration that decide the shapes of parameters
-    multiplies_by_torch = True  # in dense layers, whose inputs and weights can be rounded to `matmul_dtype`
-    matmul_dtype: torch.dtype | None = None
+    multiplies_by_torch = True  # or by NumPy
+    matmul_dtype: torch.dtype | None = None  # to which torch rounds inputs and weights of dense layers
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
@@ -41,7 +41,7 @@ class Model(nn.Module):
 
     @classmethod
     def has_hidden_matrices(cls, config: Any) -> bool:
-        """Whether a dense layer of the network is neither first layer nor readout, as Muon needs."""
+        """Whether there is a `Dense` between first layer and readout, whose matrix Muon can update."""
         return cls.multiplies_by_torch
 
     @staticmethod

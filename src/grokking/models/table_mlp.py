@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from grokking import ops
 from grokking.config import short, within
 from grokking.data.tasks import Sizes
-from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Activation, Dense
 from grokking.models.model import Model
 
@@ -52,11 +51,11 @@ class TableMLP(Model):
     @staticmethod
     def multiply_adds(config: Any, sizes: Sizes) -> int:
         """The first layer is a lookup and counts nothing."""
-        return layers.multiply_adds([*config.hidden_widths, sizes.classes])
+        return sum(i * o for i, o in pairwise([*config.hidden_widths, sizes.classes]))
 
 
 class TorchMLP(TableMLP):
-    """One whose later layers are dense layers of torch."""
+    """A TableMLP whose layers after the first are `Dense`."""
 
     output_scale: Tensor
 
@@ -70,7 +69,8 @@ class TorchMLP(TableMLP):
         self.register_buffer("output_scale", torch.tensor([config.output_scale]))
 
     def dense(self) -> list[tuple[Tensor, Tensor]]:
-        """Those of the readout are scaled, which is cheaper than to scale the logits."""
-        layers = cast(list[Dense], self.layers)
-        *hidden, (weight, bias) = [(layer.weight, layer.bias) for layer in layers]
-        return [*hidden, (self.output_scale.unsqueeze(-1) * weight, self.output_scale * bias)]
+        """The readout's weight and bias are scaled, which is cheaper than to scale the logits."""
+        dense = cast(list[Dense], self.layers)
+        *hidden, (weight, bias) = [(layer.weight, layer.bias) for layer in dense]
+        scale = self.output_scale  # (1,), or (R, 1)
+        return [*hidden, (scale.unsqueeze(-1) * weight, scale * bias)]

@@ -30,7 +30,10 @@ def replica_table(replicas: list[Replica], evaluations: list[Evaluation], task: 
 
 
 def replica_row(replica: Replica, evaluations: list[Evaluation], task: Task) -> dict[str, Any]:
-    """Hyperparameters, seeds, events and costs of one replica; costs are until generalization or the end."""
+    """Hyperparameters, seeds, events and costs of one replica; costs are until generalization or the end.
+
+    Events are by their definition on the finished history. The detectors only decide when training may stop.
+    """
     table, budget = history_table(evaluations), replica.config.budget
     steps = table["step"].to_numpy()
     train, validation = (table[f"{part}_accuracy"].to_numpy() for part in ("train", "validation"))
@@ -41,7 +44,7 @@ def replica_row(replica: Replica, evaluations: list[Evaluation], task: Task) -> 
         "memorization_step": sustained_crossing(steps, train, budget),
         "first_crossing_step": first_crossing(steps, validation, budget),
         "generalization_step": generalization,
-        "observed": generalization is not None,
+        "observed": generalization is not None,  # as survival analysis has it: not censored
         "steps_run": steps_run,
         "diverged": not np.isfinite(table["train_loss"].iloc[-1]),
         **{f"final_{name}": table[name].iloc[-1] for name in map(str, table) if "_accuracy" in name},

@@ -43,11 +43,12 @@ def train(
 
     budget, processor = replicas[0].config.budget, computes_on(device)
     snapshots_at = snapshot_steps(budget) if snapshots else set()
-    for step in evaluated_at(budget):
+    resumed_at = state.stack.step if state.evaluations else -1  # evaluations up to it are in the checkpoint
+    for step in evaluated_at(budget):  # without an end: training ends with its last replica
         if not state.replicas:
             return
-        if state.evaluations and step <= state.stack.step:
-            continue  # the checkpoint holds it; a new run is evaluated at step 0, too
+        if step <= resumed_at:
+            continue
 
         # update
         started = time.perf_counter()
@@ -57,7 +58,7 @@ def train(
         state.seconds += time.perf_counter() - started
 
         # evaluate
-        metrics = evaluate(state.stack, state.samplers, step)
+        metrics = evaluate(state.stack, state.evaluators, step)
 
         # record
         going_on = []
@@ -65,7 +66,7 @@ def train(
             snapshot = partial(state.stack.snapshot, i)
             observation = Observation(replica, step, state.seconds, metrics[i], snapshot)
             stopped, diverged = stop(observation), not math.isfinite(metrics[i]["train_loss"])
-            finished = stopped or diverged or state.samplers[i].is_finished(step)
+            finished = stopped or diverged or state.evaluators[i].is_finished(step)
             kept = step in snapshots_at or (finished and snapshots)
             parameters = snapshot() if kept else None
             evaluation = Evaluation(

@@ -14,7 +14,7 @@ Parameters = dict[str, np.ndarray]
 class Evaluation:
     """One replica at one step; `parameters` where a snapshot was taken."""
 
-    replica: int
+    replica: int  # its index in the experiment
     step: int
     seconds: float  # of updates so far, those of all replicas of the stack; evaluations do not count
     processor: str  # the CPU or GPU that they were measured on

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import torch
 
 from grokking.data.tasks import Task
-from grokking.engine.evaluation import EvaluationSampler
+from grokking.engine.evaluation import Evaluator
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
 from grokking.training.checkpoint import SavedState
@@ -13,12 +13,12 @@ from grokking.training.records import Evaluation
 
 
 class TrainingState:
-    """`replicas[i]` and `samplers[i]` belong to position i of the stack; finished replicas are dropped."""
+    """`replicas[i]` and `evaluators[i]` belong to position i of the stack; finished replicas are dropped."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
         """Before the first update."""
         self.replicas = list(replicas)
-        self.samplers = [EvaluationSampler(replica, task) for replica in replicas]
+        self.evaluators = [Evaluator(replica, task) for replica in replicas]
         self.stack = ReplicaStack(replicas, task, device)
         self.evaluations: list[Evaluation] = []
         self.seconds = 0.0  # of updates
@@ -27,7 +27,7 @@ class TrainingState:
         """Go on with the replicas at these positions only."""
         if len(positions) < len(self.replicas):
             self.replicas = [self.replicas[i] for i in positions]
-            self.samplers = [self.samplers[i] for i in positions]
+            self.evaluators = [self.evaluators[i] for i in positions]
             self.stack.select(positions)
 
     def to_checkpoint(self) -> SavedState:
@@ -40,7 +40,7 @@ class TrainingState:
             "step": self.stack.step,
             "seconds": self.seconds,
             "replicas": [replica.index for replica in self.replicas],
-            "samplers": [sampler.state() for sampler in self.samplers],
+            "evaluators": [evaluator.state() for evaluator in self.evaluators],
             "evaluations": [asdict(replace(e, parameters=None)) for e in self.evaluations],
         }
         return SavedState(tensors, rest)
@@ -55,8 +55,8 @@ class TrainingState:
             self.evaluations.append(Evaluation(**entry | {"parameters": snapshot}))
         indices = [replica.index for replica in self.replicas]
         self.select([indices.index(index) for index in rest["replicas"]])
-        for sampler, state in zip(self.samplers, rest["samplers"], strict=True):
-            sampler.restore(state)
+        for evaluator, state in zip(self.evaluators, rest["evaluators"], strict=True):
+            evaluator.restore(state)
         for name, tensor in self.stack.state().items():
             tensor.copy_(saved.tensors[name])
         self.stack.step, self.seconds = rest["step"], rest["seconds"]

@@ -1,4 +1,4 @@
-"""Optimizers as pure functions: update(param_Rn, grad_Rn, state, hparams), everything in place.
+"""Optimizers as pure functions: update(param, grad, state, hparams), everything in place.
 
 The parameters of R replicas are one tensor (R, n), and so are gradients and each state tensor. Every replica
 has its own hyperparameters: `hparams` holds them by name as (R, 1) in float64. Coupled weight decay is (R, n)
