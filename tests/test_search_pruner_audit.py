@@ -1,5 +1,7 @@
 """Wrong stops, saved compute and Optuna's pruners, on frames whose answers can be counted by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,7 +42,7 @@ def tables(rows=ROWS, accuracies=None, name="study") -> SearchTables:
         {"trial": row["trial"], "arm": row["arm"], "exempt": row["trial"] in EXEMPT} for row in rows
     )
     curves = pd.concat([curve(row, (accuracies or {}).get(row["trial"], FLAT)) for row in rows])
-    return SearchTables.from_tables(name, 100, trials, pd.DataFrame(rows), curves)
+    return SearchTables.from_tables(name, 100, "steps", trials, pd.DataFrame(rows), curves)
 
 
 def curve(row, accuracy) -> pd.DataFrame:
@@ -67,9 +69,22 @@ def test_saved_is_the_share_of_flops_after_the_stops():
 def test_rules_add_up_to_all_of_them():
     whole = compared(tables()).iloc[0]
     rules = pruner_audit.by_rule(pruner_audit.judgements(tables())).set_index("rule")
-    assert rules["stopped"].to_dict() == {"collapsed": 1, "raced": 2, "stagnant": 1}
-    assert rules["wrong"].to_dict() == {"collapsed": 0, "raced": 1, "stagnant": 1}
+    assert rules["stopped"].to_dict() == {"collapsed": 1, "raced, by a forecast": 2, "stagnant": 1}
+    assert rules["wrong"].to_dict() == {"collapsed": 0, "raced, by a forecast": 1, "stagnant": 1}
     assert rules["saved"].sum() == pytest.approx(whole["saved"])
+
+
+@pytest.mark.parametrize(
+    ("objective", "column"), [("steps", {}), ("flops", {"flops": 200.0}), ("seconds", {"seconds": 10.0})]
+)
+def test_a_stop_at_a_cost_above_the_limit_is_told_from_a_forecast(objective, column):
+    """Stopped after 80 of 100 steps, of which each costs 1, 2 FLOP or 0.1 s."""
+    cost = {"steps": 80, "flops": 160, "seconds": 8}[objective]
+    rows = [replica(0, stop_step=80, limit=limit) | column for limit in (0.99 * cost, 1.01 * cost)]
+    rows[1]["trial"] = 1
+    told = pruner_audit.judgements(replace(tables(rows), objective=objective))
+    told = told[told["pruner"] == pruner_audit.OURS]
+    assert told["rule"].tolist() == ["raced, over its limit", "raced, by a forecast"]
 
 
 def test_studies_are_pooled():
@@ -108,7 +123,7 @@ def test_tables_are_read_as_the_stage_writes_them(tmp_path):
     kept = tables()
     for name in ("trials", "replicas", "curves"):
         getattr(kept, name).to_parquet(tmp_path / f"{name}.parquet", index=False)
-    found = compared(SearchTables.read(tmp_path, 100))
+    found = compared(SearchTables.read(tmp_path, 100, "steps"))
     pd.testing.assert_frame_equal(found, compared(kept))
 
 

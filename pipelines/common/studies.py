@@ -19,7 +19,8 @@ def find_study(catalogue: Catalogue, name: str) -> Study | None:
 
 def search_tables(study: Study) -> SearchTables:
     """The search's own tables, for what its rules were worth."""
-    return SearchTables.read(SEARCHES / study.name, int(study.config["experiment"]["budget"]))
+    budget, objective = int(study.config["experiment"]["budget"]), str(study.config["objective"])
+    return SearchTables.read(SEARCHES / study.name, budget, objective)
 
 
 def machine(study: Study) -> dict[str, Any]:

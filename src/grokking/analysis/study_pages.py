@@ -91,7 +91,7 @@ def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:
 def rule_table(by_rule: pd.DataFrame) -> pd.DataFrame:
     """The rows of `pruner_audit.by_rule` as text."""
     shown = ["stopped", "wrong", "wrong among the stopped (95 %)", "FLOP saved"]
-    return _counts(by_rule)[shown].assign(rule="`" + by_rule["rule"] + "`").set_index("rule").reset_index()
+    return _counts(by_rule)[shown].assign(rule=by_rule["rule"]).set_index("rule").reset_index()
 
 
 def _counts(rules: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from grokking.search.replay import PRUNERS, stops
 from grokking.storage.runs import read_table
 
 OURS = "rules"
+RACED, OVER_LIMIT, FORECAST = "raced", "raced, over its limit", "raced, by a forecast"
 KEY = ["trial", "seed_number"]
 
 
@@ -29,20 +30,21 @@ class SearchTables:
 
     name: str
     budget: int  # updates of a replica
+    objective: str
     trials: pd.DataFrame
     replicas: pd.DataFrame
     curves: pd.DataFrame
 
     @classmethod
-    def from_tables(cls, name: str, budget: int, *tables: pd.DataFrame) -> Self:
+    def from_tables(cls, name: str, budget: int, objective: str, *tables: pd.DataFrame) -> Self:
         """From the tables trials, replicas and curves of all arms."""
-        return cls(name, budget, *(table[table["arm"] == "search"] for table in tables))
+        return cls(name, budget, objective, *(table[table["arm"] == "search"] for table in tables))
 
     @classmethod
-    def read(cls, folder: Path, budget: int) -> Self:
+    def read(cls, folder: Path, budget: int, objective: str) -> Self:
         """From the files of the stage `search`."""
         tables = (read_table(folder / f"{name}.parquet") for name in ("trials", "replicas", "curves"))
-        return cls.from_tables(folder.name, budget, *tables)
+        return cls.from_tables(folder.name, budget, objective, *tables)
 
     def exempt(self) -> pd.DataFrame:
         """The exempt replicas in the order of their trials."""
@@ -58,12 +60,25 @@ class SearchTables:
 def judgements(study: SearchTables) -> pd.DataFrame:
     """The rows of `judge_stops` for our rules and for each of Optuna's pruners.
 
-    Adds the columns `pruner` and, for ours, `rule`: the one that would have stopped the replica.
+    Adds the columns `pruner` and, for ours, `rule`: the one that would have stopped the replica. Of the rule
+    `raced` there are two: a replica that has cost more than its limit is never stopped wrongly, one that is
+    forecast to may be.
     """
     exempt = study.exempt()
-    ours = judge_stops(exempt, exempt["stop_step"]).assign(pruner=OURS, rule=exempt["stopped_by"])
+    over_limit = (exempt["stopped_by"] == RACED) & (cost_at_stop(exempt, study.objective) > exempt["limit"])
+    rule = exempt["stopped_by"].replace(RACED, FORECAST).mask(over_limit, OVER_LIMIT)
+    ours = judge_stops(exempt, exempt["stop_step"]).assign(pruner=OURS, rule=rule)
     replayed = [judge_stops(exempt, _replayed(study, name)).assign(pruner=name) for name in PRUNERS]
     return pd.concat([ours, *replayed], ignore_index=True)
+
+
+def cost_at_stop(replicas: pd.DataFrame, objective: str) -> pd.Series:
+    """What each replica had cost where a rule would have stopped it, NaN where none would have."""
+    done = replicas["stop_step"].astype(float)
+    share = done / replicas["steps_run"]
+    examples = done * replicas["cost"] / replicas["step"]  # known of those that generalized
+    by_objective = {"steps": done, "examples": examples}
+    return by_objective[objective] if objective in by_objective else share * replicas[objective]
 
 
 def comparison(judgements: pd.DataFrame) -> pd.DataFrame:
