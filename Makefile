@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# of the tests: a worker for each core, four at most, each with whole files
+WORKERS := --numprocesses logical --maxprocesses 4 --dist loadgroup
 # DVC runs commands with it, and an account's own may be one that runs nothing
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -29,10 +31,10 @@ repro: $(VENV)/installed  ## the default study: train, report, publish
 	python -m pipelines.repro
 
 test: lint  ## lint, types and tests
-	pytest
+	pytest $(WORKERS)
 
 test-all: lint  ## the same, with faults at many more writes: an hour
-	GROKKING_CHANGES=60 GROKKING_TEST_ALL=1 pytest
+	GROKKING_CHANGES=60 GROKKING_TEST_ALL=1 pytest $(WORKERS)
 
 lint: $(VENV)/installed  ## style and types, without tests
 	ruff check .

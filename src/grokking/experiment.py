@@ -156,8 +156,9 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     _require_few(plan, where)
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
-    runs = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
-    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(runs)]
+    seeds = list(zip(plan.seeds, plan.split_seeds, strict=True))
+    each = itertools.product(configs, seeds)
+    return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(each)]
 
 
 def _require_few(plan: ReplicasConfig, where: str) -> None:
