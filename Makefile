@@ -8,6 +8,7 @@ WORKERS := --numprocesses logical --maxprocesses 4 --dist loadgroup
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+export STUDY
 export MLFLOW_DISABLE_TELEMETRY := true
 
 define TELL_UNTRIED
@@ -62,7 +63,7 @@ ui: $(VENV)/installed  ## the MLflow UI: prints a URL for each of its views
 	python -m pipelines.ui
 
 dashboard: $(VENV)/installed  ## searches of this machine; with STUDY=name one of them in Optuna's dashboard
-	python -m pipelines.dashboard $(STUDY)
+	python -m pipelines.dashboard $(if $(STUDY),"$$STUDY")
 
 docs: $(VENV)/docs-installed  ## the documentation site, in site/: open site/index.html
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet

@@ -4,7 +4,7 @@ import shutil
 
 from grokking.catalogue import read_catalogue
 from grokking.search.config import read_study
-from grokking.search.results import confirmation_arms, read_best
+from grokking.search.results import confirmation_arms, left_over, read_best
 from pipelines.common.paths import CONFIRMED, SEARCHES
 from pipelines.common.stage import entry_parser, run
 from pipelines.common.training import read_task, train
@@ -15,8 +15,8 @@ def main() -> None:
     catalogue, where = read_catalogue(), f"studies.{name}"
     plan = read_study(catalogue.entry("studies", name), name, where)
     arms = confirmation_arms(plan, read_best(SEARCHES / name))
-    for folder in set((CONFIRMED / name).glob("*")) - {CONFIRMED / name / arm for arm in arms}:
-        shutil.rmtree(folder)  # of an arm that the study has no longer
+    for folder in left_over(CONFIRMED / name, arms):
+        shutil.rmtree(folder)
     for arm, replicas in arms.items():
         task = read_task(catalogue, replicas, where, "confirm")
         train(f"{name}_{arm}", "studies", replicas, task, CONFIRMED / name / arm)

@@ -1,16 +1,16 @@
 """Open Optuna's dashboard on a search's journal; without a name, list the searches that have one."""
 
-import argparse
 import os
 
 from grokking.config import ConfigError
+from grokking.executors.environment import positive
 from grokking.search.journal import trials_begun
 from pipelines.common.paths import STUDIES
-from pipelines.common.stage import run
+from pipelines.common.stage import Parser, run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("name", nargs="?", help="a search, such as quick")
     name = parser.parse_args().name
     journals = {file.stem: file for file in sorted(STUDIES.glob("*.journal"))}
@@ -24,7 +24,7 @@ def main() -> None:
         raise ConfigError(
             f"`STUDY={name}` has no journal; known: {', '.join(journals)}; run the search first"
         )
-    port = os.environ.get("PORT", "8080")
+    port = str(positive("PORT", 8080))
     command = ["optuna-dashboard", str(journals[name]), "--host", "127.0.0.1", "--port", port]
     os.execvp(command[0], command)
 

@@ -10,15 +10,13 @@ from pipelines.common.capacity import number_of_jobs, of_this_machine
 from pipelines.common.lock_files import in_order
 from pipelines.common.plan import read_plan
 from pipelines.common.side_by_side import SideBySide
-from pipelines.common.stage import run
+from pipelines.common.stage import Parser, run
 from pipelines.common.stage_process import heed_signals
 from pipelines.common.timed import measuring_seconds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "targets", nargs="*", default=["dvc.yaml"], metavar="TARGET", help="default: dvc.yaml"
     )

@@ -4,6 +4,7 @@ import os
 import sys
 
 from grokking.config import ConfigError
+from grokking.executors.environment import positive
 from grokking.tracking import server, store, views
 from pipelines.common.stage import run
 
@@ -14,7 +15,7 @@ def main() -> None:
         return
     client = store.connect()
     views.publish(client)
-    port = os.environ.get("PORT", "5000")
+    port = str(positive("PORT", 5000))
     tell(views.addresses(client, f"http://localhost:{port}"))
     print("Open the first; stop with Ctrl-C.", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"

@@ -11,8 +11,9 @@ from grokking.catalogue import DEFAULTS, WITHIN
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ORDER = [
-    "config", "catalogue", "ops", "executors", "data", "identifiability", "updates", "models", "experiment",
-    "engine", "training", "storage", "sweeps", "diagnostics", "zoo", "analysis", "explorer", "search",
+    "config", "disk_errors", "catalogue", "ops", "executors", "data", "identifiability", "updates", "models",
+    "experiment", "engine", "training", "storage", "sweeps", "diagnostics", "zoo", "analysis", "explorer",
+    "search",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress", "api", "cli"}
 # leaves that stand beside the stages, and the leaves they use

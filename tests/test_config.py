@@ -225,16 +225,19 @@ def test_experiment_errors(change, message):
     [
         (
             {"optimizer.weight_deacy": [0.1]},
-            "`e.optimizer.weight_deacy` is unknown; known keys here: name, learning_rate",
+            "`e.replicas.grid` sets `optimizer.weight_deacy`, which is unknown; known keys here: name,",
         ),
         (
             {"optimizer.learning_rate": [0.1, -1.0]},
-            "`e.optimizer.learning_rate` must be above 0, but got -1.0",
+            "`e.replicas.grid` sets `optimizer.learning_rate`, which must be above 0, but got -1.0",
         ),
         ({"loss.x": [1]}, "`grid` names `loss.x`, but `loss` holds the value 'cross_entropy', not keys"),
         ({"model.alpha": []}, "`grid` needs at least one value per key"),
         ({"task": ["a", "b"]}, "an experiment has one task; remove `task` from it"),
-        ({"model.alpha": ["x"]}, "`e.model.alpha` should be a valid number, but got 'x'"),
+        (
+            {"model.alpha": ["x"]},
+            "`e.replicas.grid` sets `model.alpha`, which should be a valid number, but got",
+        ),
     ],
 )
 def test_grid_errors_name_the_key(grid, message):

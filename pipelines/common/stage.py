@@ -1,19 +1,25 @@
 """How every stage script begins and ends: the entry it works on, and how a mistake is shown."""
 
 import argparse
-import errno
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
+from grokking import disk_errors
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EFBIG}
+
+class Parser(argparse.ArgumentParser):
+    """One whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see --help")
 
 
 def entry_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser for scripts that work on one entry of params.yaml or extended/params.yaml."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = Parser(description=description)
     parser.add_argument("name", help="an entry of params.yaml or extended/params.yaml")
     return parser
 
@@ -29,12 +35,10 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {_located(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        message = disk_errors.one_line(error)
+        if message is None:
             raise
-        message = (
-            f"error: {error.strerror}: {error.filename}; mend it, and the same command goes on from here"
-        )
-        print(message, file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

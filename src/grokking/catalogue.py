@@ -7,7 +7,7 @@ child on a root of its own file.
 import copy
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ WITHIN = {"studies": {"experiment": "experiments"}, "sweeps": {"experiment": "ex
 OWN_KEYS = {"tasks": ("extends",), "experiments": ("extends", "group", "task"), "tuning": ("extends", "task")}
 TAGS = ("name", "family", "sampling", "kind")  # mappings that differ in one of these are of different kinds
 NAME = re.compile("[a-z][a-z0-9_]*")
+OWN_GROUP = "own"  # of the runs of `grokking run`
 
 Entry = Mapping[str, Any]
 
@@ -143,6 +144,8 @@ class Catalogue:
 
     def _written(self, section: str, name: str) -> tuple[Path, Entry]:
         """An entry as it stands in its file; an unknown name lists the known ones."""
+        if not isinstance(name, str):
+            raise ConfigError(f"`{section}` has names, but got {name!r}; write one of {self.names(section)}")
         for path, sections in self.files.items():
             if name in sections.get(section, {}):
                 return path, sections[section][name]
@@ -153,7 +156,7 @@ class Catalogue:
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
     """Which of the known names may be meant, as a question; `otherwise` where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=4, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), list(known), n=4, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else otherwise
 
 
@@ -204,19 +207,44 @@ def _leads_somewhere(mapping: Any, dotted: str) -> bool:
 
 def _read(file: Path, shown: Path) -> dict[str, Entry]:
     """The sections of one file. ruamel reads YAML 1.2 as DVC does, so that `1e-3` is a number to both."""
+    params = read_yaml(file, shown, _refuse_shared_objects)
+    if not isinstance(params, dict):
+        raise ConfigError(f"{shown} must hold the sections {', '.join(SECTIONS)}, but holds {params!r}")
+    return params
+
+
+def read_yaml(file: Path, shown: Path, check: Callable[[str, Path], None] | None = None) -> Any:
+    """What a file of YAML holds; ConfigError, with the line, where it cannot be read."""
     try:
         text = file.read_text(encoding="utf-8")
-        _refuse_shared_objects(text, shown)
-        params = YAML(typ="safe").load(text)
+        if check is not None:
+            check(text, shown)
+        return YAML(typ="safe").load(text)
+    except ConfigError:
+        raise
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
         found = error.problem.partition(" with")[0]
         raise ConfigError(f"{shown}, line {line}: {found}; remove one") from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(f"cannot read {shown}: {' '.join(str(error).split())}") from None
-    if not isinstance(params, dict):
-        raise ConfigError(f"{shown} must hold the sections {', '.join(SECTIONS)}, but holds {params!r}")
-    return params
+    except (ValueError, KeyError, OverflowError) as error:  # a scalar that is none, such as 2024-99-99
+        line, scalar = _unreadable(text)
+        raise ConfigError(f"{shown}, line {line}: {scalar[:40]} is no value ({error}); correct it") from None
+
+
+def _unreadable(text: str) -> tuple[int, str]:
+    """Line and text of the first scalar that its own type refuses."""
+    for event in YAML(typ="safe").parse(text):
+        if isinstance(event, ScalarEvent) and event.style is None:
+            tag = f"!<{event.tag}> " if event.tag else ""
+            try:
+                YAML(typ="safe").load(f"{tag}{event.value}")
+            except YAMLError:
+                continue
+            except (ValueError, KeyError, OverflowError):
+                return event.start_mark.line + 1, event.value
+    return 1, "a value"
 
 
 def _refuse_shared_objects(text: str, shown: Path) -> None:
@@ -243,9 +271,17 @@ def _check(path: Path, sections: Mapping[str, Any]) -> None:
             raise ConfigError(f"{path} must hold the sections {', '.join(SECTIONS)}, but holds {section}")
         if not isinstance(entries, dict):
             raise ConfigError(f"`{section}` in {path} must be a mapping of names, but got {entries!r}")
+    _refuse_unknown(path, "defaults", sections.get("defaults", {}), dict.fromkeys(DEFAULTS.values()))
+    _refuse_unknown(path, "reports", sections.get("reports", {}), ("groups",))
     groups = sections.get("reports", {}).get("groups", [])
+    if not isinstance(groups, list) or any(groups.count(group) > 1 for group in groups):
+        raise ConfigError(f"`reports.groups` in {path} must be a list of distinct names, but got {groups!r}")
     for group in groups:
         require_name(f"`reports.groups` in {path}:", group)
+        if group == OWN_GROUP:
+            raise ConfigError(
+                f"`reports.groups` in {path} names {group}, the group of your own runs; rename it"
+            )
     for section in ENTRIES:
         for name, entry in sections.get(section, {}).items():
             _check_entry(path, section, name, entry)
@@ -254,6 +290,13 @@ def _check(path: Path, sections: Mapping[str, Any]) -> None:
                     f"`{section}.{name}.group` must be one of `reports.groups` in {path}, "
                     f"{', '.join(groups) or '(none)'}, but got {entry['group']!r}"
                 )
+
+
+def _refuse_unknown(path: Path, section: str, mapping: Mapping[str, Any], known: Iterable[str]) -> None:
+    known = list(known)
+    for key in mapping:
+        if key not in known:
+            raise ConfigError(f"`{section}.{key}` in {path} is unknown; known keys here: {', '.join(known)}")
 
 
 def _check_entry(path: Path, section: str, name: object, entry: object) -> None:

@@ -26,6 +26,8 @@ def load(kind: type[T], mapping: object, where: str) -> T:
     """
     try:
         return TypeAdapter(kind).validate_json(json.dumps(mapping, default=str), strict=True)
+    except TypeError:  # a list or a date is no key in JSON
+        raise ConfigError(f"`{where}` has a key that is no word; write one") from None
     except ValidationError as error:
         raise ConfigError(_one_line(kind, where, error)) from None
 

@@ -133,12 +133,17 @@ class ReplicasConfig(Seeds):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        empty = [key for key, values in self.grid.items() if not values]
-        if empty or "task" in self.grid:
-            raise ValueError(
-                "`grid` needs at least one value per key, and an experiment has one task; "
-                f"remove `{empty[0] if empty else 'task'}` from it"
-            )
+        for key, values in self.grid.items():
+            if key == "task" or not values:
+                raise ValueError(
+                    "`grid` needs at least one value per key, and an experiment has one task; "
+                    f"remove `{key}` from it"
+                )
+            if any(values.count(value) > 1 for value in values):
+                raise ValueError(f"`grid` needs distinct values of {key}, but got {list(values)}")
+        for earlier, later in itertools.combinations(self.grid, 2):
+            if earlier.startswith(f"{later}."):
+                raise ValueError(f"`grid` names {earlier} before {later}, which replaces it; swap them")
 
 
 MOST_REPLICAS = 10_000  # of one experiment
@@ -155,10 +160,22 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     plan = load(ReplicasConfig, mapping.get("replicas"), f"{where}.replicas")
     _require_few(plan, where)
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
-    configs = [load(ExperimentConfig, with_values(shared, point, "grid"), where) for point in points]
+    configs = [_at_point(shared, point, where) for point in points]
     seeds = list(zip(plan.seeds, plan.split_seeds, strict=True))
     each = itertools.product(configs, seeds)
     return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(each)]
+
+
+def _at_point(shared: Mapping[str, Any], point: Mapping[str, Any], where: str) -> ExperimentConfig:
+    """The configuration at a point of the grid; an error of a value in it names the grid."""
+    try:
+        return load(ExperimentConfig, with_values(shared, point, "grid"), where)
+    except ConfigError as error:
+        key = next((key for key in point if str(error).startswith(f"`{where}.{key}")), None)
+        if key is None:
+            raise
+        wrong, _, what = str(error).removeprefix(f"`{where}.").partition("` ")
+        raise ConfigError(f"`{where}.replicas.grid` sets `{wrong}`, which {what}") from None
 
 
 def _require_few(plan: ReplicasConfig, where: str) -> None:

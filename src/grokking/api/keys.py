@@ -57,7 +57,7 @@ def parse(assignment: str) -> tuple[str, Any]:
         raise ConfigError(f"`{assignment}` is no change; write key=value, such as weight_decay=0.3")
     try:
         return key, YAML(typ="safe").load(text)
-    except YAMLError:
+    except (YAMLError, ValueError, KeyError, OverflowError):
         raise ConfigError(f"`{assignment}`: {text} is no value; write a number, a word or a [list]") from None
 
 

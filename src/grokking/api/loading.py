@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from grokking.api.checkout import Checkout, here
 from grokking.api.recipe import configuration
 from grokking.api.run import Run
-from grokking.catalogue import suggestion
+from grokking.catalogue import read_yaml, suggestion
 from grokking.config import ConfigError
 from grokking.storage import runs
 from grokking.zoo.collection import SPLITS, Zoo
@@ -56,8 +54,12 @@ def of_folder(folder: Path) -> Run:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What was asked for: the experiment, the changes, and the whole configuration."""
-    return dict(YAML(typ="safe").load((folder / CONFIG).read_text(encoding="utf-8")))
+    """What was asked for: experiment, changes, and the whole configuration. ConfigError where damaged."""
+    asked = read_yaml(folder / CONFIG, folder / CONFIG)
+    whole = isinstance(asked, dict) and isinstance(asked.get("config"), dict)
+    if not whole or not {"experiment", "changes"} <= asked.keys():
+        raise ConfigError(f"{folder / CONFIG} is damaged; remove the run's folder, and train it again")
+    return dict(asked)
 
 
 def unknown(checkout: Checkout, name: str, known: list[str]) -> ConfigError:

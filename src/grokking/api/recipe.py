@@ -12,12 +12,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from grokking.api.keys import flat, resolve
 from grokking.catalogue import TAGS, Catalogue
 from grokking.config import ConfigError, load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
-from grokking.experiment import ExperimentConfig, Replica, ReplicasConfig, expand, require_fit
+from grokking.experiment import MOST_REPLICAS, ExperimentConfig, Replica, ReplicasConfig, expand, require_fit
 
 Config = dict[str, Any]
 
@@ -70,6 +72,7 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
     Keys may be short names. Tags come first: another task or another optimizer has keys of its own.
     """
     config, meant = copy.deepcopy(config), {}
+    changes = {str(written): _plain(value) for written, value in changes.items()}
     rest = dict(changes)
     for written, value in changes.items():
         dotted = _tag(written, config)
@@ -90,6 +93,11 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
     return config, dict(sorted(meant.items()))
 
 
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def named_by_changes(origin: str, meant: Mapping[str, Any]) -> str:
     """A name for files: where a configuration comes from and what is changed of it."""
     parts = [f"{key.removesuffix('.name').rpartition('.')[2]}={value}" for key, value in meant.items()]
@@ -98,13 +106,13 @@ def named_by_changes(origin: str, meant: Mapping[str, Any]) -> str:
 
 def with_seeds(config: Config, count: int) -> Config:
     """The configuration with this many pairs of seeds: the experiment's own, then further ones."""
-    if count < 1:
-        raise ConfigError(f"`seeds` must be at least 1, but got {count}")
-    seeds, splits = list(config["replicas"]["seeds"]), list(config["replicas"]["split_seeds"])
-    while len(seeds) < count:
-        seeds.append(max(seeds) + 1)
-        splits.append(max(splits) + 1)
-    return config | {"replicas": config["replicas"] | {"seeds": seeds[:count], "split_seeds": splits[:count]}}
+    if not isinstance(count, int) or not 1 <= count <= MOST_REPLICAS:
+        raise ConfigError(f"`seeds` must be a whole number from 1 to {MOST_REPLICAS}, but got {count!r}")
+    known = {key: list(config["replicas"][key]) for key in ("seeds", "split_seeds")}
+    more = {key: range(max(own) + 1, max(own) + 1 + count - len(own)) for key, own in known.items()}
+    return config | {
+        "replicas": config["replicas"] | {key: [*known[key], *more[key]][:count] for key in known}
+    }
 
 
 def _tag(written: str, config: Config) -> str | None:

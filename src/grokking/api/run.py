@@ -52,11 +52,11 @@ class Run:
 
         Steps are NaN where an event did not happen. ConfigError where the tables are missing or damaged.
         """
-        return runs.read(self.folder).replicas
+        return self._tables().replicas
 
     def history(self) -> pd.DataFrame:
         """A row per replica and evaluation: step, losses, accuracies in [0, 1], norms of the weights."""
-        return runs.read(self.folder).history
+        return self._tables().history
 
     def snapshots(self, seed: int | None = None) -> dict[int, "Model"]:
         """The networks that were kept of a replica, by step. ConfigError where there are none here."""
@@ -88,7 +88,13 @@ class Run:
         """
         import torch
 
-        a_B, b_B = np.broadcast_arrays(_whole(a), _whole(b))
+        operands = _whole(a), _whole(b)
+        try:
+            a_B, b_B = np.broadcast_arrays(*operands)
+        except ValueError:
+            raise ConfigError(
+                f"`a` and `b` must be of one shape, but got {np.shape(a)} and {np.shape(b)}"
+            ) from None
         rows = self._rows(a_B.ravel(), b_B.ravel())
         network, replica = self.network(step, seed), self._trained(seed)
         with torch.no_grad():
@@ -112,6 +118,11 @@ class Run:
     @cached_property
     def _prepared(self) -> tuple[list["Replica"], "Task"]:
         return prepared(self.config, self.name)
+
+    def _tables(self) -> runs.Run:
+        if self.zoo is None and not runs.exists(self.folder):  # of an own run
+            raise ConfigError(f"`{self.name}` was not trained to its end; repeat the command that began it")
+        return runs.read(self.folder)
 
     def _trained(self, seed: int | None) -> "Replica":
         """The first replica with this seed, or of all; ConfigError where the tables are of other values."""
@@ -179,6 +190,6 @@ class Run:
 
 def _whole(operand: int | Sequence[int] | np.ndarray) -> np.ndarray:
     array = np.asarray(operand)
-    if array.dtype.kind not in "iu":
-        raise ConfigError(f"operands are whole numbers, but got {operand!r}")
+    if array.dtype.kind not in "iu" or (array > np.iinfo(np.int64).max).any():
+        raise ConfigError(f"operands are whole numbers of at most 64 bits, but got {operand!r}")
     return array.astype(np.int64)

@@ -5,8 +5,6 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from grokking.api.checkout import Checkout, here
 from grokking.api.keys import flat
 from grokking.api.recipe import Config, changed, named_by_changes, task_of, task_section
@@ -18,6 +16,7 @@ from grokking.search.config import read_study
 from grokking.search.monitor import monitored
 from grokking.search.results import BEST, read_best
 from grokking.search.space import DECAY_RATES, Space, dimensions
+from grokking.storage.runs import read_table
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
@@ -85,7 +84,8 @@ def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> C
     known = dimensions(load(Space, entry["space"], f"studies.{study}.space"))
     points = [*_winner(checkout, study, family), *entry["initial_points"]]
     entry["initial_points"] = [_held(point, known) for point in points]
-    return entry | {"published": {}, "trials": UNLIMITED, "random_baseline": False}
+    own = {"published": {}, "trials": UNLIMITED, "random_baseline": False, "objective": "steps"}
+    return entry | own
 
 
 def _is_set(key: str, meant: Config) -> bool:
@@ -103,7 +103,7 @@ def _winner(checkout: Checkout, study: str, family: str) -> list[Config]:
     folder = checkout.root / "results/search" / study
     if not (folder / BEST).exists():
         return []
-    trials, number = pd.read_parquet(folder / "trials.parquet"), read_best(folder)["winner"]["trial"]
+    trials, number = read_table(folder / "trials.parquet"), read_best(folder)["winner"]["trial"]
     row = trials[(trials["arm"] == "search") & (trials["trial"] == number)].iloc[0].to_dict()
     point = {str(column).removeprefix(PARAMS_PREFIX): value for column, value in row.items()}
     return [FIRST.get(family, {}) | point]

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
@@ -24,9 +25,14 @@ from grokking.api.recipe import Config, changed, configuration, named_by_changes
 from grokking.api.run import Run
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
+from grokking.executors.device import device as own_device
+from grokking.executors.environment import seconds
+from grokking.executors.executor import chosen_kind
+from grokking.executors.resources import processes
 from grokking.experiment import Replica
 from grokking.progress import Progress
 from grokking.storage.run_folder import RunFolder
+from grokking.training.checkpoint import EVERY_SECONDS
 from grokking.training.fingerprint import fingerprint
 from grokking.training.records import Evaluation
 from grokking.training.workers import train_all
@@ -81,7 +87,7 @@ class OwnRun:
 
     def train(self, watch: Watcher, device: str | None = None) -> None:
         """Train what is unfinished, and draw the curves."""
-        with self._alone(), chosen_device(device):
+        with chosen_device(device), self._alone():
             kept = self._kept()
             todo = kept.unfinished(tables_suffice=False)
             if todo:
@@ -133,7 +139,7 @@ def plan(
     origin = experiment if isinstance(experiment, str) else ""
     base = _base(checkout, experiment)
     config, meant = changed(checkout.catalogue, base, changes)
-    named = name or _default_name(origin, base, config, meant)
+    named = _default_name(origin, base, config, meant) if name is None else name
     _require_name(checkout, named)
     count = seeds if seeds is not None else (1 if origin else len(base["replicas"]["seeds"]))
     config = with_seeds(config, count)
@@ -146,6 +152,8 @@ def plan(
 
 def _base(checkout: Checkout, experiment: str | Mapping[str, Any]) -> Config:
     if not isinstance(experiment, str):
+        if not isinstance(experiment, Mapping):
+            raise ConfigError(f"`experiment` must be a name or a configuration, but got {experiment!r}")
         config = dict(experiment)
         prepared(config, "config")  # a mapping from elsewhere is checked before it is changed
         return config
@@ -166,7 +174,7 @@ def _default_name(origin: str, base: Config, config: Config, meant: Config) -> s
 
 
 def _require_name(checkout: Checkout, name: str) -> None:
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ConfigError(f"`{name}` is no name of a run; write letters, digits and _ . = + -, 100 at most")
     if name in checkout.catalogue.names("experiments"):
         raise ConfigError(f"`{name}` is an experiment; give your run another name")
@@ -197,13 +205,26 @@ def draw(run: Run) -> None:
     figures.curves(run.history(), run.replicas(), run.name, run.figure)
 
 
+def require_environment() -> None:
+    """ConfigError where a variable of the environment would stop training."""
+    chosen_kind()
+    own_device()
+    processes(None)
+    seconds("GROKKING_CHECKPOINT_SECONDS", EVERY_SECONDS)
+
+
 @contextmanager
 def chosen_device(device: str | None) -> Iterator[None]:
     """Train on this device; the environment is as before afterwards."""
     before = os.environ.get("GROKKING_DEVICE")
+    if device not in (None, "cpu", "cuda"):
+        raise ConfigError(f"`device` must be cpu or cuda, but got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("`device` is cuda, but this machine has no GPU that torch can use; write cpu")
     if device is not None:
         os.environ["GROKKING_DEVICE"] = device
     try:
+        require_environment()
         yield
     finally:
         if device is not None:

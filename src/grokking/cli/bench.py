@@ -27,6 +27,10 @@ def bench(
     from grokking.api.checkout import here
     from grokking.config import ConfigError
 
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"`--device` must be cpu or cuda, but got {device}")
+    if device == "cuda" and not import_module("torch").cuda.is_available():
+        raise ConfigError("`--device` is cuda, but this machine has no GPU that torch can use; write cpu")
     root = here().root
     if not (root / "benchmarks").exists():
         raise ConfigError(f"{root} has no benchmarks/")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("experiment", "system", "published", "generalized", "time-to-grok", "ratio")
 NUMBERS = COLUMNS[2:]
-NOT_TRAINED = ("", "not trained", "")
+NOT_TRAINED, DAMAGED = ("", "not trained", ""), ("", "damaged", "")
 
 
 def list_runs(
@@ -61,14 +61,16 @@ def _rows(checkout: "Checkout") -> dict[str, list[tuple[str, ...]]]:
 
 def _outcome(folder: Path) -> tuple[str, str, str]:
     """Generalized, time-to-grok and ratio; of a grid those of its best point."""
-    import pandas as pd
-
     from grokking.analysis import results
+    from grokking.config import ConfigError
+    from grokking.storage import runs
 
-    file = folder / "replicas.parquet"
-    if not file.exists():
+    if not runs.exists(folder):
         return NOT_TRAINED
-    replicas = pd.read_parquet(file)
+    try:
+        replicas = runs.read_table(folder / "replicas.parquet")
+    except ConfigError:
+        return DAMAGED
     best, points = results.summary(results.best_of_grid(replicas)[1]), len(results.grid_points(replicas))
     of = f", best of {points} points" if points > 1 else ""
     ratio = "" if best["median_ratio"] is None else f"{best['median_ratio']:.1f}"

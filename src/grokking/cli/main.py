@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from grokking import disk_errors
 from grokking.cli import bench, compare, listing, predict, run, search, show
 from grokking.config import ConfigError
 
@@ -32,11 +33,20 @@ class OneLineErrors(TyperGroup):
         """As typer's, which would tell a wrong use in a box of several lines."""
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except ConfigError as error:
             code = _tell(str(error))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            message = disk_errors.one_line(error)
+            if message is None:
+                raise
+            code = _tell(message)
         except TyperException as error:
-            message = getattr(error, "format_message", None)
-            code = _tell(message() if message else str(error))
+            shown = getattr(error, "format_message", None)
+            code = _tell(shown() if shown else str(error))
         if code == INTERRUPTED:
             print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)

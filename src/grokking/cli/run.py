@@ -69,12 +69,10 @@ def _read(experiment: str) -> str | dict[str, Any]:
         return experiment
     from pathlib import Path
 
-    from ruamel.yaml import YAML, YAMLError
+    from grokking.catalogue import read_yaml
 
-    try:
-        found = YAML(typ="safe").load(Path(experiment).read_text(encoding="utf-8"))
-    except (OSError, YAMLError) as error:
-        raise ConfigError(f"cannot read {experiment}: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigError(f"{experiment} must hold a configuration, a mapping of keys")
-    return dict(found.get("config", found))
+    found = read_yaml(Path(experiment), Path(experiment))
+    config = found.get("config", found) if isinstance(found, dict) else found
+    if not isinstance(config, dict):
+        raise ConfigError(f"{experiment} must hold a configuration, a mapping of keys, but holds {config!r}")
+    return dict(config)

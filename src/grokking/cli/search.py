@@ -54,7 +54,7 @@ def search(
       grokking search addition_97_f50 train_fraction=0.4 model.hidden_widths=[1024]
     """
     if not 0 < minutes < 100_000:
-        raise ConfigError(f"`--minutes` must be above 0, but got {minutes}")
+        raise ConfigError(f"`--minutes` must be above 0 and below 100,000, but got {minutes}")
     from grokking.api.keys import parse_all
     from grokking.api.search_plan import plan_search
     from grokking.cli.terminal import console

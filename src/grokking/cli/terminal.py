@@ -7,14 +7,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from grokking.config import ConfigError
+
 TRAIN, VALIDATION = "blue", "red"
 WIDTH_OF_FILES = 120  # where the output is no terminal
 
 
 def console() -> Console:
     """Standard output; colours only on a terminal, and not with NO_COLOR."""
+    if sys.stdout is None:
+        raise ConfigError("standard output is closed; write it to a file, or to /dev/null")
     width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    return Console(width=width, highlight=False, emoji=False, markup=False)
+    screen = Console(width=width, highlight=False, emoji=False, markup=False)
+    if screen.width < 1:  # COLUMNS=0
+        screen.width = 80
+    return screen
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> Table:

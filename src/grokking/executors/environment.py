@@ -9,8 +9,8 @@ from grokking.config import ConfigError
 def positive(variable: str, default: int) -> int:
     """A whole number of at least 1."""
     written = os.environ.get(variable, str(default))
-    if not written.isdecimal() or int(written) < 1:
-        raise ConfigError(f"{variable} must be a whole number of at least 1, but got {written!r}")
+    if not written.isdecimal() or len(written) > 9 or int(written) < 1:
+        raise ConfigError(f"{variable} must be a whole number of at least 1, but got {written[:40]!r}")
     return int(written)
 
 

@@ -38,16 +38,21 @@ class Executor(Protocol):
         """What jobs have given to `report` since the last call. A job that was run again repeats itself."""
 
 
+def chosen_kind() -> str:
+    """GROKKING_EXECUTOR; ConfigError for an unknown one."""
+    kind = os.environ.get("GROKKING_EXECUTOR", KINDS[0])
+    if kind not in KINDS:
+        raise ConfigError(f"GROKKING_EXECUTOR must be one of {', '.join(KINDS)}, but got {kind!r}")
+    return kind
+
+
 def executor(jobs: int | None, device: str | None = None) -> Executor:
     """An executor for this number of jobs, or for an endless stream of them (None).
 
     GROKKING_EXECUTOR chooses it: `local` (the default) or `ray`. The device is GROKKING_DEVICE, or a GPU
     where there is one; what gains nothing from a GPU names `cpu`.
     """
-    kind = os.environ.get("GROKKING_EXECUTOR", KINDS[0])
-    if kind not in KINDS:
-        raise ConfigError(f"GROKKING_EXECUTOR must be one of {', '.join(KINDS)}, but got {kind!r}")
-    if kind == "ray":
+    if chosen_kind() == "ray":
         from grokking.executors.ray_executor import RayExecutor  # Ray is an extra
 
         return RayExecutor(device)

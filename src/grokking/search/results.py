@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, StopCondition, open_study, study_key
 from grokking.search.study_progress import StudyProgress
 from grokking.search.sustain import first_sustained
-from grokking.storage.runs import checksums, require_as_written
+from grokking.storage.runs import checksums, read_facts, require_as_written
 from grokking.training.fingerprint import fingerprint
 
 ARMS = ("winner", "runner_up")  # of the search
@@ -117,12 +117,18 @@ def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, 
     return best
 
 
+def left_over(folder: Path, arms: Iterable[str]) -> list[Path]:
+    """Folders of arms that a study has no longer; whatever else lies there is not ours."""
+    gone = {*ARMS, "random_best", "published"} - set(arms)
+    return [folder / arm for arm in sorted(gone) if (folder / arm).is_dir()]
+
+
 def read_key(folder: Path) -> str:
     """The key that the study was searched under; code that was rewritten since has another."""
     file = folder / RUN
     if not file.exists():
         raise ConfigError(f"{file} does not exist; run `dvc repro search@{folder.name}` first")
-    return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"])
+    return str(read_facts(file)["fingerprint"])
 
 
 def read_best(folder: Path) -> dict[str, Any]:

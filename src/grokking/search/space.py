@@ -72,6 +72,8 @@ class ChoiceDimension:
     def __post_init__(self) -> None:
         if not self.values:
             raise ValueError("needs at least one of `values`, but has none; remove the key or name some")
+        if any(self.values.count(value) > 1 for value in self.values):
+            raise ValueError(f"needs distinct `values`, but got {list(self.values)}")
 
     def suggest(self, trial: Suggests, name: str) -> Any:
         """Optuna keeps lists and mappings as JSON."""
@@ -150,6 +152,10 @@ def apply_point(experiment: Mapping[str, Any], values: Mapping[str, Any], where:
     mapping = with_values(experiment, values, where)
     for rate, (learning_rate, weight_decay) in DECAY_RATES.items():
         section, name = rate.split(".")
+        if not isinstance(mapping.get(section), dict | None):
+            raise ConfigError(
+                f"`{where}` gives {section} {mapping[section]!r}; name a key of it, {section}.name"
+            )
         if name in (mapping.get(section) or {}):
             decay = mapping[section].pop(name) / _learning_rate(mapping, learning_rate, rate, where)
             mapping = with_values(mapping, {weight_decay: decay}, where)

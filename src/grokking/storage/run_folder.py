@@ -4,6 +4,7 @@ A replica is known by its inputs. So it is trained once, however often and where
 """
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from itertools import groupby
@@ -16,10 +17,12 @@ from grokking.data.tasks import Task
 from grokking.experiment import Replica
 from grokking.storage import snapshots
 from grokking.storage.machine import machine
-from grokking.storage.runs import TABLES, Run, checksum, exists, read
+from grokking.storage.runs import TABLES, Run, as_text_where_mixed, checksum, exists, read
 from grokking.training.fingerprint import code, combined, inputs, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.records import Evaluation
+
+OF_A_REPLICA = re.compile("[0-9a-f]{16}")  # a folder's name: the hash of its inputs; all others are not ours
 
 
 class RunFolder:
@@ -64,9 +67,9 @@ class RunFolder:
     def close(self) -> pd.DataFrame:
         """Remove what the experiment has no longer; the table of its replicas."""
         self._write()
-        if self.snapshots is not None and self.snapshots.exists():
+        if self.snapshots is not None and self.snapshots.is_dir() and not self.snapshots.is_symlink():
             for folder in self.snapshots.iterdir():
-                if folder.name not in self.inputs.values():
+                if OF_A_REPLICA.fullmatch(folder.name) and folder.name not in self.inputs.values():
                     shutil.rmtree(folder)
         return self._table()
 
@@ -123,7 +126,7 @@ class RunFolder:
 
     def _table(self) -> pd.DataFrame:
         """The rows of all finished replicas; steps are whole numbers where every replica has one."""
-        table = pd.DataFrame([self.rows[index] for index in sorted(self.rows)])
+        table = as_text_where_mixed(pd.DataFrame([self.rows[index] for index in sorted(self.rows)]))
         for name in table:
             if str(name).endswith("_step") and table[name].notna().all():
                 table[name] = table[name].astype(int)

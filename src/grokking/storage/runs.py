@@ -32,11 +32,30 @@ def read(folder: Path) -> Run:
     """The tables of a trained experiment; ConfigError where there are none or one is damaged."""
     if not exists(folder):
         raise ConfigError(f"{folder} holds no run; run `dvc repro train@{folder.name}` first")
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts = read_facts(folder / "run.json")
     for name, expected in facts["sha256"].items():
         require_whole(folder / name, expected)
     replicas, history = (pd.read_parquet(folder / name) for name in TABLES)
     return Run(replicas, history, facts)
+
+
+def read_facts(file: Path) -> dict[str, Any]:
+    """A run.json; ConfigError where it is damaged. Older ones hold no checksums."""
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise _damaged(file) from None
+    if not isinstance(facts, dict) or not {"fingerprint", "sha256"} & facts.keys():
+        raise _damaged(file)
+    return {"sha256": {}} | facts
+
+
+def as_text_where_mixed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with text in columns whose values are of several types, which no file of columns holds."""
+    for name in table:
+        if len({type(value) for value in table[name].dropna()}) > 1 and table[name].dtype == object:
+            table[name] = table[name].map(str, na_action="ignore")
+    return table
 
 
 def require_whole(file: Path, expected: str) -> None:
@@ -57,8 +76,8 @@ def read_table(file: Path) -> pd.DataFrame:
 def require_as_written(file: Path) -> None:
     """Raise ConfigError where the run.json beside a file has another sum of it; older ones have none."""
     facts = file.with_name("run.json")
-    known = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {}
-    if expected := known.get("sha256", {}).get(file.name):
+    known = read_facts(facts)["sha256"] if facts.exists() else {}
+    if expected := known.get(file.name):
         require_whole(file, expected)
 
 

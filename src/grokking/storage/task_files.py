@@ -26,15 +26,33 @@ def read(folder: Path) -> Task:
     """Read what `save` wrote; a missing folder is an error that names the stage to run."""
     meta = read_meta(folder)
     additive = None if meta["additive"] is None else Additive(**meta["additive"])
-    table = Table(meta["formula"], pd.read_parquet(folder / "equations.parquet"), additive)
-    return Task(table, pd.read_parquet(folder / "splits.parquet"))
+    equations, splits = (_read_table(folder / f"{name}.parquet") for name in ("equations", "splits"))
+    return Task(Table(meta["formula"], equations, additive), splits)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
     """What `describe` said of the task when it was saved."""
     if not (folder / "meta.json").exists():
         raise ConfigError(f"{folder} holds no split; run `dvc repro split@{folder.name}` first")
-    return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise _damaged(folder / "meta.json") from None
+    if not isinstance(meta, dict) or not {"formula", "additive", "splits"} <= meta.keys():
+        raise _damaged(folder / "meta.json")
+    return meta
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError):
+        raise _damaged(file) from None
+
+
+def _damaged(file: Path) -> ConfigError:
+    name = file.parent.name
+    return ConfigError(f"{file} is missing or damaged; run `dvc repro --force split@{name}`")
 
 
 def describe(task: Task) -> dict[str, Any]:

@@ -17,6 +17,11 @@ from grokking.experiment import MOST_REPLICAS, ExperimentConfig, Replica, requir
 from grokking.sweeps.config import GridDesign, SobolDesign, SweepConfig
 
 Point = Mapping[str, Any]  # the value of each axis
+UNUSED = {
+    "experiment.task": "the task of a sweep is its own `task`",
+    "task.split_seeds": "the split seeds of a sweep are in its own `replicas`",
+    "experiment.replicas": "the seeds of a sweep are in its own `replicas`",
+}
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ def _require_few(config: SweepConfig, pairs: int, where: str) -> None:
 
 def _require_known_axes(point: Point, where: str) -> None:
     for key in point:
+        if reason := UNUSED.get(key):
+            raise ConfigError(f"`{where}.design.axes` names {key}, but {reason}; remove it")
         if key.partition(".")[0] not in ("experiment", "task"):
             raise ConfigError(
                 f"`{where}.design.axes` names {key}; write experiment.{key} or task.{key}, "

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from grokking.storage.machine import machine
-from grokking.storage.runs import checksums, read_table
+from grokking.storage.runs import as_text_where_mixed, checksums, read_table
 from grokking.sweeps.networks import Network
 from grokking.training.fingerprint import code, combined, inputs, same_code
 
@@ -49,7 +49,7 @@ class SweepFolder:
 
     def close(self) -> pd.DataFrame:
         """Write the table of all networks in place of the earlier one; returns it."""
-        table = pd.DataFrame([self.rows[key] for key in self.networks])
+        table = as_text_where_mixed(pd.DataFrame([self.rows[key] for key in self.networks]))
         aside = self.aside
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)

@@ -1,0 +1,16 @@
+"""Errors of the disk, such as a full one, as one line with the way out."""
+
+import errno
+
+KNOWN = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG,
+    errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP,
+}  # fmt: skip
+
+
+def one_line(error: OSError) -> str | None:
+    """What happened to which file; None for an error that is not of the disk."""
+    if error.errno not in KNOWN:
+        return None
+    file = "" if error.filename is None else f": {error.filename}"
+    return f"{error.strerror}{file}; mend it, and the same command goes on from here"
