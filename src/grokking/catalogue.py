@@ -236,7 +236,7 @@ def read_yaml(file: Path, shown: Path, check: Callable[[str, Path], None] | None
 def _unreadable(text: str) -> tuple[int, str]:
     """Line and text of the first scalar that its own type refuses."""
     for event in YAML(typ="safe").parse(text):
-        if isinstance(event, ScalarEvent) and event.style is None:
+        if isinstance(event, ScalarEvent) and not event.style:
             tag = f"!<{event.tag}> " if event.tag else ""
             try:
                 YAML(typ="safe").load(f"{tag}{event.value}")
