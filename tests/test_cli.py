@@ -157,7 +157,7 @@ def test_the_same_command_again_shows_the_run(lab):
         (("run", "wide_mlp", "steps=20", "steps=30"), "`steps` is given twice"),
         (("run", "wide_mlp", "steps=2e3"), "`wide_mlp.budget` should be a valid integer, but got 2000.0"),
         (("run", "wide_mlp", "hidden_widths=[3"), "is no value"),
-        (("run", "wide_mlp", "--seeds", "0"), "`seeds` must be at least 1, but got 0"),
+        (("run", "wide_mlp", "--seeds", "0"), "`seeds` must be a whole number from 1 to 10000, but got 0"),
         (("run", "wide_mlp", "--seeds", "many"), "valid integer"),
         (("run", "wide_mlp", "--name", "../mine"), "`../mine` is no name of a run"),
         (("run", "wide_mlp", "--device", "tpu"), "`--device` must be cpu or cuda, but got tpu"),
