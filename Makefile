@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 # of the tests: a worker for each core, four at most, each with whole files
-WORKERS := --numprocesses logical --maxprocesses 4 --dist loadgroup
+WORKERS := --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 # DVC runs commands with it, and an account's own may be one that runs nothing
 export SHELL := /bin/sh
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from grokking.config import load
 from grokking.data import tasks
@@ -24,19 +27,32 @@ pytest_plugins = [
     "team_server",
 ]  # fixtures
 
+# files that one worker runs, one after the other
 SHARE_A_CLONE = ("test_pipeline", "test_recipes", "test_side_by_side")
 START_RAY = ("test_ray_search", "test_executors")  # the first looks for what Ray has left
 TOGETHER = dict.fromkeys(SHARE_A_CLONE, "clone") | dict.fromkeys(START_RAY, "ray")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, one worker runs the tests of a file, and the files that are named together.
+class FilesToWorkers(LoadScopeScheduling):
+    """With several workers, one worker runs all tests of a file: it makes the file's fixtures once."""
 
-    Fixtures of a file are made once then. The longest files come first.
-    """
+    def _split_scope(self, nodeid: str) -> str:
+        """The tests of equal scope go to one worker.
+
+        Not `--dist loadgroup`: it does nothing with pytest 9.2, which keeps the name of a test elsewhere.
+        """
+        file = Path(nodeid.partition("::")[0]).stem
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return FilesToWorkers(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first."""
     items.sort(key=lambda item: item.path.stem not in TOGETHER)  # stable
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.stem, item.path.stem)))
 
 
 @pytest.fixture(scope="session", autouse=True)
