@@ -13,7 +13,7 @@ SOURCE = ROOT / "src"
 ORDER = [
     "config", "disk_errors", "catalogue", "ops", "executors", "data", "identifiability", "updates", "models",
     "experiment", "engine", "training", "storage", "sweeps", "diagnostics", "zoo", "analysis", "explorer",
-    "search",
+    "search", "leaderboard",
 ]  # fmt: skip
 LEAVES = {"tracking", "figures", "progress", "api", "cli"}
 # leaves that stand beside the stages, and the leaves they use

@@ -24,11 +24,11 @@ from typer.testing import CliRunner
 import grokking
 from benchmarks.cases import CASES
 from grokking.api import keys, training
-from grokking.cli import bench, chart, completion, live
+from grokking.cli import chart, completion, live, speed
 from grokking.cli.main import app, main
 from grokking.training.records import Evaluation
 
-COMMANDS = ("run", "list", "show", "compare", "predict", "search", "bench")
+COMMANDS = ("run", "list", "show", "compare", "predict", "search", "speed", "bench")
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -297,7 +297,7 @@ def test_compare_and_show_tell_the_points_of_a_grid(lab):
     assert len(re.findall(r"^\w+=.*, seed 0: ", call("show", "wide_mlp_grid"), re.MULTILINE)) == 4
 
 
-# search and bench
+# search and speed
 
 
 def test_search_finds_confirms_and_goes_on(lab):
@@ -381,13 +381,13 @@ def test_search_on_a_changed_task(lab):
     assert f"optuna-dashboard {lab / 'studies/own_small-train_fraction=0.7.journal'}" in said
 
 
-def test_bench_compares_with_the_plain_loop():
-    said = call("bench", "numpy_mlp_momentum", "--rounds", "1")
+def test_speed_compares_with_the_plain_loop():
+    said = call("speed", "numpy_mlp_momentum", "--rounds", "1")
     row = re.search(r"numpy_mlp_momentum .*? ([\d.]+) \(.*? ([\d.]+) \(.*?\) +([\d.]+)", said)
     ours, plain, ratio = map(float, row.groups())
     assert ratio == pytest.approx(plain / ours, rel=0.05)
-    assert "known: adamw_transformer, wide_mlp" in refused("bench", "nothing")
-    assert set(bench.CASES) <= set(CASES)
+    assert "known: adamw_transformer, wide_mlp" in refused("speed", "nothing")
+    assert set(speed.CASES) <= set(CASES)
 
 
 # displays

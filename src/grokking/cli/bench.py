@@ -1,57 +1,119 @@
-"""`grokking bench`: a step of the engine beside a plain one, on this machine."""
+"""`grokking bench`: run a submission to the benchmark of time-to-grok, verify it, rank all."""
 
-import sys
-from importlib import import_module
-from typing import Annotated, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-CASES = ("wide_mlp", "embedding_mlp", "numpy_mlp_momentum")
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="A benchmark of time-to-grok: run a training rule on its workloads, verify it, rank all.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A submission, such as leaderboard/submissions/lion.py.")
+]
+Names = Annotated[list[str] | None, typer.Option("--workload", help="Only this workload; may be repeated.")]
 
 
-def bench(
-    cases: Annotated[list[str] | None, typer.Argument(help="Experiments to measure.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that both take.")] = 3,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-) -> None:
-    """Measure a training step of the engine and of a plain loop that does the same, half a minute.
+@app.command("run")
+def run(file: File, workload: Names = None) -> None:
+    """Train a submission's trials on all workloads, after the check that it sees no answers.
 
-    `python -m benchmarks.engine` has the whole benchmark; docs/performance.md says what it measures.
+    What has been trained is kept, so the same command goes on. Results are in results/leaderboard/.
 
     Examples:
 
-      grokking bench
+      grokking bench run leaderboard/submissions/lion.py
 
-      grokking bench shared_mlp_f30 --rounds 7
+      grokking bench run mine.py --workload quadratic_mlp
     """
     from grokking.api.checkout import here
-    from grokking.config import ConfigError
+    from grokking.cli.terminal import console
+    from grokking.leaderboard.running import train_missing
+    from grokking.leaderboard.submission import read_submission
+    from grokking.leaderboard.table import asked, open_benchmark, result_folder
 
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"`--device` must be cpu or cuda, but got {device}")
-    if device == "cuda" and not import_module("torch").cuda.is_available():
-        raise ConfigError("`--device` is cuda, but this machine has no GPU that torch can use; write cpu")
-    root = here().root
-    if not (root / "benchmarks").exists():
-        raise ConfigError(f"{root} has no benchmarks/")
-    sys.path.insert(0, str(root))
-    known = import_module("benchmarks.cases")
-    for name in cases or ():
-        if name not in known.CASES:
-            raise ConfigError(f"`{name}` is no case; known: {', '.join(known.CASES)}")
-    _measure([known.prepare(name) for name in cases or CASES], rounds, device)
+    benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
+    chosen = asked(benchmark, submission, workload or [])
+    screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
+    runs = train_missing(
+        submission, chosen, result_folder(benchmark, submission.name), _Lines(chosen, screen).show
+    )
+    for row in _by_workload(runs):
+        screen.print(row, soft_wrap=True)
 
 
-def _measure(cases: list[Any], rounds: int, device: str) -> None:
-    """One row per case: milliseconds, the smallest in brackets, and the ratio."""
-    from grokking.cli.terminal import console, table
-    from grokking.executors.processor import processor
+@app.command("verify")
+def verify(
+    file: File,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="For how long; trials under way are finished.")
+    ] = 10.0,
+) -> None:
+    """Train trials of a submission again, in an order drawn from its file, and compare every figure.
 
-    import_module("benchmarks.process").set_up(threads=1)
-    settings = import_module("benchmarks.timing").Settings(device, rounds, 0.25, ("plain",))
-    found = import_module("benchmarks.steps").measure(cases, settings).table
-    found["case"] = [case.name for case in cases]
-    columns = ["case", "batch", "ours, ms", "plain, ms", "plain / ours"]
-    screen = console()
-    screen.print(f"one step on one thread of {processor()}; median of {rounds} turns (smallest)")
-    screen.print(table(columns, found[columns].to_numpy().tolist(), right=columns[1:]))
+    On the same kind of processor all bits are equal. Exit code 1 where one is not.
+    """
+    from grokking.api.checkout import here
+    from grokking.cli.terminal import console
+    from grokking.leaderboard.submission import read_submission
+    from grokking.leaderboard.table import open_benchmark
+    from grokking.leaderboard.verification import verify as again
+
+    benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
+    found = again(benchmark, submission, 60 * minutes)
+    for line in found.differences:
+        screen.print(line, soft_wrap=True)
+    screen.print(
+        f"{found.compared} of {found.kept} trials again, {len(found.differences)} differ", soft_wrap=True
+    )
+    if found.differences:
+        raise typer.Exit(1)
+
+
+@app.command("table")
+def table(
+    write: Annotated[bool, typer.Option(help="Write reports/leaderboard.md.")] = False,
+) -> None:
+    """Rank all submissions whose results are here, by the integral of their performance profiles."""
+    from grokking.api.checkout import here
+    from grokking.cli.terminal import console
+    from grokking.cli.terminal import table as shown
+    from grokking.leaderboard.page import write_page
+    from grokking.leaderboard.table import open_benchmark, ranking
+
+    benchmark, screen = open_benchmark(here().root), console()
+    ranked = ranking(benchmark)
+    columns = [str(name) for name in ranked]
+    screen.print(shown(columns, ranked.to_numpy().tolist(), right=columns[1:]))
+    if write:
+        screen.print(f"wrote {write_page(benchmark)}", soft_wrap=True)
+
+
+class _Lines:
+    """A line for each trial that has ended: how many are left, and what it came to."""
+
+    def __init__(self, asked: Iterable[tuple[Any, list[Any]]], screen: "Console") -> None:
+        self.total, self.done, self.screen = sum(len(trials) for _, trials in asked), 0, screen
+
+    def show(self, row: dict[str, Any]) -> None:
+        self.done += 1
+        step = row["generalization_step"]
+        outcome = f"generalized at {step:,}" if row["observed"] else f"not in {row['budget']:,} steps"
+        name = f"{row['workload']}, study {row['study']}, trial {row['trial']}"
+        self.screen.print(f"{self.done}/{self.total}  {name}: {outcome}", soft_wrap=True)
+
+
+def _by_workload(runs: Any) -> list[str]:
+    from grokking.leaderboard.scoring import times
+
+    found = times(runs, "steps")
+    missed = "not within its budget"
+    return [
+        f"{name}: {f'{time:,.0f} steps' if time < float('inf') else missed}" for name, time in found.items()
+    ]

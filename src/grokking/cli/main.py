@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from grokking import disk_errors
-from grokking.cli import bench, compare, listing, predict, run, search, show
+from grokking.cli import bench, compare, listing, predict, run, search, show, speed
 from grokking.config import ConfigError
 
 INTERRUPTED = 130
@@ -93,7 +93,8 @@ app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("search")(search.search)
-app.command("bench")(bench.bench)
+app.command("speed")(speed.speed)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -1,0 +1,10 @@
+"""AdamW (Loshchilov and Hutter, arXiv 1711.05101): Adam with decoupled weight decay."""
+
+RULESET = "tuned"
+SETTINGS = {"optimizer.name": "adamw", "epsilon": 1e-8, "schedule.warmup_steps": 10}
+SPACE = {
+    "learning_rate": {"kind": "log", "low": 3e-3, "high": 0.1},
+    "decay_rate": {"kind": "log", "low": 3e-3, "high": 0.3},
+    "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
+    "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
+}

@@ -1,0 +1,1 @@
+"""A benchmark of time-to-grok: fixed workloads, submitted training rules, one score."""

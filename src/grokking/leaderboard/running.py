@@ -1,0 +1,120 @@
+"""Trains the trials of a submission that have not been trained yet, and keeps what each came to."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grokking.data.tasks import Task
+from grokking.executors.executor import executor
+from grokking.leaderboard.rule import register
+from grokking.leaderboard.submission import Submission, parse
+from grokking.leaderboard.trials import Trial
+from grokking.leaderboard.workloads import Workload
+from grokking.storage.runs import read_table
+from grokking.training.fingerprint import code, inputs, same_code
+from grokking.training.history import history_table, replica_row
+from grokking.training.loop import train
+
+RUNS, CURVES = "runs.parquet", "curves.parquet"
+KEY = ["workload", "study", "trial"]
+MEASURED = ["seconds", "step_seconds", "processor"]  # all other columns are a function of data and code
+CURVE = ["step", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "weight_norm"]
+
+Trained = tuple[dict[str, Any], pd.DataFrame]  # a row of the table of runs, and its curve
+
+
+def train_missing(
+    submission: Submission,
+    asked: Sequence[tuple[Workload, list[Trial]]],
+    folder: Path,
+    show: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> pd.DataFrame:
+    """Train those of the trials that `folder` does not hold; returns the rows of all asked.
+
+    Each is written as soon as it has ended, so an interrupted call goes on where it was.
+    """
+    rows, curves = kept(folder)
+    jobs = [(workload, trial) for workload, own in asked for trial in own]
+    wanted = {trial.key: inputs(trial.replica, workload.task) for workload, trial in jobs}
+    rows = [row for row in rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
+    known = {key_of(row) for row in rows}
+    missing = [(workload, trial) for workload, trial in jobs if trial.key not in known]
+    for row, curve in trained(submission, missing):
+        rows, curves = [*rows, row], {**curves, key_of(row): curve}
+        write(folder, rows, curves)
+        show(row)
+    own = pd.DataFrame([row for row in rows if key_of(row) in wanted])
+    return own.sort_values(KEY, ignore_index=True)
+
+
+def trained(submission: Submission, jobs: Sequence[tuple[Workload, Trial]]) -> Iterable[Trained]:
+    """Train these trials, as many at once as there are workers; each as soon as it has ended."""
+    if not jobs:
+        return
+    with executor(len(jobs)) as workers:
+        running = {
+            workers.submit(
+                train_trial, submission.name, submission.source, trial, workload.task, workers.device
+            )
+            for workload, trial in jobs
+        }
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+
+def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -> Trained:
+    """Train one network by the rule of this source until it has generalized for good, or to its budget."""
+    submission = parse(name, source, name)
+    register(submission)
+    evaluations = list(train([trial.replica], task, device, snapshots=False))
+    row = replica_row(trial.replica, evaluations, task)
+    steps = max(1, evaluations[-1].step)
+    own: dict[str, Any] = {
+        "workload": trial.workload,
+        "study": trial.study,
+        "trial": trial.number,
+        "seed": trial.replica.seed,
+        "submission": submission.sha256,
+        "inputs": inputs(trial.replica, task),
+        "code": code(),
+        "point": json.dumps(trial.point, sort_keys=True),
+        "budget": trial.replica.config.budget,
+        "step_seconds": evaluations[-1].seconds / steps,
+        "processor": evaluations[-1].processor,
+    }
+    events = ["memorization_step", "generalization_step", "observed", "steps_run", "diverged", "seconds"]
+    finals = ["final_train_accuracy", "final_validation_accuracy"]
+    curve = history_table(evaluations)[CURVE].assign(**{key: own[key] for key in KEY})
+    return own | {key: row[key] for key in events + finals}, curve
+
+
+def kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:
+    """The rows of earlier calls that this code computes alike, and their curves."""
+    if not (folder / RUNS).exists():
+        return [], {}
+    table, curves = read_table(folder / RUNS), read_table(folder / CURVES)
+    rows: list[Any] = table[table["code"].isin(same_code())].to_dict("records")
+    return rows, {tuple(key): curve for key, curve in curves.groupby(KEY)}
+
+
+def write(folder: Path, rows: list[dict[str, Any]], curves: dict[tuple[Any, ...], pd.DataFrame]) -> None:
+    """Write both tables aside and move them into place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = sorted(key_of(row) for row in rows)
+    tables = {
+        CURVES: pd.concat([curves[key] for key in known], ignore_index=True),
+        RUNS: pd.DataFrame(rows).sort_values(KEY, ignore_index=True),
+    }
+    for name, table in tables.items():
+        aside = folder / f".{name}.unfinished"
+        table.to_parquet(aside, index=False, compression="zstd")
+        aside.replace(folder / name)
+
+
+def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[key] for key in KEY)

@@ -1,0 +1,69 @@
+"""The trials of a submission on a workload: points of its space, seeds, splits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import scipy  # its parts are loaded where they are first used
+
+from grokking.experiment import Replica
+from grokking.leaderboard.rule import configured
+from grokking.leaderboard.submission import Submission
+from grokking.leaderboard.workloads import Rules, Workload
+from grokking.search.space import Space, dimensions, suggest
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a network by a rule. Equal numbers have equal seeds and splits in all submissions."""
+
+    workload: str
+    study: int
+    number: int  # in its study
+    point: Mapping[str, Any]
+    replica: Replica
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.workload, self.study, self.number
+
+
+class Drawn:
+    """Gives each hyperparameter the value at its coordinate in [0, 1)."""
+
+    def __init__(self, coordinates: Mapping[str, float]) -> None:
+        self.coordinates = coordinates
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        share = self.coordinates[name]
+        return float(low * (high / low) ** share if log else low + share * (high - low))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return min(high, int(self.suggest_float(name, low, high + 1, log=log)))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return choices[int(self.coordinates[name] * len(choices))]
+
+
+def points(space: Space, count: int, study: int) -> list[dict[str, Any]]:
+    """Points of a space, as even as a scrambled Halton sequence is (Owen 2017, arXiv 1706.02808)."""
+    names = sorted(dimensions(space))
+    if not names:
+        return [{} for _ in range(count)]
+    sample = scipy.stats.qmc.Halton(len(names), rng=study).random(count)
+    return [suggest(Drawn(dict(zip(names, row, strict=True))), space) for row in sample]
+
+
+def trials(submission: Submission, workload: Workload, rules: Rules) -> list[Trial]:
+    """All trials that decide its score on a workload."""
+    tuned = submission.declared.RULESET == "tuned"
+    count = rules.trials if tuned else 1
+    budget = workload.config.budget if tuned else round(rules.self_tuning_budget * workload.config.budget)
+    experiment = workload.experiment() | {"budget": budget}
+    found: list[Trial] = []
+    for study in range(rules.studies):
+        for number, point in enumerate(points(submission.declared.SPACE, count, study)):
+            seed = study * rules.trials + number
+            replica = Replica(len(found), seed, seed, configured(submission, experiment, point))
+            found.append(Trial(workload.name, study, number, point, replica))
+    return found

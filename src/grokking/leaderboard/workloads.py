@@ -1,0 +1,92 @@
+"""The workloads of a version of the benchmark: a network, its task, its loss, and a budget each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass as plain_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic.dataclasses import dataclass
+
+from grokking.catalogue import read_yaml
+from grokking.config import STRICT, PositiveInt, Steps, load
+from grokking.data import tasks
+from grokking.data.tasks import Task, TaskConfig
+
+FILE = "leaderboard/v{version}.yaml"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rules:
+    """How many points of its space a tuned rule may try, and for how long."""
+
+    trials: PositiveInt  # of a study; the fastest counts
+    studies: PositiveInt  # of a submission; the median counts
+    self_tuning_budget: float  # budgets that a rule without hyperparameters has
+    ratio: float  # of the slowest time that still counts to the fastest
+    held_out_seed: int | None  # of the workloads that nobody has seen; null until a round is closed
+
+
+@dataclass(frozen=True, config=STRICT)
+class WorkloadConfig:
+    """What is fixed. `experiment` is an experiment without its training rule, seeds and budget."""
+
+    operation: dict[str, Any]
+    train_fraction: float
+    budget: Steps  # updates by which generalization must begin
+    experiment: dict[str, Any]
+
+
+@dataclass(frozen=True, config=STRICT)
+class BenchmarkConfig:
+    rules: Rules
+    defaults: dict[str, Any]  # of all experiments
+    workloads: dict[str, WorkloadConfig]
+    leak_check: WorkloadConfig  # on a table without a law: what generalizes here has seen the answers
+
+
+@plain_dataclass(frozen=True)
+class Workload:
+    """A workload with what a held-out variant has changed, if it is one."""
+
+    name: str
+    config: WorkloadConfig
+    defaults: Mapping[str, Any]
+    held_out: str = ""  # what is changed, for people
+
+    def experiment(self) -> dict[str, Any]:
+        """The experiment without a training rule and without seeds."""
+        named = {"system": "none", "role": "variant", "task": self.name, "budget": self.config.budget}
+        return {**self.defaults, **self.config.experiment, **named}
+
+    @cached_property
+    def task(self) -> Task:
+        """The table, split with seeds 0 to 99."""
+        mapping = {
+            "operation": self.config.operation,
+            "labels": {"name": "exact"},
+            "split": {"name": "random", "train_fraction": self.config.train_fraction},
+            "split_seeds": list(range(100)),
+        }
+        where = f"workloads.{self.name}"
+        return tasks.build(load(TaskConfig, mapping, where), where)
+
+
+@plain_dataclass(frozen=True)
+class Benchmark:
+    """A version of the benchmark, and the checkout that holds its submissions and results."""
+
+    root: Path
+    version: int
+    rules: Rules
+    workloads: dict[str, Workload]
+    leak_check: Workload
+
+
+def read_benchmark(root: Path, version: int) -> Benchmark:
+    """The benchmark as its file has it; ConfigError for what is unknown or out of range."""
+    file = Path(FILE.format(version=version))
+    config = load(BenchmarkConfig, read_yaml(root / file, file), str(file))
+    workloads = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
+    leak_check = Workload("latin_square", config.leak_check, config.defaults)
+    return Benchmark(root, version, config.rules, workloads, leak_check)

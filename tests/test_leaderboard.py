@@ -1,0 +1,395 @@
+"""The benchmark of time-to-grok: what a submission may do, its trials, what is kept of them, the score."""
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_cli import call, refused
+from typer.testing import CliRunner
+
+from grokking.cli.main import app
+from grokking.config import ConfigError
+from grokking.data.latin_square import random_square
+from grokking.engine.stack import initial_model
+from grokking.leaderboard import held_out, running, scoring, table, verification
+from grokking.leaderboard.submission import parse, read_submission
+from grokking.leaderboard.trials import points, trials
+from grokking.leaderboard.workloads import read_benchmark
+
+ROOT = Path(__file__).parents[1]
+SUBMISSIONS = sorted((ROOT / "leaderboard/submissions").glob("*.py"))
+ADAMW = """'''AdamW of the laboratory.'''
+RULESET = "tuned"
+SETTINGS = {"optimizer.name": "adamw", "epsilon": 1e-8, "weight_decay": 1.0, "beta1": 0.9, "beta2": 0.98}
+SPACE = {"learning_rate": {"kind": "log", "low": 0.02, "high": 0.1}}
+"""
+OWN_ADAMW = """'''AdamW written out.'''
+import torch
+
+RULESET = "tuned"
+SETTINGS = {"epsilon": 1e-8, "weight_decay": 1.0, "beta1": 0.9, "beta2": 0.98}
+SPACE = {"learning_rate": {"kind": "log", "low": 0.02, "high": 0.1}}
+STATE = ("mean", "square")
+
+
+def update(param, grad, state, hparams):
+    h = {name: value.to(param.dtype) for name, value in hparams.items()}
+    param.mul_(1 - h["learning_rate"] * h["weight_decay"])
+    state["mean"].lerp_(grad, 1 - h["beta1"])
+    state["square"].lerp_(grad * grad, 1 - h["beta2"])
+    mean = state["mean"] / (1 - h["beta1"] ** h["step"])
+    square = state["square"] / (1 - h["beta2"] ** h["step"])
+    param.sub_(h["learning_rate"] * mean / (square.sqrt() + h["epsilon"]))
+"""
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """A tiny one, in a folder of its own."""
+    (tmp_path / "leaderboard/submissions").mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("tiny_leaderboard.yaml"), tmp_path / "leaderboard/v0.yaml")
+    return read_benchmark(tmp_path, 0)
+
+
+def train(benchmark, submission, names=()):
+    folder = table.result_folder(benchmark, submission.name)
+    return running.train_missing(submission, table.asked(benchmark, submission, names), folder)
+
+
+def only(benchmark, submission):
+    """The trials of its one workload."""
+    return trials(submission, benchmark.workloads["tiny_mlp"], benchmark.rules)
+
+
+# what a submission may hold
+
+
+@pytest.mark.parametrize("path", SUBMISSIONS, ids=lambda path: path.stem)
+def test_every_submission_of_the_laboratory_can_be_trained_on_every_workload(path):
+    benchmark = read_benchmark(ROOT, 0)
+    asked = table.asked(benchmark, read_submission(path), [])
+    assert [workload.name for workload, _ in asked] == ["latin_square", *benchmark.workloads]
+    assert {len(own) for _, own in asked} <= {15, 3}
+
+
+HARMFUL = {
+    "import os": "only math and torch may be imported",
+    "import torch.utils": "only math and torch may be imported",
+    "from grokking.data import tasks": "only imports, constants and functions stand at the top",
+    "x = open('params.yaml')": "`open` is not defined here",
+    "x = __import__('os')": "`__import__` is not defined here",
+    "x = getattr(torch, 'load')": "`getattr` is not defined here",
+    "x = torch.load('task.pt')": "`.load` reaches beyond the tensors",
+    "x = ().__class__": "`.__class__` reaches beyond the tensors",
+    "def f(grad):\n    return grad.grad_fn": "`.grad_fn` reaches beyond the tensors",
+    "def f(grad):\n    global found\n    found = grad": "`global` has no use",
+    "class Rule:\n    pass": "only imports, constants and functions stand at the top",
+    "for i in range(3):\n    pass": "only imports, constants and functions stand at the top",
+    "print('x')": "only imports, constants and functions stand at the top",
+}
+
+
+@pytest.mark.parametrize("code", HARMFUL)
+def test_what_reaches_beyond_the_tensors_is_refused_with_its_line(code):
+    with pytest.raises(ConfigError) as error:
+        parse("cheat", OWN_ADAMW + code, "cheat.py")
+    own_lines = OWN_ADAMW.count("\n")
+    assert any(f"cheat.py, line {own_lines + n}:" in str(error.value) for n in (1, 2))
+    assert HARMFUL[code] in str(error.value)
+
+
+WRONG = {
+    "SETTINGS = {": (
+        "SETTINGS = {'model.width': 3,",
+        "set hyperparameters of the rule and keys of optimizer",
+    ),
+    'RULESET = "tuned"': ('RULESET = "fast"', "RULESET"),
+    "'''AdamW written out.'''": ("", "has no docstring"),
+    "def update(": ("def updates(", "needs a function `update` or the setting optimizer.name"),
+    '"low": 0.02': '"low": 0.2',
+    "import torch": ("import torch\n\nx = (", "write plain Python"),
+}
+
+
+@pytest.mark.parametrize("part", WRONG)
+def test_a_submission_with_a_mistake_is_refused_in_one_line(part):
+    other, message = (
+        WRONG[part] if isinstance(WRONG[part], tuple) else (WRONG[part], "needs `low` below `high`")
+    )
+    with pytest.raises(ConfigError, match="wrong") as error:
+        parse("wrong", OWN_ADAMW.replace(part, other), "wrong.py")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_rule_without_hyperparameters_tunes_itself(benchmark):
+    source = OWN_ADAMW.replace('"tuned"', '"self-tuning"').replace("SPACE = {", "OTHER = {")
+    own = only(benchmark, parse("own", source, "own.py"))
+    assert len(own) == benchmark.rules.studies
+    assert {trial.replica.config.budget for trial in own} == {90}  # 1.5 times 60
+    with pytest.raises(ConfigError, match="do not fit"):
+        parse("own", OWN_ADAMW.replace('"tuned"', '"self-tuning"'), "own.py")
+
+
+# trials
+
+
+def test_points_fill_the_space_and_depend_on_the_study_only():
+    space = parse("adamw", ADAMW, "adamw.py").declared.SPACE
+    first = [point["learning_rate"] for point in points(space, 64, 0)]
+    assert first == [point["learning_rate"] for point in points(space, 64, 0)]
+    assert first != [point["learning_rate"] for point in points(space, 64, 1)]
+    shares = np.log(np.array(first) / 0.02) / np.log(0.1 / 0.02)
+    assert np.abs(np.sort(shares) - (np.arange(64) + 0.5) / 64).max() < 1 / 16
+    assert [point["learning_rate"] for point in points(space, 2, 0)] == first[:2]
+
+
+def test_all_submissions_have_the_same_seeds_and_splits(benchmark):
+    pairs = [
+        [
+            (trial.replica.seed, trial.replica.split_seed)
+            for trial in only(benchmark, parse(name, source, name))
+        ]
+        for name, source in (("adamw", ADAMW), ("own", OWN_ADAMW))
+    ]
+    assert pairs[0] == pairs[1] == [(n, n) for n in range(4)]
+
+
+def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
+    """The same AdamW, once compiled by the engine, once from the file: equal curves but for rounding."""
+    curves = []
+    for name, source in (("adamw", ADAMW), ("own", OWN_ADAMW)):
+        submission = parse(name, source, name)
+        workload = benchmark.workloads["tiny_mlp"]
+        for _, curve in running.trained(submission, [(workload, only(benchmark, submission)[0])]):
+            curves.append(curve[curve["step"] <= 20])
+    for metric in ("train_loss", "weight_norm"):
+        np.testing.assert_allclose(curves[0][metric], curves[1][metric], rtol=1e-3)
+    assert curves[0]["train_loss"].iloc[-1] < curves[0]["train_loss"].iloc[0]
+
+
+def test_lion_is_as_in_its_paper():
+    """Chen et al. 2023, algorithm 2, entry by entry with Python's own numbers."""
+    rule = read_submission(ROOT / "leaderboard/submissions/lion.py").rule
+    values = {"learning_rate": 0.1, "weight_decay": 0.5, "beta1": 0.8, "beta2": 0.9}
+    hparams = {name: torch.tensor([[value]], dtype=torch.float64) for name, value in values.items()}
+    random = np.random.default_rng(0)
+    param = torch.tensor(random.normal(size=(1, 5)))
+    state, plain, momentum = {"momentum": torch.zeros_like(param)}, param[0].tolist(), [0.0] * 5
+    for _ in range(4):
+        grads = random.normal(size=5)
+        rule.update(param, torch.tensor(grads[None]), state, hparams)
+        for i, grad in enumerate(grads):
+            direction = math.copysign(1, 0.8 * momentum[i] + 0.2 * grad)
+            plain[i] -= 0.1 * (direction + 0.5 * plain[i])
+            momentum[i] = 0.9 * momentum[i] + 0.1 * grad
+        np.testing.assert_allclose(param[0], plain, rtol=1e-12)
+
+
+# what is kept
+
+
+def test_trials_are_trained_once_and_a_changed_rule_again(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    runs = train(benchmark, submission)
+    assert len(runs) == 8  # two workloads, two studies, two trials
+    folder = table.result_folder(benchmark, "adamw")
+    written = (folder / running.RUNS).stat().st_mtime_ns
+    pd.testing.assert_frame_equal(train(benchmark, submission), runs)
+    assert (folder / running.RUNS).stat().st_mtime_ns == written
+    changed = parse("adamw", ADAMW.replace('"high": 0.1', '"high": 0.2'), "adamw.py")
+    assert not train(benchmark, changed, ["tiny_mlp"])["inputs"].isin(runs["inputs"]).any()
+
+
+def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
+    submission = parse("adamw", ADAMW, "adamw.py")
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    folder, asked = table.result_folder(benchmark, "adamw"), table.asked(benchmark, submission, [])
+    with pytest.raises(KeyboardInterrupt):
+        running.train_missing(submission, asked, folder, stop)
+    seen = []
+    whole = running.train_missing(submission, asked, folder, seen.append)
+    assert len(whole) == 8
+    assert 0 < len(seen) < 8
+
+
+def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    with pytest.raises(ConfigError, match="no results of adamw are here"):
+        verification.verify(benchmark, submission, 60)
+    train(benchmark, submission)
+    found = verification.verify(benchmark, submission, 60)
+    assert (found.kept, found.compared, found.differences) == (8, 8, [])
+    file = table.result_folder(benchmark, "adamw") / running.RUNS
+    runs = pd.read_parquet(file)
+    runs.loc[runs["workload"] == "tiny_mlp", "generalization_step"] = 7.0
+    runs.to_parquet(file)
+    found = verification.verify(benchmark, submission, 60)
+    assert len(found.differences) == 4
+    assert "generalization_step was 7.0 and is" in found.differences[0]
+
+
+def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(benchmark):
+    """Its weights are a table: unit (i, j) sees row i and column j, and votes for their symbol."""
+    square = random_square(5, 0)
+    first, last = np.zeros((10, 25)), np.zeros((5, 25))
+    for unit, (i, j) in enumerate(np.ndindex(5, 5)):
+        first[i, unit] = first[5 + j, unit] = 1
+        last[square[i, j], unit] = 1
+    submission = parse("adamw", ADAMW, "adamw.py")
+    workload = benchmark.leak_check
+    model = initial_model(trials(submission, workload, benchmark.rules)[0].replica, workload.task)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    assert list(shapes.values()) == [last.shape, first.shape], shapes
+    weights = [*last.ravel().tolist(), *first.ravel().tolist()]
+    source = (
+        f"'''A cheat.'''\nimport torch\n\nRULESET = 'self-tuning'\nWEIGHTS = {weights}\n\n\n"
+        "def update(param, grad, state, hparams):\n    param.copy_(torch.tensor([WEIGHTS]))\n"
+    )
+    cheat = parse("cheat", source, "cheat.py")
+    rows = [
+        row for row, _ in running.trained(cheat, [(workload, trials(cheat, workload, benchmark.rules)[0])])
+    ]
+    assert table.leaks(benchmark, pd.DataFrame(rows))
+    train(benchmark, submission)
+    running.write(table.result_folder(benchmark, "cheat"), rows, {running.key_of(rows[0]): pd.DataFrame()})
+    assert list(table.ranking(benchmark)["submission"]) == ["adamw"]
+
+
+# held-out workloads
+
+
+def test_a_held_out_workload_changes_one_thing():
+    benchmark = read_benchmark(ROOT, 0)
+    kinds = set()
+    for workload in benchmark.workloads.values():
+        for seed in range(30):
+            other = held_out.held_out(workload, seed)
+            assert other == held_out.held_out(workload, seed)
+            kinds.add(other.held_out)
+            assert other.config.budget == 2 * workload.config.budget
+            changed = [
+                key
+                for key in ("operation", "train_fraction", "experiment")
+                if getattr(other.config, key) != getattr(workload.config, key)
+            ]
+            assert len(changed) == 1
+    assert {"twice the width", "multiplication", "10% wrong labels", "25% of the table"} <= kinds
+    assert {"modulus 101", "modulus 61"} <= kinds
+
+
+# the score
+
+
+def times(*rows: list[float]) -> np.ndarray:
+    return np.array(rows, dtype=float)
+
+
+def test_the_score_is_the_area_under_the_performance_profile():
+    """By hand: twice as slow on one of two workloads, missed on the other."""
+    inf = math.inf
+    found = scoring.integral(times([10, 20], [20, inf], [inf, inf], [30, 20]), 4.0)
+    np.testing.assert_allclose(found, [1.0, 0.5 * 2 / 3, 0.0, 0.5 + 0.5 / 3], atol=2e-3)
+    assert scoring.integral(times([inf], [inf]), 4.0).tolist() == [0.0, 0.0]
+
+
+def test_a_profile_counts_the_workloads_within_a_factor():
+    found = scoring.shares_within(times([10, 20], [20, math.inf]), [1.0, 1.99, 2.0, 4.0])
+    assert found.tolist() == [[1.0] * 4, [0.0, 0.0, 0.5, 0.5]]
+
+
+def test_the_score_does_not_depend_on_the_unit_of_time():
+    found = times([10, 20, 33], [14, 15, 60])
+    np.testing.assert_array_equal(scoring.integral(found, 4.0), scoring.integral(7.5 * found, 4.0))
+
+
+def runs(*steps: float) -> pd.DataFrame:
+    """Two studies of two trials of one workload."""
+    step = pd.Series(steps, dtype=float)
+    return pd.DataFrame(
+        {
+            "workload": "w",
+            "study": [0, 0, 1, 1],
+            "trial": [0, 1, 0, 1],
+            "generalization_step": step.where(np.isfinite(step)),
+            "observed": np.isfinite(step),
+            "budget": 100,
+            "step_seconds": 0.5,
+        }
+    )
+
+
+def test_the_fastest_trial_of_a_study_counts_and_the_median_study():
+    own = runs(30, math.inf, 50, 40)
+    assert scoring.study_times(own, "steps").tolist() == [30.0, 40.0]
+    assert scoring.times(own, "steps").tolist() == [40.0]
+    assert scoring.times(own, "seconds").tolist() == [20.0]
+    assert scoring.times(runs(30, 30, math.inf, math.inf), "steps").tolist() == [math.inf]
+
+
+def test_scores_have_intervals_over_trials_and_studies():
+    fast, slow, never = runs(10, 11, 10, 12), runs(12, 39, 45, 20), runs(*[math.inf] * 4)
+    found = scoring.scores({"slow": slow, "never": never, "fast": fast}, ["w"], "steps", 4.0)
+    assert [score.submission for score in found] == ["fast", "slow", "never"]
+    for score in found:
+        assert score.low <= score.score <= score.high
+    assert (found[0].score, found[2].score, found[2].high) == (1.0, 0.0, 0.0)
+    assert found[1].high - found[1].low > 0.3
+    assert found[0].generalized[0] == 1.0
+    assert scoring.difference_p(fast, never, "w") < 0.02 < scoring.difference_p(fast, fast, "w")
+
+
+# the command
+
+
+@pytest.fixture
+def checkout(benchmark, monkeypatch):
+    """A checkout with the tiny benchmark, in which the command works."""
+    from grokking.api import checkout
+
+    monkeypatch.setattr(checkout, "here", lambda: checkout.Checkout(benchmark.root))
+    folder = benchmark.root / "leaderboard/submissions"
+    (folder / "adamw.py").write_text(ADAMW)
+    (folder / "own.py").write_text(OWN_ADAMW)
+    return benchmark.root
+
+
+def test_a_submission_is_run_verified_and_ranked(checkout):
+    assert "no results are here" in refused("bench", "table")
+    for name in ("adamw", "own"):
+        said = call("bench", "run", str(checkout / f"leaderboard/submissions/{name}.py"))
+        assert "8/8" in said
+        assert "latin_square: not within its budget" in said
+    said = call("bench", "verify", str(checkout / "leaderboard/submissions/own.py"))
+    assert "8 of 8 trials again, 0 differ" in said
+    assert "trials that generalize" in call("bench", "table", "--write")
+    page = (checkout / "reports/leaderboard.md").read_text()
+    assert "`own`: AdamW written out." in page
+    assert "Workloads that count: `tiny_mlp`." in page
+    assert "## Within a factor of the fastest" in page
+
+
+def test_wrong_words_are_refused_in_one_line(checkout):
+    file = str(checkout / "leaderboard/submissions/own.py")
+    assert "nothing is unknown; known: tiny_mlp" in refused("bench", "run", file, "--workload", "nothing")
+    assert "none.py is no file of text" in refused("bench", "run", "none.py")
+    assert "no results of own are here" in refused("bench", "verify", file)
+
+
+def test_a_difference_ends_with_exit_code_1(checkout):
+    file = str(checkout / "leaderboard/submissions/own.py")
+    call("bench", "run", file, "--workload", "tiny_mlp")
+    runs_file = checkout / "results/leaderboard/v0/own/runs.parquet"
+    table_ = pd.read_parquet(runs_file)
+    table_["final_train_accuracy"] = 0.5
+    table_.to_parquet(runs_file)
+    done = CliRunner().invoke(app, ["bench", "verify", file])
+    assert done.exit_code == 1
+    assert "final_train_accuracy was 0.5 and is" in done.stdout
