@@ -172,6 +172,15 @@ def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
     assert curves[0]["train_loss"].iloc[-1] < curves[0]["train_loss"].iloc[0]
 
 
+def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):
+    source = OWN_ADAMW.replace('h["epsilon"]', 'h["eps"]')
+    submission, workload = parse("own", source, "own.py"), benchmark.workloads["tiny_mlp"]
+    trial = only(benchmark, submission)[0]
+    line = source.partition('h["eps"]')[0].count("\n") + 1
+    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'eps'; mend the rule$"):
+        running.train_trial("own", source, trial, workload.task, "cpu")
+
+
 def test_lion_is_as_in_its_paper():
     """Chen et al. 2023, algorithm 2, entry by entry with Python's own numbers."""
     rule = read_submission(ROOT / "leaderboard/submissions/lion.py").rule

@@ -1,13 +1,16 @@
 """Trains the trials of a submission that have not been trained yet, and keeps what each came to."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.executors.executor import executor
 from grokking.leaderboard.rule import register
@@ -71,7 +74,8 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
     """Train one network by the rule of this source until it has generalized for good, or to its budget."""
     submission = parse(name, source, name)
     register(submission)
-    evaluations = list(train([trial.replica], task, device, snapshots=False))
+    with _mistakes_in_one_line(name):
+        evaluations = list(train([trial.replica], task, device, snapshots=False))
     row = replica_row(trial.replica, evaluations, task)
     steps = max(1, evaluations[-1].step)
     own: dict[str, Any] = {
@@ -91,6 +95,21 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
     finals = ["final_train_accuracy", "final_validation_accuracy"]
     curve = history_table(evaluations)[CURVE].assign(**{key: own[key] for key in KEY})
     return own | {key: row[key] for key in events + finals}, curve
+
+
+@contextmanager
+def _mistakes_in_one_line(file: str) -> Iterator[None]:
+    """An error that the submission's own code raises, as a ConfigError with its line."""
+    try:
+        yield
+    except Exception as error:
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file
+        ]
+        if not lines:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{file}, line {lines[-1]}: {what}; mend the rule") from None
 
 
 def kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:

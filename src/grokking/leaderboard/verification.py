@@ -16,7 +16,6 @@ from grokking.leaderboard.table import asked, result_folder
 from grokking.leaderboard.workloads import Benchmark
 from grokking.training.fingerprint import inputs
 
-
 STARTED = 3  # trials for each worker between two looks at the clock
 
 
