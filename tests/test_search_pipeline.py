@@ -129,7 +129,8 @@ def test_a_trial_is_sustained_if_all_its_seeds_keep_their_crossings(lost, monkey
         ]
         monkeypatch.setattr(sustain, "train_all", lambda *given: [])
         monkeypatch.setattr(sustain.history, "replica_table", lambda *given, left=tables: left.pop(0))
-        assert sustain.is_sustained(best, plan, task) == (lost is None)
+        median = sustain.sustained_median(best, plan, task)
+        assert median == (36.0 if lost is None else None)
         assert len(tables) == (lost == "own")
 
 
@@ -141,7 +142,8 @@ def test_one_of_six_further_seeds_may_lose_its_crossing(lost, lasts, monkeypatch
     sustained = [30] * (6 - lost) + [None, 90][:lost]
     tables = [own, pd.DataFrame({"first_crossing_step": [30] * 6, "generalization_step": sustained})]
     monkeypatch.setattr(sustain, "_replica_table", lambda *given: tables.pop(0))
-    assert sustain.is_sustained(best, plan_of(), search_task()) == lasts
+    median = sustain.sustained_median(best, plan_of(), search_task())
+    assert median == (30.0 if lasts else None)
 
 
 def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
@@ -159,7 +161,7 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
             )
         ),
     )
-    sustain.is_sustained(best, plan, task)
+    sustain.sustained_median(best, plan, task)
     assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0), (1, 1)], [(3, 1)]]
     rates = {replica.config.optimizer.learning_rate for part in trained for replica in part}
     assert rates == {best.params["optimizer.learning_rate"]}
@@ -167,12 +169,13 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
 
 def test_a_ranking_is_tried_until_enough_are_sustained(monkeypatch, tmp_path):
     ended = run_study(plan_of(), tmp_path).ended()
-    monkeypatch.setattr(sustain, "is_sustained", lambda trial, *given: trial.number in (1, 3, 4))
+    medians = {1: 50.0, 3: 40.0, 4: 30.0}
+    monkeypatch.setattr(sustain, "sustained_median", lambda trial, *given: medians.get(trial.number))
     assert sustain.first_sustained(ended, 2, plan_of(), search_task()) == {
-        0: False,
-        1: True,
-        2: False,
-        3: True,
+        0: None,
+        1: 50.0,
+        2: None,
+        3: 40.0,
     }
 
 

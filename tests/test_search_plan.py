@@ -1,6 +1,6 @@
 """What `grokking search` asks of a study: its network, its space, its winner, and time to confirm."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from inspect import signature
 from types import SimpleNamespace
 
@@ -9,7 +9,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FixedTrial, TrialState, create_trial
 from searches import network, plan_of, search_task
 
-from grokking.api.checkout import here
+from grokking.api import searching, training
+from grokking.api.checkout import Checkout, here
 from grokking.api.search_plan import BUDGET, FAMILY, families, plan_search
 from grokking.cli.search import search
 from grokking.engine.evaluation_steps import steps_within
@@ -125,10 +126,32 @@ def updates(examples: int) -> float:
 
 
 def test_time_is_kept_back_for_the_best_trial_on_all_seeds():
-    """Of the search (2), further ones (1) and fresh ones (1), to the end of the trial of a crossing."""
+    """Of the search (2) and further ones (1) for two trials, fresh ones (1) for one of them; to the end of
+    the trial of a crossing."""
     needs = ConfirmationTime(plan_of(), search_task(), workers=2, available=1000.0)
-    needed = 3 * START_SECONDS + MARGIN * 4 / 2 * updates(97) * 0.01
+    needed = (2 * 2 + 1) * START_SECONDS + MARGIN * (2 * 3 + 1) / 2 * updates(97) * 0.01
     assert needs.kept_back(study(100, 900)) == pytest.approx(needed)
+
+
+@pytest.mark.parametrize(
+    ("medians", "best"),
+    [({0: 300.0, 1: 150.0}, 1), ({0: 140.0, 1: 150.0}, 0), ({0: None, 1: 150.0}, 1), ({}, 0), ({0: None}, 1)],
+)
+def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
+    medians, best, monkeypatch, tmp_path
+):
+    """The first of the ranking was often lucky on its own seeds."""
+    asked = replace(plan_search("addition_97_f50", {}), checkout=Checkout(tmp_path))
+    trials = study(100, 110).ended()
+    monkeypatch.setattr(searching, "trial_table", lambda *given: None)
+    monkeypatch.setattr(searching, "ranked", lambda *given: trials)
+    monkeypatch.setattr(searching, "first_sustained", lambda *given: medians)
+    monkeypatch.setattr(searching, "chosen", lambda trial, plan: {"trial": trial.number, "values": {}})
+    monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
+    monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
+    found = asked.confirmation(study(100, 110), deadline=0.0)
+    assert found.best["trial"] == best
+    assert found.run == (3, f"{asked.plan.name}-{best}")
 
 
 def test_evaluations_count_for_more_where_batches_are_small():

@@ -17,6 +17,7 @@ START_SECONDS = 3.0  # of the processes that train
 MARGIN = 1.2  # some seeds need more steps than those that were searched
 FORWARD = 1 / 3  # of the time of an update is its forward pass, which is all that an evaluation takes
 MOST = 0.5  # of the time, where even that is too little
+CHECKED = 2  # trials whose crossings are found to be sustained, before one of them is confirmed
 FEWEST = 3  # fresh seeds on which something is confirmed, whatever the time
 
 
@@ -35,7 +36,7 @@ class ConfirmationTime:
         if study.known.best != self.best:
             self.best = study.known.best
             best = min(self._complete(study), key=lambda trial: trial.values[0])
-            self.needed = self.of_check(best) + self.of(best, len(self.config.confirm.seeds))
+            self.needed = CHECKED * self.of_check(best) + self.of(best, len(self.config.confirm.seeds))
         return min(self.needed, self.most)
 
     def of_check(self, trial: FrozenTrial) -> float:

@@ -59,7 +59,8 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
     found = {arm: tables.trial_table(study, plan) for arm, study in arms.items()}
     by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
     ranking = {arm: tables.ranked(study, found[arm]) for arm, study in arms.items()}
-    sustained = {arm: first_sustained(ranking[arm], WANTED[arm], plan, task) for arm in arms}
+    checked = {arm: first_sustained(ranking[arm], WANTED[arm], plan, task) for arm in arms}
+    sustained = {arm: {n: median is not None for n, median in own.items()} for arm, own in checked.items()}
     written = {
         "trials": {arm: t.assign(sustained=t["trial"].map(sustained[arm])) for arm, t in found.items()},
         "replicas": {arm: tables.replica_table(study) for arm, study in arms.items()},

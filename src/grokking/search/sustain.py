@@ -28,26 +28,31 @@ LOST_SHARE = 0.2  # of the further seeds may lose their crossing: one of six, no
 
 def first_sustained(
     ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: Task
-) -> dict[int, bool]:
-    """Check trials in rank order until `wanted` are sustained: {trial number: whether it is}."""
-    found: dict[int, bool] = {}
+) -> dict[int, float | None]:
+    """Check trials in rank order until `wanted` are sustained: {trial number: its `sustained_median`}."""
+    found: dict[int, float | None] = {}
     for trial in ranking:
-        if sum(found.values()) == wanted:
+        if sum(median is not None for median in found.values()) == wanted:
             break
-        found[trial.number] = is_sustained(trial, plan, task)
-        state = "sustained" if found[trial.number] else "not sustained"
+        found[trial.number] = sustained_median(trial, plan, task)
+        state = "not sustained" if found[trial.number] is None else "sustained"
         print(f"trial {trial.number}: crossings {state}", flush=True)
     return found
 
 
-def is_sustained(trial: FrozenTrial, plan: StudyPlan, task: Task) -> bool:
-    """Whether all of the search's seeds keep the crossings seen there, and most others their first."""
+def sustained_median(trial: FrozenTrial, plan: StudyPlan, task: Task) -> float | None:
+    """The median step of generalization on the further seeds; None where the trial is not sustained.
+
+    It is if all of the search's seeds keep the crossings seen there, and most others their first.
+    """
     values = parameters(trial, plan)
     searched = _replica_table(plan.replicas(values, plan.config.search), task)
     if _lost_share(searched, [float(outcome.step or 0) for outcome in seed_outcomes(trial)]):
-        return False
+        return None
     further = _replica_table(plan.replicas(values, plan.config.sustain_seeds), task)
-    return _lost_share(further, further["first_crossing_step"].astype(float)) <= LOST_SHARE
+    if _lost_share(further, further["first_crossing_step"].astype(float)) > LOST_SHARE:
+        return None
+    return float(further["generalization_step"].astype(float).fillna(np.inf).median())
 
 
 def _replica_table(replicas: list[Replica], task: Task) -> pd.DataFrame:
