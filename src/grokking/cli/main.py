@@ -91,7 +91,7 @@ app.command("run")(run.run)
 app.command("list")(listing.list_runs)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
-app.command("predict")(predict.predict)
+app.command("predict", cls=predict.Operands)(predict.predict)
 app.command("search")(search.search)
 app.command("bench")(bench.bench)
 
