@@ -28,7 +28,7 @@ def bench(
     from grokking.config import ConfigError
 
     if device not in ("cpu", "cuda"):
-        raise ConfigError(f"`--device` must be cpu or cuda, but got {device!r}")
+        raise ConfigError(f"`--device` must be cpu or cuda, but got {device}")
     if device == "cuda" and not import_module("torch").cuda.is_available():
         raise ConfigError("`--device` is cuda, but this machine has no GPU that torch can use; write cpu")
     root = here().root
