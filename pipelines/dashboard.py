@@ -3,9 +3,9 @@
 import os
 
 from grokking.config import ConfigError
-from grokking.executors.environment import positive
 from grokking.search.journal import trials_begun
 from pipelines.common.paths import STUDIES
+from pipelines.common.serving import free_port
 from pipelines.common.stage import Parser, run
 
 
@@ -24,9 +24,8 @@ def main() -> None:
         raise ConfigError(
             f"`STUDY={name}` has no journal; known: {', '.join(journals)}; run the search first"
         )
-    port = str(positive("PORT", 8080))
-    command = ["optuna-dashboard", str(journals[name]), "--host", "127.0.0.1", "--port", port]
-    os.execvp(command[0], command)
+    command = ["optuna-dashboard", str(journals[name]), "--host", "127.0.0.1", "--port"]
+    os.execvp(command[0], [*command, free_port(8080)])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import pandas as pd
 from grokking.analysis import study_pages
 from grokking.catalogue import FILES, read_catalogue
 from grokking.search import pruner_audit
+from pipelines.common import reports
 from pipelines.common.claims import require_claims
-from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS, as_json, write
+from pipelines.common.reports import JUDGEMENTS, NUMBERS, OVERVIEW, REPORTS, SEARCH_REPORTS
 from pipelines.common.stage import run
 
 NONE = "No study here was searched and confirmed.\n"
@@ -22,26 +23,22 @@ def main() -> None:
     catalogue = read_catalogue()
     found = [name for name in catalogue.names("studies") if (SEARCH_REPORTS / name / OVERVIEW).exists()]
     long = catalogue.names("studies", file=FILES[1])
-    numbers = {name: read(f"{name}/{NUMBERS}") for name in found if name in long}
+    numbers = {name: reports.read_json(SEARCH_REPORTS / name / NUMBERS) for name in found if name in long}
     page, table, rules = tables(found) if found else (f"# Searches\n\n{NONE}", NONE, {})
     texts = {"searches.md": page, "searches_table.md": table}
-    texts["searches.json"] = as_json({"studies": numbers, "pruners": rules})
+    texts["searches.json"] = reports.as_json({"studies": numbers, "pruners": rules})
     require_claims({REPORTS / "searches.json": texts["searches.json"]})
-    write({REPORTS / name: text for name, text in texts.items()})
+    reports.write({REPORTS / name: text for name, text in texts.items()})
 
 
 def tables(found: list[str]) -> tuple[str, str, dict[str, Any]]:
     """The page of these studies, its short table, and what each pruner would have done."""
-    rows = pd.DataFrame([read(f"{name}/{OVERVIEW}") for name in found])
-    judgements = pd.concat([pd.read_csv(SEARCH_REPORTS / name / JUDGEMENTS) for name in found])
+    rows = pd.DataFrame([reports.read_json(SEARCH_REPORTS / name / OVERVIEW) for name in found])
+    judgements = pd.concat([reports.read_judgements(SEARCH_REPORTS / name / JUDGEMENTS) for name in found])
     rules = pruner_audit.comparison(judgements)
     page = study_pages.overview(rows, rules, pruner_audit.by_rule(judgements))
     of_rules = json.loads(rules.set_index("pruner").to_json(orient="index"))  # which writes NaN as null
     return page, study_pages.short_table(rows), of_rules
-
-
-def read(file: str) -> dict:
-    return dict(json.loads((SEARCH_REPORTS / file).read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import os
 import sys
 
 from grokking.config import ConfigError
-from grokking.executors.environment import positive
 from grokking.tracking import server, store, views
+from pipelines.common.serving import free_port
 from pipelines.common.stage import run
 
 
@@ -13,9 +13,9 @@ def main() -> None:
     if server.is_server(store.tracking_uri()):
         show_server()
         return
+    port = free_port(5000)
     client = store.connect()
     views.publish(client)
-    port = str(positive("PORT", 5000))
     tell(views.addresses(client, f"http://localhost:{port}"))
     print("Open the first; stop with Ctrl-C.", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"

@@ -160,7 +160,7 @@ def test_the_same_command_again_shows_the_run(lab):
         (("run", "wide_mlp", "--seeds", "0"), "`seeds` must be a whole number from 1 to 10000, but got 0"),
         (("run", "wide_mlp", "--seeds", "many"), "valid integer"),
         (("run", "wide_mlp", "--name", "../mine"), "`../mine` is no name of a run"),
-        (("run", "wide_mlp", "--device", "tpu"), "`--device` must be cpu or cuda, but got tpu"),
+        (("run", "wide_mlp", "--device", "tpu"), "`--device` must be cpu or cuda, but got 'tpu'"),
         (("run", "wide_mlp", "--sedes", "3"), "No such option"),
         (("run", "nothing.yaml"), "cannot read nothing.yaml"),
         (("run", "transformer", "heads=3"), "heads"),

@@ -73,7 +73,7 @@ def test_an_unknown_search_is_told_with_the_known_ones(found, monkeypatch):
 
 def test_the_dashboard_opens_the_journal(found, monkeypatch):
     opened = []
-    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.setattr(dashboard, "free_port", str)
     monkeypatch.setattr(dashboard, "STUDIES", found[1])
     monkeypatch.setattr("sys.argv", ["dashboard", "tiny"])
     monkeypatch.setattr(os, "execvp", lambda program, command: opened.append(command))

@@ -193,11 +193,11 @@ MISTAKES = [
     ),
     (
         {"space": {"model.init_scael": SPACE["model.init_scale"]}},
-        "`studies.tiny.experiment.model.init_scael` is unknown; known keys here: family, hidden_widths,",
+        "`studies.tiny.space.model.init_scael` sets `model.init_scael`, which is unknown; known keys here: ",
     ),
     (
         {"space": {"model.activation": {"kind": "choice", "values": ["relu", "rellu"]}}},
-        "`studies.tiny.experiment.model.activation` must be one of",
+        "`studies.tiny.space.model.activation` sets `model.activation`, which must be one of",
     ),
     (
         {"space": {"loss.name": {"kind": "choice", "values": [1]}}},
@@ -233,6 +233,18 @@ MISTAKES = [
     ),
     ({"sampler": {"name": "cmaes", "seed": 0, "startup_trials": 3}}, "`studies.tiny.sampler.name` should be"),
     (
+        {"space": {"optimizer.learning_rate": {"kind": "linear", "low": -0.1, "high": 0.1}}},
+        "`studies.tiny.space.optimizer.learning_rate` sets `optimizer.learning_rate`, which must be above",
+    ),
+    (
+        {"space": {"optimizer.decay_rate": {"kind": "linear", "low": -0.3, "high": 0.1}}},
+        "`studies.tiny.space.optimizer.decay_rate` sets `optimizer.weight_decay`, which must be at least 0, ",
+    ),
+    (
+        {"space": {"optimizer": {"kind": "choice", "values": [OPTIMIZERS["adamw"] | {"beta1": 1.5}]}}},
+        "`studies.tiny.space.optimizer` sets `optimizer.beta1`, which must lie in [0, 1), but got 1.5",
+    ),
+    (
         {"experiment": muon(), "space": WIDTHS},
         "`optimizer` muon updates matrices between hidden layers, but this model has none; ",
     ),
@@ -254,7 +266,10 @@ MISTAKES = [
         {"space": WIDTHS, "initial_points": [{"model.hidden_widths": [8]}]},
         "`studies.tiny.initial_points` gives model.hidden_widths [8], but `space` has {'kind': 'choice',",
     ),
-    ({"published": {"model.hidden_width": [500]}}, "`studies.tiny.experiment.model.hidden_width` is unknown"),
+    (
+        {"published": {"model.hidden_width": [500]}},
+        "`studies.tiny.published.model.hidden_width` sets `model.hidden_width`, which is unknown; known keys",
+    ),
     (
         {"search": {"seeds": [0, 1], "split_seeds": [0]}},
         "`studies.tiny.search` needs as many `split_seeds` as `seeds`, at least one, but got 1 and 2",

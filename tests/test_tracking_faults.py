@@ -295,6 +295,7 @@ def test_the_ui_is_not_given_the_store_on_its_command_line(client, monkeypatch):
     for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr("sys.argv", ["ui"])
+    monkeypatch.setattr(ui, "free_port", str)
     opened = []
     monkeypatch.setattr(os, "execv", lambda program, command: opened.extend(command))
     ui.main()

@@ -2,8 +2,12 @@
 
 import json
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import laboratory
@@ -15,6 +19,7 @@ from typer.testing import CliRunner
 
 import grokking
 from grokking import disk_errors
+from grokking.api import training
 from grokking.api.recipe import with_seeds
 from grokking.catalogue import read_catalogue
 from grokking.cli.main import app
@@ -22,7 +27,15 @@ from grokking.config import ConfigError
 from grokking.experiment import MOST_REPLICAS, expand
 from grokking.search.results import left_over
 from grokking.storage import runs, task_files
+from grokking.tracking import store
+from grokking.tracking.publish import split_digest
+from grokking.tracking.sweeps import Swept
+from pipelines import check, dashboard, readme, report_studies, repro, search, ui
+from pipelines.common import stage
+from pipelines.common.claims import require_claims
+from pipelines.common.on_disk import RunOnDisk
 from pipelines.common.own import own_runs
+from pipelines.common.reports import swept
 
 OWN = {"seeds": 1, "steps": 12}
 
@@ -39,6 +52,23 @@ def refused(*arguments: str) -> str:
     assert done.exit_code == 2, (done.output, done.exception)
     (line,) = done.stderr.splitlines()
     return line
+
+
+@pytest.fixture
+def told(capsys, monkeypatch) -> Callable[..., str]:
+    """The one line that a stage told on standard error."""
+
+    def run(main: Callable[[], None], *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["stage", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            stage.run(main)
+        assert ended.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        return line
+
+    return run
 
 
 # values
@@ -110,7 +140,7 @@ def test_a_key_that_is_a_list_is_refused(lab):
 def test_too_many_seeds_are_refused_at_once():
     config = {"replicas": {"seeds": [0], "split_seeds": [0]}}
     assert with_seeds(config, 3)["replicas"] == {"seeds": [0, 1, 2], "split_seeds": [0, 1, 2]}
-    for count in (10**9, MOST_REPLICAS + 1, 0, 1.5, "2"):
+    for count in (10**9, MOST_REPLICAS + 1, 0, 1.5, "2", True):
         with pytest.raises(ConfigError, match=f"from 1 to {MOST_REPLICAS}, but got {count!r}"):
             with_seeds(config, count)
 
@@ -125,6 +155,149 @@ def test_wrong_arguments_leave_nothing(lab, wrong):
     with pytest.raises(ConfigError):
         grokking.train(**{"experiment": "wide_mlp"} | OWN | wrong)
     assert not (lab / "artifacts/own").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"seeds": "2"}, "`seeds` must be a whole number from 1 to 10000, but got '2'"),
+        ({"seeds": True}, "`seeds` must be a whole number from 1 to 10000, but got True"),
+        ({"watch": 5}, "`watch` must be a function, which is given each evaluation, but got 5"),
+        ({"steps": "a"}, "`wide_mlp.budget` should be a valid integer, but got 'a'"),
+        ({"device": 3}, "`device` must be cpu or cuda, but got 3"),
+        ({"name": ("a", "b")}, "`('a', 'b')` is no name of a run; write letters"),
+        ({"task": 5}, "`task` must be a name of `tasks`, but got 5"),
+        (
+            {"experiment": ["wide_mlp"]},
+            "`experiment` must be a name or a configuration, such as `run.config`",
+        ),
+        (
+            {"optimizer": {("a", "b"): 1}},
+            "`optimizer` must be a number, a word, a list or a mapping of words",
+        ),
+    ],
+)
+def test_an_argument_of_another_type_is_named(lab, wrong, expected):
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        grokking.train(**{"experiment": "wide_mlp"} | OWN | wrong)
+    assert not (lab / "artifacts/own").exists()
+
+
+def test_a_change_whose_key_is_no_word_is_named(lab):
+    with pytest.raises(ConfigError, match=re.escape("`('a', 'b')` is no key here; ")):
+        training.plan("wide_mlp", {("a", "b"): 3})
+
+
+def test_seeds_and_steps_of_other_types_are_named(lab):
+    run = grokking.load("wide_mlp")
+    assert run.predict(1, 2, step=60.0, seed=np.int64(1)) == run.predict(1, 2, step=60, seed=1)
+    for wrong in ({"step": [1]}, {"step": "last"}, {"seed": [1]}, {"seed": np.array([0, 1])}):
+        (name,) = wrong
+        with pytest.raises(ConfigError, match=f"`{name}` must be a whole number, but got "):
+            run.predict(1, 2, **wrong)
+    with pytest.raises(ConfigError, match="operands are whole numbers of at most 64 bits, but got"):
+        run.predict([[1], [2, 3]], 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("-1", "3"), "(-1, 3) is no equation of a + b mod 11; a in 0..10 and b in 0..10"),
+        (("3", "-12", "--seed", "1"), "(3, -12) is no equation of a + b mod 11; a in 0..10 and b in 0..10"),
+        (("11", "3"), "(11, 3) is no equation of a + b mod 11; a in 0..10 and b in 0..10"),
+        (("3", "4", "--run", "nothing"), "`nothing` is no experiment and no own run; "),
+        (("3", "4", "--run", "untrained"), "`untrained` was not trained yet; train it as it is (`dvc repro "),
+        (("3", "4", "--seed", "-1"), "`wide_mlp` has no seed -1; its seeds are 0, 1"),
+        (("3", "4", "--step", "-3"), "`wide_mlp` keeps no network of step -3; kept: 0, 1, 2, "),
+        (("3", "x"), "Invalid value for 'b': Input should be a valid integer"),
+        (("3", "4", "--sed", "1"), "No such option: --sed"),
+    ],
+)
+def test_a_question_that_no_network_answers(lab, arguments, expected):
+    assert refused("predict", *arguments).startswith(f"error: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", ""), "`` is no experiment and no own run; `grokking list` shows all"),
+        (("run", "wide_mlp", ""), "`` is no change; write key=value"),
+        (("run", "wide_mlp", "--name", ""), "`` is no name of a run; "),
+        (("show", ""), "`` is no experiment and no own run; "),
+        (("compare", "wide_mlp", ""), "`` is no experiment and no own run; "),
+        (("list", "--group", ""), "`--group` must be one of systems, own, but got ''"),
+    ],
+)
+def test_an_empty_name_is_refused(lab, arguments, expected):
+    assert refused(*arguments).startswith(f"error: {expected}")
+
+
+@pytest.mark.parametrize("targets", [("",), ("dvc.yaml", ""), (" ",), (":",)])
+def test_an_empty_stage_is_refused(told, targets):
+    """DVC itself would run every stage of every file, for days."""
+    line = told(repro.main, *targets)
+    assert line == "error: a target is empty; write a stage, such as train@wide_mlp, or leave it out"
+
+
+@pytest.mark.parametrize(
+    ("dimension", "expected"),
+    [
+        ("{kind: linear, low: -0.1, high: 0.1}", "which must be above 0, but got -0.1"),
+        ("{kind: choice, values: [fast]}", "which should be a valid number, but got 'fast'"),
+    ],
+)
+def test_a_wrong_value_of_a_space_is_found_in_the_study(lab, told, monkeypatch, dimension, expected):
+    """And not in the experiment that the study builds on."""
+    text = (lab / "params.yaml").read_text()
+    monkeypatch.chdir(lab)
+    changed = text.replace(
+        "optimizer.learning_rate: {kind: log, low: 1e-2, high: 3e-2}", f"{KEY}: {dimension}"
+    )
+    assert changed != text
+    try:
+        (lab / "params.yaml").write_text(changed)
+        line = told(search.main, "quick")
+    finally:
+        (lab / "params.yaml").write_text(text)
+    assert line == f"error: `studies.quick.space.{KEY}` sets `{KEY}`, {expected}"
+    assert not (lab / "studies").exists()
+
+
+KEY = "optimizer.learning_rate"
+
+
+# ports
+
+
+def test_a_port_that_is_taken_is_told_before_the_ui_starts(told, monkeypatch, taken_port):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(store, "connect", lambda: pytest.fail("opens the store"))
+    line = told(ui.main)
+    assert line.startswith(
+        f"error: `PORT` is {taken_port}, but nothing can listen on it: Address already in "
+    )
+    assert line.endswith(f"; choose another, such as PORT={taken_port + 1}")
+
+
+def test_a_port_that_is_taken_is_told_before_the_dashboard_starts(told, monkeypatch, taken_port, tmp_path):
+    (tmp_path / "quick.journal").touch()
+    monkeypatch.setattr(dashboard, "STUDIES", tmp_path)
+    assert f"`PORT` is {taken_port}, but nothing can listen on it" in told(dashboard.main, "quick")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+def test_a_port_that_is_none_is_refused(told, monkeypatch, port):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PORT", port)
+    assert told(ui.main) == f"error: `PORT` must be a whole number from 1 to 65535, but got {port!r}"
+
+
+@pytest.fixture
+def taken_port(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+        yield port
 
 
 @pytest.mark.parametrize("name", ["DEVICE", "EXECUTOR", "PROCESSES", "CHECKPOINT_SECONDS"])
@@ -181,7 +354,129 @@ def test_columns_of_several_types_are_text():
     assert found["step"].isna().tolist() == [False, True]
 
 
+STUDY = "reports/search/quick"
+REPORTS = {
+    f"{STUDY}/overview.json": ["", "{", "[1]", "null", "\xff"],
+    f"{STUDY}/judgements.csv": ["", "good\n1\n", "cut", "\xff"],
+}
+
+
+@pytest.mark.parametrize(("file", "text"), [(file, text) for file in REPORTS for text in REPORTS[file]])
+def test_a_damaged_report_is_refused_by_name(told, file, text, tmp_path, monkeypatch):
+    shutil.copytree(laboratory.ROOT / STUDY, tmp_path / STUDY)
+    (tmp_path / "params.yaml").write_text(laboratory.tiny_params())
+    damaged = (tmp_path / file).read_bytes()[:-9] if text == "cut" else text.encode("latin-1")
+    (tmp_path / file).write_bytes(damaged)
+    before = laboratory.files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert told(report_studies.main) == f"error: {restored(file)}"
+    assert laboratory.files(tmp_path) == before
+
+
+def restored(file: str) -> str:
+    """What is said of a damaged report."""
+    way = f"restore it (`git checkout -- {file}`), or run the stage that writes it again"
+    return f"{file} is missing or damaged; {way}"
+
+
+@pytest.mark.parametrize("text", ["", '{"a": ', "[1]"])
+def test_damaged_numbers_are_refused_by_name(text, tmp_path, monkeypatch):
+    """Those of a sweep, for the page of all experiments; those of a claim, for each stage that checks it."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(laboratory.tiny_params())
+    Path("reports/sweeps").mkdir(parents=True)
+    for file in ("reports/sweeps/tiny_phases.json", "reports/laws.json"):
+        Path(file).write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(restored("reports/sweeps/tiny_phases.json"))):
+        swept(read_catalogue())
+    claim = {"where": "README.md", "says": "one", "holds": "laws['a'] == 1"}
+    Path("reports/claims.yaml").write_text(
+        json.dumps({"numbers": {"laws": "reports/laws.json"}, "claims": {"one": claim}})
+    )
+    with pytest.raises(ConfigError, match=re.escape(restored("reports/laws.json"))):
+        require_claims({Path("reports/results.json"): "{}"})
+
+
+@pytest.mark.parametrize("text", ["", "no table\n", "| a |\n| \xff |\n"])
+def test_a_damaged_table_leaves_the_readme(told, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = "<!-- table of reports/table.md -->\n| whole |\n<!-- end of table -->\n"
+    Path("README.md").write_text(page)
+    Path("reports").mkdir()
+    Path("reports/table.md").write_text(text, encoding="latin-1")
+    assert told(readme.main) == f"error: {restored('reports/table.md')}"
+    assert Path("README.md").read_text() == page
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_a_damaged_run_json_is_not_published(text, tmp_path):
+    (tmp_path / "run.json").write_text(text)
+    for damaged in (Swept("s", tmp_path, tmp_path / "s.md"), RunOnDisk("r", "r", "g", tmp_path, tmp_path)):
+        with pytest.raises(ConfigError, match=r"run\.json is missing or damaged"):
+            _ = damaged.fingerprint
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{a", "stages:\n  a: [", "<<<<<<< ours\n", "\xff"])
+def test_a_damaged_lock_file_is_refused_by_name(told, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "--no-scm", "--quiet"], check=True)
+    Path("dvc.yaml").write_text("stages: {one: {cmd: 'true', outs: [a]}}")
+    Path("dvc.lock").write_text(text, encoding="latin-1")
+    line = told(repro.main)
+    assert line.startswith("error: dvc.lock is damaged; restore it (`git checkout -- dvc.lock`)")
+    with pytest.raises(ConfigError, match=r"dvc\.lock is damaged; restore it \(`git checkout -- dvc\.lock`"):
+        split_digest("one", [Path("dvc.lock")])
+
+
 # folders
+
+
+def test_an_experiment_with_the_name_of_an_own_run_is_refused(lab, told, monkeypatch):
+    """By every command, and by `make repro`; the run stays as it is."""
+    grokking.train("wide_mlp", name="mine", **OWN)
+    kept, text = laboratory.files(lab / "artifacts/own"), (lab / "params.yaml").read_text()
+    (lab / "params.yaml").write_text(text.replace("\n  half_decay:\n", "\n  mine:\n"))
+    try:
+        for command in (("run", "mine"), ("run", "wide_mlp", "--name", "mine"), ("show", "mine"), ("list",)):
+            line = refused(*command)
+            assert line.startswith("error: `experiments.mine` has the name of your own run ")
+            assert line.endswith("artifacts/own/mine; rename one of them")
+        monkeypatch.chdir(lab)
+        assert "error: `experiments.mine` has the name of your own run artifacts" in told(check.main)
+    finally:
+        (lab / "params.yaml").write_text(text)
+    assert laboratory.files(lab / "artifacts/own") == kept
+
+
+def test_the_name_of_an_experiment_is_no_name_of_an_own_run(lab):
+    line = refused("run", "wide_mlp", "steps=12", "--name", "half_decay")
+    assert line == "error: `half_decay` is an experiment; give your run another name"
+    assert not (lab / "artifacts/own").exists()
+
+
+def stop(evaluation) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_own_run_that_is_stopped_before_its_first_checkpoint_leaves_no_folder(lab):
+    with pytest.raises(KeyboardInterrupt):
+        grokking.train("wide_mlp", watch=stop, steps=2_000_000, learning_rate=1e-9)
+    assert list((lab / "artifacts/own").iterdir()) == []
+
+
+def test_an_own_run_that_was_stopped_tells_how_it_goes_on(lab, monkeypatch):
+    """And what it has stays: here that of its first seed."""
+    grokking.train("wide_mlp", **OWN)
+    (folder,) = (lab / "artifacts/own").iterdir()
+    with pytest.raises(KeyboardInterrupt):
+        grokking.train("wide_mlp", watch=stop, **OWN | {"seeds": 2})
+    assert len(grokking.load(folder.name).replicas()) == 1
+    shutil.rmtree(folder / "tables")
+    shown = CliRunner().invoke(app, ["show", folder.name]).stdout
+    (command,) = re.findall("go on with `grokking (.*)`", shown)
+    assert command == f"run wide_mlp budget=12 --seeds 2 --name {folder.name}"
+    assert CliRunner().invoke(app, command.split()).exit_code == 0
+    assert len(grokking.load(folder.name).replicas()) == 2
 
 
 def test_what_a_user_keeps_beside_results_stays(lab):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from grokking.analysis import claims
-from pipelines.common.reports import REPORTS
+from pipelines.common.reports import REPORTS, read_json
 
 CLAIMS = REPORTS / "claims.yaml"
 CLAIMED = ("results", "params.yaml", "extended/params.yaml")  # what the claims are about
@@ -23,12 +23,11 @@ def require_claims(new: Mapping[Path, str]) -> None:
         return
     known = claims.read(CLAIMS)
     files = {name: Path(file) for name, file in known.numbers.items()}
-    texts = {
-        name: new.get(file) or file.read_text(encoding="utf-8")
+    numbers = {
+        name: json.loads(new[file]) if file in new else read_json(file)
         for name, file in files.items()
         if file in new or file.exists()
     }
-    numbers = {name: json.loads(text) for name, text in texts.items()}
     try:
         claims.require(known, numbers, [name for name, file in files.items() if file in new])
     except claims.BrokenClaim as error:

@@ -1,9 +1,9 @@
 """The best network of each published system, for MLflow's model registry."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 
+from grokking.storage.runs import read_facts
 from grokking.tracking import identity
 from grokking.tracking.registry import Model
 from grokking.zoo import manifest, served
@@ -23,7 +23,7 @@ def best_models() -> Iterator[Model]:
 
 
 def _model(zoo: Zoo, entry: Entry) -> Model:
-    facts = json.loads((RUNS / entry.group / entry.experiment / "run.json").read_text(encoding="utf-8"))
+    facts = read_facts(RUNS / entry.group / entry.experiment / "run.json")
     run = identity.parent_key(entry.group, entry.experiment, facts["fingerprint"])
     return Model(
         f"grokking-system-{entry.system}",

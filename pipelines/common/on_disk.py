@@ -1,6 +1,5 @@
 """What is on disk to be published: runs of entries, studies, own runs; figures are drawn where they miss."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ class RunOnDisk:
 
     @property
     def fingerprint(self) -> str:
-        return str(json.loads((self.folder / "run.json").read_text(encoding="utf-8"))["fingerprint"])
+        return str(runs.read_facts(self.folder / "run.json")["fingerprint"])
 
 
 @dataclass(frozen=True)

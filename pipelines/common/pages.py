@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from grokking.config import ConfigError
+from pipelines.common.reports import damaged
 
 PRINTED = re.compile(r"(<!-- output of (.+?) -->\n).*?(<!-- end of output -->)", re.DOTALL)
 MARKED = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -41,8 +42,11 @@ def table_of(root: Path, page: str) -> str:
     file = root / page
     if not file.exists():
         raise ConfigError(f"{page} does not exist; run the stage that writes it first")
-    found = re.search(r"^(\|.*\n)+", file.read_text(encoding="utf-8"), re.MULTILINE)
+    try:
+        found = re.search(r"^(\|.*\n)+", file.read_text(encoding="utf-8"), re.MULTILINE)
+    except ValueError:
+        found = None
     if found is None:
-        raise ConfigError(f"{page} has no table")
+        raise damaged(Path(page))
     folder = posixpath.dirname(page)
     return re.sub(r"\]\((?!\w+:)", f"]({folder}/", found[0])

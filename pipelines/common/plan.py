@@ -1,5 +1,6 @@
 """Which stages `dvc repro` would look at, what each of them waits for, and which have changed."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,15 +23,22 @@ class Plan:
 
 def read_plan(targets: Sequence[str]) -> Plan:
     """The plan for stages and files of stages that are named as for `dvc repro`."""
+    if not all(target.strip(" :") for target in targets):
+        raise ConfigError("a target is empty; write a stage, such as train@wide_mlp, or leave it out")
     try:
         repo = Repo(_wait_for_lock=True)
         with lock_repo(repo):
             return _plan(repo, targets)
     except DvcException as error:
-        wanted = f"the targets {', '.join(targets)}"
-        raise ConfigError(
-            f"{wanted} are no plan for DVC: {error}; `dvc stage list --all` names all"
-        ) from None
+        raise ConfigError(_told(error, targets)) from None
+
+
+def _told(error: DvcException, targets: Sequence[str]) -> str:
+    """What is wrong: a lock file, which nobody writes by hand, or anything else."""
+    file = os.path.normpath(getattr(error, "path", ""))
+    if file.endswith(".lock"):
+        return f"{file} is damaged; restore it (`git checkout -- {file}`), and the same command goes on"
+    return f"the targets {', '.join(targets)} are no plan for DVC: {error}; `dvc stage list --all` names all"
 
 
 def _plan(repo: Repo, targets: Sequence[str]) -> Plan:

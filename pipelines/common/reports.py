@@ -1,10 +1,13 @@
 """Where reports are, what lies in the folders of diagnostics and studies, and the metrics of DVC."""
 
+import io
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from grokking.catalogue import FILES, Catalogue
 from grokking.config import ConfigError
@@ -23,6 +26,7 @@ NETWORK = "network.safetensors"  # of each reproduction, after training: the rep
 # in each study's folder: its row of the page of all studies, all its numbers, and what rules would have done
 # to exempt replicas
 OVERVIEW, NUMBERS, JUDGEMENTS = "overview.json", "results.json", "judgements.csv"
+JUDGED = {"good", "stopped", "flops", "saved", "pruner", "rule"}  # columns of the judgements
 
 
 def write(texts: Mapping[Path, str]) -> None:
@@ -40,6 +44,33 @@ def _unfinished(file: Path) -> Path:
 
 def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The numbers that a stage wrote; ConfigError where they are missing or damaged."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        raise damaged(file) from None
+
+
+def read_judgements(file: Path) -> pd.DataFrame:
+    """The table of what rules would have done; ConfigError where it is missing or damaged."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        found = pd.read_csv(io.StringIO(text))
+    except (FileNotFoundError, ValueError):
+        raise damaged(file) from None
+    if not text.endswith("\n") or set(found) != JUDGED:
+        raise damaged(file)
+    return found
+
+
+def damaged(file: Path) -> ConfigError:
+    return ConfigError(
+        f"{file} is missing or damaged; restore it (`git checkout -- {file}`), "
+        "or run the stage that writes it again"
+    )
 
 
 def write_metrics(numbers: Mapping[str, Mapping[str, Any]]) -> None:
@@ -66,6 +97,4 @@ def sweep_reports(catalogue: Catalogue, name: str) -> Path:
 def swept(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
     """The numbers of the sweeps of the default study whose page was made."""
     files = {name: SWEEP_REPORTS / f"{name}.json" for name in catalogue.names("sweeps", file=FILES[0])}
-    return {
-        name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()
-    }
+    return {name: read_json(file) for name, file in files.items() if file.exists()}

@@ -1,10 +1,12 @@
-"""What MLflow's server for a team needs before it starts: settings, packages, databases, a file for users."""
+"""What servers need before they start: a port; that for a team settings, packages, databases, users."""
 
 import importlib.util
 import os
+import socket
 from pathlib import Path
 
 from grokking.config import ConfigError
+from grokking.search.server_address import read_port
 from grokking.storage.addresses import without_passwords
 
 RUNS, USERS, FOLDER = "MLFLOW_BACKEND_STORE_URI", "GROKKING_USERS_URI", "MLFLOW_ARTIFACTS_DESTINATION"
@@ -23,6 +25,19 @@ database_uri = {uri}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 auth_cache_ttl_seconds = 60
 """
+
+
+def free_port(default: int) -> str:
+    """The port that `PORT` names; ConfigError where nothing can listen on it, as another server does."""
+    port = read_port(os.environ.get("PORT") or str(default), "`PORT`")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server that has just ended
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            told = f"`PORT` is {port}, but nothing can listen on it: {error.strerror}"
+            raise ConfigError(f"{told}; choose another, such as PORT={port + 1}") from None
+    return str(port)
 
 
 def require_settings() -> None:

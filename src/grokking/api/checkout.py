@@ -19,8 +19,18 @@ class Checkout:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The entries of params.yaml and extended/params.yaml."""
-        return read_catalogue(self.root)
+        """The entries of params.yaml and extended/params.yaml.
+
+        ConfigError where an experiment has the name of an own run: nobody could tell which is meant.
+        """
+        catalogue = read_catalogue(self.root)
+        for name in catalogue.names("experiments"):
+            if (self.own / name / "config.yaml").exists():
+                raise ConfigError(
+                    f"`experiments.{name}` has the name of your own run {self.shown(self.own / name)}; "
+                    "rename one of them"
+                )
+        return catalogue
 
     @property
     def own(self) -> Path:

@@ -6,6 +6,7 @@ It is one nested mapping: the keys of an experiment, with the task's own keys un
 
 import copy
 import dataclasses
+import json
 import re
 import types
 import typing
@@ -72,7 +73,7 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
     Keys may be short names. Tags come first: another task or another optimizer has keys of its own.
     """
     config, meant = copy.deepcopy(config), {}
-    changes = {str(written): _plain(value) for written, value in changes.items()}
+    changes = {str(written): _plain(written, value) for written, value in changes.items()}
     rest = dict(changes)
     for written, value in changes.items():
         dotted = _tag(written, config)
@@ -93,8 +94,14 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
     return config, dict(sorted(meant.items()))
 
 
-def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
+def _plain(written: object, value: Any) -> Any:
+    """NumPy's numbers as Python's; ConfigError for a value that no file of YAML could hold."""
+    try:
+        json.dumps(value, default=str)
+    except (TypeError, ValueError):  # a key that is a tuple; a list that holds itself
+        raise ConfigError(
+            f"`{written}` must be a number, a word, a list or a mapping of words, but got {value!r}"
+        ) from None
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -106,7 +113,8 @@ def named_by_changes(origin: str, meant: Mapping[str, Any]) -> str:
 
 def with_seeds(config: Config, count: int) -> Config:
     """The configuration with this many pairs of seeds: the experiment's own, then further ones."""
-    if not isinstance(count, int) or not 1 <= count <= MOST_REPLICAS:
+    count = _plain("seeds", count)
+    if type(count) is not int or not 1 <= count <= MOST_REPLICAS:  # nor True, which is 1
         raise ConfigError(f"`seeds` must be a whole number from 1 to {MOST_REPLICAS}, but got {count!r}")
     known = {key: list(config["replicas"][key]) for key in ("seeds", "split_seeds")}
     more = {key: range(max(own) + 1, max(own) + 1 + count - len(own)) for key, own in known.items()}
@@ -127,6 +135,8 @@ def _tag(written: str, config: Config) -> str | None:
 def _with_tag(catalogue: Catalogue, config: Config, dotted: str, value: Any) -> Config:
     """The configuration with a section of another kind: empty, where its keys are other ones."""
     if dotted == "task.name":
+        if not isinstance(value, str):
+            raise ConfigError(f"`task` must be a name of `tasks`, but got {value!r}; write one in quotes")
         return config | {"task": task_section(catalogue, value)}
     section, _, _ = dotted.rpartition(".")
     before, after = (_kind(section, name) for name in (flat(config).get(dotted), value))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -126,6 +127,7 @@ class Run:
 
     def _trained(self, seed: int | None) -> "Replica":
         """The first replica with this seed, or of all; ConfigError where the tables are of other values."""
+        _require_number("seed", seed)
         replicas, task = self._prepared
         replica = next((r for r in replicas if seed in (None, r.seed)), None)
         if replica is None:
@@ -168,6 +170,7 @@ class Run:
 
     def _file(self, replica: "Replica", step: int | None) -> Path:
         kept = self._files(replica)
+        _require_number("step", step)
         if step is not None and step not in kept:
             raise ConfigError(
                 f"`{self.name}` keeps no network of step {step}; kept: {', '.join(map(str, sorted(kept)))}"
@@ -188,8 +191,16 @@ class Run:
         return rows.astype(int)
 
 
+def _require_number(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, Real):
+        raise ConfigError(f"`{name}` must be a whole number, but got {value!r}")
+
+
 def _whole(operand: int | Sequence[int] | np.ndarray) -> np.ndarray:
-    array = np.asarray(operand)
+    try:
+        array = np.asarray(operand)
+    except ValueError:  # lists of several lengths
+        array = np.asarray(None)
     if array.dtype.kind not in "iu" or (array > np.iinfo(np.int64).max).any():
         raise ConfigError(f"operands are whole numbers of at most 64 bits, but got {operand!r}")
     return array.astype(np.int64)

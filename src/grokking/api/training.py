@@ -6,6 +6,7 @@ the bit. What the stages write is not touched.
 
 import os
 import re
+import reprlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -59,6 +60,8 @@ def train(
     ConfigError, before anything is written, for values that cannot be trained and for a `name` that another
     run has.
     """
+    if watch is not None and not callable(watch):
+        raise ConfigError(f"`watch` must be a function, which is given each evaluation, but got {watch!r}")
     own = plan(experiment, changes, seeds, name)
     with Progress(own.folder.name, [] if watch else own.unfinished()) as progress:
         own.train(watch or progress.show, device)
@@ -93,8 +96,12 @@ class OwnRun:
             if todo:
                 self._write_config()
                 checkpoints = self.checkout.checkpoints / fingerprint(self.replicas, self.task)
-                for evaluations in train_all(todo, self.task, [watch], checkpoints):
-                    kept.add(evaluations)
+                try:
+                    for evaluations in train_all(todo, self.task, [watch], checkpoints):
+                        kept.add(evaluations)
+                except BaseException:
+                    self._forget_unless_begun(checkpoints)
+                    raise
                 shutil.rmtree(checkpoints, ignore_errors=True)
                 kept.close()
             if todo or not self.run.figure.exists():
@@ -110,6 +117,12 @@ class OwnRun:
         with partial.open("w", encoding="utf-8") as file:
             YAML().dump(written, file)
         partial.replace(self.folder / CONFIG)
+
+    def _forget_unless_begun(self, checkpoints: Path) -> None:
+        """Leave no folder of a run that was stopped before there was anything to go on from."""
+        is_begun = any(checkpoints.rglob("*")) or {each.name for each in self.folder.iterdir()} != {CONFIG}
+        if not is_begun:
+            shutil.rmtree(self.folder)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -153,7 +166,10 @@ def plan(
 def _base(checkout: Checkout, experiment: str | Mapping[str, Any]) -> Config:
     if not isinstance(experiment, str):
         if not isinstance(experiment, Mapping):
-            raise ConfigError(f"`experiment` must be a name or a configuration, but got {experiment!r}")
+            got = reprlib.repr(experiment)
+            raise ConfigError(
+                f"`experiment` must be a name or a configuration, such as `run.config`, but got {got}"
+            )
         config = dict(experiment)
         prepared(config, "config")  # a mapping from elsewhere is checked before it is changed
         return config

@@ -34,7 +34,7 @@ def list_runs(
     screen, checkout = console(), here()
     rows = _rows(checkout)
     if group is not None and group not in rows:
-        raise ConfigError(f"`--group` must be one of {', '.join(rows)}, but got {group}")
+        raise ConfigError(f"`--group` must be one of {', '.join(rows)}, but got {group!r}")
     for name, of_group in rows.items():
         if of_group and group in (None, name):
             screen.print(name, style="bold")

@@ -1,10 +1,22 @@
 """`grokking predict`: ask a trained network."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from grokking.cli import completion
+
+NEGATIVE = re.compile(r"-\d+")
+
+
+class Operands(TyperCommand):
+    """A command that takes a number below 0 for one of its arguments, and not for an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.ignore_unknown_options = any(map(NEGATIVE.fullmatch, args))
+        return super().parse_args(ctx, args)
 
 
 def predict(

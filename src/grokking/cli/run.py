@@ -60,7 +60,7 @@ def run(
 
 def _require_device(device: str | None) -> None:
     if device not in (None, "cpu", "cuda"):
-        raise ConfigError(f"`--device` must be cpu or cuda, but got {device}")
+        raise ConfigError(f"`--device` must be cpu or cuda, but got {device!r}")
 
 
 def _read(experiment: str) -> str | dict[str, Any]:

@@ -1,5 +1,7 @@
 """`grokking show`: one run, its configuration, its events and its curve."""
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +11,7 @@ from grokking.cli import completion
 if TYPE_CHECKING:
     from grokking.api.checkout import Checkout
     from grokking.api.recipe import Config
+    from grokking.api.run import Run
 
 
 def show(
@@ -38,7 +41,9 @@ def show(
     rows = [(key, value, _origin(checkout, asked, key)) for key, value in flat(run.config).items()]
     screen.print(table(("key", "value", "written in"), rows))
     if not runs.exists(run.folder):
-        screen.print(f"not trained yet: `dvc repro train@{name}`, or `grokking run {name}`")
+        stage = f"not trained yet: `dvc repro train@{name}`, or `grokking run {name}`"
+        told = f"not trained to its end: go on with `{_command(run, asked)}`" if is_own else stage
+        screen.print(told, soft_wrap=True)
         return
     columns = ("seed", "split_seed", "memorization_step", "generalization_step", "steps_run", "seconds")
     shown = run.replicas()[list(columns)]
@@ -48,6 +53,14 @@ def show(
     for path in (run.folder, run.networks, run.committed):
         if path is not None and path.exists():
             screen.print(f"files: {checkout.shown(path)}", soft_wrap=True)
+
+
+def _command(run: "Run", asked: "Config") -> str:
+    """What began an own run, or goes on with it."""
+    begun = asked["experiment"] or str(run.folder.parent / "config.yaml")
+    changes = [f"{key}={json.dumps(value)}" for key, value in asked["changes"].items()]
+    seeds = str(len(run.config["replicas"]["seeds"]))
+    return shlex.join(["grokking", "run", begun, *changes, "--seeds", seeds, "--name", run.name])
 
 
 def _origin(checkout: "Checkout", asked: "Config", key: str) -> str:

@@ -1,7 +1,8 @@
 """A study as written in params.yaml."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Any, Literal
@@ -66,8 +67,12 @@ class StudyPlan:
 
     def replicas(self, values: Mapping[str, Any], seeds: Seeds) -> list[Replica]:
         """The replicas of a point of the space, one for each seed."""
-        mapping = apply_point(self.config.experiment, values, f"{self.where}.space")
-        return expand(mapping | {"replicas": asdict(seeds) | {"grid": {}}}, f"{self.where}.experiment")
+        part = "published" if values is self.config.published else "space"
+        mapping = apply_point(self.config.experiment, values, f"{self.where}.{part}")
+        try:
+            return expand(mapping | {"replicas": asdict(seeds) | {"grid": {}}}, f"{self.where}.experiment")
+        except ConfigError as error:
+            raise ConfigError(_blamed(str(error), self.where, part, getattr(self.config, part))) from None
 
     def published(self, seeds: Seeds) -> list[Replica]:
         """The replicas of the published configuration."""
@@ -80,6 +85,19 @@ class StudyPlan:
     @property
     def budget(self) -> int:
         return int(self.config.experiment["budget"])
+
+
+def _blamed(message: str, where: str, part: str, keys: Collection[str]) -> str:
+    """An experiment's error, with the key of `space` or `published` where that sets the wrong value."""
+    found = re.match(rf"`{re.escape(where)}\.experiment\.([^`]+)` ", message)
+    if found is None:
+        return message
+    rates = {decay: rate for rate, (_, decay) in DECAY_RATES.items() if rate in keys}
+    written = rates.get(found[1], found[1])
+    key = next((key for key in keys if f"{written}.".startswith(f"{key}.")), None)
+    if key is None:
+        return message
+    return f"`{where}.{part}.{key}` sets `{found[1]}`, which {message[found.end() :]}"
 
 
 def read_study(mapping: Any, name: str, where: str) -> StudyPlan:

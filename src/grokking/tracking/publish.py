@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 
 from grokking.analysis.results import hyperparameters, varying
+from grokking.config import ConfigError
 from grokking.storage import runs
 from grokking.tracking import descriptions, identity, metrics, store
 from grokking.tracking.descriptions import NOTE, About
@@ -184,5 +185,12 @@ def split_digest(task: str, locks: Sequence[Path]) -> str:
 @cache
 def _locked_stages(locks: tuple[Path, ...]) -> dict[str, Any]:
     """The stages of every lock file there is."""
-    texts = [lock.read_text(encoding="utf-8") for lock in locks if lock.exists()]
-    return {name: stage for text in texts for name, stage in YAML(typ="safe").load(text)["stages"].items()}
+    there = [lock for lock in locks if lock.exists()]
+    return {name: stage for lock in there for name, stage in _stages(lock).items()}
+
+
+def _stages(lock: Path) -> dict[str, Any]:
+    try:
+        return dict(YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"])
+    except (YAMLError, ValueError, TypeError, KeyError):
+        raise ConfigError(f"{lock} is damaged; restore it (`git checkout -- {lock}`)") from None

@@ -4,7 +4,6 @@ Its networks have no curves and are hundreds, so they are rows of the table and 
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pandas as pd
 
 from grokking.analysis import sweeps
 from grokking.analysis.results import hyperparameters
-from grokking.storage.runs import read_table
+from grokking.storage.runs import read_facts, read_table
 from grokking.tracking import identity, metrics, store
 from grokking.tracking.descriptions import NOTE, paragraphs
 
@@ -39,7 +38,7 @@ class Swept:
 
     @property
     def fingerprint(self) -> str:
-        return str(json.loads((self.folder / "run.json").read_text(encoding="utf-8"))["fingerprint"])
+        return str(read_facts(self.folder / "run.json")["fingerprint"])
 
     def content(self) -> str:
         """Hash of the files, which tells whether just this is published."""
