@@ -308,8 +308,8 @@ def test_a_wrong_variable_leaves_nothing(lab, name, monkeypatch):
     assert not (lab / "artifacts/own").exists()
 
 
-def test_a_device_that_bench_does_not_know_is_refused(lab):
-    assert refused("bench", "--device", "tpu").endswith("`--device` must be cpu or cuda, but got tpu")
+def test_a_device_that_speed_does_not_know_is_refused(lab):
+    assert refused("speed", "--device", "tpu").endswith("`--device` must be cpu or cuda, but got tpu")
 
 
 # files
