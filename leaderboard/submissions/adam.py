@@ -1,0 +1,10 @@
+"""Adam (Kingma and Ba, arXiv 1412.6980) with coupled weight decay."""
+
+RULESET = "tuned"
+SETTINGS = {"optimizer.name": "adam", "epsilon": 1e-8, "schedule.warmup_steps": 10}
+SPACE = {
+    "learning_rate": {"kind": "log", "low": 1e-3, "high": 0.1},
+    "weight_decay": {"kind": "log", "low": 1e-6, "high": 1e-2},
+    "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
+    "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
+}

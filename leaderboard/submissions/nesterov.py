@@ -1,0 +1,9 @@
+"""SGD with Nesterov momentum (Sutskever et al. 2013) and coupled weight decay."""
+
+RULESET = "tuned"
+SETTINGS = {"optimizer.name": "nesterov", "schedule.warmup_steps": 10}
+SPACE = {
+    "learning_rate": {"kind": "log", "low": 0.03, "high": 30.0},
+    "decay_rate": {"kind": "log", "low": 3e-4, "high": 0.1},
+    "momentum": {"kind": "linear", "low": 0.5, "high": 0.95},
+}
