@@ -1,6 +1,7 @@
 """The benchmark of time-to-grok: what a submission may do, its trials, what is kept of them, the score."""
 
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -269,6 +270,8 @@ def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(ben
     assert table.leaks(benchmark, pd.DataFrame(rows))
     train(benchmark, submission)
     running.write(table.result_folder(benchmark, "cheat"), rows, {running.key_of(rows[0]): pd.DataFrame()})
+    for own in (submission, cheat):
+        table.keep_source(benchmark, own)
     assert list(table.ranking(benchmark)["submission"]) == ["adamw"]
 
 
@@ -383,6 +386,22 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     assert "`own`: AdamW written out." in page
     assert "Workloads that count: `tiny_mlp`." in page
     assert "## Within a factor of the fastest" in page
+
+
+def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(ADAMW.replace("AdamW of", "Mine, in"))
+    for file in (mine, checkout / "leaderboard/submissions/own.py"):
+        call("bench", "run", str(file))
+    assert re.findall(r"^ (mine|own)\b", call("bench", "table"), re.MULTILINE)
+    runs_file = checkout / "results/leaderboard/v0/own/runs.parquet"
+    whole = pd.read_parquet(runs_file)
+    whole.iloc[:-1].to_parquet(runs_file)
+    assert "no workload has been run by all submissions" in refused("bench", "table")
+    mine.write_text(ADAMW.replace("0.02", "0.03"))
+    runs_file.unlink()
+    call("bench", "run", str(mine), "--workload", "tiny_mlp")
+    assert len(table.entries(read_benchmark(checkout, 0))[0].runs) == 8
 
 
 def test_wrong_words_are_refused_in_one_line(checkout):

@@ -36,11 +36,12 @@ def run(file: File, workload: Names = None) -> None:
     from grokking.cli.terminal import console
     from grokking.leaderboard.running import train_missing
     from grokking.leaderboard.submission import read_submission
-    from grokking.leaderboard.table import asked, open_benchmark, result_folder
+    from grokking.leaderboard.table import asked, keep_source, open_benchmark, result_folder
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
     chosen = asked(benchmark, submission, workload or [])
     screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
+    keep_source(benchmark, submission)
     runs = train_missing(
         submission, chosen, result_folder(benchmark, submission.name), _Lines(chosen, screen).show
     )

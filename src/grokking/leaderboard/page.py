@@ -9,7 +9,6 @@ import pandas as pd
 
 from grokking.analysis.pages import plain
 from grokking.leaderboard.scoring import Score, difference_p, shares_within
-from grokking.leaderboard.submission import read_submission
 from grokking.leaderboard.table import ranked, ranking
 from grokking.leaderboard.workloads import Benchmark
 
@@ -45,7 +44,8 @@ corrected for their number, and compare rules over their whole spaces, not their
 
 def write_page(benchmark: Benchmark) -> Path:
     """reports/leaderboard.md with its picture."""
-    names, found, runs = ranked(benchmark)
+    names, found, entries = ranked(benchmark)
+    runs = {name: entry.runs for name, entry in entries.items()}
     text = PAGE_TEXT.format(
         version=benchmark.version,
         ranking=plain(ranking(benchmark)),
@@ -53,7 +53,7 @@ def write_page(benchmark: Benchmark) -> Path:
         pairs=plain(_pairs(found, runs, names)),
         workloads=", ".join(f"`{name}`" for name in names),
         missing=", ".join(f"`{name}`" for name in benchmark.workloads if name not in names) or "none",
-        submissions="\n".join(_about(benchmark, score.submission) for score in found),
+        submissions="\n".join(f"- `{s.submission}`: {entries[s.submission].submission.about}" for s in found),
     )
     (benchmark.root / PAGE).parent.mkdir(exist_ok=True)
     (benchmark.root / PAGE).write_text(text, encoding="utf-8")
@@ -69,11 +69,6 @@ def _profiles(found: Sequence[Score], names: Sequence[str]) -> pd.DataFrame:
         for score, own in zip(found, share_ST, strict=True)
     ]
     return pd.DataFrame(rows)
-
-
-def _about(benchmark: Benchmark, name: str) -> str:
-    file = benchmark.root / f"leaderboard/submissions/{name}.py"
-    return f"- `{name}`: {read_submission(file).about if file.exists() else 'its file is not here'}"
 
 
 def _pairs(found: list[Score], runs: dict[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def scores(runs: Mapping[str, pd.DataFrame], workloads: Sequence[str], unit: str
     low_S, high_S = np.quantile(draws, [0.025, 0.975], axis=0)
     result = []
     for i, name in enumerate(names):
-        own = runs[name]
+        own = runs[name][runs[name]["workload"].isin(list(workloads))]
         share = share_with_interval(int(own["observed"].sum()), len(own))
         by_workload = dict(zip(workloads, time_SW[i].tolist(), strict=True))
         result.append(Score(name, float(score_S[i]), float(low_S[i]), float(high_S[i]), by_workload, share))

@@ -65,7 +65,8 @@ def read_submission(path: Path) -> Submission:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{path} is no file of text; name the file of a submission") from None
-    return parse(path.stem, source, str(path))
+    name = path.parent.name if path.name == "submission.py" else path.stem  # beside its results
+    return parse(name, source, str(path))
 
 
 def parse(name: str, source: str, where: str) -> Submission:

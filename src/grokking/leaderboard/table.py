@@ -1,18 +1,20 @@
 """The benchmark of this checkout: where results are, the ranking of all submissions, and its page."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.leaderboard.held_out import held_out
-from grokking.leaderboard.running import RUNS
+from grokking.leaderboard.running import KEY, RUNS
 from grokking.leaderboard.scoring import Score, scores
-from grokking.leaderboard.submission import Submission
+from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.trials import Trial, trials
 from grokking.leaderboard.workloads import Benchmark, Workload, read_benchmark
 from grokking.storage.runs import read_table
+from grokking.training.fingerprint import inputs
 
 VERSION = 0  # a draft
 
@@ -44,13 +46,31 @@ def asked(
     return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
 
 
-def all_runs(benchmark: Benchmark) -> dict[str, pd.DataFrame]:
-    """The table of runs of each submission that has any; ConfigError where there is none."""
+@dataclass(frozen=True)
+class Entry:
+    """A submission with results: the rows of those trials that its file asks for."""
+
+    submission: Submission
+    runs: pd.DataFrame
+    complete: set[str]  # workloads all of whose trials are there
+
+
+def entries(benchmark: Benchmark) -> list[Entry]:
+    """All submissions that have results and that the check for leaks has passed; ConfigError without any."""
     folder = result_folder(benchmark, "any").parent
-    found = {file.parent.name: read_table(file) for file in sorted(folder.glob(f"*/{RUNS}"))}
+    names = [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
+    found = [_entry(benchmark, read_submission(_source(benchmark, name))) for name in names]
     if not found:
         raise ConfigError("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
-    return found
+    return [entry for entry in found if not leaks(benchmark, entry.runs)]
+
+
+def keep_source(benchmark: Benchmark, submission: Submission) -> None:
+    """Write the file of a submission from elsewhere beside its results."""
+    own = result_folder(benchmark, submission.name) / "submission.py"
+    if not _listed(benchmark, submission.name).exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(submission.source, encoding="utf-8")
 
 
 def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
@@ -58,24 +78,35 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
     return bool(runs.loc[runs["workload"] == benchmark.leak_check.name, "observed"].any())
 
 
-def common_workloads(benchmark: Benchmark, runs: dict[str, pd.DataFrame]) -> list[str]:
-    """The workloads of which every submission has all its trials."""
-    names = [workload.name for workload in workloads(benchmark)]
-    return [name for name in names if all(_complete(benchmark, own, name) for own in runs.values())]
+def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
+    table = read_table(result_folder(benchmark, submission.name) / RUNS)
+    inputs_of = dict(zip(zip(*(table[name] for name in KEY), strict=True), table["inputs"], strict=True))
+    keys, complete = set(), set()
+    for workload, own in asked(benchmark, submission, []):
+        present = {t.key for t in own if inputs_of.get(t.key) == inputs(t.replica, workload.task)}
+        keys |= present
+        complete |= {workload.name} if len(present) == len(own) else set()
+    is_asked = [key in keys for key in zip(*(table[name] for name in KEY), strict=True)]
+    return Entry(submission, table[is_asked], complete)
 
 
-def _complete(benchmark: Benchmark, runs: pd.DataFrame, workload: str) -> bool:
-    own = runs[runs["workload"] == workload]
-    return len(own) > 0 and own["study"].nunique() == benchmark.rules.studies
+def _listed(benchmark: Benchmark, name: str) -> Path:
+    return benchmark.root / f"leaderboard/submissions/{name}.py"
 
 
-def ranked(benchmark: Benchmark) -> tuple[list[str], list[Score], dict[str, pd.DataFrame]]:
-    """Workloads that count, scores in steps (best first), and the runs; who leaks has no score."""
-    runs = {name: own for name, own in all_runs(benchmark).items() if not leaks(benchmark, own)}
-    names = common_workloads(benchmark, runs)
+def _source(benchmark: Benchmark, name: str) -> Path:
+    listed = _listed(benchmark, name)
+    return listed if listed.exists() else result_folder(benchmark, name) / "submission.py"
+
+
+def ranked(benchmark: Benchmark) -> tuple[list[str], list[Score], dict[str, Entry]]:
+    """Workloads that all submissions have run, scores in steps (best first), the submissions by name."""
+    found = {entry.submission.name: entry for entry in entries(benchmark)}
+    names = [own.name for own in workloads(benchmark) if all(own.name in e.complete for e in found.values())]
     if not names:
         raise ConfigError("no workload has been run by all submissions; run `grokking bench run` of each")
-    return names, scores(runs, names, "steps", benchmark.rules.ratio), runs
+    runs = {name: entry.runs for name, entry in found.items()}
+    return names, scores(runs, names, "steps", benchmark.rules.ratio), found
 
 
 def ranking(benchmark: Benchmark) -> pd.DataFrame:
