@@ -77,20 +77,34 @@ def test_every_submission_of_the_laboratory_can_be_trained_on_every_workload(pat
     assert {len(own) for _, own in asked} <= {15, 3}
 
 
+TOP, INSIDE = "\n", "\n\n\ndef f(grad):\n    "
 HARMFUL = {
-    "import os": "only math and torch may be imported",
-    "import torch.utils": "only math and torch may be imported",
-    "from grokking.data import tasks": "only imports, constants and functions stand at the top",
-    "x = open('params.yaml')": "`open` is not defined here",
-    "x = __import__('os')": "`__import__` is not defined here",
-    "x = getattr(torch, 'load')": "`getattr` is not defined here",
-    "x = torch.load('task.pt')": "`.load` reaches beyond the tensors",
-    "x = ().__class__": "`.__class__` reaches beyond the tensors",
-    "def f(grad):\n    return grad.grad_fn": "`.grad_fn` reaches beyond the tensors",
-    "def f(grad):\n    global found\n    found = grad": "`global` has no use",
-    "class Rule:\n    pass": "only imports, constants and functions stand at the top",
-    "for i in range(3):\n    pass": "only imports, constants and functions stand at the top",
-    "print('x')": "only imports, constants and functions stand at the top",
+    TOP + "import os": "only `import math` and `import torch` are allowed",
+    TOP + "import torch.utils": "only `import math` and `import torch` are allowed",
+    TOP + "import torch as t": "only `import math` and `import torch` are allowed",
+    TOP + "from grokking.data import tasks": "only `import math` and `import torch` are allowed",
+    TOP + "x = open('params.yaml')": "a constant is written out, not computed",
+    TOP + "x = 1 / 0": "a constant is written out, not computed",
+    TOP + "def f(grad=open('x')):\n    return grad": "its defaults are constants",
+    TOP + "@abs\ndef f(grad):\n    return grad": "a function has no decorator",
+    TOP + "class Rule:\n    pass": "only imports, constants and functions stand at the top",
+    TOP + "for i in range(3):\n    pass": "only imports, constants and functions stand at the top",
+    TOP + "print('x')": "only imports, constants and functions stand at the top",
+    INSIDE + "import os": "imports stand at the top",
+    INSIDE + "return open('params.yaml')": "`open` is not allowed",
+    INSIDE + "return __import__('os')": "`__import__` is not allowed",
+    INSIDE + "return getattr(torch, 'os')": "`getattr` is not allowed",
+    INSIDE + "return torch.os.system('ls')": "`torch.os` is not allowed",
+    INSIDE + "return torch.load('task.pt')": "`torch.load` is not allowed",
+    INSIDE + "return torch.linalg.torch.os": "`torch.linalg.torch` is not allowed",
+    INSIDE + "t = torch.linalg\n    return t.torch": "`torch.linalg` is written before",
+    INSIDE + "t = torch\n    return t.os": "`torch` is written before the name of a function",
+    INSIDE + "return grad.__class__": "`.__class__` reaches beyond the tensors",
+    INSIDE + "return grad.grad_fn": "`.grad_fn` reaches beyond the tensors",
+    INSIDE + "return (x for x in grad).gi_frame": "`.gi_frame` reaches beyond the tensors",
+    INSIDE + "return '{0.__globals__}'.format(f)": "`.format` reaches beyond the tensors",
+    INSIDE + "math.kept = grad": "attributes are not assigned",
+    INSIDE + "global found\n    found = grad": "`global` has no use",
 }
 
 
@@ -98,8 +112,7 @@ HARMFUL = {
 def test_what_reaches_beyond_the_tensors_is_refused_with_its_line(code):
     with pytest.raises(ConfigError) as error:
         parse("cheat", OWN_ADAMW + code, "cheat.py")
-    own_lines = OWN_ADAMW.count("\n")
-    assert any(f"cheat.py, line {own_lines + n}:" in str(error.value) for n in (1, 2))
+    assert "cheat.py, line " in str(error.value)
     assert HARMFUL[code] in str(error.value)
 
 
@@ -113,22 +126,29 @@ WRONG = {
     "def update(": ("def updates(", "needs a function `update` or the setting optimizer.name"),
     '"low": 0.02': '"low": 0.2',
     "import torch": ("import torch\n\nx = (", "write plain Python"),
+    "(param, grad, state, hparams)": ("(param, grad)", "update takes param, grad, state, hparams"),
+    '"learning_rate": {"kind"': (
+        '"leanring_rate": {"kind"',
+        "gives leanring_rate, which `update` does not use",
+    ),
+    '"beta1": 0.9': ('"beta1": "high"', "beta1"),
 }
 
 
 @pytest.mark.parametrize("part", WRONG)
-def test_a_submission_with_a_mistake_is_refused_in_one_line(part):
+def test_a_submission_with_a_mistake_is_refused_in_one_line(part, benchmark):
     other, message = (
         WRONG[part] if isinstance(WRONG[part], tuple) else (WRONG[part], "needs `low` below `high`")
     )
     with pytest.raises(ConfigError, match="wrong") as error:
-        parse("wrong", OWN_ADAMW.replace(part, other), "wrong.py")
+        only(benchmark, parse("wrong", OWN_ADAMW.replace(part, other), "wrong.py"))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_rule_without_hyperparameters_tunes_itself(benchmark):
     source = OWN_ADAMW.replace('"tuned"', '"self-tuning"').replace("SPACE = {", "OTHER = {")
+    source = source.replace("SETTINGS = {", 'SETTINGS = {"learning_rate": 0.05, ')
     own = only(benchmark, parse("own", source, "own.py"))
     assert len(own) == benchmark.rules.studies
     assert {trial.replica.config.budget for trial in own} == {90}  # 1.5 times 60
@@ -174,11 +194,11 @@ def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
 
 
 def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):
-    source = OWN_ADAMW.replace('h["epsilon"]', 'h["eps"]')
+    source = OWN_ADAMW.replace('state["mean"] / (1', 'state["average"] / (1')
     submission, workload = parse("own", source, "own.py"), benchmark.workloads["tiny_mlp"]
     trial = only(benchmark, submission)[0]
-    line = source.partition('h["eps"]')[0].count("\n") + 1
-    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'eps'; mend the rule$"):
+    line = source.partition('state["average"]')[0].count("\n") + 1
+    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule$"):
         running.train_trial("own", source, trial, workload.task, "cpu")
 
 
@@ -233,17 +253,24 @@ def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
 def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
     submission = parse("adamw", ADAMW, "adamw.py")
     with pytest.raises(ConfigError, match="no results of adamw are here"):
-        verification.verify(benchmark, submission, 60)
+        verification.verify(benchmark, submission, 60, 0)
     train(benchmark, submission)
-    found = verification.verify(benchmark, submission, 60)
+    found = verification.verify(benchmark, submission, 60, 0)
     assert (found.kept, found.compared, found.differences) == (8, 8, [])
     file = table.result_folder(benchmark, "adamw") / running.RUNS
     runs = pd.read_parquet(file)
     runs.loc[runs["workload"] == "tiny_mlp", "generalization_step"] = 7.0
     runs.to_parquet(file)
-    found = verification.verify(benchmark, submission, 60)
+    found = verification.verify(benchmark, submission, 60, 0)
     assert len(found.differences) == 4
     assert "generalization_step was 7.0 and is" in found.differences[0]
+    runs.assign(inputs="forged").to_parquet(file)
+    found = verification.verify(benchmark, submission, 60, 0)
+    assert (found.compared, len(found.differences)) == (0, 8)
+    assert "are others than the file asks for" in found.differences[0]
+    table.keep_source(benchmark, submission)
+    with pytest.raises(ConfigError, match="no workload has been run"):
+        table.ranking(benchmark)
 
 
 def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(benchmark):
@@ -264,14 +291,15 @@ def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(ben
         "def update(param, grad, state, hparams):\n    param.copy_(torch.tensor([WEIGHTS]))\n"
     )
     cheat = parse("cheat", source, "cheat.py")
-    rows = [
-        row for row, _ in running.trained(cheat, [(workload, trials(cheat, workload, benchmark.rules)[0])])
-    ]
+    jobs = [(workload, trial) for trial in trials(cheat, workload, benchmark.rules)]
+    rows, curves = zip(*running.trained(cheat, jobs), strict=True)
     assert table.leaks(benchmark, pd.DataFrame(rows))
     train(benchmark, submission)
-    running.write(table.result_folder(benchmark, "cheat"), rows, {running.key_of(rows[0]): pd.DataFrame()})
+    by_key = dict(zip(map(running.key_of, rows), curves, strict=True))
+    running.write(table.result_folder(benchmark, "cheat"), list(rows), by_key)
     for own in (submission, cheat):
         table.keep_source(benchmark, own)
+    assert [entry.submission.name for entry in table.entries(benchmark)] == ["adamw"]
     assert list(table.ranking(benchmark)["submission"]) == ["adamw"]
 
 
@@ -378,9 +406,9 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     for name in ("adamw", "own"):
         said = call("bench", "run", str(checkout / f"leaderboard/submissions/{name}.py"))
         assert "8/8" in said
-        assert "latin_square: not within its budget" in said
+        assert "latin_square: passed, 0 of 4 trials generalized" in said
     said = call("bench", "verify", str(checkout / "leaderboard/submissions/own.py"))
-    assert "8 of 8 trials again, 0 differ" in said
+    assert "8 of 8 trials again, 0 differ (--seed " in said
     assert "trials that generalize" in call("bench", "table", "--write")
     page = (checkout / "reports/leaderboard.md").read_text()
     assert "`own`: AdamW written out." in page

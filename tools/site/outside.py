@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = "docs"
 FOLDERS = ("reports", "notebooks")
-PAGES = ("CHANGELOG.md", "SECURITY.md")
+PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 SHOWN = {".md", ".html", ".png", ".svg", ".ipynb"}
 LINK = re.compile(r"(\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s#:]+)(#[^)\s]*)?\)")
 HREF = re.compile(r'href="([^":#]+)\.md([#"])')

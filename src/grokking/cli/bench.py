@@ -1,5 +1,6 @@
 """`grokking bench`: run a submission to the benchmark of time-to-grok, verify it, rank all."""
 
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +46,7 @@ def run(file: File, workload: Names = None) -> None:
     runs = train_missing(
         submission, chosen, result_folder(benchmark, submission.name), _Lines(chosen, screen).show
     )
-    for row in _by_workload(runs):
+    for row in _by_workload(runs, benchmark.leak_check.name):
         screen.print(row, soft_wrap=True)
 
 
@@ -55,8 +56,9 @@ def verify(
     minutes: Annotated[
         float, typer.Option(min=0.1, help="For how long; trials under way are finished.")
     ] = 10.0,
+    seed: Annotated[int | None, typer.Option(help="Of the order; drawn unless given.")] = None,
 ) -> None:
-    """Train trials of a submission again, in an order drawn from its file, and compare every figure.
+    """Train trials of a submission again, in a random order, and compare every figure but times in seconds.
 
     On the same kind of processor all bits are equal. Exit code 1 where one is not.
     """
@@ -67,11 +69,13 @@ def verify(
     from grokking.leaderboard.verification import verify as again
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
-    found = again(benchmark, submission, 60 * minutes)
+    order = secrets.randbelow(10**9) if seed is None else seed
+    found = again(benchmark, submission, 60 * minutes, order)
     for line in found.differences:
         screen.print(line, soft_wrap=True)
     screen.print(
-        f"{found.compared} of {found.kept} trials again, {len(found.differences)} differ", soft_wrap=True
+        f"{found.compared} of {found.kept} trials again, {len(found.differences)} differ (--seed {order})",
+        soft_wrap=True,
     )
     if found.differences:
         raise typer.Exit(1)
@@ -105,16 +109,21 @@ class _Lines:
     def show(self, row: dict[str, Any]) -> None:
         self.done += 1
         step = row["generalization_step"]
-        outcome = f"generalized at {step:,}" if row["observed"] else f"not in {row['budget']:,} steps"
+        missed = "diverged" if row["diverged"] else f"not in {row['budget']:,} steps"
+        outcome = f"generalized at {step:,.0f}" if row["observed"] else missed
         name = f"{row['workload']}, study {row['study']}, trial {row['trial']}"
         self.screen.print(f"{self.done}/{self.total}  {name}: {outcome}", soft_wrap=True)
 
 
-def _by_workload(runs: Any) -> list[str]:
+def _by_workload(runs: Any, leak_check: str) -> list[str]:
+    """A line per workload: the time that counts, and how many trials generalized."""
     from grokking.leaderboard.scoring import times
 
-    found = times(runs, "steps")
-    missed = "not within its budget"
-    return [
-        f"{name}: {f'{time:,.0f} steps' if time < float('inf') else missed}" for name, time in found.items()
-    ]
+    lines = []
+    for name, time in times(runs, "steps").items():
+        own = runs[runs["workload"] == name]
+        share = f"{own['observed'].sum()} of {len(own)} trials generalized"
+        counts = f"{time:,.0f} steps" if time < float("inf") else "missed"
+        passed = "passed" if not own["observed"].any() else "failed, so the rule has no score"
+        lines.append(f"{name}: {passed if name == leak_check else counts}, {share}")
+    return lines

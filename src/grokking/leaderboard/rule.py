@@ -57,7 +57,7 @@ def configured(submission: Submission, experiment: dict[str, Any], point: dict[s
         return load(ExperimentConfig, _trainable(mapping, where), where)
     register(submission)
     own = {"learning_rate": 1.0, "weight_decay": 0.0} | mapping.get("optimizer", {})
-    rest = {key: float(own[key]) for key in own.keys() - {"learning_rate", "weight_decay"}}
+    rest = {key: own[key] for key in own.keys() - {"learning_rate", "weight_decay"}}
     kept = {"learning_rate": own["learning_rate"], "weight_decay": own["weight_decay"]}
     mapping["optimizer"] = {"name": submission.optimizer_name, **kept, "values": dict(sorted(rest.items()))}
     return load(SubmittedExperiment, mapping, where)

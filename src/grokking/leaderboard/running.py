@@ -114,11 +114,16 @@ def _mistakes_in_one_line(file: str) -> Iterator[None]:
 
 def kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:
     """The rows of earlier calls that this code computes alike, and their curves."""
+    rows, curves = everything_kept(folder)
+    return [row for row in rows if row["code"] in same_code()], curves
+
+
+def everything_kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:
+    """The rows of earlier calls, whatever code they are of, and their curves."""
     if not (folder / RUNS).exists():
         return [], {}
-    table, curves = read_table(folder / RUNS), read_table(folder / CURVES)
-    rows: list[Any] = table[table["code"].isin(same_code())].to_dict("records")
-    return rows, {tuple(key): curve for key, curve in curves.groupby(KEY)}
+    rows: list[Any] = read_table(folder / RUNS).to_dict("records")
+    return rows, {tuple(key): curve for key, curve in read_table(folder / CURVES).groupby(KEY)}
 
 
 def write(folder: Path, rows: list[dict[str, Any]], curves: dict[tuple[Any, ...], pd.DataFrame]) -> None:

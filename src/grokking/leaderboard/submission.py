@@ -70,7 +70,7 @@ def read_submission(path: Path) -> Submission:
 
 
 def parse(name: str, source: str, where: str) -> Submission:
-    """The submission of a source. Its functions are made, none is called."""
+    """The submission of a source. Its functions are made, none is called: at the top are constants only."""
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -84,7 +84,25 @@ def parse(name: str, source: str, where: str) -> Submission:
     given = {key: names[key] for key in KNOWN if key in names}
     usual = {"SETTINGS": {}, "SPACE": {}, "STATE": (), "DECOUPLED": True}
     declared = load(Declared, usual | given, where)
+    if "update" in names:
+        _require_used(tree, declared, where)
     return Submission(name, source, about, declared, _rule(names, declared, where))
+
+
+def _require_used(tree: ast.Module, declared: Declared, where: str) -> None:
+    """Raise ConfigError for a hyperparameter that the rule does not name, and for a rate that it lacks."""
+    given = {key for key in (*declared.SETTINGS, *declared.SPACE) if "." not in key}
+    in_functions = {
+        node.value
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Constant)
+    }
+    for key in sorted(given - {"decay_rate", "gradient_projection"} - in_functions):
+        raise ConfigError(f"{where} gives {key}, which `update` does not use; mend its name or remove it")
+    if "learning_rate" in in_functions and "learning_rate" not in given:
+        raise ConfigError(f"{where} uses learning_rate, but gives none; add it to `SPACE` or `SETTINGS`")
 
 
 def _rule(names: Mapping[str, Any], declared: Declared, where: str) -> Optimizer | None:

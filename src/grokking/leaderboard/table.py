@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.leaderboard.held_out import held_out
-from grokking.leaderboard.running import KEY, RUNS
+from grokking.leaderboard.running import RUNS, kept, key_of
 from grokking.leaderboard.scoring import Score, scores
 from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.trials import Trial, trials
 from grokking.leaderboard.workloads import Benchmark, Workload, read_benchmark
-from grokking.storage.runs import read_table
 from grokking.training.fingerprint import inputs
 
 VERSION = 0  # a draft
@@ -56,13 +56,18 @@ class Entry:
 
 
 def entries(benchmark: Benchmark) -> list[Entry]:
-    """All submissions that have results and that the check for leaks has passed; ConfigError without any."""
+    """All submissions that have results and have passed the check for leaks; ConfigError without any."""
     folder = result_folder(benchmark, "any").parent
     names = [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
     found = [_entry(benchmark, read_submission(_source(benchmark, name))) for name in names]
     if not found:
         raise ConfigError("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
-    return [entry for entry in found if not leaks(benchmark, entry.runs)]
+    return [entry for entry in found if is_checked(benchmark, entry)]
+
+
+def is_checked(benchmark: Benchmark, entry: Entry) -> bool:
+    """Whether all trials of the check for leaks are there, and none has generalized."""
+    return benchmark.leak_check.name in entry.complete and not leaks(benchmark, entry.runs)
 
 
 def keep_source(benchmark: Benchmark, submission: Submission) -> None:
@@ -79,15 +84,19 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
 
 
 def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
-    table = read_table(result_folder(benchmark, submission.name) / RUNS)
-    inputs_of = dict(zip(zip(*(table[name] for name in KEY), strict=True), table["inputs"], strict=True))
-    keys, complete = set(), set()
+    rows, _ = kept(result_folder(benchmark, submission.name))
+    by_key = {key_of(row): row for row in rows}
+    counted: list[dict[str, Any]] = []
+    complete = set()
     for workload, own in asked(benchmark, submission, []):
-        present = {t.key for t in own if inputs_of.get(t.key) == inputs(t.replica, workload.task)}
-        keys |= present
-        complete |= {workload.name} if len(present) == len(own) else set()
-    is_asked = [key in keys for key in zip(*(table[name] for name in KEY), strict=True)]
-    return Entry(submission, table[is_asked], complete)
+        right = [by_key[t.key] for t in own if t.key in by_key and _is_of(by_key[t.key], t, workload)]
+        counted += right
+        complete |= {workload.name} if len(right) == len(own) else set()
+    return Entry(submission, pd.DataFrame(counted), complete)
+
+
+def _is_of(row: dict[str, Any], trial: Trial, workload: Workload) -> bool:
+    return bool(row["inputs"] == inputs(trial.replica, workload.task))
 
 
 def _listed(benchmark: Benchmark, name: str) -> Path:
@@ -103,7 +112,7 @@ def ranked(benchmark: Benchmark) -> tuple[list[str], list[Score], dict[str, Entr
     """Workloads that all submissions have run, scores in steps (best first), the submissions by name."""
     found = {entry.submission.name: entry for entry in entries(benchmark)}
     names = [own.name for own in workloads(benchmark) if all(own.name in e.complete for e in found.values())]
-    if not names:
+    if not found or not names:
         raise ConfigError("no workload has been run by all submissions; run `grokking bench run` of each")
     runs = {name: entry.runs for name, entry in found.items()}
     return names, scores(runs, names, "steps", benchmark.rules.ratio), found

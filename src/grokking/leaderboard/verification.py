@@ -10,53 +10,71 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.executors.resources import processes
-from grokking.leaderboard.running import CURVE, MEASURED, kept, key_of, trained
+from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained
 from grokking.leaderboard.submission import Submission
 from grokking.leaderboard.table import asked, result_folder
-from grokking.leaderboard.workloads import Benchmark
-from grokking.training.fingerprint import inputs
+from grokking.leaderboard.trials import Trial
+from grokking.leaderboard.workloads import Benchmark, Workload
+from grokking.training.fingerprint import inputs, same_code
 
+Job = tuple[Workload, Trial]
+Key = tuple[Any, ...]
 STARTED = 3  # trials for each worker between two looks at the clock
 
 
 @dataclass(frozen=True)
 class Verified:
-    """How many trials were kept, how many were trained again, and a line for each that differs."""
+    """How many trials are kept, how many were trained again, and a line for each that differs."""
 
     kept: int
     compared: int
     differences: list[str]
 
 
-def verify(benchmark: Benchmark, submission: Submission, seconds: float) -> Verified:
-    """Train trials again until the time is over, in an order that the submission's own source decides."""
+def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: int) -> Verified:
+    """Train trials again until the time is over, in an order that the seed decides.
+
+    A kept trial that its file does not ask for, or with other inputs or by another core, differs at once.
+    """
     deadline = time.monotonic() + seconds
-    rows, curves = kept(result_folder(benchmark, submission.name))
+    rows, curves = everything_kept(result_folder(benchmark, submission.name))
     by_key = {key_of(row): row for row in rows}
-    jobs = [
-        (workload, trial)
-        for workload, trials in asked(benchmark, submission, [])
-        for trial in trials
-        if trial.key in by_key and by_key[trial.key]["inputs"] == inputs(trial.replica, workload.task)
-    ]
-    if not jobs:
+    if not by_key:
         raise ConfigError(f"no results of {submission.name} are here; run `grokking bench run` first")
-    random.Random(submission.sha256).shuffle(jobs)
-    compared, differences, at_once = 0, [], STARTED * processes(None)
+    asked_for = {t.key: (w, t) for w, own in asked(benchmark, submission, []) for t in own}
+    wrong = {key: text for key, row in by_key.items() if (text := _mismatch(row, asked_for.get(key)))}
+    differences = [_line(key, text) for key, text in wrong.items()]
+    jobs = [job for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
+    random.Random(seed).shuffle(jobs)
+    compared, at_once = 0, STARTED * processes(None)
     while compared < len(jobs) and time.monotonic() < deadline:
         for row, curve in trained(submission, jobs[compared : compared + at_once]):
             key = key_of(row)
             if text := difference(by_key[key], row, curves[key], curve):
-                differences.append(f"{key[0]}, study {key[1]}, trial {key[2]}: {text}")
+                differences.append(_line(key, text))
         compared = min(compared + at_once, len(jobs))
-    return Verified(len(jobs), compared, differences)
+    return Verified(len(rows), compared, differences)
+
+
+def _mismatch(row: Mapping[str, Any], job: Job | None) -> str:
+    """Why a kept row is no result of the trial that it names, or nothing."""
+    if job is None:
+        return "the file asks for no such trial"
+    workload, trial = job
+    if row["inputs"] != inputs(trial.replica, workload.task):
+        return "its hyperparameters, seeds or data are others than the file asks for"
+    return "" if row["code"] in same_code() else "it was trained by another core"
+
+
+def _line(key: Key, text: str) -> str:
+    return f"{key[0]}, study {key[1]}, trial {key[2]}: {text}"
 
 
 def difference(
     row: Mapping[str, Any], row_again: Mapping[str, Any], curve: pd.DataFrame, curve_again: pd.DataFrame
 ) -> str:
     """What two trainings differ in, or nothing; what was measured with a clock does not count."""
-    for name in row.keys() - {*MEASURED, "code"}:
+    for name in row.keys() - {*MEASURED, "code", "submission"}:
         one, other = row[name], row_again[name]
         if one != other and not (pd.isna(one) and pd.isna(other)):
             return f"{name} was {one} and is {other}"
