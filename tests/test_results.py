@@ -39,7 +39,8 @@ RECORD_TARGETS = [
 ]
 SEARCHES = json.loads((ROOT / "reports" / "searches.json").read_text())
 SEARCHED = SEARCHES["studies"]
-# study: median of ten fresh seeds at most, in units of its objective
+# study: median of ten fresh seeds at most, in steps; where it is in seconds, which depend on the processor, as a
+# share of the published recipe's on the same machine
 SEARCH_TARGETS = {
     "speedrun": 50,
     "speedrun_seconds": 0.3,
@@ -49,6 +50,7 @@ SEARCH_TARGETS = {
     "system_3": 150,
     "system_4": 600,
 }
+IN_SECONDS = {"speedrun_seconds"}
 
 
 def test_readme_shows_the_reported_tables():
@@ -194,9 +196,9 @@ def test_optimizers_are_compared_on_at_least_five_fresh_seeds():
 @pytest.mark.parametrize(("study", "target"), SEARCH_TARGETS.items())
 def test_searches_found_what_they_should(study, target):
     assert set(SEARCHED) == set(SEARCH_TARGETS)
-    winner = SEARCHED[study]["arms"]["winner"]
-    assert winner["n"] >= 10
-    assert winner["median"] <= target
+    arms = SEARCHED[study]["arms"]
+    assert arms["winner"]["n"] >= 10
+    assert arms["winner"]["median"] <= target * (arms["published"]["median"] if study in IN_SECONDS else 1)
 
 
 def test_the_search_beats_random_search_of_the_same_compute():

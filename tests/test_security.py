@@ -3,6 +3,7 @@
 import re
 import shutil
 import stat
+from types import SimpleNamespace
 
 import pytest
 from clones import ROOT
@@ -44,7 +45,7 @@ def test_the_set_up_keeps_dvcs_pickles_in_the_checkout():
 def test_the_pickles_are_closed_to_others(tmp_path, monkeypatch):
     cache = check.PRIVATE[0]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(check, "read_catalogue", lambda: None)
+    monkeypatch.setattr(check, "Checkout", lambda root: SimpleNamespace(catalogue=None))
     cache.mkdir()
     cache.chmod(0o777)  # as DVC makes it
     check.main()

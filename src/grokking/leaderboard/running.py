@@ -24,6 +24,7 @@ from grokking.training.loop import train
 
 RUNS, CURVES = "runs.parquet", "curves.parquet"
 KEY = ["workload", "study", "trial"]
+STEPS = dict.fromkeys(["memorization_step", "generalization_step"], float)  # also where all are missing
 MEASURED = ["seconds", "step_seconds", "processor"]  # all other columns are a function of data and code
 CURVE = ["step", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "weight_norm"]
 
@@ -132,7 +133,7 @@ def write(folder: Path, rows: list[dict[str, Any]], curves: dict[tuple[Any, ...]
     known = sorted(key_of(row) for row in rows)
     tables = {
         CURVES: pd.concat([curves[key] for key in known], ignore_index=True),
-        RUNS: pd.DataFrame(rows).sort_values(KEY, ignore_index=True),
+        RUNS: pd.DataFrame(rows).astype(STEPS).sort_values(KEY, ignore_index=True),
     }
     for name, table in tables.items():
         aside = folder / f".{name}.unfinished"
