@@ -39,8 +39,8 @@ RECORD_TARGETS = [
 ]
 SEARCHES = json.loads((ROOT / "reports" / "searches.json").read_text())
 SEARCHED = SEARCHES["studies"]
-# study: median of ten fresh seeds at most, in steps; where it is in seconds, which depend on the processor, as a
-# share of the published recipe's on the same machine
+# study: median of ten fresh seeds at most, in steps; seconds depend on the processor, so they are a share of
+# those of the published recipe on the same machine
 SEARCH_TARGETS = {
     "speedrun": 50,
     "speedrun_seconds": 0.3,

@@ -51,8 +51,7 @@ def train_missing(
         rows, curves = [*rows, row], {**curves, key_of(row): curve}
         write(folder, rows, curves)
         show(row)
-    own = pd.DataFrame([row for row in rows if key_of(row) in wanted])
-    return own.sort_values(KEY, ignore_index=True)
+    return table_of([row for row in rows if key_of(row) in wanted])
 
 
 def trained(submission: Submission, jobs: Sequence[tuple[Workload, Trial]]) -> Iterable[Trained]:
@@ -127,13 +126,17 @@ def everything_kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any,
     return rows, {tuple(key): curve for key, curve in read_table(folder / CURVES).groupby(KEY)}
 
 
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows).astype(STEPS).sort_values(KEY, ignore_index=True)
+
+
 def write(folder: Path, rows: list[dict[str, Any]], curves: dict[tuple[Any, ...], pd.DataFrame]) -> None:
     """Write both tables aside and move them into place."""
     folder.mkdir(parents=True, exist_ok=True)
     known = sorted(key_of(row) for row in rows)
     tables = {
         CURVES: pd.concat([curves[key] for key in known], ignore_index=True),
-        RUNS: pd.DataFrame(rows).astype(STEPS).sort_values(KEY, ignore_index=True),
+        RUNS: table_of(rows),
     }
     for name, table in tables.items():
         aside = folder / f".{name}.unfinished"
