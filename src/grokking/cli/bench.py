@@ -10,8 +10,18 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+HELP = """A benchmark of time-to-grok: run a training rule on its workloads, verify it, rank all.
+
+docs/leaderboard.md says how to submit one.
+
+Examples:
+
+  grokking bench run leaderboard/submissions/lion.py --workload quadratic_mlp
+
+  grokking bench table
+"""
 app = typer.Typer(
-    help="A benchmark of time-to-grok: run a training rule on its workloads, verify it, rank all.",
+    help=HELP,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
