@@ -508,7 +508,9 @@ def test_commands_on_the_page_are_commands():
 
 
 @of_committed_results
-@pytest.mark.parametrize("command", ["list --group systems", "compare embedding_mlp embedding_mlp_no_decay"])
+@pytest.mark.parametrize(
+    "command", ["list --group systems", "compare embedding_mlp embedding_mlp_no_decay", "bench table"]
+)
 def test_output_on_the_page_is_what_the_command_prints(command, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     shown = PAGE.partition(f"$ grokking {command}\n")[2].partition("\n```")[0]

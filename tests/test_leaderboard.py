@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_cli import call, refused
+from test_cli import call, of_committed_results, refused
 from typer.testing import CliRunner
 
 from grokking.cli.main import app
 from grokking.config import ConfigError
 from grokking.data.latin_square import random_square
 from grokking.engine.stack import initial_model
-from grokking.leaderboard import held_out, running, scoring, table, verification
+from grokking.leaderboard import held_out, page, running, scoring, table, verification
 from grokking.leaderboard.submission import parse, read_submission
 from grokking.leaderboard.trials import points, trials
 from grokking.leaderboard.workloads import read_benchmark
@@ -87,6 +87,10 @@ HARMFUL = {
     TOP + "x = 1 / 0": "a constant is written out, not computed",
     TOP + "def f(grad=open('x')):\n    return grad": "its defaults are constants",
     TOP + "@abs\ndef f(grad):\n    return grad": "a function has no decorator",
+    TOP + "def f(*, grad=open('x')):\n    return grad": "its defaults are constants",
+    TOP + "def f(grad: torch.zeros(9)):\n    return grad": "a function has no annotations",
+    TOP + "def f(grad) -> torch.zeros(9):\n    return grad": "a function has no annotations",
+    INSIDE + "match grad:\n        case list(grad_fn=1):\n            return grad": "`match` has no use",
     TOP + "class Rule:\n    pass": "only imports, constants and functions stand at the top",
     TOP + "for i in range(3):\n    pass": "only imports, constants and functions stand at the top",
     TOP + "print('x')": "only imports, constants and functions stand at the top",
@@ -272,7 +276,7 @@ def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
     assert "are others than the file asks for" in found.differences[0]
     table.keep_source(benchmark, submission)
     with pytest.raises(ConfigError, match="no workload has been run"):
-        table.ranking(benchmark)
+        table.ranking(table.rank(benchmark))
 
 
 def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(benchmark):
@@ -302,7 +306,7 @@ def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(ben
     for own in (submission, cheat):
         table.keep_source(benchmark, own)
     assert [entry.submission.name for entry in table.entries(benchmark)] == ["adamw"]
-    assert list(table.ranking(benchmark)["submission"]) == ["adamw"]
+    assert list(table.ranking(table.rank(benchmark))["submission"]) == ["adamw"]
 
 
 # held-out workloads
@@ -412,10 +416,10 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     said = call("bench", "verify", str(checkout / "leaderboard/submissions/own.py"))
     assert "8 of 8 trials again, 0 differ (--seed " in said
     assert "trials that generalize" in call("bench", "table", "--write")
-    page = (checkout / "reports/leaderboard.md").read_text()
-    assert "`own`: AdamW written out." in page
-    assert "Workloads that count: `tiny_mlp`." in page
-    assert "## Within a factor of the fastest" in page
+    written = (checkout / page.PAGE).read_text()
+    assert "`own`: AdamW written out." in written
+    assert "Workloads that count: `tiny_mlp`." in written
+    assert "## Within a factor of the fastest" in written
 
 
 def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):
@@ -432,6 +436,12 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     runs_file.unlink()
     call("bench", "run", str(mine), "--workload", "tiny_mlp")
     assert len(table.entries(read_benchmark(checkout, 0))[0].runs) == 8
+
+
+@of_committed_results
+def test_the_committed_page_is_that_of_the_committed_results():
+    benchmark = read_benchmark(ROOT, 0)
+    assert (ROOT / page.PAGE).read_text(encoding="utf-8") == page.page(benchmark, table.rank(benchmark))
 
 
 def test_wrong_words_are_refused_in_one_line(checkout):

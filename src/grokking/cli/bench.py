@@ -100,14 +100,15 @@ def table(
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
     from grokking.leaderboard.page import write_page
-    from grokking.leaderboard.table import open_benchmark, ranking
+    from grokking.leaderboard.table import open_benchmark, rank, ranking
 
     benchmark, screen = open_benchmark(here().root), console()
-    ranked = ranking(benchmark)
-    columns = [str(name) for name in ranked]
-    screen.print(shown(columns, ranked.to_numpy().tolist(), right=columns[1:]))
+    ranked = rank(benchmark)
+    rows = ranking(ranked)
+    columns = [str(name) for name in rows]
+    screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[1:]))
     if write:
-        screen.print(f"wrote {write_page(benchmark)}", soft_wrap=True)
+        screen.print(f"wrote {write_page(benchmark, ranked)}", soft_wrap=True)
 
 
 class _Lines:

@@ -59,8 +59,11 @@ def _reason_at_the_top(statement: ast.stmt) -> str:
         case ast.Assign(targets=[ast.Name()], value=value):
             return "" if _is_literal(value) else "a constant is written out, not computed"
         case ast.FunctionDef(name=name, decorator_list=decorators, args=arguments):
-            if decorators or not all(map(_is_literal, arguments.defaults)):
+            defaults = [*arguments.defaults, *filter(None, arguments.kw_defaults)]
+            if decorators or not all(map(_is_literal, defaults)):
                 return "a function has no decorator, and its defaults are constants"
+            if any(getattr(part, "annotation", None) for part in ast.walk(arguments)) or statement.returns:
+                return "a function has no annotations, which reading it would compute"
             given = [argument.arg for argument in arguments.args]
             return f"update takes {', '.join(ARGUMENTS)}" if name == "update" and given != ARGUMENTS else ""
     return "only imports, constants and functions stand at the top"
@@ -71,7 +74,15 @@ def _reason(node: ast.AST, defined: set[str], parents: dict[ast.AST, ast.AST]) -
     match node:
         case ast.Import() | ast.ImportFrom() if not isinstance(parents[node], ast.Module):
             return "imports stand at the top"
-        case ast.Global() | ast.Nonlocal() | ast.ClassDef() | ast.Try() | ast.With() | ast.Yield():
+        case (
+            ast.Global()
+            | ast.Nonlocal()
+            | ast.ClassDef()
+            | ast.Try()
+            | ast.With()
+            | ast.Match()
+            | ast.Yield()
+        ):
             return f"`{type(node).__name__.lower()}` has no use in a training rule"
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
             return "attributes are not assigned"

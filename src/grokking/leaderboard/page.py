@@ -1,4 +1,4 @@
-"""The page of the benchmark, with its picture."""
+"""The page of the benchmark."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ import pandas as pd
 
 from grokking.analysis.pages import plain
 from grokking.leaderboard.scoring import Score, difference_p, shares_within
-from grokking.leaderboard.table import ranked, ranking
+from grokking.leaderboard.table import Ranked, ranking
 from grokking.leaderboard.workloads import Benchmark
 
 PAGE = Path("reports/leaderboard.md")
@@ -42,22 +42,26 @@ corrected for their number, and compare rules over their whole spaces, not their
 """
 
 
-def write_page(benchmark: Benchmark) -> Path:
-    """reports/leaderboard.md with its picture."""
-    names, found, entries = ranked(benchmark)
+def write_page(benchmark: Benchmark, ranked: Ranked) -> Path:
+    """Write reports/leaderboard.md."""
+    (benchmark.root / PAGE).parent.mkdir(exist_ok=True)
+    (benchmark.root / PAGE).write_text(page(benchmark, ranked), encoding="utf-8")
+    return PAGE
+
+
+def page(benchmark: Benchmark, ranked: Ranked) -> str:
+    """Ranks, profiles, tests of their differences, and what each submission is."""
+    names, found, entries = ranked
     runs = {name: entry.runs for name, entry in entries.items()}
-    text = PAGE_TEXT.format(
+    return PAGE_TEXT.format(
         version=benchmark.version,
-        ranking=plain(ranking(benchmark)),
+        ranking=plain(ranking(ranked)),
         profiles=plain(_profiles(found, names)),
         pairs=plain(_pairs(found, runs, names)),
         workloads=", ".join(f"`{name}`" for name in names),
         missing=", ".join(f"`{name}`" for name in benchmark.workloads if name not in names) or "none",
         submissions="\n".join(f"- `{s.submission}`: {entries[s.submission].submission.about}" for s in found),
     )
-    (benchmark.root / PAGE).parent.mkdir(exist_ok=True)
-    (benchmark.root / PAGE).write_text(text, encoding="utf-8")
-    return PAGE
 
 
 def _profiles(found: Sequence[Score], names: Sequence[str]) -> pd.DataFrame:
@@ -74,8 +78,8 @@ def _profiles(found: Sequence[Score], names: Sequence[str]) -> pd.DataFrame:
 def _pairs(found: list[Score], runs: dict[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
     """Each submission beside the next: the p of the log-rank test on each workload."""
     rows = [
-        {"faster": one.submission, "slower": other.submission}
+        {"higher": one.submission, "next": other.submission}
         | {name: f"{difference_p(runs[one.submission], runs[other.submission], name):.3f}" for name in names}
         for one, other in pairwise(found)
     ]
-    return pd.DataFrame(rows, columns=["faster", "slower", *names])
+    return pd.DataFrame(rows, columns=["higher", "next", *names])

@@ -108,8 +108,12 @@ def _source(benchmark: Benchmark, name: str) -> Path:
     return listed if listed.exists() else result_folder(benchmark, name) / "submission.py"
 
 
-def ranked(benchmark: Benchmark) -> tuple[list[str], list[Score], dict[str, Entry]]:
-    """Workloads that all submissions have run, scores in steps (best first), the submissions by name."""
+# workloads that all submissions have run, scores in steps (best first), the submissions by name
+Ranked = tuple[list[str], list[Score], dict[str, Entry]]
+
+
+def rank(benchmark: Benchmark) -> Ranked:
+    """All submissions by their scores; ConfigError where no workload was run by all."""
     found = {entry.submission.name: entry for entry in entries(benchmark)}
     names = [own.name for own in workloads(benchmark) if all(own.name in e.complete for e in found.values())]
     if not found or not names:
@@ -118,9 +122,9 @@ def ranked(benchmark: Benchmark) -> tuple[list[str], list[Score], dict[str, Entr
     return names, scores(runs, names, "steps", benchmark.rules.ratio), found
 
 
-def ranking(benchmark: Benchmark) -> pd.DataFrame:
+def ranking(ranked: Ranked) -> pd.DataFrame:
     """A row per submission, best first, as texts."""
-    names, found, _ = ranked(benchmark)
+    names, found, _ = ranked
     rows = []
     for score in found:
         share, low, high = score.generalized
