@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from grokking.catalogue import read_catalogue
-from grokking.tracking import store
+from grokking.tracking import store, submissions
 from pipelines.common import on_disk
 from pipelines.common.publishing import publish_in_turn
 from pipelines.common.stage import run
@@ -21,12 +21,13 @@ def main() -> None:
 
 def publish_all() -> None:
     catalogue = read_catalogue()
-    found = on_disk.find(catalogue)
+    found, submitted = on_disk.find(catalogue), submissions.find(Path())
+    total = len(found) + len(submitted)
     with on_disk.drawn_ahead(found.all_runs) as wait_for_figure:
-        published = publish_in_turn(catalogue, found, wait_for_figure)
+        published = publish_in_turn(catalogue, found, submitted, wait_for_figure)
         for number, (name, fresh) in enumerate(published, start=1):
             state = "published" if fresh else "already published"
-            print(f"{number} of {len(found)}, {name}: {state}", flush=True)
+            print(f"{number} of {total}, {name}: {state}", flush=True)
     MANIFEST.parent.mkdir(exist_ok=True)
     MANIFEST.write_text(json.dumps(found.fingerprints(), indent=2) + "\n", encoding="utf-8")
 

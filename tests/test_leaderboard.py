@@ -1,5 +1,6 @@
 """The benchmark of time-to-grok: what a submission may do, its trials, what is kept of them, the score."""
 
+import dataclasses
 import math
 import re
 import shutil
@@ -16,7 +17,8 @@ from grokking.cli.main import app
 from grokking.config import ConfigError
 from grokking.data.latin_square import random_square
 from grokking.engine.stack import initial_model
-from grokking.leaderboard import held_out, page, running, scoring, table, verification
+from grokking.executors.executor import executor
+from grokking.leaderboard import held_out, page, running, scoring, table, targets, verification
 from grokking.leaderboard.submission import parse, read_submission
 from grokking.leaderboard.trials import points, trials
 from grokking.leaderboard.workloads import read_benchmark
@@ -69,6 +71,11 @@ def benchmark(tmp_path):
 def train(benchmark, submission, names=()):
     folder = table.result_folder(benchmark, submission.name)
     return running.train_missing(submission, table.asked(benchmark, submission, names), folder)
+
+
+def trained_alone(job):
+    with executor(1) as workers:
+        return list(running.trained([job], workers))
 
 
 def only(benchmark, submission):
@@ -200,7 +207,8 @@ def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
     for name, source in (("adamw", ADAMW), ("own", OWN_ADAMW)):
         submission = parse(name, source, name)
         workload = benchmark.workloads["tiny_mlp"]
-        for _, curve in running.trained(submission, [(workload, only(benchmark, submission)[0])]):
+        job = submission, workload, only(benchmark, submission)[0]
+        for _, curve in trained_alone(job):
             curves.append(curve[curve["step"] <= 20])
     for metric in ("train_loss", "weight_norm"):
         np.testing.assert_allclose(curves[0][metric], curves[1][metric], rtol=1e-3)
@@ -285,8 +293,8 @@ def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
     assert (found.compared, len(found.differences)) == (0, 8)
     assert "are others than the file asks for" in found.differences[0]
     table.keep_source(benchmark, submission)
-    with pytest.raises(ConfigError, match="no workload has been run"):
-        table.ranking(table.rank(benchmark))
+    with pytest.raises(ConfigError, match=r"no submission is ranked \(adamw: 8 trials are missing\)"):
+        table.rank(benchmark)
 
 
 def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(benchmark):
@@ -308,15 +316,77 @@ def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(ben
     )
     cheat = parse("cheat", source, "cheat.py")
     jobs = [(workload, trial) for trial in trials(cheat, workload, benchmark.rules)]
-    rows, curves = zip(*running.trained(cheat, jobs), strict=True)
+    with executor(2) as workers:
+        found = list(running.trained([(cheat, *job) for job in jobs], workers))
+    rows, curves = zip(*found, strict=True)
     assert table.leaks(benchmark, pd.DataFrame(rows))
     train(benchmark, submission)
     by_key = dict(zip(map(running.key_of, rows), curves, strict=True))
     running.write(table.result_folder(benchmark, "cheat"), list(rows), by_key)
     for own in (submission, cheat):
         table.keep_source(benchmark, own)
-    assert [entry.submission.name for entry in table.entries(benchmark)] == ["adamw"]
-    assert list(table.ranking(table.rank(benchmark))["submission"]) == ["adamw"]
+    ranked = table.rank(benchmark)
+    assert ranked.not_ranked == {"cheat": "it generalizes on a table without a law"}
+    assert list(table.ranking(ranked)["submission"]) == ["adamw"]
+
+
+# targets
+
+
+def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark):
+    workload = benchmark.workloads["tiny_mlp"]
+    assert targets.read_target(benchmark, workload) is None
+    shown = []
+    found = targets.find_target(benchmark, workload, shown.append)
+    rows = pd.DataFrame(shown)
+    search = rows[rows["study"] == targets.SEARCH]
+    assert len(search) == 8  # four points of two baselines
+    for _, row in search.iterrows():  # no trial is longer than the fastest one before its round
+        fastest = search.loc[search["trial"] < row["trial"], "generalization_step"].min()
+        assert row["budget"] == (1500 if math.isnan(fastest) else fastest)
+    again = rows[rows["study"] != targets.SEARCH]
+    medians = again.fillna({"generalization_step": math.inf}).groupby("study")["generalization_step"].median()
+    assert len(again) == 2 * 3
+    assert found.steps == medians.min()
+    assert found.budget(4 / 3) == round(4 / 3 * found.steps)
+    assert not set(rows["seed"]) & {trial.replica.seed for trial in only(benchmark, parse("a", ADAMW, "a"))}
+    shown.clear()
+    assert targets.find_target(benchmark, workload, shown.append) == found
+    assert shown == []
+    assert targets.read_target(benchmark, workload) == found
+
+
+def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark):
+    workload, seen = benchmark.workloads["tiny_mlp"], []
+
+    def stop(row):
+        seen.append(row)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        targets.find_target(benchmark, workload, stop)
+    found = targets.find_target(benchmark, workload, seen.append)
+    shutil.rmtree(targets.target_folder(benchmark, "tiny_mlp"))
+    assert targets.find_target(benchmark, workload) == found
+
+
+def test_where_nothing_generalizes_there_is_no_target(checkout, benchmark):
+    rules = dataclasses.replace(benchmark.targets, longest=5)
+    short = dataclasses.replace(benchmark, targets=rules)
+    workload = benchmark.workloads["tiny_mlp"]
+    found = targets.find_target(short, workload)
+    assert (found.steps, found.budget(4 / 3)) == (math.inf, None)
+    assert targets.targets_table(short, {"tiny_mlp": found})["budget"].tolist() == ["—"]
+
+
+@of_committed_results
+@pytest.mark.parametrize("name", read_benchmark(ROOT, 0).workloads)
+def test_the_budget_of_a_workload_follows_from_its_target(name):
+    benchmark = read_benchmark(ROOT, 0)
+    target = targets.read_target(benchmark, benchmark.workloads[name])
+    assert target is not None
+    assert benchmark.workloads[name].config.budget == target.budget(benchmark.targets.budget)
 
 
 # held-out workloads
@@ -413,7 +483,7 @@ def checkout(benchmark, monkeypatch):
     monkeypatch.setattr(checkout, "here", lambda: checkout.Checkout(benchmark.root))
     folder = benchmark.root / "leaderboard/submissions"
     (folder / "adamw.py").write_text(ADAMW)
-    (folder / "own.py").write_text(OWN_ADAMW)
+    (folder / "own.py").write_text(OWN_ADAMW)  # the two baselines
     return benchmark.root
 
 
@@ -428,8 +498,11 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     assert "trials that generalize" in call("bench", "table", "--write")
     written = (checkout / page.PAGE).read_text()
     assert "`own`: AdamW written out." in written
-    assert "Workloads that count: `tiny_mlp`." in written
+    assert "Not ranked: none." in written
+    assert "Seconds: not measured yet." in written
     assert "## Within a factor of the fastest" in written
+    assert "wrote" in call("bench", "seconds", "--write")
+    assert "score in seconds" in call("bench", "table")
 
 
 def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):
@@ -437,11 +510,13 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     mine.write_text(ADAMW.replace("AdamW of", "Mine, in"))
     for file in (mine, checkout / "leaderboard/submissions/own.py"):
         call("bench", "run", str(file))
-    assert re.findall(r"^ (mine|own)\b", call("bench", "table"), re.MULTILINE)
+    assert "not ranked" not in call("bench", "table")
     runs_file = checkout / "results/leaderboard/v0/own/runs.parquet"
     whole = pd.read_parquet(runs_file)
     whole.iloc[:-1].to_parquet(runs_file)
-    assert "no workload has been run by all submissions" in refused("bench", "table")
+    said = call("bench", "table")
+    assert "own is not ranked: 1 trials are missing" in said
+    assert re.findall(r"^ *1 \(1–1\) *mine\b", said, re.MULTILINE)
     mine.write_text(ADAMW.replace("0.02", "0.03"))
     runs_file.unlink()
     call("bench", "run", str(mine), "--workload", "tiny_mlp")

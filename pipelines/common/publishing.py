@@ -1,6 +1,6 @@
 """Runs and studies as `publish` shows them in MLflow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from grokking.catalogue import Catalogue
 from grokking.storage import runs, task_files
 from grokking.tracking import registry, store, stream, views
 from grokking.tracking import studies as study_runs
+from grokking.tracking import submissions as submission_runs
 from grokking.tracking import sweeps as sweep_runs
 from grokking.tracking.publish import Trained, publish, split_digest
+from grokking.tracking.submissions import Submitted
 from pipelines.common import describing
 from pipelines.common.on_disk import OnDisk, RunOnDisk
 from pipelines.common.paths import DIAGNOSTICS, SPLITS
@@ -20,7 +22,10 @@ LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
 
 
 def publish_in_turn(
-    catalogue: Catalogue, found: OnDisk, wait_for_figure: Callable[[RunOnDisk], None]
+    catalogue: Catalogue,
+    found: OnDisk,
+    submissions: Sequence[Submitted],
+    wait_for_figure: Callable[[RunOnDisk], None],
 ) -> Iterator[tuple[str, bool]]:
     """Publish everything; the name of each thing, and whether it was not there before."""
     client = store.connect()
@@ -39,6 +44,8 @@ def publish_in_turn(
             yield publish_run(arm, parent)
     for swept in found.sweeps:
         yield f"sweep {swept.name}", sweep_runs.publish(client, swept)
+    for submitted in submissions:
+        yield submitted.name, submission_runs.publish(client, submitted)
     for own in found.own:
         yield own.name, publish(client, own)
     for model in found.models:

@@ -1,7 +1,6 @@
 """`grokking bench`: run a submission to the benchmark of time-to-grok, verify it, rank all."""
 
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,9 +52,8 @@ def run(file: File, workload: Names = None) -> None:
     chosen = asked(benchmark, submission, workload or [])
     screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     keep_source(benchmark, submission)
-    runs = train_missing(
-        submission, chosen, result_folder(benchmark, submission.name), _Lines(chosen, screen).show
-    )
+    lines = _Lines(sum(len(trials) for _, trials in chosen), screen)
+    runs = train_missing(submission, chosen, result_folder(benchmark, submission.name), lines.show)
     for row in _by_workload(runs, benchmark.leak_check.name):
         screen.print(row, soft_wrap=True)
 
@@ -91,6 +89,68 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command("targets")
+def targets(workload: Names = None) -> None:
+    """Find how many steps a well tuned rule takes on each workload, from which its budget follows.
+
+    Hours, unless their results are here already; the same command goes on.
+
+    Examples:
+
+      grokking bench targets
+
+      grokking bench targets --workload quadratic_mlp
+    """
+    from grokking.api.checkout import here
+    from grokking.cli.terminal import console
+    from grokking.cli.terminal import table as shown
+    from grokking.leaderboard.table import named, open_benchmark
+    from grokking.leaderboard.targets import find_target, targets_table
+
+    benchmark, screen = open_benchmark(here().root), console()
+    chosen = named(list(benchmark.workloads.values()), workload or [])
+    rules = benchmark.targets
+    total = rules.trials * len(rules.baselines) + rules.finalists * rules.reruns
+    found = {own.name: find_target(benchmark, own, _Lines(total, screen).show) for own in chosen}
+    rows = targets_table(benchmark, found)
+    columns = [str(name) for name in rows]
+    screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[1:]))
+
+
+@app.command("seconds")
+def seconds(
+    write: Annotated[bool, typer.Option(help="Keep what was measured, for the score in seconds.")] = False,
+) -> None:
+    """Measure how long an update takes by each rule whose results are here, on one core, in turns.
+
+    Minutes; nothing else should compute meanwhile.
+
+    Examples:
+
+      grokking bench seconds
+
+      grokking bench seconds --write
+    """
+    import pandas as pd
+
+    from grokking.api.checkout import here
+    from grokking.cli.terminal import console
+    from grokking.cli.terminal import table as shown
+    from grokking.leaderboard import step_seconds
+    from grokking.leaderboard.table import entries, open_benchmark, workloads
+
+    benchmark, screen = open_benchmark(here().root), console()
+    submissions, found = [entry.submission for entry in entries(benchmark)], []
+    for rows in step_seconds.measure(benchmark, submissions, workloads(benchmark)):
+        found.append(rows)
+        milliseconds = rows.set_index("submission")["step_seconds"] * 1000
+        lines = [[name, f"{value:.2f}"] for name, value in milliseconds.items()]
+        screen.print(shown([rows["workload"].iloc[0], "ms a step"], lines, right=["ms a step"]))
+    if write:
+        pd.concat(found).to_csv(step_seconds.file(benchmark), index=False)
+        screen.print(f"wrote {step_seconds.file(benchmark)}", soft_wrap=True)
+
+
 @app.command("table")
 def table(
     write: Annotated[bool, typer.Option(help="Write reports/leaderboard.md.")] = False,
@@ -106,16 +166,42 @@ def table(
     ranked = rank(benchmark)
     rows = ranking(ranked)
     columns = [str(name) for name in rows]
-    screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[1:]))
+    screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[2:]))
+    for name, reason in ranked.not_ranked.items():
+        screen.print(f"{name} is not ranked: {reason}", soft_wrap=True)
     if write:
         screen.print(f"wrote {write_page(benchmark, ranked)}", soft_wrap=True)
 
 
-class _Lines:
-    """A line for each trial that has ended: how many are left, and what it came to."""
+@app.command("curves")
+def curves(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .parquet file to write.")],
+) -> None:
+    """Write all curves of submissions and of the searches for targets as one table; docs/curves.md.
 
-    def __init__(self, asked: Iterable[tuple[Any, list[Any]]], screen: "Console") -> None:
-        self.total, self.done, self.screen = sum(len(trials) for _, trials in asked), 0, screen
+    Examples:
+
+      grokking bench curves curves.parquet
+
+      grokking bench curves /tmp/curves.parquet
+    """
+    from grokking.api.checkout import here
+    from grokking.cli.terminal import console
+    from grokking.leaderboard.curves import all_curves
+    from grokking.leaderboard.running import KEY
+    from grokking.leaderboard.table import open_benchmark
+
+    found = all_curves(open_benchmark(here().root))
+    found.to_parquet(file, index=False, compression="zstd")
+    count = len(found.drop_duplicates(["origin", "rule", *KEY]))
+    console().print(f"wrote {count:,} curves, {len(found):,} evaluations, to {file}", soft_wrap=True)
+
+
+class _Lines:
+    """A line for each trial that has ended: its number, that of all, and what it came to."""
+
+    def __init__(self, total: int, screen: "Console") -> None:
+        self.total, self.done, self.screen = total, 0, screen
 
     def show(self, row: dict[str, Any]) -> None:
         self.done += 1

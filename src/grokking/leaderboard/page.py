@@ -1,28 +1,43 @@
 """The page of the benchmark."""
 
+import json
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from grokking.analysis.pages import plain
+from grokking.leaderboard import step_seconds
 from grokking.leaderboard.scoring import Score, difference_p, shares_within
-from grokking.leaderboard.table import Ranked, ranking
+from grokking.leaderboard.table import Ranking, ranking, times_table
+from grokking.leaderboard.targets import read_target, targets_table
+from grokking.leaderboard.trials import share_of_range
 from grokking.leaderboard.workloads import Benchmark
 
 PAGE = Path("reports/leaderboard.md")
+SIGNIFICANT = 0.05
+EDGE = 0.1  # of a range
 FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
 
 PAGE_TEXT = """# Benchmark of time-to-grok, version {version}: a draft
 
 {ranking}
-Score: the mean height of the performance profile, from 0 to 1. Brackets are 95 % over trials and studies
-drawn again. Other columns: steps to generalization, the median over the studies of the fastest trial of each;
-"—" where it did not generalize within the budget.
+Score: the mean height of the performance profile, from 0 to 1, in steps and in seconds on one core.
+Seconds: {processor}. Brackets are 95 % over trials and studies drawn again.
+Not ranked: {not_ranked}.
 
-Workloads that count: {workloads}. Not run by all submissions yet: {missing}.
+## Steps to generalization
+
+{times}
+The median over the studies of the fastest trial of each; "—" where it did not generalize within the budget.
+
+## Who is fastest where
+
+{fastest}
+A submission cannot be told apart where the log-rank test between all of its trials and all of the fastest
+one's has p of 0.05 or more. The values are not corrected for their number, and compare rules over their whole
+spaces, not their best points.
 
 ## Within a factor of the fastest
 
@@ -30,11 +45,17 @@ The share of workloads on which a submission is so near the fastest: the perform
 
 {profiles}
 
-## Which differences are more than chance
+## Where the best points lie
 
-{pairs}
-p of the log-rank test between all trials of a submission and of the next in rank. The values are not
-corrected for their number, and compare rules over their whole spaces, not their best points.
+Hyperparameters whose best points, the fastest trial of each study, lie in the outer tenth of their range in
+the median: a wider range might do better. {edges}
+
+## Targets
+
+{targets}
+Target: steps that the best rule needs after {trials} trials of each, the median of {reruns} networks.
+Fastest: a rule's fastest trial of one network. A trial ended where it could no longer be the fastest of all,
+so "—" says that the rule was never ahead. The budget is {share} targets.
 
 ## Submissions
 
@@ -42,25 +63,35 @@ corrected for their number, and compare rules over their whole spaces, not their
 """
 
 
-def write_page(benchmark: Benchmark, ranked: Ranked) -> Path:
+def write_page(benchmark: Benchmark, ranked: Ranking) -> Path:
     """Write reports/leaderboard.md."""
     (benchmark.root / PAGE).parent.mkdir(exist_ok=True)
     (benchmark.root / PAGE).write_text(page(benchmark, ranked), encoding="utf-8")
     return PAGE
 
 
-def page(benchmark: Benchmark, ranked: Ranked) -> str:
-    """Ranks, profiles, tests of their differences, and what each submission is."""
-    names, found, entries = ranked
-    runs = {name: entry.runs for name, entry in entries.items()}
+def page(benchmark: Benchmark, ranked: Ranking) -> str:
+    """Ranks, times, profiles, tests of differences, targets, and what each submission is."""
+    entries, rules = ranked.entries, benchmark.targets
+    targets = {own.name: read_target(benchmark, own) for own in benchmark.workloads.values()}
+    known = {name: target for name, target in targets.items() if target is not None}
+    reasons = [f"`{name}` ({reason})" for name, reason in ranked.not_ranked.items()]
     return PAGE_TEXT.format(
         version=benchmark.version,
         ranking=plain(ranking(ranked)),
-        profiles=plain(_profiles(found, names)),
-        pairs=plain(_pairs(found, runs, names)),
-        workloads=", ".join(f"`{name}`" for name in names),
-        missing=", ".join(f"`{name}`" for name in benchmark.workloads if name not in names) or "none",
-        submissions="\n".join(f"- `{s.submission}`: {entries[s.submission].submission.about}" for s in found),
+        processor=step_seconds.processor_of(benchmark),
+        not_ranked=", ".join(reasons) or "none",
+        times=plain(times_table(ranked)),
+        fastest=plain(_fastest(ranked)),
+        profiles=plain(_profiles(ranked.steps, ranked.workloads)),
+        edges=", ".join(at_an_edge(ranked)) or "None.",
+        targets=plain(targets_table(benchmark, known)) if known else "None yet.\n",
+        reruns=rules.reruns,
+        trials=rules.trials,
+        share=f"{rules.budget:.2f}",
+        submissions="\n".join(
+            f"- `{score.submission}`: {entries[score.submission].submission.about}" for score in ranked.steps
+        ),
     )
 
 
@@ -75,11 +106,34 @@ def _profiles(found: Sequence[Score], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _pairs(found: list[Score], runs: dict[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """Each submission beside the next: the p of the log-rank test on each workload."""
-    rows = [
-        {"higher": one.submission, "next": other.submission}
-        | {name: f"{difference_p(runs[one.submission], runs[other.submission], name):.3f}" for name in names}
-        for one, other in pairwise(found)
-    ]
-    return pd.DataFrame(rows, columns=["higher", "next", *names])
+def _fastest(ranked: Ranking) -> pd.DataFrame:
+    """For each workload the fastest submission, and those that all trials cannot tell from it."""
+    return pd.DataFrame([_fastest_on(ranked, name) for name in ranked.workloads])
+
+
+def _fastest_on(ranked: Ranking, workload: str) -> dict[str, str]:
+    first, *others = (score.submission for score in sorted(ranked.steps, key=lambda s: s.times[workload]))
+    steps = min(score.times[workload] for score in ranked.steps)
+    if not np.isfinite(steps):
+        return {"workload": workload, "fastest": "nobody", "steps": "—", "cannot be told apart": "—"}
+    runs = {name: entry.runs for name, entry in ranked.entries.items()}
+    p = {other: difference_p(runs[first], runs[other], workload) for other in others}
+    alike = [f"{other} ({value:.2f})" for other, value in p.items() if value >= SIGNIFICANT]
+    row = {"workload": workload, "fastest": first, "steps": f"{steps:,.0f}"}
+    return row | {"cannot be told apart": ", ".join(alike) or "none"}
+
+
+def at_an_edge(ranked: Ranking) -> list[str]:
+    """Hyperparameters of ranked submissions whose best points lie at an edge of their range."""
+    found = []
+    for name, entry in ranked.entries.items():
+        seen = entry.runs[entry.runs["observed"].astype(bool)]
+        if seen.empty:
+            continue
+        best = seen.loc[seen.groupby(["workload", "study"])["generalization_step"].idxmin(), "point"]
+        for key, dimension in entry.submission.declared.SPACE.items():
+            shares = [share_of_range(dimension, json.loads(point)[key]) for point in best]
+            middle = float(np.median(shares))
+            if not EDGE <= middle <= 1 - EDGE:
+                found.append(f"`{key}` of `{name}` ({'low' if middle < EDGE else 'high'})")
+    return found

@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,8 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
-from grokking.executors.executor import executor
+from grokking.engine.events import CrossingDetector
+from grokking.executors.executor import Executor, executor
 from grokking.leaderboard.rule import register
 from grokking.leaderboard.submission import Submission, parse
 from grokking.leaderboard.trials import Trial
@@ -21,6 +22,7 @@ from grokking.storage.runs import read_table
 from grokking.training.fingerprint import code, inputs, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.loop import train
+from grokking.training.records import Observation
 
 RUNS, CURVES = "runs.parquet", "curves.parquet"
 KEY = ["workload", "study", "trial"]
@@ -28,7 +30,33 @@ STEPS = dict.fromkeys(["memorization_step", "generalization_step"], float)  # al
 MEASURED = ["seconds", "step_seconds", "processor"]  # all other columns are a function of data and code
 CURVE = ["step", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "weight_norm"]
 
+Job = tuple[Submission, Workload, Trial]
 Trained = tuple[dict[str, Any], pd.DataFrame]  # a row of the table of runs, and its curve
+
+
+class Results:
+    """The table of runs and the curves of a submission in its folder; each addition is written at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows, self.curves = kept(folder)
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that are not here; a row of the same name that other inputs led to is forgotten."""
+        wanted = {trial.key: inputs(trial.replica, workload.task) for _, workload, trial in jobs}
+        self.rows = [row for row in self.rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
+        known = {key_of(row) for row in self.rows}
+        return [job for job in jobs if job[2].key not in known]
+
+    def add(self, row: dict[str, Any], curve: pd.DataFrame) -> None:
+        self.rows.append(row)
+        self.curves[key_of(row)] = curve
+        write(self.folder, self.rows, self.curves)
+
+    def table(self, jobs: Sequence[Job]) -> pd.DataFrame:
+        """The rows of these jobs that are here."""
+        wanted = {trial.key for _, _, trial in jobs}
+        return table_of([row for row in self.rows if key_of(row) in wanted])
 
 
 def train_missing(
@@ -41,33 +69,25 @@ def train_missing(
 
     Each is written as soon as it has ended, so an interrupted call goes on where it was.
     """
-    rows, curves = kept(folder)
-    jobs = [(workload, trial) for workload, own in asked for trial in own]
-    wanted = {trial.key: inputs(trial.replica, workload.task) for workload, trial in jobs}
-    rows = [row for row in rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
-    known = {key_of(row) for row in rows}
-    missing = [(workload, trial) for workload, trial in jobs if trial.key not in known]
-    for row, curve in trained(submission, missing):
-        rows, curves = [*rows, row], {**curves, key_of(row): curve}
-        write(folder, rows, curves)
-        show(row)
-    return table_of([row for row in rows if key_of(row) in wanted])
+    results = Results(folder)
+    jobs = [(submission, workload, trial) for workload, own in asked for trial in own]
+    if missing := results.missing(jobs):
+        with executor(len(missing)) as workers:
+            for row, curve in trained(missing, workers):
+                results.add(row, curve)
+                show(row)
+    return results.table(jobs)
 
 
-def trained(submission: Submission, jobs: Sequence[tuple[Workload, Trial]]) -> Iterable[Trained]:
+def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:
     """Train these trials, as many at once as there are workers; each as soon as it has ended."""
-    if not jobs:
-        return
-    with executor(len(jobs)) as workers:
-        running = {
-            workers.submit(
-                train_trial, submission.name, submission.source, trial, workload.task, workers.device
-            )
-            for workload, trial in jobs
-        }
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+    running = {
+        workers.submit(train_trial, own.name, own.source, trial, workload.task, workers.device)
+        for own, workload, trial in jobs
+    }
+    while running:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
 
 
 def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -> Trained:
@@ -75,7 +95,8 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
     submission = parse(name, source, name)
     register(submission)
     with _mistakes_in_one_line(name):
-        evaluations = list(train([trial.replica], task, device, snapshots=False))
+        decided = Decided(trial.replica.config.budget)
+        evaluations = list(train([trial.replica], task, device, stop=decided, snapshots=False))
     row = replica_row(trial.replica, evaluations, task)
     steps = max(1, evaluations[-1].step)
     own: dict[str, Any] = {
@@ -95,6 +116,17 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
     finals = ["final_train_accuracy", "final_validation_accuracy"]
     curve = history_table(evaluations)[CURVE].assign(**{key: own[key] for key in KEY})
     return own | {key: row[key] for key in events + finals}, curve
+
+
+class Decided:
+    """Stops a training after its budget unless a crossing is on trial; when it memorized does not matter."""
+
+    def __init__(self, budget: int) -> None:
+        self.generalization = CrossingDetector(budget)
+
+    def __call__(self, observation: Observation) -> bool:
+        self.generalization.update(observation.step, observation.metrics["validation_accuracy"])
+        return observation.step >= self.generalization.budget and not self.generalization.on_trial
 
 
 @contextmanager

@@ -4,19 +4,22 @@ The performance profile of Dolan and Moré 2002 and its integral, as AlgoPerf ha
 2306.07179). Time is in steps, or in seconds on one core of one machine.
 """
 
-# S submissions, W workloads, T values of the factor
+# S submissions, W workloads, T values of the factor, or trials of a study
+# N resamples, K studies
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded where they are first used
 
 from grokking.analysis.survival import logrank_p, share_with_interval
 
 RESAMPLES = 2000
 POINTS = 301  # at which a profile is taken for its integral
 MISSED = np.inf
+INTERVAL = [0.025, 0.975]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Score:
     score: float
     low: float
     high: float
+    ranks: tuple[int, int]  # interval of 95 %
     times: dict[str, float]  # by workload; inf where it missed
     generalized: tuple[float, float, float]  # share of all its trials, with its interval of 95 %
 
@@ -57,18 +61,21 @@ def integral(time_SW: np.ndarray, most: float) -> np.ndarray:
 
 
 def scores(runs: Mapping[str, pd.DataFrame], workloads: Sequence[str], unit: str, most: float) -> list[Score]:
-    """All submissions, best first. Only workloads that all of them have run count."""
+    """All submissions, best first. All have run these workloads."""
     names = list(runs)
     found = {name: times(runs[name], unit).reindex(list(workloads)) for name in names}
     time_SW = np.array([found[name].to_numpy() for name in names])
     score_S, draws = integral(time_SW, most), _resampled(runs, workloads, unit, most)
-    low_S, high_S = np.quantile(draws, [0.025, 0.975], axis=0)
+    low_S, high_S = np.quantile(draws, INTERVAL, axis=0)
+    ranks = scipy.stats.rankdata(-draws, axis=1, method="min")
+    first_S, last_S = np.quantile(ranks, INTERVAL, axis=0, method="nearest").astype(int)
     result = []
     for i, name in enumerate(names):
         own = runs[name][runs[name]["workload"].isin(list(workloads))]
         share = share_with_interval(int(own["observed"].sum()), len(own))
         by_workload = dict(zip(workloads, time_SW[i].tolist(), strict=True))
-        result.append(Score(name, float(score_S[i]), float(low_S[i]), float(high_S[i]), by_workload, share))
+        interval, ranks_of_95 = (float(low_S[i]), float(high_S[i])), (int(first_S[i]), int(last_S[i]))
+        result.append(Score(name, float(score_S[i]), *interval, ranks_of_95, by_workload, share))
     return sorted(result, key=lambda score: -score.score)
 
 
@@ -87,12 +94,9 @@ def _resampled(
 ) -> np.ndarray:
     """Scores (resamples, S) with the trials of each study, and then the studies, drawn again."""
     random = np.random.default_rng(0)
-    tables = {name: _arrays(own, workloads, unit) for name, own in runs.items()}
-    found = []
-    for _ in range(RESAMPLES):
-        time_SW = np.array([[_drawn(study, random) for study in own] for own in tables.values()])
-        found.append(integral(time_SW, most))
-    return np.array(found)
+    tables = [_arrays(own, workloads, unit) for own in runs.values()]
+    time_NSW = np.stack([np.stack([_drawn(study, random) for study in own], 1) for own in tables], 1)
+    return np.array([integral(time_SW, most) for time_SW in time_NSW])
 
 
 def _arrays(runs: pd.DataFrame, workloads: Sequence[str], unit: str) -> list[np.ndarray]:
@@ -103,15 +107,16 @@ def _arrays(runs: pd.DataFrame, workloads: Sequence[str], unit: str) -> list[np.
     return [by_study.loc[workload].to_numpy() for workload in workloads]
 
 
-def _drawn(time_studies_trials: np.ndarray, random: np.random.Generator) -> float:
+def _drawn(time_studies_trials: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The median over studies of the fastest trial, in each resample (N,)."""
     studies, trials = time_studies_trials.shape
-    chosen = time_studies_trials[random.integers(studies, size=studies)]
-    column = random.integers(trials, size=(studies, trials))
-    fastest = np.take_along_axis(chosen, column, axis=1).min(axis=1)
-    return float(np.sort(fastest)[studies // 2])
+    study_NK = random.integers(studies, size=(RESAMPLES, studies))
+    trial_NKT = random.integers(trials, size=(RESAMPLES, studies, trials))
+    fastest_NK = time_studies_trials[study_NK[:, :, None], trial_NKT].min(axis=2)
+    return np.asarray(np.sort(fastest_NK, axis=1)[:, studies // 2])
 
 
 def _times(runs: pd.DataFrame, unit: str) -> pd.Series:
-    column = runs["generalization_step"].astype(float)
-    time = column if unit == "steps" else column * runs["step_seconds"]
+    steps = runs["generalization_step"].astype(float)
+    time = steps if unit == "steps" else steps * runs["step_seconds"]
     return time.where(runs["observed"], MISSED)

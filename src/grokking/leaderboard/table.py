@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from grokking.config import ConfigError
+from grokking.leaderboard import step_seconds
 from grokking.leaderboard.held_out import held_out
-from grokking.leaderboard.running import RUNS, kept, key_of
+from grokking.leaderboard.running import KEY, RUNS, kept, key_of, table_of
 from grokking.leaderboard.scoring import Score, scores
 from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.trials import Trial, trials
@@ -38,12 +40,17 @@ def asked(
     benchmark: Benchmark, submission: Submission, names: Sequence[str]
 ) -> list[tuple[Workload, list[Trial]]]:
     """The trials of a submission: the check for leaks, and all workloads or those that are named."""
-    known = {workload.name: workload for workload in workloads(benchmark)}
+    chosen = [benchmark.leak_check, *named(workloads(benchmark), names)]
+    return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
+
+
+def named(own: Sequence[Workload], names: Sequence[str]) -> list[Workload]:
+    """Those of these names, or all without any; ConfigError for an unknown one."""
+    known = {workload.name: workload for workload in own}
     for name in names:
         if name not in known:
             raise ConfigError(f"`--workload` {name} is unknown; known: {', '.join(known)}")
-    chosen = [benchmark.leak_check, *(known[name] for name in names or known)]
-    return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
+    return [known[name] for name in names or known]
 
 
 @dataclass(frozen=True)
@@ -52,28 +59,31 @@ class Entry:
 
     submission: Submission
     runs: pd.DataFrame
-    complete: set[str]  # workloads all of whose trials are there
+    missing: int  # trials of those asked for
+    leaks: bool  # whether it has generalized where there is no law: it has seen the answers
+
+    @property
+    def why_not_ranked(self) -> str:
+        """Why it has no score, or nothing."""
+        if self.leaks:
+            return "it generalizes on a table without a law"
+        return f"{self.missing} trials are missing" if self.missing else ""
 
 
 def entries(benchmark: Benchmark) -> list[Entry]:
-    """All submissions that have results and have passed the check for leaks; ConfigError without any."""
+    """All submissions that have results; ConfigError without any."""
     folder = result_folder(benchmark, "any").parent
     names = [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
-    found = [_entry(benchmark, read_submission(_source(benchmark, name))) for name in names]
+    found = [_entry(benchmark, read_submission(source(benchmark, name))) for name in names]
     if not found:
         raise ConfigError("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
-    return [entry for entry in found if is_checked(benchmark, entry)]
-
-
-def is_checked(benchmark: Benchmark, entry: Entry) -> bool:
-    """Whether all trials of the check for leaks are there, and none has generalized."""
-    return benchmark.leak_check.name in entry.complete and not leaks(benchmark, entry.runs)
+    return found
 
 
 def keep_source(benchmark: Benchmark, submission: Submission) -> None:
     """Write the file of a submission from elsewhere beside its results."""
     own = result_folder(benchmark, submission.name) / "submission.py"
-    if not _listed(benchmark, submission.name).exists():
+    if not listed(benchmark, submission.name).exists():
         own.parent.mkdir(parents=True, exist_ok=True)
         own.write_text(submission.source, encoding="utf-8")
 
@@ -86,55 +96,90 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
 def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
     rows, _ = kept(result_folder(benchmark, submission.name))
     by_key = {key_of(row): row for row in rows}
-    counted: list[dict[str, Any]] = []
-    complete = set()
-    for workload, own in asked(benchmark, submission, []):
-        right = [by_key[t.key] for t in own if t.key in by_key and _is_of(by_key[t.key], t, workload)]
-        counted += right
-        complete |= {workload.name} if len(right) == len(own) else set()
-    return Entry(submission, pd.DataFrame(counted), complete)
+    jobs = [(workload, trial) for workload, own in asked(benchmark, submission, []) for trial in own]
+    right = [by_key[t.key] for w, t in jobs if t.key in by_key and _is_of(by_key[t.key], t, w)]
+    runs = table_of(right) if right else pd.DataFrame(columns=[*KEY, "observed"])
+    return Entry(submission, runs, len(jobs) - len(right), leaks(benchmark, runs))
 
 
 def _is_of(row: dict[str, Any], trial: Trial, workload: Workload) -> bool:
     return bool(row["inputs"] == inputs(trial.replica, workload.task))
 
 
-def _listed(benchmark: Benchmark, name: str) -> Path:
+def listed(benchmark: Benchmark, name: str) -> Path:
+    """The file of a submission of this checkout."""
     return benchmark.root / f"leaderboard/submissions/{name}.py"
 
 
-def _source(benchmark: Benchmark, name: str) -> Path:
-    listed = _listed(benchmark, name)
-    return listed if listed.exists() else result_folder(benchmark, name) / "submission.py"
+def source(benchmark: Benchmark, name: str) -> Path:
+    """The file of a submission, of this checkout or kept beside its results."""
+    own = listed(benchmark, name)
+    return own if own.exists() else result_folder(benchmark, name) / "submission.py"
 
 
-# workloads that all submissions have run, scores in steps (best first), the submissions by name
-Ranked = tuple[list[str], list[Score], dict[str, Entry]]
+@dataclass(frozen=True)
+class Ranking:
+    """The submissions that have been run on all workloads, and the others."""
+
+    workloads: list[str]
+    steps: list[Score]  # best first
+    seconds: dict[str, Score]  # by submission; empty where a submission's step was not measured
+    entries: dict[str, Entry]  # those that are ranked
+    not_ranked: dict[str, str]  # by submission, why
 
 
-def rank(benchmark: Benchmark) -> Ranked:
-    """All submissions by their scores; ConfigError where no workload was run by all."""
+def rank(benchmark: Benchmark) -> Ranking:
+    """All submissions by their scores; ConfigError where none has been run on all workloads."""
     found = {entry.submission.name: entry for entry in entries(benchmark)}
-    names = [own.name for own in workloads(benchmark) if all(own.name in e.complete for e in found.values())]
-    if not found or not names:
-        raise ConfigError("no workload has been run by all submissions; run `grokking bench run` of each")
-    runs = {name: entry.runs for name, entry in found.items()}
-    return names, scores(runs, names, "steps", benchmark.rules.ratio), found
+    not_ranked = {name: entry.why_not_ranked for name, entry in found.items() if entry.why_not_ranked}
+    ranked = {name: entry for name, entry in found.items() if name not in not_ranked}
+    if not ranked:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in not_ranked.items())
+        raise ConfigError(f"no submission is ranked ({reasons}); run `grokking bench run` of its file")
+    names, most = [own.name for own in workloads(benchmark)], benchmark.rules.ratio
+    seconds = step_seconds.read(benchmark)
+    runs = {name: _with_step_seconds(entry, names, seconds) for name, entry in ranked.items()}
+    measured = all(own["step_seconds"].notna().all() for own in runs.values())
+    in_seconds = scores(runs, names, "seconds", most) if measured else []
+    by_name = {score.submission: score for score in in_seconds}
+    return Ranking(names, scores(runs, names, "steps", most), by_name, ranked, not_ranked)
 
 
-def ranking(ranked: Ranked) -> pd.DataFrame:
+def _with_step_seconds(entry: Entry, workloads: Sequence[str], measured: pd.Series) -> pd.DataFrame:
+    """Its runs on these workloads, with the seconds of a step as they were measured beside all others."""
+    runs = entry.runs[entry.runs["workload"].isin(list(workloads))]
+    found = [measured.get((workload, entry.submission.name), np.nan) for workload in runs["workload"]]
+    return runs.assign(step_seconds=np.array(found, dtype=float))
+
+
+def ranking(ranked: Ranking) -> pd.DataFrame:
     """A row per submission, best first, as texts."""
-    names, found, _ = ranked
     rows = []
-    for score in found:
+    for position, score in enumerate(ranked.steps):
         share, low, high = score.generalized
+        first, last = score.ranks
         row = {
+            "rank": f"{position + 1} ({first}–{last})",
             "submission": score.submission,
-            "score": f"{score.score:.2f} ({score.low:.2f}–{score.high:.2f})",
+            "score in steps": _interval(score),
         }
-        row |= {name: _time(score.times[name]) for name in names}
+        if ranked.seconds:
+            row["score in seconds"] = _interval(ranked.seconds[score.submission])
         rows.append(row | {"trials that generalize": f"{share:.0%} ({low:.0%}–{high:.0%})"})
     return pd.DataFrame(rows)
+
+
+def times_table(ranked: Ranking) -> pd.DataFrame:
+    """Steps to generalization of each submission, a column per workload, as texts."""
+    rows = [
+        {"submission": score.submission} | {name: _time(score.times[name]) for name in ranked.workloads}
+        for score in ranked.steps
+    ]
+    return pd.DataFrame(rows)
+
+
+def _interval(score: Score) -> str:
+    return f"{score.score:.2f} ({score.low:.2f}–{score.high:.2f})"
 
 
 def _time(steps: float) -> str:

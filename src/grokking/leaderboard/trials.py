@@ -1,5 +1,6 @@
 """The trials of a submission on a workload: points of its space, seeds, splits."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,8 @@ import scipy  # its parts are loaded where they are first used
 from grokking.experiment import Replica
 from grokking.leaderboard.rule import configured
 from grokking.leaderboard.submission import Submission
-from grokking.leaderboard.workloads import Rules, Workload
-from grokking.search.space import Space, dimensions, suggest
+from grokking.leaderboard.workloads import SPLITS, Rules, Workload
+from grokking.search.space import RangeDimension, Space, dimensions, suggest
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,39 @@ def points(space: Space, count: int, study: int) -> list[dict[str, Any]]:
     return [suggest(Drawn(dict(zip(names, row, strict=True))), space) for row in sample]
 
 
+def share_of_range(dimension: Any, value: Any) -> float:
+    """How far above the lower end a value lies, from 0 to 1; the middle for what has no range."""
+    if not isinstance(dimension, RangeDimension):
+        return 0.5
+    low, high = dimension.low, dimension.high
+    if dimension.kind.startswith("log"):
+        return math.log(value / low) / math.log(high / low)
+    return float((value - low) / (high - low))
+
+
+def trial_at(
+    submission: Submission,
+    workload: Workload,
+    study: int,
+    number: int,
+    point: Mapping[str, Any],
+    seed: int,
+    budget: int,
+) -> Trial:
+    """One training of the workload at this point; the seed is also that of the split, counted in `SPLITS`."""
+    experiment = workload.experiment() | {"budget": budget}
+    replica = Replica(0, seed, seed % SPLITS, configured(submission, experiment, dict(point)))
+    return Trial(workload.name, study, number, point, replica)
+
+
 def trials(submission: Submission, workload: Workload, rules: Rules) -> list[Trial]:
     """All trials that decide its score on a workload."""
     tuned = submission.declared.RULESET == "tuned"
     count = rules.trials if tuned else 1
     budget = workload.config.budget if tuned else round(rules.self_tuning_budget * workload.config.budget)
-    experiment = workload.experiment() | {"budget": budget}
-    found: list[Trial] = []
+    found = []
     for study in range(rules.studies):
         for number, point in enumerate(points(submission.declared.SPACE, count, study)):
             seed = study * rules.trials + number
-            replica = Replica(len(found), seed, seed, configured(submission, experiment, point))
-            found.append(Trial(workload.name, study, number, point, replica))
+            found.append(trial_at(submission, workload, study, number, point, seed, budget))
     return found

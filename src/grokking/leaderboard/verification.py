@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from grokking.config import ConfigError
-from grokking.executors.resources import processes
+from grokking.executors.executor import executor
 from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained
 from grokking.leaderboard.submission import Submission
 from grokking.leaderboard.table import asked, result_folder
@@ -17,7 +17,6 @@ from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.fingerprint import inputs, same_code
 
-Job = tuple[Workload, Trial]
 Key = tuple[Any, ...]
 STARTED = 3  # trials for each worker between two looks at the clock
 
@@ -44,19 +43,21 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
     asked_for = {t.key: (w, t) for w, own in asked(benchmark, submission, []) for t in own}
     wrong = {key: text for key, row in by_key.items() if (text := _mismatch(row, asked_for.get(key)))}
     differences = [_line(key, text) for key, text in wrong.items()]
-    jobs = [job for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
+    jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
-    compared, at_once = 0, STARTED * processes(None)
-    while compared < len(jobs) and time.monotonic() < deadline:
-        for row, curve in trained(submission, jobs[compared : compared + at_once]):
-            key = key_of(row)
-            if text := difference(by_key[key], row, curves[key], curve):
-                differences.append(_line(key, text))
-        compared = min(compared + at_once, len(jobs))
+    compared = 0
+    with executor(None) as workers:
+        while compared < len(jobs) and time.monotonic() < deadline:
+            some = jobs[compared : compared + STARTED * workers.workers]
+            for row, curve in trained(some, workers):
+                key = key_of(row)
+                if text := difference(by_key[key], row, curves[key], curve):
+                    differences.append(_line(key, text))
+            compared += len(some)
     return Verified(len(rows), compared, differences)
 
 
-def _mismatch(row: Mapping[str, Any], job: Job | None) -> str:
+def _mismatch(row: Mapping[str, Any], job: tuple[Workload, Trial] | None) -> str:
     """Why a kept row is no result of the trial that it names, or nothing."""
     if job is None:
         return "the file asks for no such trial"

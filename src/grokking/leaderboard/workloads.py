@@ -9,11 +9,12 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from grokking.catalogue import read_yaml
-from grokking.config import STRICT, PositiveInt, Steps, load
+from grokking.config import STRICT, Positive, PositiveInt, Steps, load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
 
 FILE = "leaderboard/v{version}.yaml"
+SPLITS = 100  # of each task, by their seeds
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -25,6 +26,18 @@ class Rules:
     self_tuning_budget: float  # budgets that a rule without hyperparameters has
     ratio: float  # of the slowest time that still counts to the fastest
     held_out_seed: int | None  # of the workloads that nobody has seen; null until a round is closed
+
+
+@dataclass(frozen=True, config=STRICT)
+class TargetRules:
+    """How the target of a workload is found, from which its budget follows."""
+
+    baselines: list[str]  # submissions, each tried at points of its space
+    trials: PositiveInt  # of each baseline
+    longest: Steps  # budget until one has generalized; then a trial ends where it is no longer the fastest
+    finalists: PositiveInt  # the fastest trials, trained again on other seeds
+    reruns: PositiveInt  # of each finalist; the target is the lowest median
+    budget: Positive  # of a workload, in targets
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -40,6 +53,7 @@ class WorkloadConfig:
 @dataclass(frozen=True, config=STRICT)
 class BenchmarkConfig:
     rules: Rules
+    targets: TargetRules
     defaults: dict[str, Any]  # of all experiments
     workloads: dict[str, WorkloadConfig]
     leak_check: WorkloadConfig  # on a table without a law: what generalizes here has seen the answers
@@ -61,12 +75,12 @@ class Workload:
 
     @cached_property
     def task(self) -> Task:
-        """The table, split with seeds 0 to 99."""
+        """The table and its splits."""
         mapping = {
             "operation": self.config.operation,
             "labels": {"name": "exact"},
             "split": {"name": "random", "train_fraction": self.config.train_fraction},
-            "split_seeds": list(range(100)),
+            "split_seeds": list(range(SPLITS)),
         }
         where = f"workloads.{self.name}"
         return tasks.build(load(TaskConfig, mapping, where), where)
@@ -79,6 +93,7 @@ class Benchmark:
     root: Path
     version: int
     rules: Rules
+    targets: TargetRules
     workloads: dict[str, Workload]
     leak_check: Workload
 
@@ -89,4 +104,4 @@ def read_benchmark(root: Path, version: int) -> Benchmark:
     config = load(BenchmarkConfig, read_yaml(root / file, file), str(file))
     workloads = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
     leak_check = Workload("latin_square", config.leak_check, config.defaults)
-    return Benchmark(root, version, config.rules, workloads, leak_check)
+    return Benchmark(root, version, config.rules, config.targets, workloads, leak_check)

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 CHECKOUT = Path(__file__).parents[3]  # of the code that runs, wherever it was started
-# MLflow experiments: everything that was trained, what was searched with its confirmation, and sweeps
-TRAINED, SEARCHED, SWEPT = "reproduce", "search", "sweep"
-EXPERIMENTS = (TRAINED, SEARCHED, SWEPT)
+# MLflow experiments: all that was trained, what was searched with its confirmation, sweeps, the benchmark
+TRAINED, SEARCHED, SWEPT, RANKED = "reproduce", "search", "sweep", "benchmark"
+EXPERIMENTS = (TRAINED, SEARCHED, SWEPT, RANKED)
 GROUPS = {  # as a run's name says them
     "systems": "our recipe",
     "published": "as published",

@@ -209,6 +209,18 @@ VIEWS = (
         ),
         (Bars("result/cells_of_grokking"),),
     ),
+    View(
+        "Benchmark",
+        "Which training rule generalizes in the fewest steps, on all networks and tasks?",
+        identity.RANKED,
+        "tags.kind = 'submission'",
+        "metrics.result/rank",
+        (
+            "metrics.result/rank", "metrics.result/score_in_steps", "metrics.result/score_in_seconds",
+            "metrics.result/share_generalized", "tags.ruleset",
+        ),
+        (Bars("result/score_in_steps"),),
+    ),
 )  # fmt: skip
 
 
@@ -317,4 +329,6 @@ CONTENTS = {
     "found, trained again on fresh seeds and splits.",
     identity.SWEPT: "Sweeps: a run per sweep, with the number of its cells in each phase. Its networks are "
     "rows of the artifact networks.parquet.",
+    identity.RANKED: "The benchmark of training rules: a run per submission that is ranked, with its scores, "
+    "its steps on each workload, its rule, and its trials as runs.parquet.",
 }

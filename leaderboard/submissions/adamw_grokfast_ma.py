@@ -1,0 +1,17 @@
+"""AdamW on gradients with the mean of a window of them added (Grokfast-MA, Lee et al., arXiv 2405.20233)."""
+
+RULESET = "tuned"
+SETTINGS = {
+    "optimizer.name": "adamw",
+    "epsilon": 1e-8,
+    "schedule.warmup_steps": 10,
+    "gradient_filter.name": "grokfast_ma",
+}
+SPACE = {
+    "learning_rate": {"kind": "log", "low": 3e-3, "high": 0.1},
+    "decay_rate": {"kind": "log", "low": 3e-3, "high": 0.3},
+    "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
+    "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
+    "gradient_filter.window": {"kind": "log_integer", "low": 2, "high": 50},
+    "gradient_filter.amplitude": {"kind": "log", "low": 0.1, "high": 5.0},
+}

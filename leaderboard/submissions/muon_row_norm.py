@@ -1,0 +1,19 @@
+"""Muon without weight decay; after each update no row of a weight matrix is longer than a limit."""
+
+RULESET = "tuned"
+SETTINGS = {
+    "optimizer.name": "muon",
+    "weight_decay": 0.0,
+    "adamw_weight_decay": 0.0,
+    "epsilon": 1e-8,
+    "momentum": 0.95,
+    "beta1": 0.9,
+    "schedule.warmup_steps": 10,
+    "weight_clamp.name": "row_norm",
+}
+SPACE = {
+    "learning_rate": {"kind": "log", "low": 3e-3, "high": 0.3},
+    "adamw_learning_rate": {"kind": "log", "low": 3e-3, "high": 0.1},
+    "weight_clamp.max_norm": {"kind": "log", "low": 0.2, "high": 5.0},
+    "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
+}

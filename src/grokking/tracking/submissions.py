@@ -1,0 +1,122 @@
+"""Publish the submissions to the benchmark: a run each, with its scores, rule, trials and curves."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grokking.config import ConfigError
+from grokking.leaderboard.page import PAGE
+from grokking.leaderboard.running import CURVES, RUNS
+from grokking.leaderboard.scoring import Score
+from grokking.leaderboard.submission import Submission
+from grokking.leaderboard.table import open_benchmark, rank, result_folder, source
+from grokking.tracking import identity, metrics, store
+from grokking.tracking.descriptions import NOTE, paragraphs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FORM = "1"  # of what is written to MLflow: another one publishes everything again
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submission that is ranked, and its files."""
+
+    submission: Submission
+    rank: int
+    of: int  # submissions that are ranked
+    steps: Score
+    seconds: Score | None  # where the seconds of a step were measured
+    files: list[Path]
+
+    @property
+    def name(self) -> str:
+        return f"submission {self.submission.name}"
+
+    def content(self) -> str:
+        """Hash of files and scores, which tells whether just this is published."""
+        digest = hashlib.sha256(f"{FORM} {self.rank} {self.of} {self.steps} {self.seconds}".encode())
+        for file in self.files:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+def find(root: Path) -> list[Submitted]:
+    """The submissions of a checkout that are ranked, best first; none where there are no results."""
+    try:
+        benchmark = open_benchmark(root)
+        ranked = rank(benchmark)
+    except ConfigError:
+        return []
+    page = [root / PAGE] if (root / PAGE).exists() else []
+    found = []
+    for position, score in enumerate(ranked.steps, start=1):
+        name, folder = score.submission, result_folder(benchmark, score.submission)
+        files = [source(benchmark, name), folder / RUNS, folder / CURVES, *page]
+        own = ranked.entries[name].submission
+        found.append(Submitted(own, position, len(ranked.steps), score, ranked.seconds.get(name), files))
+    return found
+
+
+def publish(client: "MlflowClient", submitted: Submitted) -> bool:
+    """Publish one submission; False where the store holds just this already."""
+    content = submitted.content()
+    experiment = store.experiment_id(client, identity.RANKED)
+    run = store.ensure_run(client, experiment, submitted.name, _tags(submitted.submission))
+    if run.data.tags.get("published") == content:
+        return False
+    found = metrics.prefixed(_found(submitted))
+    store.log(client, run, _params(submitted.submission), [(0, found)], {NOTE: _note(submitted)})
+    for file in submitted.files:
+        client.log_artifact(run.info.run_id, str(file))
+    store.finish(client, run, 0.0)
+    client.set_tag(run.info.run_id, "published", content)
+    return True
+
+
+def _tags(submission: Submission) -> dict[str, str]:
+    return {
+        "key": f"submission/{submission.name}",
+        "kind": "submission",
+        "submission": submission.name,
+        "ruleset": submission.declared.RULESET,
+        "stage": "bench",
+        **identity.source_tags("publish"),
+    }
+
+
+def _params(submission: Submission) -> dict[str, Any]:
+    """What all trials share, and the range of each hyperparameter."""
+    space = {f"space.{key}": _range(own) for key, own in submission.declared.SPACE.items()}
+    return dict(submission.declared.SETTINGS) | space
+
+
+def _range(dimension: Any) -> str:
+    if hasattr(dimension, "low"):
+        return f"{dimension.kind} {dimension.low:g} to {dimension.high:g}"
+    return json.dumps(dimension.corners(), default=str)
+
+
+def _found(submitted: Submitted) -> dict[str, Any]:
+    steps, seconds = submitted.steps, submitted.seconds
+    times = {f"steps_{name}": time for name, time in steps.times.items() if time < float("inf")}
+    return {
+        "rank": submitted.rank,
+        "score_in_steps": steps.score,
+        "score_in_seconds": None if seconds is None else seconds.score,
+        "share_generalized": steps.generalized[0],
+        **times,
+    }
+
+
+def _note(submitted: Submitted) -> str:
+    steps = submitted.steps
+    return paragraphs(
+        submitted.submission.about,
+        f"**Score in steps:** {steps.score:.2f} ({steps.low:.2f} to {steps.high:.2f}), rank {submitted.rank} "
+        f"of {submitted.of} ({steps.ranks[0]} to {steps.ranks[1]}).",
+        f"A row per trial: `{RUNS}`. Their curves: `{CURVES}`. All submissions: `{PAGE}`.",
+    )
