@@ -1,10 +1,12 @@
 """The benchmark of time-to-grok: what a submission may do, its trials, what is kept of them, the score."""
 
 import dataclasses
+import json
 import math
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,8 +22,9 @@ from grokking.engine.stack import initial_model
 from grokking.executors.executor import executor
 from grokking.leaderboard import held_out, page, running, scoring, table, targets, verification
 from grokking.leaderboard.submission import parse, read_submission
-from grokking.leaderboard.trials import points, trials
+from grokking.leaderboard.trials import Drawn, points, share_of_range, trials
 from grokking.leaderboard.workloads import read_benchmark
+from grokking.search.space import suggest
 from grokking.updates.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
@@ -188,6 +191,37 @@ def test_points_fill_the_space_and_depend_on_the_study_only():
     shares = np.log(np.array(first) / 0.02) / np.log(0.1 / 0.02)
     assert np.abs(np.sort(shares) - (np.arange(64) + 0.5) / 64).max() < 1 / 16
     assert [point["learning_rate"] for point in points(space, 2, 0)] == first[:2]
+
+
+def test_a_share_of_a_range_is_what_its_point_was_drawn_at():
+    space = parse("adamw", ADAMW, "adamw.py").declared.SPACE
+    (dimension,) = space.values()
+    for share in (0.0, 0.25, 0.9):
+        value = suggest(Drawn({"learning_rate": share}), space)["learning_rate"]
+        assert share_of_range(dimension, value) == pytest.approx(share)
+
+
+def test_best_points_at_an_edge_of_their_range_are_named(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    found = {}
+    for rate in (0.021, 0.045, 0.099):
+        own = runs(30, 40, 50, 60).assign(point=json.dumps({"learning_rate": rate}))
+        entry = table.Entry(submission, own, 0, leaks=False)
+        found[rate] = page.at_an_edge(table.Ranking(["w"], [], {}, {"adamw": entry}, {}))
+    edge = "`learning_rate` of `adamw`"
+    assert found == {0.021: [f"{edge} (low)"], 0.045: [], 0.099: [f"{edge} (high)"]}
+
+
+def test_a_training_ends_at_its_budget_unless_a_crossing_is_on_trial():
+    def ends(*accuracies: float) -> list[bool]:
+        decided = running.Decided(2)
+        return [
+            decided(SimpleNamespace(step=step, metrics={"validation_accuracy": accuracy}))
+            for step, accuracy in enumerate(accuracies)
+        ]
+
+    assert ends(0.0, 0.5, 0.9, 1.0) == [False, False, True, True]
+    assert ends(0.0, 0.5, 1.0, 1.0, 0.9, 1.0) == [False, False, False, False, True, True]
 
 
 def test_all_submissions_have_the_same_seeds_and_splits(benchmark):
@@ -503,6 +537,13 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     assert "## Within a factor of the fastest" in written
     assert "wrote" in call("bench", "seconds", "--write")
     assert "score in seconds" in call("bench", "table")
+    file = checkout / "curves.parquet"
+    assert "wrote 16 curves" in call("bench", "curves", str(file))
+    curves = pd.read_parquet(file)
+    ends = curves.groupby(["origin", "rule", "workload", "study", "trial"])["step"].agg(["min", "max"])
+    assert len(ends) == 16
+    assert (ends["min"] == 0).all()
+    assert set(curves["rule"]) == {"adamw", "own"}
 
 
 def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):

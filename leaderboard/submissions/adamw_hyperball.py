@@ -9,7 +9,7 @@ SETTINGS = {
     "weight_clamp.name": "initial_norm",
 }
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 3e-3, "high": 0.1},
+    "learning_rate": {"kind": "log", "low": 5e-3, "high": 0.08},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

@@ -3,8 +3,8 @@
 RULESET = "tuned"
 SETTINGS = {"schedule.warmup_steps": 10}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 3e-4, "high": 0.03},
-    "decay_rate": {"kind": "log", "low": 3e-4, "high": 0.1},
+    "learning_rate": {"kind": "log", "low": 1e-3, "high": 0.02},
+    "decay_rate": {"kind": "log", "low": 1e-3, "high": 0.05},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

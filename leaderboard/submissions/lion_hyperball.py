@@ -3,7 +3,7 @@
 RULESET = "tuned"
 SETTINGS = {"schedule.warmup_steps": 10, "weight_clamp.name": "initial_norm"}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 3e-4, "high": 0.03},
+    "learning_rate": {"kind": "log", "low": 1e-3, "high": 0.02},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

@@ -3,7 +3,7 @@
 RULESET = "tuned"
 SETTINGS = {"schedule.warmup_steps": 10, "weight_clamp.name": "row_norm"}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 3e-4, "high": 0.03},
+    "learning_rate": {"kind": "log", "low": 1e-3, "high": 0.02},
     "weight_clamp.max_norm": {"kind": "log", "low": 0.2, "high": 5.0},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},

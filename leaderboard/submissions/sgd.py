@@ -3,7 +3,7 @@
 RULESET = "tuned"
 SETTINGS = {"optimizer.name": "sgd", "schedule.warmup_steps": 10}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 0.03, "high": 30.0},
-    "decay_rate": {"kind": "log", "low": 3e-4, "high": 0.1},
+    "learning_rate": {"kind": "log", "low": 0.1, "high": 300.0},
+    "decay_rate": {"kind": "log", "low": 1e-5, "high": 0.03},
     "momentum": {"kind": "linear", "low": 0.5, "high": 0.95},
 }

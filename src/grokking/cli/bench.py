@@ -108,7 +108,8 @@ def targets(workload: Names = None) -> None:
     from grokking.leaderboard.targets import find_target, targets_table
 
     benchmark, screen = open_benchmark(here().root), console()
-    chosen = named(list(benchmark.workloads.values()), workload or [])
+    every = benchmark.workloads | benchmark.planned
+    chosen = named(list(every.values()), workload or [])
     rules = benchmark.targets
     total = rules.trials * len(rules.baselines) + rules.finalists * rules.reruns
     found = {own.name: find_target(benchmark, own, _Lines(total, screen).show) for own in chosen}

@@ -23,7 +23,7 @@ def held_out(workload: Workload, seed: int) -> Workload:
     random = np.random.default_rng([seed, *workload.name.encode()])
     changes = [change for kind in KINDS if (change := kind(workload.config, random)) is not None]
     what, config = changes[random.integers(len(changes))]
-    longer = replace(config, budget=round(BUDGET * config.budget))
+    longer = replace(config, budget=round(BUDGET * workload.budget))
     return replace(workload, name=f"{workload.name}_held_out", config=longer, held_out=what)
 
 

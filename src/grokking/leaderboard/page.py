@@ -26,6 +26,7 @@ PAGE_TEXT = """# Benchmark of time-to-grok, version {version}: a draft
 Score: the mean height of the performance profile, from 0 to 1, in steps and in seconds on one core.
 Seconds: {processor}. Brackets are 95 % over trials and studies drawn again.
 Not ranked: {not_ranked}.
+Workloads that do not count yet: {planned}.
 
 ## Steps to generalization
 
@@ -73,7 +74,8 @@ def write_page(benchmark: Benchmark, ranked: Ranking) -> Path:
 def page(benchmark: Benchmark, ranked: Ranking) -> str:
     """Ranks, times, profiles, tests of differences, targets, and what each submission is."""
     entries, rules = ranked.entries, benchmark.targets
-    targets = {own.name: read_target(benchmark, own) for own in benchmark.workloads.values()}
+    every = benchmark.workloads | benchmark.planned
+    targets = {name: read_target(benchmark, own) for name, own in every.items()}
     known = {name: target for name, target in targets.items() if target is not None}
     reasons = [f"`{name}` ({reason})" for name, reason in ranked.not_ranked.items()]
     return PAGE_TEXT.format(
@@ -81,6 +83,7 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
         ranking=plain(ranking(ranked)),
         processor=step_seconds.processor_of(benchmark),
         not_ranked=", ".join(reasons) or "none",
+        planned=", ".join(f"`{name}`" for name in benchmark.planned) or "none",
         times=plain(times_table(ranked)),
         fastest=plain(_fastest(ranked)),
         profiles=plain(_profiles(ranked.steps, ranked.workloads)),

@@ -75,8 +75,8 @@ def trial_at(
     budget: int,
 ) -> Trial:
     """One training of the workload at this point; the seed is also that of the split, counted in `SPLITS`."""
-    experiment = workload.experiment() | {"budget": budget}
-    replica = Replica(0, seed, seed % SPLITS, configured(submission, experiment, dict(point)))
+    config = configured(submission, workload.experiment(budget), dict(point))
+    replica = Replica(0, seed, seed % SPLITS, config)
     return Trial(workload.name, study, number, point, replica)
 
 
@@ -84,7 +84,7 @@ def trials(submission: Submission, workload: Workload, rules: Rules) -> list[Tri
     """All trials that decide its score on a workload."""
     tuned = submission.declared.RULESET == "tuned"
     count = rules.trials if tuned else 1
-    budget = workload.config.budget if tuned else round(rules.self_tuning_budget * workload.config.budget)
+    budget = workload.budget if tuned else round(rules.self_tuning_budget * workload.budget)
     found = []
     for study in range(rules.studies):
         for number, point in enumerate(points(submission.declared.SPACE, count, study)):

@@ -46,7 +46,7 @@ class WorkloadConfig:
 
     operation: dict[str, Any]
     train_fraction: float
-    budget: Steps  # updates by which generalization must begin
+    budget: Steps | None  # updates by which generalization must begin; null until the target is known
     experiment: dict[str, Any]
 
 
@@ -68,9 +68,15 @@ class Workload:
     defaults: Mapping[str, Any]
     held_out: str = ""  # what is changed, for people
 
-    def experiment(self) -> dict[str, Any]:
+    @property
+    def budget(self) -> int:
+        """Of a workload that counts."""
+        assert self.config.budget is not None
+        return self.config.budget
+
+    def experiment(self, budget: int) -> dict[str, Any]:
         """The experiment without a training rule and without seeds."""
-        named = {"system": "none", "role": "variant", "task": self.name, "budget": self.config.budget}
+        named = {"system": "none", "role": "variant", "task": self.name, "budget": budget}
         return {**self.defaults, **self.config.experiment, **named}
 
     @cached_property
@@ -95,6 +101,7 @@ class Benchmark:
     rules: Rules
     targets: TargetRules
     workloads: dict[str, Workload]
+    planned: dict[str, Workload]  # those that do not count yet, as they have no budget
     leak_check: Workload
 
 
@@ -102,6 +109,8 @@ def read_benchmark(root: Path, version: int) -> Benchmark:
     """The benchmark as its file has it; ConfigError for what is unknown or out of range."""
     file = Path(FILE.format(version=version))
     config = load(BenchmarkConfig, read_yaml(root / file, file), str(file))
-    workloads = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
+    every = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
+    workloads = {key: own for key, own in every.items() if own.config.budget is not None}
+    planned = {key: own for key, own in every.items() if key not in workloads}
     leak_check = Workload("latin_square", config.leak_check, config.defaults)
-    return Benchmark(root, version, config.rules, config.targets, workloads, leak_check)
+    return Benchmark(root, version, config.rules, config.targets, workloads, planned, leak_check)

@@ -1,0 +1,105 @@
+"""The rules that come with the laboratory, beside well-kept libraries or their papers' own formulas."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pytorch_optimizer import Lion
+from schedulefree import AdamWScheduleFree
+
+from grokking.leaderboard.submission import read_submission
+
+SUBMISSIONS = Path(__file__).parents[1] / "leaderboard/submissions"
+STEPS, SIZE = 12, 6
+RATE, DECAY, BETA1, BETA2, EPSILON = 0.05, 0.4, 0.8, 0.9, 1e-8
+
+
+def start() -> torch.Tensor:
+    return torch.tensor(np.random.default_rng(0).normal(size=(1, SIZE)))
+
+
+def grads() -> list[torch.Tensor]:
+    return list(torch.tensor(np.random.default_rng(1).normal(size=(STEPS, 1, SIZE))))
+
+
+def by_rule(name: str, warmup: int = 0) -> list[torch.Tensor]:
+    """The parameters after each update by a submission."""
+    submission = read_submission(SUBMISSIONS / f"{name}.py")
+    values = {"weight_decay": DECAY, "beta1": BETA1, "beta2": BETA2, "epsilon": EPSILON}
+    param, found = start(), []
+    state = {slot: torch.zeros_like(param) for slot in submission.rule.state}
+    for step, grad in enumerate(grads(), start=1):
+        rate = RATE * min(1, step / warmup) if warmup else RATE
+        now = values | {"learning_rate": rate, "step": step}
+        hparams = {key: torch.tensor([[float(value)]], dtype=torch.float64) for key, value in now.items()}
+        submission.rule.update(param, grad.clone(), state, hparams)
+        found.append(param.clone())
+    return found
+
+
+def by_library(make) -> list[torch.Tensor]:
+    param, found = torch.nn.Parameter(start()), []
+    optimizer = make([param])
+    getattr(optimizer, "train", lambda: None)()
+    for grad in grads():
+        param.grad = grad.clone()
+        optimizer.step()
+        found.append(param.detach().clone())
+    return found
+
+
+def by_formula(step_of) -> list[torch.Tensor]:
+    """AdamW's moments by hand; `step_of(param, grad, mean, root)` is the new parameter."""
+    param, mean, square = start().numpy(), np.zeros((1, SIZE)), np.zeros((1, SIZE))
+    found = []
+    for number, grad in enumerate(grads(), start=1):
+        mean = BETA1 * mean + (1 - BETA1) * grad.numpy()
+        square = BETA2 * square + (1 - BETA2) * grad.numpy() ** 2
+        root = np.sqrt(square / (1 - BETA2**number)) + EPSILON
+        param = step_of(param, grad.numpy(), mean / (1 - BETA1**number), root)
+        found.append(torch.tensor(param))
+    return found
+
+
+def cautious(param, grad, mean, root):
+    """Liang et al. 2024, algorithm 1."""
+    mask = mean * grad > 0
+    scale = mask / max(mask.mean(), 1e-3)
+    return param * (1 - RATE * DECAY) - RATE * scale * mean / root
+
+
+def cautious_decay(param, grad, mean, root):
+    """Chen et al. 2025: entry by entry, the weight decays where the step has its sign."""
+    new = param.copy()
+    for i, step in np.ndenumerate(mean / root):
+        new[i] -= RATE * step + (RATE * DECAY * param[i] if step * param[i] >= 0 else 0)
+    return new
+
+
+@pytest.mark.parametrize("warmup", [0, 5])
+def test_schedule_free_adamw_is_as_in_its_authors_library(warmup):
+    theirs = by_library(
+        lambda params: AdamWScheduleFree(
+            params, RATE, (BETA1, BETA2), EPSILON, weight_decay=DECAY, warmup_steps=warmup
+        )
+    )
+    torch.testing.assert_close(by_rule("schedule_free_adamw", warmup), theirs)
+
+
+def test_lion_is_as_in_a_library():
+    theirs = by_library(
+        lambda params: Lion(params, RATE, (BETA1, BETA2), weight_decay=DECAY, weight_decouple=True)
+    )
+    torch.testing.assert_close(by_rule("lion"), theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"), [("cautious_adamw", cautious), ("cautious_decay_adamw", cautious_decay)]
+)
+def test_a_rule_is_as_in_its_paper(name, formula):
+    torch.testing.assert_close(by_rule(name), by_formula(formula))
+
+
+def test_lion_that_is_clamped_is_lion_without_decay():
+    torch.testing.assert_close(by_rule("lion_row_norm"), by_rule("lion_hyperball"))
