@@ -296,16 +296,17 @@ def test_trials_are_trained_once_and_a_changed_rule_again(benchmark):
 def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
     submission = parse("adamw", ADAMW, "adamw.py")
 
-    def stop(row):
+    def stop(row, left):
         raise KeyboardInterrupt
 
     folder, asked = table.result_folder(benchmark, "adamw"), table.asked(benchmark, submission, [])
     with pytest.raises(KeyboardInterrupt):
         running.train_missing(submission, asked, folder, stop)
     seen = []
-    whole = running.train_missing(submission, asked, folder, seen.append)
+    whole = running.train_missing(submission, asked, folder, lambda row, left: seen.append((row, left)))
     assert len(whole) == 8
     assert 0 < len(seen) < 8
+    assert [left for _, left in seen] == list(range(len(seen)))[::-1]
 
 
 def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
@@ -371,7 +372,7 @@ def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark
     workload = benchmark.workloads["tiny_mlp"]
     assert targets.read_target(benchmark, workload) is None
     shown = []
-    found = targets.find_target(benchmark, workload, shown.append)
+    found = targets.find_target(benchmark, workload, lambda row, left: shown.append(row))
     rows = pd.DataFrame(shown)
     search = rows[rows["study"] == targets.SEARCH]
     assert len(search) == 8  # four points of two baselines
@@ -385,7 +386,7 @@ def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark
     assert found.budget(4 / 3) == round(4 / 3 * found.steps)
     assert not set(rows["seed"]) & {trial.replica.seed for trial in only(benchmark, parse("a", ADAMW, "a"))}
     shown.clear()
-    assert targets.find_target(benchmark, workload, shown.append) == found
+    assert targets.find_target(benchmark, workload, lambda row, left: shown.append(row)) == found
     assert shown == []
     assert targets.read_target(benchmark, workload) == found
 
@@ -393,14 +394,14 @@ def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark
 def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark):
     workload, seen = benchmark.workloads["tiny_mlp"], []
 
-    def stop(row):
+    def stop(row, left):
         seen.append(row)
         if len(seen) == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         targets.find_target(benchmark, workload, stop)
-    found = targets.find_target(benchmark, workload, seen.append)
+    found = targets.find_target(benchmark, workload)
     shutil.rmtree(targets.target_folder(benchmark, "tiny_mlp"))
     assert targets.find_target(benchmark, workload) == found
 
@@ -525,7 +526,7 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     assert "no results are here" in refused("bench", "table")
     for name in ("adamw", "own"):
         said = call("bench", "run", str(checkout / f"leaderboard/submissions/{name}.py"))
-        assert "8/8" in said
+        assert "(0 left, about 00:00)" in said
         assert "latin_square: passed, 0 of 4 trials generalized" in said
     said = call("bench", "verify", str(checkout / "leaderboard/submissions/own.py"))
     assert "8 of 8 trials again, 0 differ (--seed " in said

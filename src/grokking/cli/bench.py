@@ -1,6 +1,7 @@
 """`grokking bench`: run a submission to the benchmark of time-to-grok, verify it, rank all."""
 
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,8 +53,8 @@ def run(file: File, workload: Names = None) -> None:
     chosen = asked(benchmark, submission, workload or [])
     screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     keep_source(benchmark, submission)
-    lines = _Lines(sum(len(trials) for _, trials in chosen), screen)
-    runs = train_missing(submission, chosen, result_folder(benchmark, submission.name), lines.show)
+    folder = result_folder(benchmark, submission.name)
+    runs = train_missing(submission, chosen, folder, _Lines(screen).show)
     for row in _by_workload(runs, benchmark.leak_check.name):
         screen.print(row, soft_wrap=True)
 
@@ -110,9 +111,7 @@ def targets(workload: Names = None) -> None:
     benchmark, screen = open_benchmark(here().root), console()
     every = benchmark.workloads | benchmark.planned
     chosen = named(list(every.values()), workload or [])
-    rules = benchmark.targets
-    total = rules.trials * len(rules.baselines) + rules.finalists * rules.reruns
-    found = {own.name: find_target(benchmark, own, _Lines(total, screen).show) for own in chosen}
+    found = {own.name: find_target(benchmark, own, _Lines(screen).show) for own in chosen}
     rows = targets_table(benchmark, found)
     columns = [str(name) for name in rows]
     screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[1:]))
@@ -199,18 +198,22 @@ def curves(
 
 
 class _Lines:
-    """A line for each trial that has ended: its number, that of all, and what it came to."""
+    """A line for each trial that has ended: what it came to, how many are left, and for how long."""
 
-    def __init__(self, total: int, screen: "Console") -> None:
-        self.total, self.done, self.screen = total, 0, screen
+    def __init__(self, screen: "Console") -> None:
+        self.screen, self.done, self.started = screen, 0, time.monotonic()
 
-    def show(self, row: dict[str, Any]) -> None:
+    def show(self, row: dict[str, Any], left: int) -> None:
+        from tqdm import tqdm
+
         self.done += 1
         step = row["generalization_step"]
         missed = "diverged" if row["diverged"] else f"not in {row['budget']:,} steps"
         outcome = f"generalized at {step:,.0f}" if row["observed"] else missed
         name = f"{row['workload']}, study {row['study']}, trial {row['trial']}"
-        self.screen.print(f"{self.done}/{self.total}  {name}: {outcome}", soft_wrap=True)
+        seconds = (time.monotonic() - self.started) / self.done * left
+        over = f"{left} left, about {tqdm.format_interval(seconds)}"
+        self.screen.print(f"{name}: {outcome} ({over})", soft_wrap=True)
 
 
 def _by_workload(runs: Any, leak_check: str) -> list[str]:
@@ -218,10 +221,10 @@ def _by_workload(runs: Any, leak_check: str) -> list[str]:
     from grokking.leaderboard.scoring import times
 
     lines = []
-    for name, time in times(runs, "steps").items():
+    for name, steps in times(runs, "steps").items():
         own = runs[runs["workload"] == name]
         share = f"{own['observed'].sum()} of {len(own)} trials generalized"
-        counts = f"{time:,.0f} steps" if time < float("inf") else "missed"
+        counts = f"{steps:,.0f} steps" if steps < float("inf") else "missed"
         passed = "passed" if not own["observed"].any() else "failed, so the rule has no score"
         lines.append(f"{name}: {passed if name == leak_check else counts}, {share}")
     return lines

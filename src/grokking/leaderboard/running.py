@@ -32,6 +32,7 @@ CURVE = ["step", "train_loss", "train_accuracy", "validation_loss", "validation_
 
 Job = tuple[Submission, Workload, Trial]
 Trained = tuple[dict[str, Any], pd.DataFrame]  # a row of the table of runs, and its curve
+Show = Callable[[dict[str, Any], int], None]  # takes the row of a trial that ended, and how many are left
 
 
 class Results:
@@ -63,7 +64,7 @@ def train_missing(
     submission: Submission,
     asked: Sequence[tuple[Workload, list[Trial]]],
     folder: Path,
-    show: Callable[[dict[str, Any]], None] = lambda row: None,
+    show: Show = lambda row, left: None,
 ) -> pd.DataFrame:
     """Train those of the trials that `folder` does not hold; returns the rows of all asked.
 
@@ -73,9 +74,9 @@ def train_missing(
     jobs = [(submission, workload, trial) for workload, own in asked for trial in own]
     if missing := results.missing(jobs):
         with executor(len(missing)) as workers:
-            for row, curve in trained(missing, workers):
+            for done, (row, curve) in enumerate(trained(missing, workers), start=1):
                 results.add(row, curve)
-                show(row)
+                show(row, len(missing) - done)
     return results.table(jobs)
 
 

@@ -1,6 +1,6 @@
 """The target of a workload: how many steps a rule takes that a thorough search found. Its budget follows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grokking.executors.executor import Executor, executor
-from grokking.leaderboard.running import Job, Results, trained
+from grokking.leaderboard.running import Job, Results, Show, trained
 from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.table import listed
 from grokking.leaderboard.trials import points, trial_at
@@ -18,8 +18,6 @@ from grokking.leaderboard.workloads import Benchmark, Workload
 POINTS_OF_SEARCH = 1000  # of the sequences of points, so that no submission's study has the same
 SEED_OF_SEARCH, SEED_OF_RERUNS = 1000, 2015  # no submission's trial has these
 SEARCH = 0  # the study of a baseline's trials in the search; studies 1, 2, ... are reruns of its finalists
-
-Show = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def target_folder(benchmark: Benchmark, workload: str) -> Path:
     return benchmark.root / "results/leaderboard" / f"v{benchmark.version}" / "targets" / workload
 
 
-def find_target(benchmark: Benchmark, workload: Workload, show: Show = lambda row: None) -> Target:
+def find_target(benchmark: Benchmark, workload: Workload, show: Show = lambda row, left: None) -> Target:
     """Search with all baselines, then train the finalists again; what is kept is not trained again."""
     search = _Search(benchmark, workload, show)
     with executor(None) as workers:
@@ -75,7 +73,7 @@ def _steps(steps: float) -> str:
 class _Search:
     """All baselines on one workload."""
 
-    def __init__(self, benchmark: Benchmark, workload: Workload, show: Show = lambda row: None) -> None:
+    def __init__(self, benchmark: Benchmark, workload: Workload, show: Show = lambda row, left: None) -> None:
         self.rules, self.workload, self.show = benchmark.targets, workload, show
         folder, names = target_folder(benchmark, workload.name), self.rules.baselines
         self.baselines = {name: read_submission(listed(benchmark, name)) for name in names}
@@ -118,10 +116,14 @@ class _Search:
 
     def has_ended(self) -> bool:
         """Whether all trials and all reruns are there."""
-        found = [row["study"] == SEARCH for results in self.results.values() for row in results.rows]
-        trials = self.rules.trials * len(self.baselines)
-        reruns = self.rules.reruns * len(self.finalists())
-        return sum(found) == trials and len(found) == trials + reruns
+        searched = [row["study"] == SEARCH for results in self.results.values() for row in results.rows]
+        trials, finalists = self.rules.trials * len(self.baselines), len(self.finalists())
+        return sum(searched) == trials and len(searched) == trials + self.rules.reruns * finalists
+
+    def _left(self) -> int:
+        """How many trials and reruns are left, if there are as many finalists as there should be."""
+        rules, done = self.rules, sum(len(results.rows) for results in self.results.values())
+        return rules.trials * len(self.baselines) + rules.finalists * rules.reruns - done
 
     def target(self) -> Target:
         """The finalist of the lowest median."""
@@ -147,7 +149,7 @@ class _Search:
         kept_in = {own.sha256: self.results[name] for name, own in self.baselines.items()}
         for row, curve in trained(missing, workers):
             kept_in[row["submission"]].add(row, curve)
-            self.show(row)
+            self.show(row, self._left())
 
     def _times(self, name: str) -> Sequence[tuple[int, float]]:
         """Number and time of the trials of the search that generalized, each within its own limit."""
