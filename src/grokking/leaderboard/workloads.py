@@ -46,7 +46,7 @@ class WorkloadConfig:
 
     operation: dict[str, Any]
     train_fraction: float
-    budget: Steps | None  # updates by which generalization must begin; null until the target is known
+    budget: Steps | None  # updates by which generalization must begin; null where the workload does not count yet
     experiment: dict[str, Any]
 
 
@@ -101,7 +101,7 @@ class Benchmark:
     rules: Rules
     targets: TargetRules
     workloads: dict[str, Workload]
-    planned: dict[str, Workload]  # those that do not count yet, as they have no budget
+    planned: dict[str, Workload]  # those without a budget, which do not count yet
     leak_check: Workload
 
 
