@@ -129,6 +129,11 @@ HARMFUL = {
     INSIDE + "return '{0.__globals__}'.format(f)": "`.format` reaches beyond the tensors",
     INSIDE + "math.kept = grad": "attributes are not assigned",
     INSIDE + "global found\n    found = grad": "`global` has no use",
+    INSIDE + "return grad.normal_()": "`.normal_` reaches beyond the tensors",
+    INSIDE + "return grad.register_hook(f)": "`.register_hook` reaches beyond the tensors",
+    INSIDE + "yield from grad": "`yieldfrom` has no use",
+    TOP + "kept = []\n\n\ndef f(grad):\n    return kept": "a constant cannot change: use a tuple",
+    TOP + "def f(grad, kept={}):\n    return kept": "its defaults are constants",
 }
 
 
@@ -156,6 +161,12 @@ WRONG = {
         "gives leanring_rate, which `update` does not use",
     ),
     '"beta1": 0.9': ('"beta1": "high"', "beta1"),
+    "STATE = (": ("SLOTS = (", "sets SLOTS, which nothing uses; known names: RULESET, SETTINGS, SPACE"),
+    '"mean", "square")': ('"mean",)', "uses state['square']; name it in `STATE`"),
+    'param.mul_(1 - h["learning_rate"] * h["weight_decay"])': (
+        "pass",
+        "gives weight_decay, which `update` does not use",
+    ),
 }
 
 
@@ -171,7 +182,7 @@ def test_a_submission_with_a_mistake_is_refused_in_one_line(part, benchmark):
 
 
 def test_a_rule_without_hyperparameters_tunes_itself(benchmark):
-    source = OWN_ADAMW.replace('"tuned"', '"self-tuning"').replace("SPACE = {", "OTHER = {")
+    source = re.sub("SPACE = .*\n", "", OWN_ADAMW.replace('"tuned"', '"self-tuning"'))
     source = source.replace("SETTINGS = {", 'SETTINGS = {"learning_rate": 0.05, ')
     own = only(benchmark, parse("own", source, "own.py"))
     assert len(own) == benchmark.rules.studies
@@ -250,12 +261,29 @@ def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
 
 
 def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):
-    source = OWN_ADAMW.replace('state["mean"] / (1', 'state["average"] / (1')
+    source = OWN_ADAMW.replace('h["beta1"] ** h["step"]', 'h["average"]')
     submission, workload = parse("own", source, "own.py"), benchmark.workloads["tiny_mlp"]
     trial = only(benchmark, submission)[0]
-    line = source.partition('state["average"]')[0].count("\n") + 1
+    line = source.partition('h["average"]')[0].count("\n") + 1
     with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule$"):
         running.train_trial("own", source, trial, workload.task, "cpu")
+
+
+def test_what_a_rule_writes_into_its_hyperparameters_is_forgotten():
+    source = OWN_ADAMW + '    hparams["learning_rate"].mul_(0)\n    hparams["beta1"] = grad\n'
+    rule = parse("own", source, "own.py").rule
+    values = {
+        "learning_rate": 0.1,
+        "weight_decay": 0.5,
+        "beta1": 0.8,
+        "beta2": 0.9,
+        "epsilon": 1e-8,
+        "step": 1,
+    }
+    hparams = {name: torch.tensor([[float(value)]]) for name, value in values.items()}
+    state = {slot: torch.zeros(1, 3) for slot in ("mean", "square", "average")}
+    rule.update(torch.ones(1, 3), torch.ones(1, 3), state, hparams)
+    assert {name: tensor.item() for name, tensor in hparams.items()} == pytest.approx(values)
 
 
 def test_lion_is_as_in_its_paper():
@@ -344,7 +372,7 @@ def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(ben
     model = initial_model(trials(submission, workload, benchmark.rules)[0].replica, workload.task)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     assert list(shapes.values()) == [last.shape, first.shape], shapes
-    weights = [*last.ravel().tolist(), *first.ravel().tolist()]
+    weights = (*last.ravel().tolist(), *first.ravel().tolist())
     source = (
         f"'''A cheat.'''\nimport torch\n\nRULESET = 'self-tuning'\nWEIGHTS = {weights}\n\n\n"
         "def update(param, grad, state, hparams):\n    param.copy_(torch.tensor([WEIGHTS]))\n"
@@ -545,6 +573,31 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     assert len(ends) == 16
     assert (ends["min"] == 0).all()
     assert set(curves["rule"]) == {"adamw", "own"}
+
+
+def test_a_name_that_another_submission_has_is_refused(checkout, tmp_path):
+    for name in ("own", "targets"):
+        mine = tmp_path / f"{name}.py"
+        mine.write_text(ADAMW)
+        assert f"another file has the name {name}; give yours a name of its own" in refused(
+            "bench", "run", str(mine)
+        )
+    assert not (checkout / "results").exists()
+
+
+def test_a_workload_that_does_not_count_yet_is_named(checkout):
+    file = checkout / "leaderboard/v0.yaml"
+    text = file.read_text()
+    planned = (
+        text.partition("  tiny_mlp:")[2].partition("\nleak_check")[0].replace("budget: 60", "budget: null")
+    )
+    file.write_text(text.replace("\nleak_check", f"  other:{planned}\nleak_check"))
+    own = str(checkout / "leaderboard/submissions/own.py")
+    said = refused("bench", "run", own, "--workload", "other")
+    assert "`--workload` other does not count yet; those that do: tiny_mlp" in said
+    assert "`--workload` lost is unknown; known: tiny_mlp" in refused(
+        "bench", "run", own, "--workload", "lost"
+    )
 
 
 def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):

@@ -51,8 +51,8 @@ def run(file: File, workload: Names = None) -> None:
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
     chosen = asked(benchmark, submission, workload or [])
-    screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     keep_source(benchmark, submission)
+    screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     folder = result_folder(benchmark, submission.name)
     runs = train_missing(submission, chosen, folder, _Lines(screen).show)
     for row in _by_workload(runs, benchmark.leak_check.name):
@@ -73,6 +73,7 @@ def verify(
     """
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
+    from grokking.executors.processor import processor
     from grokking.leaderboard.submission import read_submission
     from grokking.leaderboard.table import open_benchmark
     from grokking.leaderboard.verification import verify as again
@@ -86,6 +87,9 @@ def verify(
         f"{found.compared} of {found.kept} trials again, {len(found.differences)} differ (--seed {order})",
         soft_wrap=True,
     )
+    others = found.processors - {processor()}
+    if found.differences and others:
+        screen.print(f"kept trials are of {', '.join(sorted(others))}, this is {processor()}", soft_wrap=True)
     if found.differences:
         raise typer.Exit(1)
 

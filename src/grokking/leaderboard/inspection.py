@@ -23,18 +23,16 @@ TORCH = {
     "stack", "std", "sum", "tanh", "tensor", "topk", "var", "where", "zeros", "zeros_like",
 }  # fmt: skip
 LINALG = {"eigh", "matrix_norm", "norm", "qr", "solve", "svd", "vector_norm"}
+# Methods that read or change more than the values of a tensor, that draw numbers (a trial would depend on
+# those before it), and `format`, which reads attributes by name
 BEYOND = {
-    "backward",
-    "data_ptr",
-    "format",
-    "format_map",
-    "grad_fn",
-    "numpy",
-    "register_hook",
-    "set_",
-    "storage",
-}
-FRAMES = ("_", "ag_", "co_", "cr_", "f_", "gi_", "tb_", "untyped_")  # attributes that begin so
+    "apply_", "as_strided", "as_strided_", "backward", "bernoulli", "bernoulli_", "cauchy_", "data_ptr",
+    "exponential_", "format", "format_map", "geometric_", "grad_fn", "log_normal_", "map_", "multinomial",
+    "normal_", "numpy", "random_", "resize_", "resize_as_", "set_", "storage", "uniform_",
+}  # fmt: skip
+# Attributes that begin so: Python's own, frames of functions and coroutines, hooks
+FRAMES = ("_", "ag_", "co_", "cr_", "f_", "gi_", "register_", "tb_", "untyped_")
+DECLARATIONS = ("SETTINGS", "SPACE")  # read once, before any training
 ARGUMENTS = ["param", "grad", "state", "hparams"]
 
 
@@ -56,11 +54,13 @@ def _reason_at_the_top(statement: ast.stmt) -> str:
             return ""
         case ast.Import() | ast.ImportFrom():
             return "only `import math` and `import torch` are allowed"
-        case ast.Assign(targets=[ast.Name()], value=value):
-            return "" if _is_literal(value) else "a constant is written out, not computed"
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            if not _is_literal(value):
+                return "a constant is written out, not computed"
+            return "" if name in DECLARATIONS or _is_fixed(value) else "a constant cannot change: use a tuple"
         case ast.FunctionDef(name=name, decorator_list=decorators, args=arguments):
             defaults = [*arguments.defaults, *filter(None, arguments.kw_defaults)]
-            if decorators or not all(map(_is_literal, defaults)):
+            if decorators or not all(_is_literal(own) and _is_fixed(own) for own in defaults):
                 return "a function has no decorator, and its defaults are constants"
             if any(getattr(part, "annotation", None) for part in ast.walk(arguments)) or statement.returns:
                 return "a function has no annotations, which reading it would compute"
@@ -81,7 +81,10 @@ def _reason(node: ast.AST, defined: set[str], parents: dict[ast.AST, ast.AST]) -
             | ast.Try()
             | ast.With()
             | ast.Match()
+            | ast.TryStar()
             | ast.Yield()
+            | ast.YieldFrom()
+            | ast.Await()
         ):
             return f"`{type(node).__name__.lower()}` has no use in a training rule"
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
@@ -113,6 +116,10 @@ def _is_literal(node: ast.AST) -> bool:
     except (ValueError, TypeError, RecursionError):
         return False
     return True
+
+
+def _is_fixed(node: ast.AST) -> bool:
+    return not any(isinstance(part, ast.List | ast.Dict | ast.Set) for part in ast.walk(node))
 
 
 def _defined(tree: ast.Module) -> set[str]:

@@ -42,10 +42,13 @@ class Results:
         self.folder = folder
         self.rows, self.curves = kept(folder)
 
-    def missing(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those that are not here; a row of the same name that other inputs led to is forgotten."""
+    def forget_others(self, jobs: Sequence[Job]) -> None:
+        """Forget rows of the same names that other inputs led to."""
         wanted = {trial.key: inputs(trial.replica, workload.task) for _, workload, trial in jobs}
         self.rows = [row for row in self.rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of the jobs that are not here."""
         known = {key_of(row) for row in self.rows}
         return [job for job in jobs if job[2].key not in known]
 
@@ -72,8 +75,9 @@ def train_missing(
     """
     results = Results(folder)
     jobs = [(submission, workload, trial) for workload, own in asked for trial in own]
+    results.forget_others(jobs)
     if missing := results.missing(jobs):
-        with executor(len(missing)) as workers:
+        with executor(len(missing), "cpu") as workers:
             for done, (row, curve) in enumerate(trained(missing, workers), start=1):
                 results.add(row, curve)
                 show(row, len(missing) - done)

@@ -15,7 +15,7 @@ from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.state import TrainingState
 
 ROUNDS, UPDATES = 7, 10
-COLUMNS = ["workload", "submission", "step_seconds", "processor"]
+COLUMNS = ["workload", "submission", "sha256", "step_seconds", "processor"]
 
 
 def file(benchmark: Benchmark) -> Path:
@@ -31,15 +31,21 @@ def measure(
         states = [_state(benchmark, own, workload) for own in submissions]
         rounds = np.array([[_seconds(state) for state in states] for _ in range(ROUNDS)])
         names = [own.name for own in submissions]
-        rows = {"workload": workload.name, "submission": names, "step_seconds": np.median(rounds, axis=0)}
+        rows = {
+            "workload": workload.name,
+            "submission": names,
+            "sha256": [own.sha256 for own in submissions],
+            "step_seconds": np.median(rounds, axis=0),
+        }
         yield pd.DataFrame(rows).assign(processor=processor())[COLUMNS]
 
 
 def read(benchmark: Benchmark) -> pd.Series:
-    """Seconds of an update by workload and submission; empty where nothing was measured."""
+    """Seconds of an update by workload and hash of a submission's file; empty where nothing was measured."""
+    index = ["workload", "sha256"]
     if not file(benchmark).exists():
-        return pd.Series(index=pd.MultiIndex.from_tuples([], names=COLUMNS[:2]), dtype=float)
-    return pd.read_csv(file(benchmark)).set_index(COLUMNS[:2])["step_seconds"]
+        return pd.Series(index=pd.MultiIndex.from_tuples([], names=index), dtype=float)
+    return pd.read_csv(file(benchmark)).set_index(index)["step_seconds"]
 
 
 def processor_of(benchmark: Benchmark) -> str:

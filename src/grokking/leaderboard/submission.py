@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from grokking.config import STRICT, ConfigError, load, within
 from grokking.leaderboard.inspection import require_harmless
 from grokking.search.space import Space
-from grokking.updates.optimizers import Optimizer
+from grokking.updates.optimizers import HParams, Optimizer, State
 
 KNOWN = ("RULESET", "SETTINGS", "SPACE", "STATE", "DECOUPLED")
 SECTIONS = ("optimizer", "schedule", "gradient_filter", "gradient_projection", "weight_clamp")
@@ -79,6 +80,8 @@ def parse(name: str, source: str, where: str) -> Submission:
     if not about:
         raise ConfigError(f"{where} has no docstring; begin with a line that says what the rule is")
     require_harmless(tree, where)
+    for name in _unused(tree):
+        raise ConfigError(f"{where} sets {name}, which nothing uses; known names: {', '.join(KNOWN)}")
     names: dict[str, Any] = {}
     exec(compile(tree, where, "exec"), names)  # that is what a submission is
     given = {key: names[key] for key in KNOWN if key in names}
@@ -99,10 +102,33 @@ def _require_used(tree: ast.Module, declared: Declared, where: str) -> None:
         for node in ast.walk(function)
         if isinstance(node, ast.Constant)
     }
-    for key in sorted(given - {"decay_rate", "gradient_projection"} - in_functions):
+    used = {"weight_decay" if key == "decay_rate" else key for key in given}
+    for key in sorted(used - {"gradient_projection"} - in_functions):
         raise ConfigError(f"{where} gives {key}, which `update` does not use; mend its name or remove it")
+    for slot in sorted(_slots(tree) - set(declared.STATE)):
+        raise ConfigError(f"{where} uses state[{slot!r}]; name it in `STATE`")
     if "learning_rate" in in_functions and "learning_rate" not in given:
         raise ConfigError(f"{where} uses learning_rate, but gives none; add it to `SPACE` or `SETTINGS`")
+
+
+def _unused(tree: ast.Module) -> list[str]:
+    """Constants at the top that neither the benchmark nor a function of the file reads."""
+    nodes = list(ast.walk(tree))
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assigned = [node.targets[0] for node in tree.body if isinstance(node, ast.Assign)]
+    names = [target.id for target in assigned if isinstance(target, ast.Name)]
+    return [name for name in names if name not in read and name not in KNOWN]
+
+
+def _slots(tree: ast.Module) -> set[str]:
+    """The names that functions look up in `state`."""
+    return {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+        if isinstance(node.value, ast.Name) and node.value.id == "state"
+        if isinstance(name := node.slice.value, str)
+    }
 
 
 def _rule(names: Mapping[str, Any], declared: Declared, where: str) -> Optimizer | None:
@@ -111,4 +137,14 @@ def _rule(names: Mapping[str, Any], declared: Declared, where: str) -> Optimizer
         raise ConfigError(f"{where} needs a function `update` or the setting optimizer.name, and not both")
     if own is None:
         return None
-    return Optimizer(own, declared.STATE, declared.DECOUPLED)
+    return Optimizer(_apart(own, declared.STATE), declared.STATE, declared.DECOUPLED)
+
+
+def _apart(own: Any, slots: tuple[str, ...]) -> Any:
+    """The update with its own tensors only, and copies of the hyperparameters, which are the engine's."""
+
+    def update(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
+        copies = {name: value.clone() for name, value in hparams.items()}
+        own(param, grad, {slot: state[slot] for slot in slots}, copies)
+
+    return update

@@ -1,6 +1,6 @@
 """The benchmark of this checkout: where results are, the ranking of all submissions, and its page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,19 @@ def asked(
     benchmark: Benchmark, submission: Submission, names: Sequence[str]
 ) -> list[tuple[Workload, list[Trial]]]:
     """The trials of a submission: the check for leaks, and all workloads or those that are named."""
-    chosen = [benchmark.leak_check, *named(workloads(benchmark), names)]
+    chosen = [benchmark.leak_check, *named(workloads(benchmark), names, benchmark.planned)]
     return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
 
 
-def named(own: Sequence[Workload], names: Sequence[str]) -> list[Workload]:
-    """Those of these names, or all without any; ConfigError for an unknown one."""
+def named(own: Sequence[Workload], names: Sequence[str], uncounted: Collection[str] = ()) -> list[Workload]:
+    """Those of these names, or all without any; ConfigError for one that is unknown or does not count."""
     known = {workload.name: workload for workload in own}
     for name in names:
         if name not in known:
+            if name in uncounted:
+                raise ConfigError(
+                    f"`--workload` {name} does not count yet; those that do: {', '.join(known)}"
+                )
             raise ConfigError(f"`--workload` {name} is unknown; known: {', '.join(known)}")
     return [known[name] for name in names or known]
 
@@ -81,7 +85,11 @@ def entries(benchmark: Benchmark) -> list[Entry]:
 
 
 def keep_source(benchmark: Benchmark, submission: Submission) -> None:
-    """Write the file of a submission from elsewhere beside its results."""
+    """Write the file of a submission from elsewhere beside its results; ConfigError for a taken name."""
+    known = listed(benchmark, submission.name)
+    taken = known.exists() and known.read_text(encoding="utf-8") != submission.source
+    if taken or submission.name == "targets":
+        raise ConfigError(f"another file has the name {submission.name}; give yours a name of its own")
     own = result_folder(benchmark, submission.name) / "submission.py"
     if not listed(benchmark, submission.name).exists():
         own.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +131,7 @@ class Ranking:
 
     workloads: list[str]
     steps: list[Score]  # best first
-    seconds: dict[str, Score]  # by submission; empty where a submission's step was not measured
+    seconds: dict[str, Score]  # by submission, those whose step was measured
     entries: dict[str, Entry]  # those that are ranked
     not_ranked: dict[str, str]  # by submission, why
 
@@ -139,8 +147,8 @@ def rank(benchmark: Benchmark) -> Ranking:
     names, most = [own.name for own in workloads(benchmark)], benchmark.rules.ratio
     seconds = step_seconds.read(benchmark)
     runs = {name: _with_step_seconds(entry, names, seconds) for name, entry in ranked.items()}
-    measured = all(own["step_seconds"].notna().all() for own in runs.values())
-    in_seconds = scores(runs, names, "seconds", most) if measured else []
+    measured = {name: own for name, own in runs.items() if own["step_seconds"].notna().all()}
+    in_seconds = scores(measured, names, "seconds", most) if measured else []
     by_name = {score.submission: score for score in in_seconds}
     return Ranking(names, scores(runs, names, "steps", most), by_name, ranked, not_ranked)
 
@@ -148,7 +156,7 @@ def rank(benchmark: Benchmark) -> Ranking:
 def _with_step_seconds(entry: Entry, workloads: Sequence[str], measured: pd.Series) -> pd.DataFrame:
     """Its runs on these workloads, with the seconds of a step as they were measured beside all others."""
     runs = entry.runs[entry.runs["workload"].isin(list(workloads))]
-    found = [measured.get((workload, entry.submission.name), np.nan) for workload in runs["workload"]]
+    found = [measured.get((workload, entry.submission.sha256), np.nan) for workload in runs["workload"]]
     return runs.assign(step_seconds=np.array(found, dtype=float))
 
 
@@ -164,7 +172,8 @@ def ranking(ranked: Ranking) -> pd.DataFrame:
             "score in steps": _interval(score),
         }
         if ranked.seconds:
-            row["score in seconds"] = _interval(ranked.seconds[score.submission])
+            own = ranked.seconds.get(score.submission)
+            row["score in seconds"] = "not measured" if own is None else _interval(own)
         rows.append(row | {"trials that generalize": f"{share:.0%} ({low:.0%}–{high:.0%})"})
     return pd.DataFrame(rows)
 

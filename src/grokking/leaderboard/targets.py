@@ -24,7 +24,7 @@ SEARCH = 0  # the study of a baseline's trials in the search; studies 1, 2, ... 
 class Target:
     """What the search for a target came to."""
 
-    steps: float  # the lowest median of a finalist; inf where none generalized in half of its reruns
+    steps: float  # the lowest median of a finalist; inf where none did in more than half of its reruns
     baseline: str  # whose point it is
     point: dict[str, Any]
     fastest: dict[str, float]  # by baseline, its fastest trial of the search
@@ -41,7 +41,7 @@ def target_folder(benchmark: Benchmark, workload: str) -> Path:
 def find_target(benchmark: Benchmark, workload: Workload, show: Show = lambda row, left: None) -> Target:
     """Search with all baselines, then train the finalists again; what is kept is not trained again."""
     search = _Search(benchmark, workload, show)
-    with executor(None) as workers:
+    with executor(None, "cpu") as workers:
         for number in range(benchmark.targets.trials):
             search.try_points(number, workers)
         for finalist in search.finalists():
@@ -145,7 +145,10 @@ class _Search:
         return own, self.workload, trial
 
     def _train(self, jobs: dict[str, list[Job]], workers: Executor) -> None:
-        missing = [job for name, own in jobs.items() for job in self.results[name].missing(own)]
+        missing = []
+        for name, own in jobs.items():
+            self.results[name].forget_others(own)
+            missing += self.results[name].missing(own)
         kept_in = {own.sha256: self.results[name] for name, own in self.baselines.items()}
         for row, curve in trained(missing, workers):
             kept_in[row["submission"]].add(row, curve)

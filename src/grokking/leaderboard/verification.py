@@ -28,6 +28,7 @@ class Verified:
     kept: int
     compared: int
     differences: list[str]
+    processors: set[str]  # of the kept trials
 
 
 def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: int) -> Verified:
@@ -46,7 +47,7 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
     compared = 0
-    with executor(None) as workers:
+    with executor(None, "cpu") as workers:
         while compared < len(jobs) and time.monotonic() < deadline:
             some = jobs[compared : compared + STARTED * workers.workers]
             for row, curve in trained(some, workers):
@@ -54,7 +55,7 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
                 if text := difference(by_key[key], row, curves[key], curve):
                     differences.append(_line(key, text))
             compared += len(some)
-    return Verified(len(rows), compared, differences)
+    return Verified(len(rows), compared, differences, {str(row["processor"]) for row in rows})
 
 
 def _mismatch(row: Mapping[str, Any], job: tuple[Workload, Trial] | None) -> str:
@@ -75,8 +76,8 @@ def difference(
     row: Mapping[str, Any], row_again: Mapping[str, Any], curve: pd.DataFrame, curve_again: pd.DataFrame
 ) -> str:
     """What two trainings differ in, or nothing; what was measured with a clock does not count."""
-    for name in row.keys() - {*MEASURED, "code", "submission"}:
-        one, other = row[name], row_again[name]
+    for name in row_again.keys() - {*MEASURED, "code", "submission"}:
+        one, other = row.get(name), row_again[name]
         if one != other and not (pd.isna(one) and pd.isna(other)):
             return f"{name} was {one} and is {other}"
     if not curve[CURVE].reset_index(drop=True).equals(curve_again[CURVE].reset_index(drop=True)):
