@@ -1,12 +1,12 @@
 """A submission to the benchmark in MLflow: one run with its scores, its space and its files."""
 
 import pytest
-from test_leaderboard import ADAMW, OWN_ADAMW, benchmark, own_rules_leave_with_their_test, train
+from test_leaderboard import ADAMW, OWN_ADAMW, benchmark, no_rule_stays_known, train
 
 from grokking.leaderboard.submission import parse
 from grokking.tracking import identity, store, submissions
 
-__all__ = ["benchmark", "own_rules_leave_with_their_test"]  # fixtures
+__all__ = ["benchmark", "no_rule_stays_known"]  # fixtures
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn

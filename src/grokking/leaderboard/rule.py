@@ -1,5 +1,7 @@
 """An experiment whose optimizer is the rule of a submission."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -42,10 +44,17 @@ class SubmittedExperiment(ExperimentConfig):
         return super().update_hparams() | self.optimizer.values
 
 
-def register(submission: Submission) -> None:
-    """Make the rule known to the engine of this process."""
-    if submission.rule is not None:
-        OPTIMIZERS[submission.optimizer_name] = submission.rule
+@contextmanager
+def known(*submissions: Submission) -> Iterator[None]:
+    """Within, the engine of this process knows the rules of these submissions by their names."""
+    rules = {own.optimizer_name: own.rule for own in submissions if own.rule is not None}
+    added = rules.keys() - OPTIMIZERS.keys()  # nested in another `known`, nothing is left to add
+    OPTIMIZERS.update(rules)
+    try:
+        yield
+    finally:
+        for name in added:
+            del OPTIMIZERS[name]
 
 
 def configured(submission: Submission, experiment: dict[str, Any], point: dict[str, Any]) -> ExperimentConfig:
@@ -55,12 +64,12 @@ def configured(submission: Submission, experiment: dict[str, Any], point: dict[s
     mapping = apply_point(experiment | USUAL, values, where)
     if submission.rule is None:
         return load(ExperimentConfig, _trainable(mapping, where), where)
-    register(submission)
     own = {"learning_rate": 1.0, "weight_decay": 0.0} | mapping.get("optimizer", {})
     rest = {key: own[key] for key in own.keys() - {"learning_rate", "weight_decay"}}
     kept = {"learning_rate": own["learning_rate"], "weight_decay": own["weight_decay"]}
     mapping["optimizer"] = {"name": submission.optimizer_name, **kept, "values": dict(sorted(rest.items()))}
-    return load(SubmittedExperiment, mapping, where)
+    with known(submission):
+        return load(SubmittedExperiment, mapping, where)
 
 
 def _trainable(mapping: dict[str, Any], where: str) -> dict[str, Any]:

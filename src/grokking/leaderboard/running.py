@@ -14,7 +14,7 @@ from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.engine.events import CrossingDetector
 from grokking.executors.executor import Executor, executor
-from grokking.leaderboard.rule import register
+from grokking.leaderboard.rule import known
 from grokking.leaderboard.submission import Submission, parse
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Workload
@@ -98,8 +98,7 @@ def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:
 def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -> Trained:
     """Train one network by the rule of this source until it has generalized for good, or to its budget."""
     submission = parse(name, source, name)
-    register(submission)
-    with _mistakes_in_one_line(name):
+    with known(submission), _mistakes_in_one_line(name):
         decided = Decided(trial.replica.config.budget)
         evaluations = list(train([trial.replica], task, device, stop=decided, snapshots=False))
     row = replica_row(trial.replica, evaluations, task)
