@@ -433,6 +433,14 @@ def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark)
     assert targets.find_target(benchmark, workload) == found
 
 
+def test_a_target_of_a_baseline_that_has_changed_is_none(checkout, benchmark):
+    workload = benchmark.workloads["tiny_mlp"]
+    targets.find_target(benchmark, workload)
+    file = checkout / "leaderboard/submissions/own.py"
+    file.write_text(file.read_text().replace('"low": 0.02', '"low": 0.03'))
+    assert targets.read_target(benchmark, workload) is None
+
+
 def test_where_nothing_generalizes_there_is_no_target(checkout, benchmark):
     rules = dataclasses.replace(benchmark.targets, longest=5)
     short = dataclasses.replace(benchmark, targets=rules)

@@ -82,6 +82,9 @@ class _Search:
             for name, own in self.baselines.items()
         }
         self.results = {name: Results(folder / name) for name in names}
+        for name, own in self.baselines.items():  # an earlier file of a baseline had other points
+            results = self.results[name]
+            results.rows = [row for row in results.rows if row["submission"] == own.sha256]
 
     def try_points(self, number: int, workers: Executor) -> None:
         """Train each baseline at one point, side by side, for as long as it can be the fastest so far."""
@@ -120,11 +123,6 @@ class _Search:
         trials, finalists = self.rules.trials * len(self.baselines), len(self.finalists())
         return sum(searched) == trials and len(searched) == trials + self.rules.reruns * finalists
 
-    def _left(self) -> int:
-        """How many trials and reruns are left, if there are as many finalists as there should be."""
-        rules, done = self.rules, sum(len(results.rows) for results in self.results.values())
-        return rules.trials * len(self.baselines) + rules.finalists * rules.reruns - done
-
     def target(self) -> Target:
         """The finalist of the lowest median."""
         found: list[tuple[float, str, int]] = []
@@ -153,6 +151,11 @@ class _Search:
         for row, curve in trained(missing, workers):
             kept_in[row["submission"]].add(row, curve)
             self.show(row, self._left())
+
+    def _left(self) -> int:
+        """How many trials and reruns are left, if there are as many finalists as there should be."""
+        rules, done = self.rules, sum(len(results.rows) for results in self.results.values())
+        return rules.trials * len(self.baselines) + rules.finalists * rules.reruns - done
 
     def _times(self, name: str) -> Sequence[tuple[int, float]]:
         """Number and time of the trials of the search that generalized, each within its own limit."""
