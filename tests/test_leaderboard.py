@@ -355,7 +355,7 @@ def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
     assert (found.compared, len(found.differences)) == (0, 8)
     assert "are others than the file asks for" in found.differences[0]
     table.keep_source(benchmark, submission)
-    with pytest.raises(ConfigError, match=r"no submission is ranked \(adamw: 8 trials are missing\)"):
+    with pytest.raises(ConfigError, match=r"no submission is ranked \(adamw: missing trials: 8\)"):
         table.rank(benchmark)
 
 
@@ -618,7 +618,7 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     whole = pd.read_parquet(runs_file)
     whole.iloc[:-1].to_parquet(runs_file)
     said = call("bench", "table")
-    assert "own is not ranked: 1 trials are missing" in said
+    assert "own is not ranked: missing trials: 1" in said
     assert re.findall(r"^ *1 \(1–1\) *mine\b", said, re.MULTILINE)
     mine.write_text(ADAMW.replace("0.02", "0.03"))
     runs_file.unlink()

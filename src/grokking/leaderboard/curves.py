@@ -8,6 +8,7 @@ import pandas as pd
 from grokking.config import ConfigError
 from grokking.leaderboard.running import CURVE, CURVES, KEY, RUNS
 from grokking.leaderboard.workloads import Benchmark
+from grokking.storage.runs import read_table
 
 OF_RUN = ["seed", "point", "budget", "observed", "generalization_step", "memorization_step", "diverged"]
 
@@ -26,6 +27,6 @@ def all_curves(benchmark: Benchmark) -> pd.DataFrame:
 
 def _parts(root: Path, folders: str, origin: str) -> Iterator[pd.DataFrame]:
     for file in sorted(root.glob(f"{folders}/{CURVES}")):
-        runs = pd.read_parquet(file.with_name(RUNS))[[*KEY, *OF_RUN]]
-        curves = pd.read_parquet(file).merge(runs, on=KEY, how="left", validate="many_to_one")
+        runs = read_table(file.with_name(RUNS))[[*KEY, *OF_RUN]]
+        curves = read_table(file).merge(runs, on=KEY, how="left", validate="many_to_one")
         yield curves.assign(origin=origin, rule=file.parent.name)[["origin", "rule", *KEY, *OF_RUN, *CURVE]]

@@ -71,7 +71,7 @@ class Entry:
         """Why it has no score, or nothing."""
         if self.leaks:
             return "it generalizes on a table without a law"
-        return f"{self.missing} trials are missing" if self.missing else ""
+        return f"missing trials: {self.missing}" if self.missing else ""
 
 
 def entries(benchmark: Benchmark) -> list[Entry]:

@@ -46,9 +46,7 @@ class WorkloadConfig:
 
     operation: dict[str, Any]
     train_fraction: float
-    budget: (
-        Steps | None
-    )  # updates by which generalization must begin; null where the workload does not count yet
+    budget: Steps | None  # updates by which generalization must begin; null: it does not count yet
     experiment: dict[str, Any]
 
 
