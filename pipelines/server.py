@@ -15,6 +15,8 @@ from pipelines.common.stage import run
 
 def main() -> None:
     serving.require_settings()
+    host = os.environ.get("MLFLOW_HOST") or "127.0.0.1"
+    port = serving.free_port(5000, "MLFLOW_PORT", host)
     serving.require_databases()
     users = (REPOSITORY / "mlruns" / "users.ini").resolve()  # not among the artifacts, which users can read
     serving.write_users(users)
@@ -27,7 +29,7 @@ def main() -> None:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"]
-    command += ["--host", os.environ.get("MLFLOW_HOST", "127.0.0.1")]
+    command += ["--host", host, "--port", port]
     os.execv(sys.executable, command)
 
 

@@ -1,6 +1,8 @@
 """The Python interface on a tiny study: what it answers is what the stages trained, bit by bit."""
 
+import multiprocessing
 import shutil
+import time
 
 import laboratory
 import numpy as np
@@ -182,6 +184,23 @@ def test_more_seeds_train_only_these(lab):
     assert more.replicas()["seed"].tolist() == [0, 1, 2]
     fewer = grokking.train("wide_mlp", steps=20, seeds=1, name="mine", watch=watched.append)
     assert len(fewer.replicas()) == 3
+
+
+def test_an_error_of_a_watcher_ends_the_training_and_no_other_process(lab):
+    """This training would take days."""
+
+    def fail(evaluation):
+        raise RuntimeError("of the caller")
+
+    other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    other.start()
+    try:
+        with pytest.raises(RuntimeError, match="of the caller"):
+            grokking.train("wide_mlp", seeds=2, learning_rate=1e-12, steps=10**9, watch=fail)
+        assert multiprocessing.active_children() == [other]
+    finally:
+        other.kill()
+        other.join()
 
 
 def test_no_run_overwrites_another(lab):

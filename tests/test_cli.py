@@ -306,8 +306,8 @@ def test_search_finds_confirms_and_goes_on(lab):
     number = re.search(r"the best is number (\d+): \d+ steps, the median of its seeds", first)[1]
     assert re.search(r"^memorized at \d+, generalized at \d+", first, re.MULTILINE), first
     assert f"grokking run {lab / 'artifacts/searches/small.yaml'} weight_decay=0.5" in first
-    assert f"optuna-dashboard {lab / 'studies/own_small.journal'}" in first
-    confirmed = grokking.load(f"own_small-{number}")
+    assert f"optuna-dashboard {lab / 'studies/own-small.journal'}" in first
+    confirmed = grokking.load(f"own-small-{number}")
     assert confirmed.replicas()["seed"].tolist() == [1]  # fresh, as the entry has it
     recipe = YAML(typ="safe").load((lab / "artifacts/searches/small.yaml").read_text())["config"]
     assert recipe == confirmed.config
@@ -327,7 +327,7 @@ def test_search_with_another_family(lab):
         (lab / "params.yaml").write_text(params)
     assert "small: searching optimizer.learning_rate for" in said
     number = re.search(r"the best is number (\d+)", said)[1]
-    found = grokking.load(f"own_small-embedding_mlp-{number}").config
+    found = grokking.load(f"own-small-embedding_mlp-{number}").config
     assert found["model"]["family"] == "embedding_mlp"
     assert found["task"]["name"] == "small"
 
@@ -378,7 +378,7 @@ def test_search_on_a_changed_task(lab):
     ]
     assert config["task"]["split"]["train_fraction"] == 0.7
     assert config["task"]["name"] != "small"
-    assert f"optuna-dashboard {lab / 'studies/own_small-train_fraction=0.7.journal'}" in said
+    assert f"optuna-dashboard {lab / 'studies/own-small-train_fraction=0.7.journal'}" in said
 
 
 def test_speed_compares_with_the_plain_loop():

@@ -30,7 +30,7 @@ from grokking.storage import runs, task_files
 from grokking.tracking import store
 from grokking.tracking.publish import split_digest
 from grokking.tracking.sweeps import Swept
-from pipelines import check, dashboard, readme, report_studies, repro, search, ui
+from pipelines import check, dashboard, readme, report_studies, repro, search, server, ui
 from pipelines.common import stage
 from pipelines.common.claims import require_claims
 from pipelines.common.on_disk import RunOnDisk
@@ -274,7 +274,7 @@ def test_a_port_that_is_taken_is_told_before_the_ui_starts(told, monkeypatch, ta
     monkeypatch.setattr(store, "connect", lambda: pytest.fail("opens the store"))
     line = told(ui.main)
     assert line.startswith(
-        f"error: `PORT` is {taken_port}, but nothing can listen on it: Address already in "
+        f"error: `PORT` is {taken_port}, but nothing can listen on it at 127.0.0.1: Address already in "
     )
     assert line.endswith(f"; choose another, such as PORT={taken_port + 1}")
 
@@ -290,6 +290,17 @@ def test_a_port_that_is_none_is_refused(told, monkeypatch, port):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("PORT", port)
     assert told(ui.main) == f"error: `PORT` must be a whole number from 1 to 65535, but got {port!r}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "no-such-host.invalid"])
+def test_a_port_that_a_server_for_a_team_cannot_have_is_told(told, monkeypatch, taken_port, host):
+    monkeypatch.setattr(server.serving, "require_settings", lambda: None)
+    monkeypatch.setattr(server.serving, "require_databases", lambda: pytest.fail("opens the databases"))
+    monkeypatch.setenv("MLFLOW_PORT", str(taken_port))
+    monkeypatch.setenv("MLFLOW_HOST", host)
+    line = told(server.main)
+    assert line.startswith(f"error: `MLFLOW_PORT` is {taken_port}, but nothing can listen on it at {host}: ")
+    assert line.endswith(f"; choose another, such as MLFLOW_PORT={taken_port + 1}")
 
 
 @pytest.fixture

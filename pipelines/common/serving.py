@@ -27,16 +27,17 @@ auth_cache_ttl_seconds = 60
 """
 
 
-def free_port(default: int) -> str:
-    """The port that `PORT` names; ConfigError where nothing can listen on it, as another server does."""
-    port = read_port(os.environ.get("PORT") or str(default), "`PORT`")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server that has just ended
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            told = f"`PORT` is {port}, but nothing can listen on it: {error.strerror}"
-            raise ConfigError(f"{told}; choose another, such as PORT={port + 1}") from None
+def free_port(default: int, key: str = "PORT", host: str = "127.0.0.1") -> str:
+    """The port that the environment names under `key`; ConfigError where nothing can listen on it there."""
+    port = read_port(os.environ.get(key) or str(default), f"`{key}`")
+    try:
+        (kind, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server that has just ended
+            probe.bind(address)
+    except OSError as error:  # another server listens, or this machine has no such address
+        told = f"`{key}` is {port}, but nothing can listen on it at {host}: {error.strerror}"
+        raise ConfigError(f"{told}; choose another, such as {key}={port + 1}") from None
     return str(port)
 
 

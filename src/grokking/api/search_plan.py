@@ -42,7 +42,7 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
     name = named_by_changes(task, meant)
     named = name if family == FAMILY else f"{name}-{family}"
     mapping = _mapping(checkout, study, config, meant)
-    plan = read_study(mapping, f"own_{named}", f"studies.{study}")
+    plan = read_study(mapping, f"own-{named}", f"studies.{study}")
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
     replicas = [replica for part in parts for replica in plan.replicas({}, part)]
     seeds = {"seeds": [r.seed for r in replicas], "split_seeds": [r.split_seed for r in replicas], "grid": {}}

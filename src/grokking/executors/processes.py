@@ -15,13 +15,13 @@ from grokking.executors.reports import drain, report_by
 from grokking.ops import numba_kernels as kernels
 
 Result = TypeVar("Result")
-STOPPED = (KeyboardInterrupt, GeneratorExit)  # the driver wants no more results
 
 
 class ProcessExecutor:
     """Runs a job in each of some processes.
 
-    Ctrl-C ends them at once. What they had not finished goes on from its checkpoint in the next call.
+    Ctrl-C ends them at once, and so does an error: what they return would be lost. What they had not finished
+    goes on from its checkpoint in the next call.
     """
 
     device = "cpu"
@@ -35,9 +35,8 @@ class ProcessExecutor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, /, *error: object) -> None:
-        if kind is not None and issubclass(kind, STOPPED):
-            for process in multiprocessing.active_children():
-                process.terminate()
+        if kind is not None:
+            self._terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, job: Callable[..., Result], *arguments: Any) -> Future[Result]:
@@ -45,6 +44,14 @@ class ProcessExecutor:
 
     def reports(self) -> list[Any]:
         return drain(self._queue)
+
+    def _terminate(self) -> None:
+        """End the workers, but not the other children of this process, which may be a program of the user's.
+
+        Before Python 3.14 the pool has no public way to do so.
+        """
+        for process in list(self._pool._processes.values()):
+            process.terminate()
 
 
 def context() -> BaseContext:
