@@ -72,7 +72,7 @@ def benchmark(tmp_path):
 
 def train(benchmark, submission, names=()):
     folder = table.result_folder(benchmark, submission.name)
-    return running.train_missing(submission, table.asked(benchmark, submission, names), folder)
+    return running.train_missing(submission, table.trials_by_workload(benchmark, submission, names), folder)
 
 
 def trained_alone(job):
@@ -91,7 +91,7 @@ def only(benchmark, submission):
 @pytest.mark.parametrize("path", SUBMISSIONS, ids=lambda path: path.stem)
 def test_every_submission_of_the_laboratory_can_be_trained_on_every_workload(path):
     benchmark = read_benchmark(ROOT, 0)
-    asked = table.asked(benchmark, read_submission(path), [])
+    asked = table.trials_by_workload(benchmark, read_submission(path), [])
     assert [workload.name for workload, _ in asked] == ["latin_square", *benchmark.workloads]
     assert {len(own) for _, own in asked} <= {15, 3}
 
@@ -326,7 +326,10 @@ def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
     def stop(row, left):
         raise KeyboardInterrupt
 
-    folder, asked = table.result_folder(benchmark, "adamw"), table.asked(benchmark, submission, [])
+    folder, asked = (
+        table.result_folder(benchmark, "adamw"),
+        table.trials_by_workload(benchmark, submission, []),
+    )
     with pytest.raises(KeyboardInterrupt):
         running.train_missing(submission, asked, folder, stop)
     seen = []
@@ -395,8 +398,14 @@ def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(ben
 # targets
 
 
+def with_budget(benchmark, budget):
+    """The tiny workload; in 60 updates it does not generalize."""
+    own = benchmark.workloads["tiny_mlp"]
+    return dataclasses.replace(own, config=dataclasses.replace(own.config, budget=budget))
+
+
 def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark):
-    workload = benchmark.workloads["tiny_mlp"]
+    workload = with_budget(benchmark, 1500)
     assert targets.read_target(benchmark, workload) is None
     shown = []
     found = targets.find_target(benchmark, workload, lambda row, left: shown.append(row))
@@ -410,16 +419,16 @@ def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark
     medians = again.fillna({"generalization_step": math.inf}).groupby("study")["generalization_step"].median()
     assert len(again) == 2 * 3
     assert found.steps == medians.min()
-    assert found.budget(4 / 3) == round(4 / 3 * found.steps)
     assert not set(rows["seed"]) & {trial.replica.seed for trial in only(benchmark, parse("a", ADAMW, "a"))}
     shown.clear()
     assert targets.find_target(benchmark, workload, lambda row, left: shown.append(row)) == found
     assert shown == []
     assert targets.read_target(benchmark, workload) == found
+    assert targets.read_target(benchmark, with_budget(benchmark, 1400)) is None  # that is another workload
 
 
 def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark):
-    workload, seen = benchmark.workloads["tiny_mlp"], []
+    workload, seen = with_budget(benchmark, 1500), []
 
     def stop(row, left):
         seen.append(row)
@@ -434,7 +443,7 @@ def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark)
 
 
 def test_a_target_of_a_baseline_that_has_changed_is_none(checkout, benchmark):
-    workload = benchmark.workloads["tiny_mlp"]
+    workload = with_budget(benchmark, 1500)
     targets.find_target(benchmark, workload)
     file = checkout / "leaderboard/submissions/own.py"
     file.write_text(file.read_text().replace('"low": 0.02', '"low": 0.03'))
@@ -442,21 +451,18 @@ def test_a_target_of_a_baseline_that_has_changed_is_none(checkout, benchmark):
 
 
 def test_where_nothing_generalizes_there_is_no_target(checkout, benchmark):
-    rules = dataclasses.replace(benchmark.targets, longest=5)
-    short = dataclasses.replace(benchmark, targets=rules)
-    workload = benchmark.workloads["tiny_mlp"]
-    found = targets.find_target(short, workload)
-    assert (found.steps, found.budget(4 / 3)) == (math.inf, None)
-    assert targets.targets_table(short, {"tiny_mlp": found})["budget"].tolist() == ["—"]
+    found = targets.find_target(benchmark, with_budget(benchmark, 5))
+    assert found.steps == math.inf
+    assert targets.targets_table(benchmark, {"tiny_mlp": found})["target"].tolist() == ["—"]
 
 
 @of_committed_results
 @pytest.mark.parametrize("name", read_benchmark(ROOT, 0).workloads)
-def test_the_budget_of_a_workload_follows_from_its_target(name):
+def test_a_budget_is_at_least_twice_the_target(name):
     benchmark = read_benchmark(ROOT, 0)
     target = targets.read_target(benchmark, benchmark.workloads[name])
     assert target is not None
-    assert benchmark.workloads[name].config.budget == target.budget(benchmark.targets.budget)
+    assert benchmark.workloads[name].config.budget >= 2 * target.steps
 
 
 # held-out workloads
@@ -465,8 +471,7 @@ def test_the_budget_of_a_workload_follows_from_its_target(name):
 def test_a_held_out_workload_changes_one_thing():
     benchmark = read_benchmark(ROOT, 0)
     kinds = set()
-    for planned in (benchmark.workloads | benchmark.planned).values():
-        workload = dataclasses.replace(planned, config=dataclasses.replace(planned.config, budget=100))
+    for workload in (benchmark.workloads | benchmark.planned).values():
         for seed in range(30):
             other = held_out.held_out(workload, seed)
             assert other == held_out.held_out(workload, seed)
@@ -593,19 +598,24 @@ def test_a_name_that_another_submission_has_is_refused(checkout, tmp_path):
     assert not (checkout / "results").exists()
 
 
-def test_a_workload_that_does_not_count_yet_is_named(checkout):
+def test_a_workload_that_does_not_count_yet_is_run_where_it_is_named(checkout, benchmark):
     file = checkout / "leaderboard/v0.yaml"
     text = file.read_text()
     planned = (
-        text.partition("  tiny_mlp:")[2].partition("\nleak_check")[0].replace("budget: 60", "budget: null")
+        text.partition("  tiny_mlp:")[2]
+        .partition("\nleak_check")[0]
+        .replace("budget: 60", "budget: 20\n    scored: false")
     )
     file.write_text(text.replace("\nleak_check", f"  other:{planned}\nleak_check"))
     own = str(checkout / "leaderboard/submissions/own.py")
-    said = refused("bench", "run", own, "--workload", "other")
-    assert "`--workload` other does not count yet; those that do: tiny_mlp" in said
-    assert "`--workload` lost is unknown; known: tiny_mlp" in refused(
+    assert "`--workload` lost is unknown; known: tiny_mlp, other" in refused(
         "bench", "run", own, "--workload", "lost"
     )
+    call("bench", "run", own, "--workload", "other")
+    (entry,) = table.entries(benchmark)
+    assert set(entry.runs["workload"]) == {"latin_square"}
+    assert entry.missing == 4
+    assert ", 0 differ" in call("bench", "verify", own)
 
 
 def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):

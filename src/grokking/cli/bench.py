@@ -47,10 +47,10 @@ def run(file: File, workload: Names = None) -> None:
     from grokking.cli.terminal import console
     from grokking.leaderboard.running import train_missing
     from grokking.leaderboard.submission import read_submission
-    from grokking.leaderboard.table import asked, keep_source, open_benchmark, result_folder
+    from grokking.leaderboard.table import keep_source, open_benchmark, result_folder, trials_by_workload
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
-    chosen = asked(benchmark, submission, workload or [])
+    chosen = trials_by_workload(benchmark, submission, workload or [])
     keep_source(benchmark, submission)
     screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     folder = result_folder(benchmark, submission.name)
@@ -96,7 +96,7 @@ def verify(
 
 @app.command("targets")
 def targets(workload: Names = None) -> None:
-    """Find how many steps a well tuned rule takes on each workload, from which its budget follows.
+    """Find how many steps a well tuned rule takes on each workload.
 
     Hours, unless their results are here already; the same command goes on.
 
@@ -109,12 +109,11 @@ def targets(workload: Names = None) -> None:
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
-    from grokking.leaderboard.table import named, open_benchmark
+    from grokking.leaderboard.table import chosen_by_name, open_benchmark
     from grokking.leaderboard.targets import find_target, targets_table
 
     benchmark, screen = open_benchmark(here().root), console()
-    every = benchmark.workloads | benchmark.planned
-    chosen = named(list(every.values()), workload or [])
+    chosen = chosen_by_name(benchmark, workload or [])
     found = {own.name: find_target(benchmark, own, _Lines(screen).show) for own in chosen}
     rows = targets_table(benchmark, found)
     columns = [str(name) for name in rows]

@@ -56,7 +56,7 @@ the median: a wider range might do better. {edges}
 {targets}
 Target: steps that the best rule needs after {trials} trials of each, the median of {reruns} networks.
 Fastest: a rule's fastest trial of one network. A trial ended where it could no longer be the fastest of all,
-so "—" says that the rule was never ahead. The budget is {share} targets.
+so "—" says that the rule was never ahead.
 
 ## Submissions
 
@@ -91,7 +91,6 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
         targets=plain(targets_table(benchmark, known)) if known else "None yet.\n",
         reruns=rules.reruns,
         trials=rules.trials,
-        share=f"{rules.budget:.2f}",
         submissions="\n".join(
             f"- `{score.submission}`: {entries[score.submission].submission.about}" for score in ranked.steps
         ),

@@ -99,7 +99,7 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
     """Train one network by the rule of this source until it has generalized for good, or to its budget."""
     submission = parse(name, source, name)
     with known(submission), _mistakes_in_one_line(name):
-        decided = Decided(trial.replica.config.budget)
+        decided = Decided(trial.limit)
         evaluations = list(train([trial.replica], task, device, stop=decided, snapshots=False))
     row = replica_row(trial.replica, evaluations, task)
     steps = max(1, evaluations[-1].step)
@@ -112,7 +112,7 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
         "inputs": inputs(trial.replica, task),
         "code": code(),
         "point": json.dumps(trial.point, sort_keys=True),
-        "budget": trial.replica.config.budget,
+        "budget": trial.limit,
         "step_seconds": evaluations[-1].seconds / steps,
         "processor": evaluations[-1].processor,
     }

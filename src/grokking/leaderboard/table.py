@@ -1,6 +1,6 @@
 """The benchmark of this checkout: where results are, the ranking of all submissions, and its page."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from grokking.training.fingerprint import inputs
 VERSION = 0  # a draft
 
 
+class NothingRanked(ConfigError):
+    """No submission has all of its results here."""
+
+
 def open_benchmark(root: Path) -> Benchmark:
     """The present version, in a checkout."""
     return read_benchmark(root, VERSION)
@@ -36,23 +40,22 @@ def workloads(benchmark: Benchmark) -> list[Workload]:
     return own if seed is None else own + [held_out(workload, seed) for workload in own]
 
 
-def asked(
+def trials_by_workload(
     benchmark: Benchmark, submission: Submission, names: Sequence[str]
 ) -> list[tuple[Workload, list[Trial]]]:
-    """The trials of a submission: the check for leaks, and all workloads or those that are named."""
-    chosen = [benchmark.leak_check, *named(workloads(benchmark), names, benchmark.planned)]
-    return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
+    """The trials of a submission: the check for leaks, and the workloads of these names or all that count."""
+    chosen = chosen_by_name(benchmark, names) if names else workloads(benchmark)
+    return [
+        (workload, trials(submission, workload, benchmark.rules))
+        for workload in [benchmark.leak_check, *chosen]
+    ]
 
 
-def named(own: Sequence[Workload], names: Sequence[str], uncounted: Collection[str] = ()) -> list[Workload]:
-    """Those of these names, or all without any; ConfigError for one that is unknown or does not count."""
-    known = {workload.name: workload for workload in own}
+def chosen_by_name(benchmark: Benchmark, names: Sequence[str]) -> list[Workload]:
+    """The workloads of these names, or all with those that do not count yet; ConfigError for a wrong one."""
+    known = {workload.name: workload for workload in [*workloads(benchmark), *benchmark.planned.values()]}
     for name in names:
         if name not in known:
-            if name in uncounted:
-                raise ConfigError(
-                    f"`--workload` {name} does not count yet; those that do: {', '.join(known)}"
-                )
             raise ConfigError(f"`--workload` {name} is unknown; known: {', '.join(known)}")
     return [known[name] for name in names or known]
 
@@ -80,18 +83,18 @@ def entries(benchmark: Benchmark) -> list[Entry]:
     names = [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
     found = [_entry(benchmark, read_submission(source(benchmark, name))) for name in names]
     if not found:
-        raise ConfigError("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
+        raise NothingRanked("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
     return found
 
 
 def keep_source(benchmark: Benchmark, submission: Submission) -> None:
     """Write the file of a submission from elsewhere beside its results; ConfigError for a taken name."""
-    known = listed(benchmark, submission.name)
+    known = submission_file(benchmark, submission.name)
     taken = known.exists() and known.read_text(encoding="utf-8") != submission.source
     if taken or submission.name == "targets":
         raise ConfigError(f"another file has the name {submission.name}; give yours a name of its own")
     own = result_folder(benchmark, submission.name) / "submission.py"
-    if not listed(benchmark, submission.name).exists():
+    if not submission_file(benchmark, submission.name).exists():
         own.parent.mkdir(parents=True, exist_ok=True)
         own.write_text(submission.source, encoding="utf-8")
 
@@ -104,7 +107,9 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
 def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
     rows, _ = kept(result_folder(benchmark, submission.name))
     by_key = {key_of(row): row for row in rows}
-    jobs = [(workload, trial) for workload, own in asked(benchmark, submission, []) for trial in own]
+    jobs = [
+        (workload, trial) for workload, own in trials_by_workload(benchmark, submission, []) for trial in own
+    ]
     right = [by_key[t.key] for w, t in jobs if t.key in by_key and _is_of(by_key[t.key], t, w)]
     runs = table_of(right) if right else pd.DataFrame(columns=[*KEY, "observed"])
     return Entry(submission, runs, len(jobs) - len(right), leaks(benchmark, runs))
@@ -114,14 +119,14 @@ def _is_of(row: dict[str, Any], trial: Trial, workload: Workload) -> bool:
     return bool(row["inputs"] == inputs(trial.replica, workload.task))
 
 
-def listed(benchmark: Benchmark, name: str) -> Path:
+def submission_file(benchmark: Benchmark, name: str) -> Path:
     """The file of a submission of this checkout."""
     return benchmark.root / f"leaderboard/submissions/{name}.py"
 
 
 def source(benchmark: Benchmark, name: str) -> Path:
     """The file of a submission, of this checkout or kept beside its results."""
-    own = listed(benchmark, name)
+    own = submission_file(benchmark, name)
     return own if own.exists() else result_folder(benchmark, name) / "submission.py"
 
 
@@ -143,7 +148,7 @@ def rank(benchmark: Benchmark) -> Ranking:
     ranked = {name: entry for name, entry in found.items() if name not in not_ranked}
     if not ranked:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in not_ranked.items())
-        raise ConfigError(f"no submission is ranked ({reasons}); run `grokking bench run` of its file")
+        raise NothingRanked(f"no submission is ranked ({reasons}); run `grokking bench run` of its file")
     names, most = [own.name for own in workloads(benchmark)], benchmark.rules.ratio
     seconds = step_seconds.read(benchmark)
     runs = {name: _with_step_seconds(entry, names, seconds) for name, entry in ranked.items()}

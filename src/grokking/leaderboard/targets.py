@@ -1,5 +1,6 @@
-"""The target of a workload: how many steps a rule takes that a thorough search found. Its budget follows."""
+"""The target of a workload: how many steps a rule takes that a thorough search found."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ import pandas as pd
 from grokking.executors.executor import Executor, executor
 from grokking.leaderboard.running import Job, Results, Show, trained
 from grokking.leaderboard.submission import Submission, read_submission
-from grokking.leaderboard.table import listed
+from grokking.leaderboard.table import submission_file
 from grokking.leaderboard.trials import points, trial_at
 from grokking.leaderboard.workloads import Benchmark, Workload
+from grokking.training.fingerprint import inputs
 
 POINTS_OF_SEARCH = 1000  # of the sequences of points, so that no submission's study has the same
 SEED_OF_SEARCH, SEED_OF_RERUNS = 1000, 2015  # no submission's trial has these
@@ -28,10 +30,6 @@ class Target:
     baseline: str  # whose point it is
     point: dict[str, Any]
     fastest: dict[str, float]  # by baseline, its fastest trial of the search
-
-    def budget(self, share: float) -> int | None:
-        """Steps by which a submission must generalize."""
-        return round(share * self.steps) if self.steps < np.inf else None
 
 
 def target_folder(benchmark: Benchmark, workload: str) -> Path:
@@ -56,11 +54,12 @@ def read_target(benchmark: Benchmark, workload: Workload) -> Target | None:
 
 
 def targets_table(benchmark: Benchmark, targets: Mapping[str, Target]) -> pd.DataFrame:
-    """A row per workload, as texts: its target, whose it is, the fastest trials, the budget that follows."""
+    """A row per workload, as texts: its target, whose it is, the fastest trials, the budget."""
+    every = benchmark.workloads | benchmark.planned
     rows = [
         {"workload": name, "target": _steps(own.steps), "of": own.baseline}
         | {f"fastest of {baseline}": _steps(steps) for baseline, steps in own.fastest.items()}
-        | {"budget": _steps(own.budget(benchmark.targets.budget) or np.inf)}
+        | {"budget": _steps(every[name].budget)}
         for name, own in targets.items()
     ]
     return pd.DataFrame(rows)
@@ -76,19 +75,18 @@ class _Search:
     def __init__(self, benchmark: Benchmark, workload: Workload, show: Show = lambda row, left: None) -> None:
         self.rules, self.workload, self.show = benchmark.targets, workload, show
         folder, names = target_folder(benchmark, workload.name), self.rules.baselines
-        self.baselines = {name: read_submission(listed(benchmark, name)) for name in names}
+        self.baselines = {name: read_submission(submission_file(benchmark, name)) for name in names}
         self.points = {
             name: points(own.declared.SPACE, self.rules.trials, POINTS_OF_SEARCH)
             for name, own in self.baselines.items()
         }
         self.results = {name: Results(folder / name) for name in names}
-        for name, own in self.baselines.items():  # an earlier file of a baseline had other points
-            results = self.results[name]
-            results.rows = [row for row in results.rows if row["submission"] == own.sha256]
+        for name, results in self.results.items():
+            results.rows = [row for row in results.rows if self._is_present(name, row)]
 
     def try_points(self, number: int, workers: Executor) -> None:
         """Train each baseline at one point, side by side, for as long as it can be the fastest so far."""
-        limit = round(min(self.rules.longest, *self.fastest(number).values()))
+        limit = round(min(self.workload.budget, *self.fastest(number).values()))
         jobs = {
             name: [self._job(own, SEARCH, number, self.points[name][number], limit)]
             for name, own in self.baselines.items()
@@ -112,7 +110,7 @@ class _Search:
         name, number = finalist
         study, point = 1 + self.finalists().index(finalist), self.points[name][number]
         jobs = [
-            self._job(self.baselines[name], study, rerun, point, self.rules.longest)
+            self._job(self.baselines[name], study, rerun, point, self.workload.budget)
             for rerun in range(self.rules.reruns)
         ]
         self._train({name: jobs}, workers)
@@ -137,10 +135,20 @@ class _Search:
         steps, name, number = min(found)
         return Target(steps, name, self.points[name][number], fastest)
 
-    def _job(self, own: Submission, study: int, number: int, point: dict[str, Any], budget: int) -> Job:
+    def _job(self, own: Submission, study: int, number: int, point: dict[str, Any], limit: int) -> Job:
         seed = (SEED_OF_SEARCH if study == SEARCH else SEED_OF_RERUNS) + number
-        trial = trial_at(own, self.workload, study, number, point, seed, budget)
+        trial = trial_at(own, self.workload, study, number, point, seed, self.workload.budget, limit)
         return own, self.workload, trial
+
+    def _is_present(self, name: str, row: Mapping[str, Any]) -> bool:
+        """Whether a row is of the baseline's file and of the workload as they are now."""
+        own = self.baselines[name]
+        if row["submission"] != own.sha256:
+            return False
+        _, workload, trial = self._job(
+            own, row["study"], row["trial"], json.loads(row["point"]), row["budget"]
+        )
+        return bool(row["inputs"] == inputs(trial.replica, workload.task))
 
     def _train(self, jobs: dict[str, list[Job]], workers: Executor) -> None:
         missing = []

@@ -23,6 +23,7 @@ class Trial:
     number: int  # in its study
     point: Mapping[str, Any]
     replica: Replica
+    limit: int  # updates by which generalization must begin; its budget, or fewer in the search for a target
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -73,11 +74,12 @@ def trial_at(
     point: Mapping[str, Any],
     seed: int,
     budget: int,
+    limit: int | None = None,
 ) -> Trial:
     """One training of the workload at this point; the seed is also that of the split, counted in `SPLITS`."""
     config = configured(submission, workload.experiment(budget), dict(point))
     replica = Replica(0, seed, seed % SPLITS, config)
-    return Trial(workload.name, study, number, point, replica)
+    return Trial(workload.name, study, number, point, replica, budget if limit is None else limit)
 
 
 def trials(submission: Submission, workload: Workload, rules: Rules) -> list[Trial]:

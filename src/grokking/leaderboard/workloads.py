@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from grokking.catalogue import read_yaml
-from grokking.config import STRICT, Positive, PositiveInt, Steps, load
+from grokking.config import STRICT, PositiveInt, Steps, load
 from grokking.data import tasks
 from grokking.data.tasks import Task, TaskConfig
 
@@ -30,14 +30,12 @@ class Rules:
 
 @dataclass(frozen=True, config=STRICT)
 class TargetRules:
-    """How the target of a workload is found, from which its budget follows."""
+    """How the target of a workload is found: what a thorough search comes to."""
 
     baselines: list[str]  # submissions, each tried at points of its space
     trials: PositiveInt  # of each baseline
-    longest: Steps  # budget until one has generalized; then a trial ends where it is no longer the fastest
     finalists: PositiveInt  # the fastest trials, trained again on other seeds
     reruns: PositiveInt  # of each finalist; the target is the lowest median
-    budget: Positive  # of a workload, in targets
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -46,8 +44,9 @@ class WorkloadConfig:
 
     operation: dict[str, Any]
     train_fraction: float
-    budget: Steps | None  # updates by which generalization must begin; null: it does not count yet
+    budget: Steps  # updates by which generalization must begin; a falling rate ends there
     experiment: dict[str, Any]
+    scored: bool = True  # whether it counts; some are planned
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -70,8 +69,6 @@ class Workload:
 
     @property
     def budget(self) -> int:
-        """Of a workload that counts."""
-        assert self.config.budget is not None
         return self.config.budget
 
     def experiment(self, budget: int) -> dict[str, Any]:
@@ -101,7 +98,7 @@ class Benchmark:
     rules: Rules
     targets: TargetRules
     workloads: dict[str, Workload]
-    planned: dict[str, Workload]  # those without a budget, which do not count yet
+    planned: dict[str, Workload]  # those that do not count yet
     leak_check: Workload
 
 
@@ -110,7 +107,7 @@ def read_benchmark(root: Path, version: int) -> Benchmark:
     file = Path(FILE.format(version=version))
     config = load(BenchmarkConfig, read_yaml(root / file, file), str(file))
     every = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
-    workloads = {key: own for key, own in every.items() if own.config.budget is not None}
-    planned = {key: own for key, own in every.items() if key not in workloads}
+    workloads = {key: own for key, own in every.items() if own.config.scored}
+    planned = {key: own for key, own in every.items() if not own.config.scored}
     leak_check = Workload("latin_square", config.leak_check, config.defaults)
     return Benchmark(root, version, config.rules, config.targets, workloads, planned, leak_check)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grokking.config import ConfigError
 from grokking.leaderboard.page import PAGE
 from grokking.leaderboard.running import CURVES, RUNS
 from grokking.leaderboard.scoring import Score
 from grokking.leaderboard.submission import Submission
-from grokking.leaderboard.table import open_benchmark, rank, result_folder, source
+from grokking.leaderboard.table import VERSION, NothingRanked, open_benchmark, rank, result_folder, source
+from grokking.leaderboard.workloads import FILE
 from grokking.tracking import identity, metrics, store
 from grokking.tracking.descriptions import NOTE, paragraphs
 
@@ -46,16 +46,17 @@ class Submitted:
 
 def find(root: Path) -> list[Submitted]:
     """The submissions of a checkout that are ranked, best first; none where there are no results."""
-    try:
-        benchmark = open_benchmark(root)
-        ranked = rank(benchmark)
-    except ConfigError:
+    if not (root / FILE.format(version=VERSION)).exists():
         return []
-    page = [root / PAGE] if (root / PAGE).exists() else []
+    benchmark = open_benchmark(root)
+    try:
+        ranked = rank(benchmark)
+    except NothingRanked:
+        return []
     found = []
     for position, score in enumerate(ranked.steps, start=1):
         name, folder = score.submission, result_folder(benchmark, score.submission)
-        files = [source(benchmark, name), folder / RUNS, folder / CURVES, *page]
+        files = [source(benchmark, name), folder / RUNS, folder / CURVES]
         own = ranked.entries[name].submission
         found.append(Submitted(own, position, len(ranked.steps), score, ranked.seconds.get(name), files))
     return found
