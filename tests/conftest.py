@@ -24,6 +24,7 @@ pytest_plugins = [
     "ray_nodes",
     "stores",
     "study_server",
+    "submissions",
     "team_server",
 ]  # fixtures
 

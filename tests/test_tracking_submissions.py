@@ -1,13 +1,11 @@
 """A submission to the benchmark in MLflow: one run with its scores, its space and its files."""
 
 import pytest
-from test_leaderboard import ADAMW, OWN_ADAMW, benchmark, no_rule_stays_known, train
+from submissions import ADAMW, OWN_ADAMW, train
 
 from grokking.leaderboard.submission import parse
-from grokking.tracking import identity, store, submissions
-
-__all__ = ["benchmark", "no_rule_stays_known"]  # fixtures
-
+from grokking.tracking import identity, store
+from grokking.tracking.submissions import find, publish
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 
@@ -17,12 +15,12 @@ def found(benchmark):
     for name, source in (("adamw", ADAMW), ("own", OWN_ADAMW)):
         (benchmark.root / f"leaderboard/submissions/{name}.py").write_text(source)
         train(benchmark, parse(name, source, name))
-    return submissions.find(benchmark.root)
+    return find(benchmark.root)
 
 
 def test_a_submission_is_one_run_with_its_scores_and_files(client, benchmark):
     ranked = found(benchmark)
-    assert [submissions.publish(client, submitted) for submitted in ranked] == [True, True]
+    assert [publish(client, submitted) for submitted in ranked] == [True, True]
     runs = client.search_runs(
         [store.experiment_id(client, identity.RANKED)], order_by=["metrics.`result/rank`"]
     )
@@ -39,15 +37,15 @@ def test_a_submission_is_one_run_with_its_scores_and_files(client, benchmark):
 
 def test_publishing_a_submission_twice_adds_nothing_and_a_new_score_is_published(client, benchmark):
     ranked = found(benchmark)
-    assert submissions.publish(client, ranked[0])
-    assert not submissions.publish(client, ranked[0])
+    assert publish(client, ranked[0])
+    assert not publish(client, ranked[0])
     (benchmark.root / "results/leaderboard/v0/own/runs.parquet").unlink()
-    (alone,) = submissions.find(benchmark.root)
-    assert submissions.publish(client, alone)
+    (alone,) = find(benchmark.root)
+    assert publish(client, alone)
     runs = client.search_runs([store.experiment_id(client, identity.RANKED)])
     assert {run.info.run_name for run in runs} == {submitted.name for submitted in ranked[:1]} | {alone.name}
 
 
 def test_where_nothing_is_ranked_nothing_is_published(benchmark, tmp_path):
-    assert submissions.find(benchmark.root) == []
-    assert submissions.find(tmp_path / "elsewhere") == []
+    assert find(benchmark.root) == []
+    assert find(tmp_path / "elsewhere") == []

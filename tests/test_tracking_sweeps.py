@@ -6,9 +6,9 @@ from test_sweeps import SWEEP
 from grokking.sweeps.networks import expand
 from grokking.sweeps.sweep_folder import SweepFolder
 from grokking.sweeps.training import stacks, train_stack
-from grokking.tracking import identity, store
+from grokking.tracking import identity, single_runs, store
 from grokking.tracking.descriptions import NOTE
-from grokking.tracking.sweeps import Swept, publish
+from grokking.tracking.sweeps import FORM, Swept, publish
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies warn
 
@@ -53,4 +53,4 @@ def test_publishing_a_sweep_twice_adds_nothing_and_a_new_page_is_published(clien
     assert publish(client, swept)
     (run,) = runs(client)
     assert len(runs(client)) == 1
-    assert run.data.tags["published"] == swept.content()
+    assert run.data.tags["published"] == single_runs.content(FORM, swept.files)

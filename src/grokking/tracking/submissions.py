@@ -1,6 +1,5 @@
 """Publish the submissions to the benchmark: a run each, with its scores, rule, trials and curves."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from grokking.leaderboard.scoring import Score
 from grokking.leaderboard.submission import Submission
 from grokking.leaderboard.table import VERSION, NothingRanked, open_benchmark, rank, result_folder, source
 from grokking.leaderboard.workloads import FILE
-from grokking.tracking import identity, metrics, store
-from grokking.tracking.descriptions import NOTE, paragraphs
+from grokking.tracking import identity, single_runs
+from grokking.tracking.descriptions import paragraphs
+from grokking.tracking.single_runs import Logged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,12 +36,9 @@ class Submitted:
     def name(self) -> str:
         return f"submission {self.submission.name}"
 
-    def content(self) -> str:
-        """Hash of files and scores, which tells whether just this is published."""
-        digest = hashlib.sha256(f"{FORM} {self.rank} {self.of} {self.steps} {self.seconds}".encode())
-        for file in self.files:
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+    def form(self) -> str:
+        """All that is shown of it and not in its files."""
+        return f"{FORM} {self.rank} {self.of} {self.steps} {self.seconds}"
 
 
 def find(root: Path) -> list[Submitted]:
@@ -64,18 +61,12 @@ def find(root: Path) -> list[Submitted]:
 
 def publish(client: "MlflowClient", submitted: Submitted) -> bool:
     """Publish one submission; False where the store holds just this already."""
-    content = submitted.content()
-    experiment = store.experiment_id(client, identity.RANKED)
-    run = store.ensure_run(client, experiment, submitted.name, _tags(submitted.submission))
-    if run.data.tags.get("published") == content:
-        return False
-    found = metrics.prefixed(_found(submitted))
-    store.log(client, run, _params(submitted.submission), [(0, found)], {NOTE: _note(submitted)})
-    for file in submitted.files:
-        client.log_artifact(run.info.run_id, str(file))
-    store.finish(client, run, 0.0)
-    client.set_tag(run.info.run_id, "published", content)
-    return True
+
+    def logged() -> Logged:
+        return Logged(_params(submitted.submission), _found(submitted), _note(submitted))
+
+    place, tags = (identity.RANKED, submitted.name), _tags(submitted.submission)
+    return single_runs.publish(client, place, tags, submitted.form(), submitted.files, logged)
 
 
 def _tags(submission: Submission) -> dict[str, str]:

@@ -3,7 +3,6 @@
 Its networks have no curves and are hundreds, so they are rows of the table and no runs of their own.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ import pandas as pd
 from grokking.analysis import sweeps
 from grokking.analysis.results import hyperparameters
 from grokking.storage.runs import read_facts, read_table
-from grokking.tracking import identity, metrics, store
-from grokking.tracking.descriptions import NOTE, paragraphs
+from grokking.tracking import identity, single_runs
+from grokking.tracking.descriptions import paragraphs
+from grokking.tracking.single_runs import Logged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,30 +40,17 @@ class Swept:
     def fingerprint(self) -> str:
         return str(read_facts(self.folder / "run.json")["fingerprint"])
 
-    def content(self) -> str:
-        """Hash of the files, which tells whether just this is published."""
-        digest = hashlib.sha256(FORM.encode())
-        for file in self.files:
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
-
 
 def publish(client: "MlflowClient", swept: Swept) -> bool:
     """Publish one sweep; False where the store holds just this already."""
-    content = swept.content()
-    experiment = store.experiment_id(client, identity.SWEPT)
-    run = store.ensure_run(client, experiment, f"sweep {swept.name}", _tags(swept))
-    if run.data.tags.get("published") == content:
-        return False
-    networks = read_table(swept.folder / "networks.parquet")
-    facts = sweeps.described(networks)
-    found = metrics.prefixed(_found(facts, networks))
-    store.log(client, run, _params(networks), [(0, found)], {NOTE: _note(swept, facts)})
-    for file in swept.files:
-        client.log_artifact(run.info.run_id, str(file))
-    store.finish(client, run, 0.0)
-    client.set_tag(run.info.run_id, "published", content)
-    return True
+
+    def logged() -> Logged:
+        networks = read_table(swept.folder / "networks.parquet")
+        facts = sweeps.described(networks)
+        return Logged(_params(networks), _found(facts, networks), _note(swept, facts))
+
+    place = identity.SWEPT, f"sweep {swept.name}"
+    return single_runs.publish(client, place, _tags(swept), FORM, swept.files, logged)
 
 
 def _tags(swept: Swept) -> dict[str, str]:

@@ -1,0 +1,81 @@
+"""Submissions to a tiny benchmark, and a checkout that holds it; fixtures."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from grokking.executors.executor import executor
+from grokking.leaderboard import running, table
+from grokking.leaderboard.trials import trials
+from grokking.leaderboard.workloads import read_benchmark
+from grokking.updates.optimizers import OPTIMIZERS
+
+ROOT = Path(__file__).parents[1]
+SUBMISSIONS = sorted((ROOT / "leaderboard/submissions").glob("*.py"))
+ADAMW = """'''AdamW of the laboratory.'''
+RULESET = "tuned"
+SETTINGS = {"optimizer.name": "adamw", "epsilon": 1e-8, "weight_decay": 1.0, "beta1": 0.9, "beta2": 0.98}
+SPACE = {"learning_rate": {"kind": "log", "low": 0.02, "high": 0.1}}
+"""
+OWN_ADAMW = """'''AdamW written out.'''
+import torch
+
+RULESET = "tuned"
+SETTINGS = {"epsilon": 1e-8, "weight_decay": 1.0, "beta1": 0.9, "beta2": 0.98}
+SPACE = {"learning_rate": {"kind": "log", "low": 0.02, "high": 0.1}}
+STATE = ("mean", "square")
+
+
+def update(param, grad, state, hparams):
+    h = {name: value.to(param.dtype) for name, value in hparams.items()}
+    param.mul_(1 - h["learning_rate"] * h["weight_decay"])
+    state["mean"].lerp_(grad, 1 - h["beta1"])
+    state["square"].lerp_(grad * grad, 1 - h["beta2"])
+    mean = state["mean"] / (1 - h["beta1"] ** h["step"])
+    square = state["square"] / (1 - h["beta2"] ** h["step"])
+    param.sub_(h["learning_rate"] * mean / (square.sqrt() + h["epsilon"]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_rule_stays_known():
+    """A submission's rule is known while it is used: the laboratory's own choices are what they were."""
+    known = list(OPTIMIZERS)
+    yield
+    assert list(OPTIMIZERS) == known
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """A tiny one, in a folder of its own."""
+    (tmp_path / "leaderboard/submissions").mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("tiny_leaderboard.yaml"), tmp_path / "leaderboard/v0.yaml")
+    return read_benchmark(tmp_path, 0)
+
+
+def train(benchmark, submission, names=()):
+    folder = table.result_folder(benchmark, submission.name)
+    return running.train_missing(submission, table.trials_by_workload(benchmark, submission, names), folder)
+
+
+def trained_alone(job):
+    with executor(1) as workers:
+        return list(running.trained([job], workers))
+
+
+def only(benchmark, submission):
+    """The trials of its one workload."""
+    return trials(submission, benchmark.workloads["tiny_mlp"], benchmark.rules)
+
+
+@pytest.fixture
+def checkout(benchmark, monkeypatch):
+    """A checkout with the tiny benchmark, in which the command works."""
+    from grokking.api import checkout
+
+    monkeypatch.setattr(checkout, "here", lambda: checkout.Checkout(benchmark.root))
+    folder = benchmark.root / "leaderboard/submissions"
+    (folder / "adamw.py").write_text(ADAMW)
+    (folder / "own.py").write_text(OWN_ADAMW)  # the two baselines
+    return benchmark.root

@@ -1,0 +1,176 @@
+"""Rules that are submitted to the benchmark: what their files may hold, and that they train as they say."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from submissions import ADAMW, OWN_ADAMW, ROOT, SUBMISSIONS, only, trained_alone
+
+from grokking.config import ConfigError
+from grokking.leaderboard import running, table
+from grokking.leaderboard.submission import parse, read_submission
+from grokking.leaderboard.workloads import read_benchmark
+
+# what a submission may hold
+
+
+@pytest.mark.parametrize("path", SUBMISSIONS, ids=lambda path: path.stem)
+def test_every_submission_of_the_laboratory_can_be_trained_on_every_workload(path):
+    benchmark = read_benchmark(ROOT, 0)
+    asked = table.trials_by_workload(benchmark, read_submission(path), [])
+    assert [workload.name for workload, _ in asked] == ["latin_square", *benchmark.workloads]
+    assert {len(own) for _, own in asked} <= {15, 3}
+
+
+TOP, INSIDE = "\n", "\n\n\ndef f(grad):\n    "
+HARMFUL = {
+    TOP + "import os": "only `import math` and `import torch` are allowed",
+    TOP + "import torch.utils": "only `import math` and `import torch` are allowed",
+    TOP + "import torch as t": "only `import math` and `import torch` are allowed",
+    TOP + "from grokking.data import tasks": "only `import math` and `import torch` are allowed",
+    TOP + "x = open('params.yaml')": "a constant is written out, not computed",
+    TOP + "x = 1 / 0": "a constant is written out, not computed",
+    TOP + "def f(grad=open('x')):\n    return grad": "its defaults are constants",
+    TOP + "@abs\ndef f(grad):\n    return grad": "a function has no decorator",
+    TOP + "def f(*, grad=open('x')):\n    return grad": "its defaults are constants",
+    TOP + "def f(grad: torch.zeros(9)):\n    return grad": "a function has no annotations",
+    TOP + "def f(grad) -> torch.zeros(9):\n    return grad": "a function has no annotations",
+    INSIDE + "match grad:\n        case list(grad_fn=1):\n            return grad": "`match` has no use",
+    TOP + "class Rule:\n    pass": "only imports, constants and functions stand at the top",
+    TOP + "for i in range(3):\n    pass": "only imports, constants and functions stand at the top",
+    TOP + "print('x')": "only imports, constants and functions stand at the top",
+    INSIDE + "import os": "imports stand at the top",
+    INSIDE + "return open('params.yaml')": "`open` is not allowed",
+    INSIDE + "return __import__('os')": "`__import__` is not allowed",
+    INSIDE + "return getattr(torch, 'os')": "`getattr` is not allowed",
+    INSIDE + "return torch.os.system('ls')": "`torch.os` is not allowed",
+    INSIDE + "return torch.load('task.pt')": "`torch.load` is not allowed",
+    INSIDE + "return torch.linalg.torch.os": "`torch.linalg.torch` is not allowed",
+    INSIDE + "t = torch.linalg\n    return t.torch": "`torch.linalg` is written before",
+    INSIDE + "t = torch\n    return t.os": "`torch` is written before the name of a function",
+    INSIDE + "return grad.__class__": "`.__class__` reaches beyond the tensors",
+    INSIDE + "return grad.grad_fn": "`.grad_fn` reaches beyond the tensors",
+    INSIDE + "return (x for x in grad).gi_frame": "`.gi_frame` reaches beyond the tensors",
+    INSIDE + "return '{0.__globals__}'.format(f)": "`.format` reaches beyond the tensors",
+    INSIDE + "math.kept = grad": "attributes are not assigned",
+    INSIDE + "global found\n    found = grad": "`global` has no use",
+    INSIDE + "return grad.normal_()": "`.normal_` reaches beyond the tensors",
+    INSIDE + "return grad.register_hook(f)": "`.register_hook` reaches beyond the tensors",
+    INSIDE + "yield from grad": "`yieldfrom` has no use",
+    TOP + "kept = []\n\n\ndef f(grad):\n    return kept": "a constant cannot change: use a tuple",
+    TOP + "def f(grad, kept={}):\n    return kept": "its defaults are constants",
+}
+
+
+@pytest.mark.parametrize("code", HARMFUL)
+def test_what_reaches_beyond_the_tensors_is_refused_with_its_line(code):
+    with pytest.raises(ConfigError) as error:
+        parse("cheat", OWN_ADAMW + code, "cheat.py")
+    assert "cheat.py, line " in str(error.value)
+    assert HARMFUL[code] in str(error.value)
+
+
+WRONG = {
+    "SETTINGS = {": (
+        "SETTINGS = {'model.width': 3,",
+        "set hyperparameters of the rule and keys of optimizer",
+    ),
+    'RULESET = "tuned"': ('RULESET = "fast"', "RULESET"),
+    "'''AdamW written out.'''": ("", "has no docstring"),
+    "def update(": ("def updates(", "needs a function `update` or the setting optimizer.name"),
+    '"low": 0.02': '"low": 0.2',
+    "import torch": ("import torch\n\nx = (", "write plain Python"),
+    "(param, grad, state, hparams)": ("(param, grad)", "update takes param, grad, state, hparams"),
+    '"learning_rate": {"kind"': (
+        '"leanring_rate": {"kind"',
+        "gives leanring_rate, which `update` does not use",
+    ),
+    '"beta1": 0.9': ('"beta1": "high"', "beta1"),
+    "STATE = (": ("SLOTS = (", "sets SLOTS, which nothing uses; known names: RULESET, SETTINGS, SPACE"),
+    '"mean", "square")': ('"mean",)', "uses state['square']; name it in `STATE`"),
+    'param.mul_(1 - h["learning_rate"] * h["weight_decay"])': (
+        "pass",
+        "gives weight_decay, which `update` does not use",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", WRONG)
+def test_a_submission_with_a_mistake_is_refused_in_one_line(part, benchmark):
+    other, message = (
+        WRONG[part] if isinstance(WRONG[part], tuple) else (WRONG[part], "needs `low` below `high`")
+    )
+    with pytest.raises(ConfigError, match="wrong") as error:
+        only(benchmark, parse("wrong", OWN_ADAMW.replace(part, other), "wrong.py"))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_rule_without_hyperparameters_tunes_itself(benchmark):
+    source = re.sub("SPACE = .*\n", "", OWN_ADAMW.replace('"tuned"', '"self-tuning"'))
+    source = source.replace("SETTINGS = {", 'SETTINGS = {"learning_rate": 0.05, ')
+    own = only(benchmark, parse("own", source, "own.py"))
+    assert len(own) == benchmark.rules.studies
+    assert {trial.replica.config.budget for trial in own} == {90}  # 1.5 times 60
+    with pytest.raises(ConfigError, match="do not fit"):
+        parse("own", OWN_ADAMW.replace('"tuned"', '"self-tuning"'), "own.py")
+
+
+def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
+    """The same AdamW, once compiled by the engine, once from the file: equal curves but for rounding."""
+    curves = []
+    for name, source in (("adamw", ADAMW), ("own", OWN_ADAMW)):
+        submission = parse(name, source, name)
+        workload = benchmark.workloads["tiny_mlp"]
+        job = submission, workload, only(benchmark, submission)[0]
+        for _, curve in trained_alone(job):
+            curves.append(curve[curve["step"] <= 20])
+    for metric in ("train_loss", "weight_norm"):
+        np.testing.assert_allclose(curves[0][metric], curves[1][metric], rtol=1e-3)
+    assert curves[0]["train_loss"].iloc[-1] < curves[0]["train_loss"].iloc[0]
+
+
+def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):
+    source = OWN_ADAMW.replace('h["beta1"] ** h["step"]', 'h["average"]')
+    submission, workload = parse("own", source, "own.py"), benchmark.workloads["tiny_mlp"]
+    trial = only(benchmark, submission)[0]
+    line = source.partition('h["average"]')[0].count("\n") + 1
+    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule$"):
+        running.train_trial("own", source, trial, workload.task, "cpu")
+
+
+def test_what_a_rule_writes_into_its_hyperparameters_is_forgotten():
+    source = OWN_ADAMW + '    hparams["learning_rate"].mul_(0)\n    hparams["beta1"] = grad\n'
+    rule = parse("own", source, "own.py").rule
+    values = {
+        "learning_rate": 0.1,
+        "weight_decay": 0.5,
+        "beta1": 0.8,
+        "beta2": 0.9,
+        "epsilon": 1e-8,
+        "step": 1,
+    }
+    hparams = {name: torch.tensor([[float(value)]]) for name, value in values.items()}
+    state = {slot: torch.zeros(1, 3) for slot in ("mean", "square", "average")}
+    rule.update(torch.ones(1, 3), torch.ones(1, 3), state, hparams)
+    assert {name: tensor.item() for name, tensor in hparams.items()} == pytest.approx(values)
+
+
+def test_lion_is_as_in_its_paper():
+    """Chen et al. 2023, algorithm 2, entry by entry with Python's own numbers."""
+    rule = read_submission(ROOT / "leaderboard/submissions/lion.py").rule
+    values = {"learning_rate": 0.1, "weight_decay": 0.5, "beta1": 0.8, "beta2": 0.9}
+    hparams = {name: torch.tensor([[value]], dtype=torch.float64) for name, value in values.items()}
+    random = np.random.default_rng(0)
+    param = torch.tensor(random.normal(size=(1, 5)))
+    state, plain, momentum = {"momentum": torch.zeros_like(param)}, param[0].tolist(), [0.0] * 5
+    for _ in range(4):
+        grads = random.normal(size=5)
+        rule.update(param, torch.tensor(grads[None]), state, hparams)
+        for i, grad in enumerate(grads):
+            direction = math.copysign(1, 0.8 * momentum[i] + 0.2 * grad)
+            plain[i] -= 0.1 * (direction + 0.5 * plain[i])
+            momentum[i] = 0.9 * momentum[i] + 0.1 * grad
+        np.testing.assert_allclose(param[0], plain, rtol=1e-12)

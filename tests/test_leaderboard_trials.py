@@ -1,0 +1,249 @@
+"""Trials of the benchmark: points and seeds, what is kept of them, targets, held-out workloads."""
+
+import dataclasses
+import math
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from submissions import ADAMW, OWN_ADAMW, ROOT, only, train
+from test_cli import of_committed_results
+
+from grokking.config import ConfigError
+from grokking.data.latin_square import random_square
+from grokking.engine.stack import initial_model
+from grokking.executors.executor import executor
+from grokking.leaderboard import held_out, running, table, targets, verification
+from grokking.leaderboard.submission import parse
+from grokking.leaderboard.trials import Drawn, points, share_of_range, trials
+from grokking.leaderboard.workloads import read_benchmark
+from grokking.search.space import suggest
+
+# trials
+
+
+def test_points_fill_the_space_and_depend_on_the_study_only():
+    space = parse("adamw", ADAMW, "adamw.py").declared.SPACE
+    first = [point["learning_rate"] for point in points(space, 64, 0)]
+    assert first == [point["learning_rate"] for point in points(space, 64, 0)]
+    assert first != [point["learning_rate"] for point in points(space, 64, 1)]
+    shares = np.log(np.array(first) / 0.02) / np.log(0.1 / 0.02)
+    assert np.abs(np.sort(shares) - (np.arange(64) + 0.5) / 64).max() < 1 / 16
+    assert [point["learning_rate"] for point in points(space, 2, 0)] == first[:2]
+
+
+def test_a_share_of_a_range_is_what_its_point_was_drawn_at():
+    space = parse("adamw", ADAMW, "adamw.py").declared.SPACE
+    (dimension,) = space.values()
+    for share in (0.0, 0.25, 0.9):
+        value = suggest(Drawn({"learning_rate": share}), space)["learning_rate"]
+        assert share_of_range(dimension, value) == pytest.approx(share)
+
+
+def test_a_training_ends_at_its_budget_unless_a_crossing_is_on_trial():
+    def ends(*accuracies: float) -> list[bool]:
+        decided = running.Decided(2)
+        return [
+            decided(SimpleNamespace(step=step, metrics={"validation_accuracy": accuracy}))
+            for step, accuracy in enumerate(accuracies)
+        ]
+
+    assert ends(0.0, 0.5, 0.9, 1.0) == [False, False, True, True]
+    assert ends(0.0, 0.5, 1.0, 1.0, 0.9, 1.0) == [False, False, False, False, True, True]
+
+
+def test_all_submissions_have_the_same_seeds_and_splits(benchmark):
+    pairs = [
+        [
+            (trial.replica.seed, trial.replica.split_seed)
+            for trial in only(benchmark, parse(name, source, name))
+        ]
+        for name, source in (("adamw", ADAMW), ("own", OWN_ADAMW))
+    ]
+    assert pairs[0] == pairs[1] == [(n, n) for n in range(4)]
+
+
+# what is kept
+
+
+def test_trials_are_trained_once_and_a_changed_rule_again(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    runs = train(benchmark, submission)
+    assert len(runs) == 8  # two workloads, two studies, two trials
+    never = [row | {"generalization_step": None} for row in runs.to_dict("records")]
+    assert running.table_of(never)["generalization_step"].dtype == float  # not of objects
+    folder = table.result_folder(benchmark, "adamw")
+    written = (folder / running.RUNS).stat().st_mtime_ns
+    pd.testing.assert_frame_equal(train(benchmark, submission), runs)
+    assert (folder / running.RUNS).stat().st_mtime_ns == written
+    changed = parse("adamw", ADAMW.replace('"high": 0.1', '"high": 0.2'), "adamw.py")
+    assert not train(benchmark, changed, ["tiny_mlp"])["inputs"].isin(runs["inputs"]).any()
+
+
+def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
+    submission = parse("adamw", ADAMW, "adamw.py")
+
+    def stop(row, left):
+        raise KeyboardInterrupt
+
+    folder, asked = (
+        table.result_folder(benchmark, "adamw"),
+        table.trials_by_workload(benchmark, submission, []),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        running.train_missing(submission, asked, folder, stop)
+    seen = []
+    whole = running.train_missing(submission, asked, folder, lambda row, left: seen.append((row, left)))
+    assert len(whole) == 8
+    assert 0 < len(seen) < 8
+    assert [left for _, left in seen] == list(range(len(seen)))[::-1]
+
+
+def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    with pytest.raises(ConfigError, match="no results of adamw are here"):
+        verification.verify(benchmark, submission, 60, 0)
+    train(benchmark, submission)
+    found = verification.verify(benchmark, submission, 60, 0)
+    assert (found.kept, found.compared, found.differences) == (8, 8, [])
+    file = table.result_folder(benchmark, "adamw") / running.RUNS
+    runs = pd.read_parquet(file)
+    runs.loc[runs["workload"] == "tiny_mlp", "generalization_step"] = 7.0
+    runs.to_parquet(file)
+    found = verification.verify(benchmark, submission, 60, 0)
+    assert len(found.differences) == 4
+    assert "generalization_step was 7.0 and is" in found.differences[0]
+    runs.assign(inputs="forged").to_parquet(file)
+    found = verification.verify(benchmark, submission, 60, 0)
+    assert (found.compared, len(found.differences)) == (0, 8)
+    assert "are others than the file asks for" in found.differences[0]
+    table.keep_source(benchmark, submission)
+    with pytest.raises(ConfigError, match=r"no submission is ranked \(adamw: missing trials: 8\)"):
+        table.rank(benchmark)
+
+
+def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(benchmark):
+    """Its weights are a table: unit (i, j) sees row i and column j, and votes for their symbol."""
+    square = random_square(5, 0)
+    first, last = np.zeros((10, 25)), np.zeros((5, 25))
+    for unit, (i, j) in enumerate(np.ndindex(5, 5)):
+        first[i, unit] = first[5 + j, unit] = 1
+        last[square[i, j], unit] = 1
+    submission = parse("adamw", ADAMW, "adamw.py")
+    workload = benchmark.leak_check
+    model = initial_model(trials(submission, workload, benchmark.rules)[0].replica, workload.task)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    assert list(shapes.values()) == [last.shape, first.shape], shapes
+    weights = (*last.ravel().tolist(), *first.ravel().tolist())
+    source = (
+        f"'''A cheat.'''\nimport torch\n\nRULESET = 'self-tuning'\nWEIGHTS = {weights}\n\n\n"
+        "def update(param, grad, state, hparams):\n    param.copy_(torch.tensor([WEIGHTS]))\n"
+    )
+    cheat = parse("cheat", source, "cheat.py")
+    jobs = [(workload, trial) for trial in trials(cheat, workload, benchmark.rules)]
+    with executor(2) as workers:
+        found = list(running.trained([(cheat, *job) for job in jobs], workers))
+    rows, curves = zip(*found, strict=True)
+    assert table.leaks(benchmark, pd.DataFrame(rows))
+    train(benchmark, submission)
+    by_key = dict(zip(map(running.key_of, rows), curves, strict=True))
+    running.write(table.result_folder(benchmark, "cheat"), list(rows), by_key)
+    for own in (submission, cheat):
+        table.keep_source(benchmark, own)
+    ranked = table.rank(benchmark)
+    assert ranked.not_ranked == {"cheat": "it generalizes on a table without a law"}
+    assert list(table.ranking(ranked)["submission"]) == ["adamw"]
+
+
+# targets
+
+
+def with_budget(benchmark, budget):
+    """The tiny workload; in 60 updates it does not generalize."""
+    own = benchmark.workloads["tiny_mlp"]
+    return dataclasses.replace(own, config=dataclasses.replace(own.config, budget=budget))
+
+
+def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark):
+    workload = with_budget(benchmark, 1500)
+    assert targets.read_target(benchmark, workload) is None
+    shown = []
+    found = targets.find_target(benchmark, workload, lambda row, left: shown.append(row))
+    rows = pd.DataFrame(shown)
+    search = rows[rows["study"] == targets.SEARCH]
+    assert len(search) == 8  # four points of two baselines
+    for _, row in search.iterrows():  # no trial is longer than the fastest one before its round
+        fastest = search.loc[search["trial"] < row["trial"], "generalization_step"].min()
+        assert row["budget"] == (1500 if math.isnan(fastest) else fastest)
+    again = rows[rows["study"] != targets.SEARCH]
+    medians = again.fillna({"generalization_step": math.inf}).groupby("study")["generalization_step"].median()
+    assert len(again) == 2 * 3
+    assert found.steps == medians.min()
+    assert not set(rows["seed"]) & {trial.replica.seed for trial in only(benchmark, parse("a", ADAMW, "a"))}
+    shown.clear()
+    assert targets.find_target(benchmark, workload, lambda row, left: shown.append(row)) == found
+    assert shown == []
+    assert targets.read_target(benchmark, workload) == found
+    assert targets.read_target(benchmark, with_budget(benchmark, 1400)) is None  # that is another workload
+
+
+def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark):
+    workload, seen = with_budget(benchmark, 1500), []
+
+    def stop(row, left):
+        seen.append(row)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        targets.find_target(benchmark, workload, stop)
+    found = targets.find_target(benchmark, workload)
+    shutil.rmtree(targets.target_folder(benchmark, "tiny_mlp"))
+    assert targets.find_target(benchmark, workload) == found
+
+
+def test_a_target_of_a_baseline_that_has_changed_is_none(checkout, benchmark):
+    workload = with_budget(benchmark, 1500)
+    targets.find_target(benchmark, workload)
+    file = checkout / "leaderboard/submissions/own.py"
+    file.write_text(file.read_text().replace('"low": 0.02', '"low": 0.03'))
+    assert targets.read_target(benchmark, workload) is None
+
+
+def test_where_nothing_generalizes_there_is_no_target(checkout, benchmark):
+    found = targets.find_target(benchmark, with_budget(benchmark, 5))
+    assert found.steps == math.inf
+    assert targets.targets_table(benchmark, {"tiny_mlp": found})["target"].tolist() == ["—"]
+
+
+@of_committed_results
+@pytest.mark.parametrize("name", read_benchmark(ROOT, 0).workloads)
+def test_a_budget_is_at_least_twice_the_target(name):
+    benchmark = read_benchmark(ROOT, 0)
+    target = targets.read_target(benchmark, benchmark.workloads[name])
+    assert target is not None
+    assert benchmark.workloads[name].config.budget >= 2 * target.steps
+
+
+# held-out workloads
+
+
+def test_a_held_out_workload_changes_one_thing():
+    benchmark = read_benchmark(ROOT, 0)
+    kinds = set()
+    for workload in (benchmark.workloads | benchmark.planned).values():
+        for seed in range(30):
+            other = held_out.held_out(workload, seed)
+            assert other == held_out.held_out(workload, seed)
+            kinds.add(other.held_out)
+            assert other.config.budget == 2 * workload.config.budget
+            changed = [
+                key
+                for key in ("operation", "train_fraction", "experiment")
+                if getattr(other.config, key) != getattr(workload.config, key)
+            ]
+            assert len(changed) == 1
+    assert {"twice the width", "multiplication", "10% wrong labels", "25% of the table"} <= kinds
+    assert {"modulus 101", "modulus 61"} <= kinds
