@@ -203,6 +203,22 @@ def test_an_error_of_a_watcher_ends_the_training_and_no_other_process(lab):
         other.join()
 
 
+@pytest.mark.parametrize("named", [{"name": "mine"}, {}])
+def test_other_seeds_join_those_that_are_there(lab, named):
+    """A run without a name of its own has one that its seeds do not change."""
+    config = grokking.train("wide_mlp", steps=20).config
+    first = grokking.train(config, **named)
+    other = config | {"replicas": {"seeds": [7, 0], "split_seeds": [2, 1], "grid": {}}}
+    both = grokking.train(other, **named)
+    assert both.folder == first.folder
+    rows = both.replicas()
+    assert rows[["seed", "split_seed"]].to_numpy().tolist() == [[0, 0], [7, 2], [0, 1]]
+    assert set(first.config["replicas"]["seeds"]) == {0}
+    kept = laboratory.files(first.folder.parent)
+    grokking.train(config, **named)
+    assert laboratory.files(first.folder.parent) == kept
+
+
 def test_no_run_overwrites_another(lab):
     grokking.train("wide_mlp", steps=20, name="mine")
     kept = laboratory.files(lab / "artifacts/own")

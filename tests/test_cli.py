@@ -318,6 +318,27 @@ def test_search_finds_confirms_and_goes_on(lab):
     assert trials(call(*command)) > trials(first)
 
 
+def test_a_search_by_other_params_leaves_the_earlier_run(lab):
+    """Both find trial 0, the only point that there is."""
+    params = (lab / "params.yaml").read_text()
+    one = params.replace("{kind: log, low: 1e-2, high: 3e-2}", "{kind: choice, values: [2e-2]}")
+    assert one != params
+    command = ("search", "small", "train_fraction=0.8", "--minutes", "0.05")
+    name = "own-small-train_fraction=0.8-0"
+    try:
+        (lab / "params.yaml").write_text(one)
+        call(*command)
+        first = grokking.load(name)
+        kept = laboratory.files(first.folder.parent)
+        (lab / "params.yaml").write_text(one.replace("beta1: 0.9", "beta1: 0.8"))
+        call(*command)
+    finally:
+        (lab / "params.yaml").write_text(params)
+    assert laboratory.files(first.folder.parent) == kept
+    assert grokking.load(f"{name}-2").config["optimizer"]["beta1"] == 0.8
+    assert first.config["optimizer"]["beta1"] == 0.9
+
+
 def test_search_with_another_family(lab):
     params = (lab / "params.yaml").read_text()
     (lab / "params.yaml").write_text(params.replace("\nsweeps:", f"{EMBEDDING_STUDY}\nsweeps:"))

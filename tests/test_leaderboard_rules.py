@@ -17,11 +17,16 @@ from grokking.leaderboard.workloads import read_benchmark
 
 
 @pytest.mark.parametrize("path", SUBMISSIONS, ids=lambda path: path.stem)
-def test_every_submission_of_the_laboratory_can_be_trained_on_every_workload(path):
+def test_every_submission_of_the_laboratory_can_be_trained_on_its_workloads(path):
     benchmark = read_benchmark(ROOT, 0)
-    asked = table.trials_by_workload(benchmark, read_submission(path), [])
-    assert [workload.name for workload, _ in asked] == ["latin_square", *benchmark.workloads]
-    assert {len(own) for _, own in asked} <= {15, 3}
+    submission = read_submission(path)
+    found = table.trials_by_workload(benchmark, submission, [])
+    names, counts = [workload.name for workload, _ in found], {len(own) for _, own in found}
+    if own := submission.declared.WORKLOAD:
+        assert (names, counts) == ([own], {10})
+    else:
+        assert names == ["latin_square", *benchmark.workloads]
+        assert counts <= {15, 3}
 
 
 TOP, INSIDE = "\n", "\n\n\ndef f(grad):\n    "

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_task
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 import grokking
@@ -342,6 +343,38 @@ def test_a_damaged_split_is_refused_by_name(name, tmp_path):
         (tmp_path / "t" / name).write_bytes(part)
         with pytest.raises(ConfigError, match=f"{name} is missing or damaged; run `dvc repro"):
             task_files.read(tmp_path / "t")
+
+
+@pytest.mark.parametrize("replicas", [None, {"seeds": None}, {"seeds": [0], "split_seeds": [], "grid": {}}])
+def test_an_own_run_without_its_seeds_is_refused_by_name(lab, replicas):
+    run = grokking.train("wide_mlp", steps=20, name="hurt")
+    file = run.folder.parent / "config.yaml"
+    asked = YAML(typ="safe").load(file)
+    asked["config"]["replicas"] = replicas
+    YAML(typ="safe").dump(asked, file)
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml is damaged; remove the run's folder, and train it again"
+    ):
+        grokking.train("wide_mlp", steps=20, name="hurt")
+
+
+def test_a_damaged_table_of_an_own_run_names_no_git(lab):
+    run = grokking.train("wide_mlp", steps=20, name="cut")
+    (run.folder / "history.parquet").write_bytes(b"")
+    with pytest.raises(ConfigError) as refused:
+        run.history()
+    assert "git" not in str(refused.value)
+    assert str(refused.value).endswith(f"missing or damaged; remove {run.folder.parent}, and train it again")
+    shown = CliRunner().invoke(app, ["show", "cut"])
+    assert (shown.exit_code, shown.stdout) == (2, "")
+
+
+def test_a_terminal_that_knows_no_dash_shows_a_question_mark(lab):
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-m", "grokking.cli.main", "list"]
+    done = subprocess.run(command, env=environment, capture_output=True, cwd=lab)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"?" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{a: 1}", "config: ["])

@@ -56,10 +56,20 @@ def of_folder(folder: Path) -> Run:
 def read_config(folder: Path) -> dict[str, Any]:
     """What was asked for: experiment, changes, and the whole configuration. ConfigError where damaged."""
     asked = read_yaml(folder / CONFIG, folder / CONFIG)
-    whole = isinstance(asked, dict) and isinstance(asked.get("config"), dict)
+    whole = isinstance(asked, dict) and _has_replicas(asked.get("config"))
     if not whole or not {"experiment", "changes"} <= asked.keys():
         raise ConfigError(f"{folder / CONFIG} is damaged; remove the run's folder, and train it again")
     return dict(asked)
+
+
+def _has_replicas(config: Any) -> bool:
+    """Whether a configuration says which replicas there are: pairs of seeds, and a grid."""
+    replicas = config.get("replicas") if isinstance(config, dict) else None
+    if not isinstance(replicas, dict):
+        return False
+    seeds, split_seeds = replicas.get("seeds"), replicas.get("split_seeds")
+    pairs = isinstance(seeds, list) and isinstance(split_seeds, list) and len(seeds) == len(split_seeds) > 0
+    return pairs and isinstance(replicas.get("grid"), dict)
 
 
 def unknown(checkout: Checkout, name: str, known: list[str]) -> ConfigError:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -123,7 +123,14 @@ class Run:
     def _tables(self) -> runs.Run:
         if self.zoo is None and not runs.exists(self.folder):  # of an own run
             raise ConfigError(f"`{self.name}` was not trained to its end; repeat the command that began it")
-        return runs.read(self.folder)
+        try:
+            return runs.read(self.folder)
+        except ConfigError as error:
+            if self.zoo is not None:
+                raise
+            file, _, _ = str(error).partition(" is missing or damaged")
+            own = self.folder.parent  # in neither git nor DVC
+            raise ConfigError(f"{file} is missing or damaged; remove {own}, and train it again") from None
 
     def _trained(self, seed: int | None) -> "Replica":
         """The first replica with this seed, or of all; ConfigError where the tables are of other values."""
@@ -192,7 +199,7 @@ class Run:
 
 
 def _require_number(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, Real):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
         raise ConfigError(f"`{name}` must be a whole number, but got {value!r}")
 
 

@@ -106,10 +106,11 @@ class TaskSearch:
             return None
         fastest = min(left, key=lambda trial: medians[trial.number] or math.inf)  # the first of equal ones
         best = chosen(fastest, self.plan)
-        name, config = f"{self.plan.name}-{best['trial']}", self.recipe(best["values"])
-        self._write(config)
+        config = self.recipe(best["values"])
         seeds = needs.fresh_seeds(fastest, deadline - time.monotonic())
-        return Confirmation(best, training.plan(config, {}, seeds, name))
+        run = training.plan(config, {}, seeds, self._run_name(best["trial"], config))
+        self._write(config)
+        return Confirmation(best, run)
 
     def recipe(self, values: Mapping[str, Any]) -> Config:
         """The configuration at this point of the space, with all fresh seeds."""
@@ -119,10 +120,18 @@ class TaskSearch:
             "replicas": {"seeds": [*seeds.seeds], "split_seeds": [*seeds.split_seeds], "grid": {}},
         }
 
+    def _run_name(self, trial: int, config: Config) -> str:
+        """A name that is free, or of this very run: a search by other params has trials of equal numbers."""
+        name = f"{self.plan.name}-{trial}"
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        return next(name for name in names if training.is_free_for(self.checkout, name, config))
+
     def _write(self, config: Config) -> None:
         self.found.parent.mkdir(parents=True, exist_ok=True)
-        with self.found.open("w", encoding="utf-8") as file:
+        partial = self.found.with_name(f".{self.found.name}")
+        with partial.open("w", encoding="utf-8") as file:
             YAML().dump({"config": config}, file)
+        partial.replace(self.found)
 
     def _needs(self, deadline: float) -> ConfirmationTime:
         return ConfirmationTime(self.plan, self.task, processes(None), deadline - time.monotonic())

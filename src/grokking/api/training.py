@@ -56,7 +56,8 @@ def train(
     `changes` are values by key, dotted or short: `weight_decay=0.3`, `**{"task.split.train_fraction": 0.4}`.
     `seeds` is how many networks are trained: 1 of an experiment, all that a configuration lists. `device` is
     cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`, and then no
-    progress is shown. A run that is there already is not trained again; one that was interrupted goes on.
+    progress is shown. A run that is there already is not trained again; one that was interrupted goes on, and
+    further seeds join those that are there.
     ConfigError, before anything is written, for values that cannot be trained and for a `name` that another
     run has.
     """
@@ -199,13 +200,37 @@ def _require_name(checkout: Checkout, name: str) -> None:
 def _continued(folder: Path, config: Config) -> Config:
     """The configuration with every seed that the run has already; ConfigError where it is another run."""
     before: Config = read_config(folder)["config"]
-    old, new = ({k: v for k, v in c.items() if k != "replicas"} for c in (before, config))
-    if old != new or before["replicas"]["grid"] != config["replicas"]["grid"]:
+    if not is_same_but_for_seeds(before, config):
+        old, new = _without_seeds(before), _without_seeds(config)
         raise ConfigError(
             f"`{folder.name}` is another run, which differs in {_difference(old, new)}; choose another --name"
         )
-    more = max(before["replicas"]["seeds"], config["replicas"]["seeds"], key=len)
-    return before if more == before["replicas"]["seeds"] else config
+    pairs = list(dict.fromkeys([*_pairs(before), *_pairs(config)]))
+    seeds, split_seeds = (list(kind) for kind in zip(*pairs, strict=True))
+    return config | {"replicas": config["replicas"] | {"seeds": seeds, "split_seeds": split_seeds}}
+
+
+def is_free_for(checkout: Checkout, name: str, config: Config) -> bool:
+    """Whether no run has the name, or one that could go on with this configuration."""
+    folder = checkout.own / name
+    if not (folder / CONFIG).exists():
+        return True
+    return is_same_but_for_seeds(read_config(folder)["config"], config)
+
+
+def is_same_but_for_seeds(one: Config, other: Config) -> bool:
+    """Whether two configurations could be one run."""
+    grids = one["replicas"]["grid"] == other["replicas"]["grid"]
+    return grids and _without_seeds(one) == _without_seeds(other)
+
+
+def _without_seeds(config: Config) -> Config:
+    return {key: value for key, value in config.items() if key != "replicas"}
+
+
+def _pairs(config: Config) -> list[tuple[int, int]]:
+    """Seed and split seed of each replica of a grid point."""
+    return list(zip(config["replicas"]["seeds"], config["replicas"]["split_seeds"], strict=True))
 
 
 def _difference(old: Config, new: Config) -> str:
@@ -221,26 +246,32 @@ def draw(run: Run) -> None:
     figures.curves(run.history(), run.replicas(), run.name, run.figure)
 
 
-def require_environment() -> None:
-    """ConfigError where a variable of the environment would stop training."""
+def require_environment(device: str | None = None) -> None:
+    """ConfigError where a variable of the environment would stop training; `device` goes before its own."""
     chosen_kind()
-    own_device()
+    if device is None:
+        own_device()
     processes(None)
     seconds("GROKKING_CHECKPOINT_SECONDS", EVERY_SECONDS)
+
+
+def require_device(device: str | None) -> None:
+    """ConfigError where nothing can be trained on this device, or in this environment."""
+    if device not in (None, "cpu", "cuda"):
+        raise ConfigError(f"`device` must be cpu or cuda, but got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("`device` is cuda, but this machine has no GPU that torch can use; write cpu")
+    require_environment(device)
 
 
 @contextmanager
 def chosen_device(device: str | None) -> Iterator[None]:
     """Train on this device; the environment is as before afterwards."""
     before = os.environ.get("GROKKING_DEVICE")
-    if device not in (None, "cpu", "cuda"):
-        raise ConfigError(f"`device` must be cpu or cuda, but got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("`device` is cuda, but this machine has no GPU that torch can use; write cpu")
+    require_device(device)
     if device is not None:
         os.environ["GROKKING_DEVICE"] = device
     try:
-        require_environment()
         yield
     finally:
         if device is not None:

@@ -45,6 +45,7 @@ def run(file: File, workload: Names = None) -> None:
     """
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
+    from grokking.leaderboard.records import sentence
     from grokking.leaderboard.running import train_missing
     from grokking.leaderboard.submission import read_submission
     from grokking.leaderboard.table import keep_source, open_benchmark, result_folder, trials_by_workload
@@ -55,6 +56,9 @@ def run(file: File, workload: Names = None) -> None:
     screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     folder = result_folder(benchmark, submission.name)
     runs = train_missing(submission, chosen, folder, _Lines(screen).show)
+    if submission.declared.WORKLOAD:
+        screen.print(f"{submission.declared.WORKLOAD}: {sentence(runs)}", soft_wrap=True)
+        return
     for row in _by_workload(runs, benchmark.leak_check.name):
         screen.print(row, soft_wrap=True)
 
@@ -143,7 +147,8 @@ def seconds(
     from grokking.leaderboard.table import entries, open_benchmark, workloads
 
     benchmark, screen = open_benchmark(here().root), console()
-    submissions, found = [entry.submission for entry in entries(benchmark)], []
+    submissions = [entry.submission for entry in entries(benchmark) if not entry.is_open]
+    found = []
     for rows in step_seconds.measure(benchmark, submissions, workloads(benchmark)):
         found.append(rows)
         milliseconds = rows.set_index("submission")["step_seconds"] * 1000

@@ -5,6 +5,7 @@ Every subcommand imports what it needs when it is called, so that `--help` and c
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -99,6 +100,9 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """The entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no dash shows a question mark
     app(prog_name="grokking")
 
 

@@ -45,6 +45,7 @@ def run(
     from grokking.cli.result import show_result, warn_of_split
     from grokking.cli.terminal import console
 
+    training.require_device(device)
     screen = console()
     own = training.plan(_read(experiment), parsed, seeds, name)
     todo = own.unfinished()

@@ -39,15 +39,15 @@ def show(
     run = load(name) if is_own else of_experiment(checkout, name)
     asked = read_config(run.folder.parent) if is_own else {"experiment": name, "changes": {}}
     rows = [(key, value, _origin(checkout, asked, key)) for key, value in flat(run.config).items()]
+    replicas = run.replicas() if runs.exists(run.folder) else None
     screen.print(table(("key", "value", "written in"), rows))
-    if not runs.exists(run.folder):
+    if replicas is None:
         stage = f"not trained yet: `dvc repro train@{name}`, or `grokking run {name}`"
         told = f"not trained to its end: go on with `{_command(run, asked)}`" if is_own else stage
         screen.print(told, soft_wrap=True)
         return
     columns = ("seed", "split_seed", "memorization_step", "generalization_step", "steps_run", "seconds")
-    shown = run.replicas()[list(columns)]
-    cells = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+    cells = [[_cell(value) for value in row] for row in replicas[list(columns)].itertuples(index=False)]
     screen.print(table([column.replace("_", " ") for column in columns], cells))
     show_result(run, screen)
     for path in (run.folder, run.networks, run.committed):

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from grokking.analysis.pages import plain
-from grokking.leaderboard import step_seconds
+from grokking.leaderboard import records, step_seconds
 from grokking.leaderboard.scoring import Score, difference_p, shares_within
 from grokking.leaderboard.table import Ranking, ranking, times_table
 from grokking.leaderboard.targets import read_target, targets_table
-from grokking.leaderboard.trials import share_of_range
+from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
 from grokking.leaderboard.workloads import Benchmark
 
 PAGE = Path("reports/leaderboard.md")
@@ -51,6 +51,12 @@ The share of workloads on which a submission is so near the fastest: the perform
 Hyperparameters whose best points, the fastest trial of each study, lie in the outer tenth of their range in
 the median: a wider range might do better. {edges}
 
+## Records
+
+Open submissions: the rule, the loss, batches and initial weights as anybody likes, on one workload. A record
+needs {open_trials} of {open_trials} networks, and p below {significant} against the record before it.
+
+{records}
 ## Targets
 
 {targets}
@@ -77,6 +83,7 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
     every = benchmark.workloads | benchmark.planned
     targets = {name: read_target(benchmark, own) for name, own in every.items()}
     known = {name: target for name, target in targets.items() if target is not None}
+    attempted = records.attempts(benchmark)
     reasons = [f"`{name}` ({reason})" for name, reason in ranked.not_ranked.items()]
     return PAGE_TEXT.format(
         version=benchmark.version,
@@ -88,6 +95,9 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
         fastest=plain(_fastest(ranked)),
         profiles=plain(_profiles(ranked.steps, ranked.workloads)),
         edges=", ".join(at_an_edge(ranked)) or "None.",
+        open_trials=OPEN_TRIALS,
+        significant=records.SIGNIFICANT,
+        records=plain(records.table(attempted)) if attempted else "None yet.\n",
         targets=plain(targets_table(benchmark, known)) if known else "None yet.\n",
         reruns=rules.reruns,
         trials=rules.trials,

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, NonNegative, Positive, load
 from grokking.experiment import ExperimentConfig
-from grokking.leaderboard.submission import Submission
+from grokking.leaderboard.submission import OPEN, Submission
 from grokking.models import FAMILIES, ModelConfig
 from grokking.search.space import apply_point
 from grokking.updates.optimizers import OPTIMIZERS
@@ -85,5 +85,5 @@ def _trainable(mapping: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _dotted(key: str) -> str:
     """A name without a section is a hyperparameter of the rule."""
-    whole = ("gradient_projection",)
+    whole = ("gradient_projection", *OPEN)
     return key if "." in key or key in whole else f"optimizer.{key}"

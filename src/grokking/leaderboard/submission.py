@@ -4,6 +4,7 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass as plain_dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,29 +16,55 @@ from grokking.leaderboard.inspection import require_harmless
 from grokking.search.space import Space
 from grokking.updates.optimizers import HParams, Optimizer, State
 
-KNOWN = ("RULESET", "SETTINGS", "SPACE", "STATE", "DECOUPLED")
+KNOWN = ("RULESET", "WORKLOAD", "DATE", "SETTINGS", "SPACE", "STATE", "DECOUPLED")
 SECTIONS = ("optimizer", "schedule", "gradient_filter", "gradient_projection", "weight_clamp")
+# what an open submission may set, too: how its one workload is trained, and where its weights begin
+OPEN = ("loss", "loss_precision", "matmul_precision", "batch")
+OPEN_MODEL = ("initialisation", "init_scale", "embedding_std", "output_scale")
 SETTING = within(
-    lambda keys: all("." not in key or key.partition(".")[0] in SECTIONS for key in keys),
+    lambda keys: all("." not in key or key.partition(".")[0] in SECTIONS or is_open_key(key) for key in keys),
     f"set hyperparameters of the rule and keys of {', '.join(SECTIONS)} only, as the workload fixes the rest",
 )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return text == date.fromisoformat(text).isoformat()
+    except ValueError:
+        return False
+
+
+def is_open_key(key: str) -> bool:
+    """Whether only an open submission may set this key of an experiment."""
+    section, _, name = key.partition(".")
+    return key in OPEN or (section == "model" and name in OPEN_MODEL)
 
 
 @dataclass(frozen=True, config=STRICT)
 class Declared:
     """What a submission says of itself; a name is of its hyperparameters, a dotted key of an experiment."""
 
-    RULESET: Literal["tuned", "self-tuning"]
+    RULESET: Literal["tuned", "self-tuning", "open"]
+    WORKLOAD: str  # of an open one; empty for the others, which are tried on all
+    DATE: str  # of an open one, which has to beat what is older
     SETTINGS: Annotated[dict[str, Any], SETTING]  # dotted keys that all trials share
     SPACE: Annotated[Space, SETTING]  # what is tuned; empty where the rule tunes itself
     STATE: tuple[str, ...]  # tensors that the rule keeps, of the shape of the parameters, zero at first
     DECOUPLED: bool  # whether weight decay is the rule's own business, and not added to the gradient
 
     def __post_init__(self) -> None:
-        if (self.RULESET == "self-tuning") != (not self.SPACE):
+        is_open = self.RULESET == "open"
+        if (self.RULESET == "tuned") != bool(self.SPACE):
             raise ValueError(
                 f"{self.RULESET} and a `SPACE` of {len(self.SPACE)} do not fit; tune, or remove it"
             )
+        if is_open != bool(self.WORKLOAD) or is_open != bool(self.DATE):
+            raise ValueError("`WORKLOAD` and `DATE` are of open submissions, which need both")
+        if is_open and not _is_date(self.DATE):
+            raise ValueError(f"`DATE` must be a day such as 2026-11-28, but got {self.DATE!r}")
+        beyond = [key for key in (*self.SETTINGS, *self.SPACE) if is_open_key(key)]
+        if beyond and not is_open:
+            raise ValueError(f"only open submissions set {beyond[0]}; remove it")
 
 
 @plain_dataclass(frozen=True)
@@ -85,7 +112,7 @@ def parse(name: str, source: str, where: str) -> Submission:
     names: dict[str, Any] = {}
     exec(compile(tree, where, "exec"), names)  # that is what a submission is
     given = {key: names[key] for key in KNOWN if key in names}
-    usual = {"SETTINGS": {}, "SPACE": {}, "STATE": (), "DECOUPLED": True}
+    usual = {"WORKLOAD": "", "DATE": "", "SETTINGS": {}, "SPACE": {}, "STATE": (), "DECOUPLED": True}
     declared = load(Declared, usual | given, where)
     if "update" in names:
         _require_used(tree, declared, where)
@@ -94,7 +121,8 @@ def parse(name: str, source: str, where: str) -> Submission:
 
 def _require_used(tree: ast.Module, declared: Declared, where: str) -> None:
     """Raise ConfigError for a hyperparameter that the rule does not name, and for a rate that it lacks."""
-    given = {key for key in (*declared.SETTINGS, *declared.SPACE) if "." not in key}
+    keys = [key for key in (*declared.SETTINGS, *declared.SPACE) if not is_open_key(key)]
+    given = {key for key in keys if "." not in key}
     in_functions = {
         node.value
         for function in tree.body

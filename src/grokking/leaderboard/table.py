@@ -43,12 +43,25 @@ def workloads(benchmark: Benchmark) -> list[Workload]:
 def trials_by_workload(
     benchmark: Benchmark, submission: Submission, names: Sequence[str]
 ) -> list[tuple[Workload, list[Trial]]]:
-    """The trials of a submission: the check for leaks, and the workloads of these names or all that count."""
-    chosen = chosen_by_name(benchmark, names) if names else workloads(benchmark)
-    return [
-        (workload, trials(submission, workload, benchmark.rules))
-        for workload in [benchmark.leak_check, *chosen]
-    ]
+    """The trials of a submission: the check for leaks, and the workloads of these names or all that count.
+
+    An open one has its own workload, and no check.
+    """
+    if own := submission.declared.WORKLOAD:
+        if set(names) - {own}:
+            raise ConfigError(f"{submission.name} is a submission to {own} alone; leave `--workload` out")
+        chosen = chosen_by_name(benchmark, [own])
+    else:
+        counted = chosen_by_name(benchmark, names) if names else workloads(benchmark)
+        chosen = [benchmark.leak_check, *counted]
+    return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
+
+
+def every_trial(benchmark: Benchmark, submission: Submission) -> list[tuple[Workload, list[Trial]]]:
+    """Its trials on all workloads, also on those that do not count yet."""
+    if submission.declared.WORKLOAD:
+        return trials_by_workload(benchmark, submission, [])
+    return trials_by_workload(benchmark, submission, [own.name for own in chosen_by_name(benchmark, [])])
 
 
 def chosen_by_name(benchmark: Benchmark, names: Sequence[str]) -> list[Workload]:
@@ -56,7 +69,7 @@ def chosen_by_name(benchmark: Benchmark, names: Sequence[str]) -> list[Workload]
     known = {workload.name: workload for workload in [*workloads(benchmark), *benchmark.planned.values()]}
     for name in names:
         if name not in known:
-            raise ConfigError(f"`--workload` {name} is unknown; known: {', '.join(known)}")
+            raise ConfigError(f"the workload {name} is unknown; known: {', '.join(known)}")
     return [known[name] for name in names or known]
 
 
@@ -68,6 +81,11 @@ class Entry:
     runs: pd.DataFrame
     missing: int  # trials of those asked for
     leaks: bool  # whether it has generalized where there is no law: it has seen the answers
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a submission to one workload, which has no rank among the others."""
+        return self.submission.declared.RULESET == "open"
 
     @property
     def why_not_ranked(self) -> str:
@@ -143,7 +161,7 @@ class Ranking:
 
 def rank(benchmark: Benchmark) -> Ranking:
     """All submissions by their scores; ConfigError where none has been run on all workloads."""
-    found = {entry.submission.name: entry for entry in entries(benchmark)}
+    found = {entry.submission.name: entry for entry in entries(benchmark) if not entry.is_open}
     not_ranked = {name: entry.why_not_ranked for name, entry in found.items() if entry.why_not_ranked}
     ranked = {name: entry for name, entry in found.items() if name not in not_ranked}
     if not ranked:

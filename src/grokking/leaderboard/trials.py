@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import scipy  # its parts are loaded where they are first used
 
 from grokking.experiment import Replica
@@ -12,6 +13,8 @@ from grokking.leaderboard.rule import configured
 from grokking.leaderboard.submission import Submission
 from grokking.leaderboard.workloads import SPLITS, Rules, Workload
 from grokking.search.space import RangeDimension, Space, dimensions, suggest
+
+OPEN_TRIALS = 10  # of an open submission
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,21 @@ def trial_at(
     return Trial(workload.name, study, number, point, replica, budget if limit is None else limit)
 
 
+def _of_open(submission: Submission, workload: Workload) -> list[Trial]:
+    """Seeds and splits follow from the file, so that nobody chooses them; no two splits are the same."""
+    random = np.random.default_rng(int(submission.sha256, 16))
+    splits = random.permutation(SPLITS)[:OPEN_TRIALS]
+    seeds = splits + SPLITS * random.integers(10**6, size=OPEN_TRIALS)
+    return [
+        trial_at(submission, workload, 0, number, {}, seed, workload.budget)
+        for number, seed in enumerate(seeds.tolist())
+    ]
+
+
 def trials(submission: Submission, workload: Workload, rules: Rules) -> list[Trial]:
     """All trials that decide its score on a workload."""
+    if submission.declared.RULESET == "open":
+        return _of_open(submission, workload)
     tuned = submission.declared.RULESET == "tuned"
     count = rules.trials if tuned else 1
     budget = workload.budget if tuned else round(rules.self_tuning_budget * workload.budget)

@@ -12,7 +12,7 @@ from grokking.config import ConfigError
 from grokking.executors.executor import executor
 from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained
 from grokking.leaderboard.submission import Submission
-from grokking.leaderboard.table import chosen_by_name, result_folder, trials_by_workload
+from grokking.leaderboard.table import every_trial, result_folder
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.fingerprint import inputs, same_code
@@ -41,8 +41,7 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
     by_key = {key_of(row): row for row in rows}
     if not by_key:
         raise ConfigError(f"no results of {submission.name} are here; run `grokking bench run` first")
-    names = [workload.name for workload in chosen_by_name(benchmark, [])]
-    asked_for = {t.key: (w, t) for w, own in trials_by_workload(benchmark, submission, names) for t in own}
+    asked_for = {t.key: (w, t) for w, own in every_trial(benchmark, submission) for t in own}
     wrong = {key: text for key, row in by_key.items() if (text := _mismatch(row, asked_for.get(key)))}
     differences = [_line(key, text) for key, text in wrong.items()]
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
