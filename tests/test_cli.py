@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import grokking
 from benchmarks.cases import CASES
 from grokking.api import keys, training
+from grokking.api.search_plan import plan_search
 from grokking.cli import chart, completion, live, speed
 from grokking.cli.main import app, main
 from grokking.training.records import Evaluation
@@ -319,24 +320,14 @@ def test_search_finds_confirms_and_goes_on(lab):
 
 
 def test_a_search_by_other_params_leaves_the_earlier_run(lab):
-    """Both find trial 0, the only point that there is."""
-    params = (lab / "params.yaml").read_text()
-    one = params.replace("{kind: log, low: 1e-2, high: 3e-2}", "{kind: choice, values: [2e-2]}")
-    assert one != params
-    command = ("search", "small", "train_fraction=0.8", "--minutes", "0.05")
-    name = "own-small-train_fraction=0.8-0"
-    try:
-        (lab / "params.yaml").write_text(one)
-        call(*command)
-        first = grokking.load(name)
-        kept = laboratory.files(first.folder.parent)
-        (lab / "params.yaml").write_text(one.replace("beta1: 0.9", "beta1: 0.8"))
-        call(*command)
-    finally:
-        (lab / "params.yaml").write_text(params)
-    assert laboratory.files(first.folder.parent) == kept
-    assert grokking.load(f"{name}-2").config["optimizer"]["beta1"] == 0.8
-    assert first.config["optimizer"]["beta1"] == 0.9
+    """Its best trial may have the same number."""
+    config = grokking.train("wide_mlp", steps=20, name="own-small-0").config
+    other = config | {"budget": 30}
+    search = plan_search("small", {})
+    assert [search.run_name(0, own) for own in (config, other)] == ["own-small-0", "own-small-0-2"]
+    grokking.train(other, name="own-small-0-2")
+    third = config | {"budget": 40}
+    assert [search.run_name(0, own) for own in (other, third)] == ["own-small-0-2", "own-small-0-3"]
 
 
 def test_search_with_another_family(lab):

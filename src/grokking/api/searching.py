@@ -108,7 +108,7 @@ class TaskSearch:
         best = chosen(fastest, self.plan)
         config = self.recipe(best["values"])
         seeds = needs.fresh_seeds(fastest, deadline - time.monotonic())
-        run = training.plan(config, {}, seeds, self._run_name(best["trial"], config))
+        run = training.plan(config, {}, seeds, self.run_name(best["trial"], config))
         self._write(config)
         return Confirmation(best, run)
 
@@ -120,7 +120,7 @@ class TaskSearch:
             "replicas": {"seeds": [*seeds.seeds], "split_seeds": [*seeds.split_seeds], "grid": {}},
         }
 
-    def _run_name(self, trial: int, config: Config) -> str:
+    def run_name(self, trial: int, config: Config) -> str:
         """A name that is free, or of this very run: a search by other params has trials of equal numbers."""
         name = f"{self.plan.name}-{trial}"
         names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
