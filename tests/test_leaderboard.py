@@ -135,7 +135,7 @@ def test_a_workload_that_does_not_count_yet_is_run_where_it_is_named(checkout, b
     )
     file.write_text(text.replace("\nleak_check", f"  other:{planned}\nleak_check"))
     own = str(checkout / "leaderboard/submissions/own.py")
-    assert "`--workload` lost is unknown; known: tiny_mlp, other" in refused(
+    assert "the workload lost is unknown; known: tiny_mlp, other" in refused(
         "bench", "run", own, "--workload", "lost"
     )
     call("bench", "run", own, "--workload", "other")
