@@ -93,7 +93,10 @@ WRONG = {
         "gives leanring_rate, which `update` does not use",
     ),
     '"beta1": 0.9': ('"beta1": "high"', "beta1"),
-    "STATE = (": ("SLOTS = (", "sets SLOTS, which nothing uses; known names: RULESET, SETTINGS, SPACE"),
+    "STATE = (": (
+        "SLOTS = (",
+        "sets SLOTS, which nothing uses; known names: RULESET, WORKLOAD",
+    ),
     '"mean", "square")': ('"mean",)', "uses state['square']; name it in `STATE`"),
     'param.mul_(1 - h["learning_rate"] * h["weight_decay"])': (
         "pass",
