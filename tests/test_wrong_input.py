@@ -1,6 +1,7 @@
 """Values, files and folders that are not what they should be: one line each; what is a user's stays."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -192,7 +193,8 @@ def test_a_change_whose_key_is_no_word_is_named(lab):
 def test_seeds_and_steps_of_other_types_are_named(lab):
     run = grokking.load("wide_mlp")
     assert run.predict(1, 2, step=60.0, seed=np.int64(1)) == run.predict(1, 2, step=60, seed=1)
-    for wrong in ({"step": [1]}, {"step": "last"}, {"seed": [1]}, {"seed": np.array([0, 1])}):
+    of_steps = [{"step": [1]}, {"step": "last"}, {"step": 0.5}, {"step": math.nan}]
+    for wrong in (*of_steps, {"seed": True}, {"seed": [1]}, {"seed": np.array([0, 1])}):
         (name,) = wrong
         with pytest.raises(ConfigError, match=f"`{name}` must be a whole number, but got "):
             run.predict(1, 2, **wrong)

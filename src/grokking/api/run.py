@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,7 +134,7 @@ class Run:
 
     def _trained(self, seed: int | None) -> "Replica":
         """The first replica with this seed, or of all; ConfigError where the tables are of other values."""
-        _require_number("seed", seed)
+        _require_whole("seed", seed)
         replicas, task = self._prepared
         replica = next((r for r in replicas if seed in (None, r.seed)), None)
         if replica is None:
@@ -177,7 +177,7 @@ class Run:
 
     def _file(self, replica: "Replica", step: int | None) -> Path:
         kept = self._files(replica)
-        _require_number("step", step)
+        _require_whole("step", step)
         if step is not None and step not in kept:
             raise ConfigError(
                 f"`{self.name}` keeps no network of step {step}; kept: {', '.join(map(str, sorted(kept)))}"
@@ -198,8 +198,11 @@ class Run:
         return rows.astype(int)
 
 
-def _require_number(name: str, value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+def _require_whole(name: str, value: object) -> None:
+    """Refuse all but whole numbers; 60.0 is one, as steps are floats in the tables of a run."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value).is_integer():
         raise ConfigError(f"`{name}` must be a whole number, but got {value!r}")
 
 
