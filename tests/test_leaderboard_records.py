@@ -86,7 +86,7 @@ def test_a_record_is_faster_than_the_one_before_it_beyond_doubt(long_checkout):
     found = records.attempts(table.open_benchmark(long_checkout))
     assert [(own.name, own.is_record) for own in found] == [("slow", True), ("fast", True), ("same", False)]
     assert found[0].p is None
-    assert found[1].p < records.SIGNIFICANT <= found[2].p
+    assert found[1].p < records.RECORD_P <= found[2].p
     assert found[1].median < found[0].median
     assert list(records.table(found)["record"]) == ["yes", "yes", "no"]
 

@@ -212,7 +212,11 @@ def test_seeds_and_steps_of_other_types_are_named(lab):
         (("3", "4", "--run", "untrained"), "`untrained` was not trained yet; train it as it is (`dvc repro "),
         (("3", "4", "--seed", "-1"), "`wide_mlp` has no seed -1; its seeds are 0, 1"),
         (("3", "4", "--step", "-3"), "`wide_mlp` keeps no network of step -3; kept: 0, 1, 2, "),
-        (("3", "x"), "Invalid value for 'b': Input should be a valid integer"),
+        (
+            ("3", "x"),
+            "Invalid value for 'b': Input should be a valid integer, unable to parse string as an integer, "
+            "but got 'x'",
+        ),
         (("3", "4", "--sed", "1"), "No such option: --sed"),
     ],
 )

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -46,11 +47,19 @@ class OneLineErrors(TyperGroup):
                 raise
             code = _tell(message)
         except TyperException as error:
-            shown = getattr(error, "format_message", None)
-            code = _tell(shown() if shown else str(error))
+            code = _tell(_message(error))
         if code == INTERRUPTED:
             print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _message(error: TyperException) -> str:
+    """What typer says, and the value where it has the wrong type."""
+    shown = getattr(error, "format_message", None)
+    message = shown() if shown else str(error)
+    if isinstance(error.__cause__, ValidationError):
+        message += f", but got {error.__cause__.errors()[0]['input']!r}"
+    return message
 
 
 def _tell(message: str) -> int:

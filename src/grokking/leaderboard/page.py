@@ -16,7 +16,7 @@ from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
 from grokking.leaderboard.workloads import Benchmark
 
 PAGE = Path("reports/leaderboard.md")
-SIGNIFICANT = 0.05
+ALIKE_P = 0.05  # from it on two submissions cannot be told apart
 EDGE = 0.1  # of a range
 FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
 
@@ -96,7 +96,7 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
         profiles=plain(_profiles(ranked.steps, ranked.workloads)),
         edges=", ".join(at_an_edge(ranked)) or "None.",
         open_trials=OPEN_TRIALS,
-        significant=records.SIGNIFICANT,
+        significant=records.RECORD_P,
         records=plain(records.table(attempted)) if attempted else "None yet.\n",
         targets=plain(targets_table(benchmark, known)) if known else "None yet.\n",
         reruns=rules.reruns,
@@ -130,7 +130,7 @@ def _fastest_on(ranked: Ranking, workload: str) -> dict[str, str]:
         return {"workload": workload, "fastest": "nobody", "steps": "—", "cannot be told apart": "—"}
     runs = {name: entry.runs for name, entry in ranked.entries.items()}
     p = {other: difference_p(runs[first], runs[other], workload) for other in others}
-    alike = [f"{other} ({value:.2f})" for other, value in p.items() if value >= SIGNIFICANT]
+    alike = [f"{other} ({value:.2f})" for other, value in p.items() if value >= ALIKE_P]
     row = {"workload": workload, "fastest": first, "steps": f"{steps:,.0f}"}
     return row | {"cannot be told apart": ", ".join(alike) or "none"}
 

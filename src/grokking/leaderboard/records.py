@@ -10,7 +10,7 @@ from grokking.leaderboard.scoring import difference_p
 from grokking.leaderboard.table import Entry, entries
 from grokking.leaderboard.workloads import Benchmark
 
-SIGNIFICANT = 0.01
+RECORD_P = 0.01  # below it an attempt is faster than the record before it
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _judged(own: Sequence[Entry]) -> list[Attempt]:
             if record is None
             else difference_p(record.runs, entry.runs, entry.submission.declared.WORKLOAD)
         )
-        is_faster = record is None or ((p or 0.0) < SIGNIFICANT and median(entry.runs) < median(record.runs))
+        is_faster = record is None or ((p or 0.0) < RECORD_P and median(entry.runs) < median(record.runs))
         is_record = bool(entry.runs["observed"].all()) and is_faster
         judged.append(Attempt(entry, p, is_record))
         record = entry if is_record else record
