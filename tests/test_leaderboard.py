@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from grokking.cli.main import app
 from grokking.leaderboard import page, scoring, table
+from grokking.leaderboard.curves import NETWORK, all_curves
 from grokking.leaderboard.submission import parse
 from grokking.leaderboard.workloads import read_benchmark
 
@@ -109,9 +110,10 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     file = checkout / "curves.parquet"
     assert "wrote 16 curves" in call("bench", "curves", str(file))
     curves = pd.read_parquet(file)
-    ends = curves.groupby(["origin", "rule", "workload", "study", "trial"])["step"].agg(["min", "max"])
+    ends = curves.groupby(NETWORK)["step"].agg(["min", "max"])
     assert len(ends) == 16
     assert (ends["min"] == 0).all()
+    assert set(curves["ended"]) <= {"generalized", "budget", "diverged"}
     assert set(curves["rule"]) == {"adamw", "own"}
 
 
@@ -186,3 +188,16 @@ def test_a_difference_ends_with_exit_code_1(checkout):
     done = CliRunner().invoke(app, ["bench", "verify", file])
     assert done.exit_code == 1
     assert "final_train_accuracy was 0.5 and is" in done.stdout
+
+
+def test_curves_of_studies_have_the_points_and_ends_of_their_replicas():
+    curves = all_curves(table.open_benchmark(ROOT))
+    quick = curves[(curves["origin"] == "study") & (curves["workload"] == "quick")].drop_duplicates(NETWORK)
+    read = {
+        name: pd.read_parquet(ROOT / f"results/search/quick/{name}.parquet")
+        for name in ("replicas", "trials")
+    }
+    assert sorted(quick["ended"]) == sorted(read["replicas"]["reason"])
+    rates = read["trials"].set_index(["arm", "trial"])["params/optimizer.learning_rate"]
+    for _, own in quick.iterrows():
+        assert json.loads(own["point"])["optimizer.learning_rate"] == rates[own["rule"], own["trial"]]

@@ -185,7 +185,7 @@ def table(
 def curves(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .parquet file to write.")],
 ) -> None:
-    """Write all curves of submissions and of the searches for targets as one table; docs/curves.md.
+    """Write all curves of submissions, of searches for targets and of studies as one table; docs/curves.md.
 
     Examples:
 
@@ -195,13 +195,12 @@ def curves(
     """
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
-    from grokking.leaderboard.curves import all_curves
-    from grokking.leaderboard.running import KEY
+    from grokking.leaderboard.curves import NETWORK, all_curves
     from grokking.leaderboard.table import open_benchmark
 
     found = all_curves(open_benchmark(here().root))
     found.to_parquet(file, index=False, compression="zstd")
-    count = len(found.drop_duplicates(["origin", "rule", *KEY]))
+    count = len(found.drop_duplicates(NETWORK))
     console().print(f"wrote {count:,} curves, {len(found):,} evaluations, to {file}", soft_wrap=True)
 
 
