@@ -82,9 +82,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@mkdir -p .dvc_site_cache && chmod 700 .dvc_site_cache
-	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc_site_cache"
 	@test -e .git || $(VENV)/bin/dvc config --local core.no_scm true  # a copy without git, such as a zip file
+	@$(VENV)/bin/python -m tools.site_cache
 	@touch $@
 
 $(VENV)/docs-installed: requirements-docs.txt $(VENV)/installed

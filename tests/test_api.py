@@ -1,8 +1,10 @@
 """The Python interface on a tiny study: what it answers is what the stages trained, bit by bit."""
 
+import copy
 import multiprocessing
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import laboratory
 import numpy as np
@@ -111,6 +113,20 @@ def test_networks_of_every_snapshot(lab):
         run.network(step=3)
 
 
+@pytest.mark.parametrize("name", ["wide_mlp", "numpy_mlp_momentum", "shared_mlp_f30"])
+def test_a_network_refuses_operands_that_are_no_tokens(lab, name):
+    """Compiled kernels would read whatever lies there."""
+    network = copy.deepcopy(grokking.train(name, steps=2).network())
+    for a, b, said in ((10**9, 0, "a must lie in 0..10"), (0, -1, "b must lie in 0..10"), (0, 11, "got 11")):
+        with pytest.raises(IndexError, match=said):
+            network(torch.tensor([a]), torch.tensor([b]))
+    with pytest.raises(
+        TypeError, match=r"operand a must be a tensor of whole numbers, but its type is torch\.fl"
+    ):
+        network(torch.tensor([1.0]), torch.tensor([2]))
+    assert network(torch.tensor([10]), torch.tensor([0])).shape == (1, 11)
+
+
 def test_a_fresh_clone_has_one_network(lab, tmp_path):
     run = grokking.load("wide_mlp")
     before, hidden = run.predict(4, 8), tmp_path / "snapshots"
@@ -201,6 +217,21 @@ def test_an_error_of_a_watcher_ends_the_training_and_no_other_process(lab):
     finally:
         other.kill()
         other.join()
+
+
+def test_calls_from_threads_take_turns(lab):
+    with ThreadPoolExecutor(4) as threads:
+        rates = (0.1, 0.2, 0.3, 0.4)
+        runs = list(threads.map(lambda rate: grokking.train("wide_mlp", steps=3, learning_rate=rate), rates))
+    assert [run.replicas()["steps_run"].tolist() for run in runs] == [[3]] * 4
+    assert len(set(runs)) == 4
+
+
+def test_a_worker_that_may_start_no_process_is_refused(lab):
+    refused = pytest.raises(ConfigError, match=r"a worker of multiprocessing\.Pool may not; use concurrent")
+    with multiprocessing.get_context("fork").Pool(1) as pool, refused:
+        pool.apply(grokking.train, ("wide_mlp",), {"steps": 3})
+    assert not list((lab / "artifacts/own").glob("*"))
 
 
 @pytest.mark.parametrize("named", [{"name": "mine"}, {}])

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 from clones import ROOT
+from dvc.config import Config
 
 from pipelines import check
-from tools import audit
+from tools import audit, site_cache
 from tools.audit import unpickles
 
 FILES = [file for folder in audit.CODE for file in sorted((ROOT / folder).rglob("*.py"))]
@@ -36,10 +37,22 @@ def test_servers_listen_on_this_machine_only():
         assert "0.0.0.0" not in source
 
 
-def test_the_set_up_keeps_dvcs_pickles_in_the_checkout():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "mkdir -p .dvc_site_cache && chmod 700 .dvc_site_cache" in makefile
-    assert 'dvc config --local core.site_cache_dir "$(CURDIR)/.dvc_site_cache"' in makefile
+def test_the_set_up_keeps_dvcs_pickles_in_the_checkout(tmp_path, monkeypatch):
+    """Also in a folder whose name DVC itself cannot write, and beside settings of the user's."""
+    assert "$(VENV)/bin/python -m tools.site_cache" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    folder = tmp_path / "ü ber, zwei"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc/config.local").write_text(
+        "[core]\n    no_scm = true\n['remote \"mine\"']\n    url = /x\n"
+    )
+    monkeypatch.chdir(folder)
+    for _ in range(2):
+        site_cache.main()
+    assert stat.S_IMODE(site_cache.FOLDER.stat().st_mode) == 0o700
+    config = Config(dvc_dir=str(folder / ".dvc"))
+    assert config["core"]["site_cache_dir"] == str(folder / ".dvc_site_cache")
+    assert config["core"]["no_scm"]
+    assert config["remote"]["mine"]["url"] == "/x"
 
 
 def test_the_pickles_are_closed_to_others(tmp_path, monkeypatch):

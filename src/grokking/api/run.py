@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
         return self.answer == self.right
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A trained experiment: one of the committed results, or one of your own."""
 
@@ -70,8 +70,9 @@ class Run:
     def network(self, step: int | None = None, seed: int | None = None) -> "Model":
         """The torch module of a replica after `step` updates, by default after training.
 
-        It takes operands a and b, integer tensors of one shape (B,), and gives logits (B, V). Of replicas
-        with equal seeds, as a grid has them, it is the first. ConfigError where that network was not kept.
+        It takes operands a and b, integer tensors of one shape (B,), and gives logits (B, V); IndexError for
+        operands that are no tokens of the task. Of replicas with equal seeds, as a grid has them, it is the
+        first. ConfigError where that network was not kept.
         """
         from safetensors.numpy import load_file
 
@@ -80,7 +81,9 @@ class Run:
         replica = self._trained(seed)
         stored = load_file(self._file(replica, step))  # in a shorter type, maybe
         parameters = {name: array.astype(replica.config.precision) for name, array in stored.items()}
-        return rebuild(replica, self._task, parameters).eval()
+        network = rebuild(replica, self._task, parameters).eval()
+        network.register_forward_pre_hook(partial(_require_tokens, self._task.sizes.tokens))
+        return network
 
     def predict(self, a: Any, b: Any, step: int | None = None, seed: int | None = None) -> Prediction:
         """What the network answers to a ∘ b, for ints or for arrays of one shape.
@@ -196,6 +199,18 @@ class Run:
                 f"({a[first]}, {b[first]}) is no equation of {self.formula}; {' and '.join(ends)}"
             )
         return rows.astype(int)
+
+
+def _require_tokens(tokens: int, network: "Model", operands: tuple[Any, ...]) -> None:
+    """The kernels of a network read its tables wherever they are told to, so operands are checked before."""
+    for name, operand in zip("ab", operands, strict=False):
+        if operand.is_floating_point():
+            raise TypeError(
+                f"operand {name} must be a tensor of whole numbers, but its type is {operand.dtype}"
+            )
+        if operand.numel() and not 0 <= operand.min() <= operand.max() < tokens:
+            wrong = operand[(operand < 0) | (operand >= tokens)][0]
+            raise IndexError(f"operand {name} must lie in 0..{tokens - 1}, but got {wrong}")
 
 
 def _require_whole(name: str, value: object) -> None:

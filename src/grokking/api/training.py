@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ from grokking.training.workers import train_all
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,99}")
 Watcher = Callable[[Evaluation], None]
+_ONE_AT_A_TIME = RLock()  # workers are forked, which no other thread may do or be in the midst of a lock file
 
 
 def train(
@@ -57,16 +59,17 @@ def train(
     `seeds` is how many networks are trained: 1 of an experiment, all that a configuration lists. `device` is
     cpu or cuda, by default a GPU where there is one. `watch` is called with each `Evaluation`, and then no
     progress is shown. A run that is there already is not trained again; one that was interrupted goes on, and
-    further seeds join those that are there.
+    further seeds join those that are there. Calls from several threads take turns.
     ConfigError, before anything is written, for values that cannot be trained and for a `name` that another
     run has.
     """
     if watch is not None and not callable(watch):
         raise ConfigError(f"`watch` must be a function, which is given each evaluation, but got {watch!r}")
-    own = plan(experiment, changes, seeds, name)
-    with Progress(own.folder.name, [] if watch else own.unfinished()) as progress:
-        own.train(watch or progress.show, device)
-    return own.run
+    with _ONE_AT_A_TIME:
+        own = plan(experiment, changes, seeds, name)
+        with Progress(own.folder.name, [] if watch else own.unfinished()) as progress:
+            own.train(watch or progress.show, device)
+        return own.run
 
 
 @dataclass(frozen=True)

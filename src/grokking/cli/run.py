@@ -66,13 +66,14 @@ def _require_device(device: str | None) -> None:
 
 def _read(experiment: str) -> str | dict[str, Any]:
     """A name, or the configuration in a file that `grokking search` or `grokking run` wrote."""
-    if not experiment.endswith(".yaml"):
+    if not experiment.endswith((".yaml", ".yml")):
         return experiment
     from pathlib import Path
 
     from grokking.catalogue import read_yaml
 
-    found = read_yaml(Path(experiment), Path(experiment))
+    file = Path(experiment).expanduser()
+    found = read_yaml(file, file)
     config = found.get("config", found) if isinstance(found, dict) else found
     if not isinstance(config, dict):
         raise ConfigError(f"{experiment} must hold a configuration, a mapping of keys, but holds {config!r}")

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from typing import Any, Self, TypeVar
 
+from grokking.config import ConfigError
 from grokking.executors.process_settings import keep_freed_memory, use_threads
 from grokking.executors.reports import drain, report_by
 from grokking.ops import numba_kernels as kernels
@@ -27,6 +28,11 @@ class ProcessExecutor:
     device = "cpu"
 
     def __init__(self, workers: int) -> None:
+        if multiprocessing.current_process().daemon:
+            raise ConfigError(
+                "training starts processes, which a worker of multiprocessing.Pool may not; "
+                "use concurrent.futures.ProcessPoolExecutor, or one call with `seeds`"
+            )
         kernels.load()  # here, so that forked workers have them
         self.workers, self._queue = workers, context().Queue()
         self._pool = ProcessPoolExecutor(workers, context(), _start, (self._queue,))
