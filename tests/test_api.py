@@ -335,6 +335,7 @@ def test_seeds_go_on_after_those_of_the_experiment(lab):
     ("changes", "told"),
     [
         ({"weight_decy": 1}, "`weight_decy` is no key here; did you mean weight_decay"),
+        ({"lr": 1}, "`lr` is no key here; did you mean learning_rate"),
         ({"weight_decay": "x"}, "`wide_mlp.optimizer.weight_decay` should be a valid number, but got 'x'"),
         ({"weight_decay": -1}, "`wide_mlp.optimizer.weight_decay` must be at least 0, but got -1.0"),
         ({"steps": 2.5}, "`wide_mlp.budget` should be a valid integer, but got 2.5"),

@@ -10,6 +10,13 @@ from grokking.catalogue import TAGS, suggestion
 from grokking.config import ConfigError
 
 ALIASES = {"steps": "budget"}
+ELSEWHERE = {  # what other repositories call a key, and what it is here
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "p": "modulus",
+    "frac_train": "train_fraction",
+    "training_fraction": "train_fraction",
+}
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +53,7 @@ def resolve(written: str, known: Iterable[str]) -> str:
         raise ConfigError(f"`{written}` may be {' or '.join(meant)}; write one of these")
     if written in ("seed", "seeds"):
         raise ConfigError(f"`{written}` is no key here; say how many networks: --seeds 3, in Python seeds=3")
-    near = suggestion(written, names, f"known: {', '.join(known)}")
+    near = suggestion(ELSEWHERE.get(written, written), names, f"known: {', '.join(known)}")
     raise ConfigError(f"`{written}` is no key here; {near}")
 
 
@@ -56,7 +63,7 @@ def parse(assignment: str) -> tuple[str, Any]:
     if not equals or not key or not text:
         raise ConfigError(f"`{assignment}` is no change; write key=value, such as weight_decay=0.3")
     try:
-        return key, YAML(typ="safe").load(text)
+        return key.strip(), YAML(typ="safe").load(text)
     except (YAMLError, ValueError, KeyError, OverflowError):
         raise ConfigError(f"`{assignment}`: {text} is no value; write a number, a word or a [list]") from None
 
