@@ -5,11 +5,12 @@ SETTINGS = {
     "optimizer.name": "adamw",
     "weight_decay": 0.0,
     "epsilon": 1e-8,
+    "schedule.name": "cosine",
     "schedule.warmup_steps": 10,
     "weight_clamp.name": "initial_norm",
 }
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 5e-3, "high": 0.08},
+    "learning_rate": {"kind": "log", "low": 5e-3, "high": 0.12},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

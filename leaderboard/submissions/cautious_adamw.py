@@ -1,10 +1,10 @@
 """AdamW that updates only where its step and the gradient agree in sign (Liang et al., arXiv 2411.16085)."""
 
 RULESET = "tuned"
-SETTINGS = {"epsilon": 1e-8, "schedule.warmup_steps": 10}
+SETTINGS = {"epsilon": 1e-8, "schedule.name": "cosine", "schedule.warmup_steps": 10}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 5e-3, "high": 0.08},
-    "decay_rate": {"kind": "log", "low": 3e-3, "high": 0.1},
+    "learning_rate": {"kind": "log", "low": 8e-3, "high": 0.12},
+    "weight_decay": {"kind": "log", "low": 0.15, "high": 5.0},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

@@ -1,10 +1,10 @@
 """Lion (Chen et al., arXiv 2302.06675): the sign of an interpolated momentum, with decoupled weight decay."""
 
 RULESET = "tuned"
-SETTINGS = {"schedule.warmup_steps": 10}
+SETTINGS = {"schedule.name": "cosine", "schedule.warmup_steps": 10}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 1e-3, "high": 0.02},
-    "decay_rate": {"kind": "log", "low": 1e-3, "high": 0.05},
+    "learning_rate": {"kind": "log", "low": 2e-3, "high": 0.04},
+    "weight_decay": {"kind": "log", "low": 0.2, "high": 8.0},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

@@ -1,9 +1,9 @@
 """Lion without weight decay; after each update the norm of all weights is what it was at the start."""
 
 RULESET = "tuned"
-SETTINGS = {"schedule.warmup_steps": 10, "weight_clamp.name": "initial_norm"}
+SETTINGS = {"schedule.name": "cosine", "schedule.warmup_steps": 10, "weight_clamp.name": "initial_norm"}
 SPACE = {
-    "learning_rate": {"kind": "log", "low": 1e-3, "high": 0.02},
+    "learning_rate": {"kind": "log", "low": 2e-3, "high": 0.04},
     "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

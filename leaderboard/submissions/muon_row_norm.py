@@ -8,12 +8,13 @@ SETTINGS = {
     "epsilon": 1e-8,
     "momentum": 0.95,
     "beta1": 0.9,
+    "schedule.name": "cosine",
     "schedule.warmup_steps": 10,
     "weight_clamp.name": "row_norm",
 }
 SPACE = {
     "learning_rate": {"kind": "log", "low": 0.01, "high": 0.3},
-    "adamw_learning_rate": {"kind": "log", "low": 5e-3, "high": 0.08},
+    "adamw_learning_rate": {"kind": "log", "low": 5e-3, "high": 0.1},
     "weight_clamp.max_norm": {"kind": "log", "low": 0.2, "high": 5.0},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }

@@ -2,7 +2,7 @@
 
 RULESET = "open"
 WORKLOAD = "quadratic_mlp"
-DATE = "2026-11-27"
+DATE = "2026-11-28"
 SETTINGS = {
     "optimizer.name": "adamw",
     "learning_rate": 0.078,

@@ -1,7 +1,7 @@
 """SGD with heavy-ball momentum and coupled weight decay."""
 
 RULESET = "tuned"
-SETTINGS = {"optimizer.name": "sgd", "schedule.warmup_steps": 10}
+SETTINGS = {"optimizer.name": "sgd", "schedule.name": "cosine", "schedule.warmup_steps": 10}
 SPACE = {
     "learning_rate": {"kind": "log", "low": 0.1, "high": 300.0},
     "decay_rate": {"kind": "log", "low": 1e-5, "high": 0.03},
