@@ -75,6 +75,7 @@ def checkout(benchmark, monkeypatch):
     from grokking.api import checkout
 
     monkeypatch.setattr(checkout, "here", lambda: checkout.Checkout(benchmark.root))
+    shutil.copy(Path(__file__).with_name("tiny.yaml"), benchmark.root / "params.yaml")
     folder = benchmark.root / "leaderboard/submissions"
     (folder / "adamw.py").write_text(ADAMW)
     (folder / "own.py").write_text(OWN_ADAMW)  # the two baselines

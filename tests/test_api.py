@@ -1,6 +1,7 @@
 """The Python interface on a tiny study: what it answers is what the stages trained, bit by bit."""
 
 import copy
+import itertools
 import multiprocessing
 import shutil
 import time
@@ -220,11 +221,17 @@ def test_an_error_of_a_watcher_ends_the_training_and_no_other_process(lab):
 
 
 def test_calls_from_threads_take_turns(lab):
+    """What is seen of one training is not interrupted by another's."""
+    seen = []
+
+    def train(rate):
+        return grokking.train("wide_mlp", steps=8, learning_rate=rate, watch=lambda _: seen.append(rate))
+
     with ThreadPoolExecutor(4) as threads:
-        rates = (0.1, 0.2, 0.3, 0.4)
-        runs = list(threads.map(lambda rate: grokking.train("wide_mlp", steps=3, learning_rate=rate), rates))
-    assert [run.replicas()["steps_run"].tolist() for run in runs] == [[3]] * 4
+        runs = list(threads.map(train, (0.1, 0.2, 0.3, 0.4)))
     assert len(set(runs)) == 4
+    turns = [rate for rate, _ in itertools.groupby(seen)]
+    assert sorted(turns) == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_a_worker_that_may_start_no_process_is_refused(lab):

@@ -48,6 +48,12 @@ def test_every_network_is_as_good_as_the_manifest_says(entry):
     assert verdict(found, dict.fromkeys("x", np.zeros(1))) == entry.verdict
 
 
+def test_a_network_refuses_operands_that_are_no_tokens():
+    network, _ = zoo.load("wide_mlp")
+    with pytest.raises(IndexError, match=r"operand a must lie in 0\.\.96, but got 97"):
+        network(torch.tensor([3, 97]), torch.tensor([0, 0]))
+
+
 def test_manifest_and_files_agree():
     folder = ROOT / manifest.FOLDER
     assert {str(file.relative_to(folder)) for file in folder.rglob("*.safetensors")} == {

@@ -15,7 +15,6 @@ ELSEWHERE = {  # what other repositories call a key, and what it is here
     "wd": "weight_decay",
     "p": "modulus",
     "frac_train": "train_fraction",
-    "training_fraction": "train_fraction",
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,13 +77,12 @@ class Run:
         from safetensors.numpy import load_file
 
         from grokking.diagnostics.internals import rebuild
+        from grokking.zoo.operands import checking_operands
 
         replica = self._trained(seed)
         stored = load_file(self._file(replica, step))  # in a shorter type, maybe
         parameters = {name: array.astype(replica.config.precision) for name, array in stored.items()}
-        network = rebuild(replica, self._task, parameters).eval()
-        network.register_forward_pre_hook(partial(_require_tokens, self._task.sizes.tokens))
-        return network
+        return checking_operands(rebuild(replica, self._task, parameters).eval(), self._task)
 
     def predict(self, a: Any, b: Any, step: int | None = None, seed: int | None = None) -> Prediction:
         """What the network answers to a ∘ b, for ints or for arrays of one shape.
@@ -199,18 +198,6 @@ class Run:
                 f"({a[first]}, {b[first]}) is no equation of {self.formula}; {' and '.join(ends)}"
             )
         return rows.astype(int)
-
-
-def _require_tokens(tokens: int, network: "Model", operands: tuple[Any, ...]) -> None:
-    """The kernels of a network read its tables wherever they are told to, so operands are checked before."""
-    for name, operand in zip("ab", operands, strict=False):
-        if operand.is_floating_point():
-            raise TypeError(
-                f"operand {name} must be a tensor of whole numbers, but its type is {operand.dtype}"
-            )
-        if operand.numel() and not 0 <= operand.min() <= operand.max() < tokens:
-            wrong = operand[(operand < 0) | (operand >= tokens)][0]
-            raise IndexError(f"operand {name} must lie in 0..{tokens - 1}, but got {wrong}")
 
 
 def _require_whole(name: str, value: object) -> None:

@@ -41,7 +41,7 @@ from grokking.training.workers import train_all
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,99}")
 Watcher = Callable[[Evaluation], None]
-_ONE_AT_A_TIME = RLock()  # workers are forked, which no other thread may do or be in the midst of a lock file
+_ONE_AT_A_TIME = RLock()  # no thread forks workers while another holds a lock file
 
 
 def train(

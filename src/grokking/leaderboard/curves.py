@@ -27,8 +27,7 @@ def all_curves(benchmark: Benchmark) -> pd.DataFrame:
     """
     root = benchmark.root / "results/leaderboard" / f"v{benchmark.version}"
     parts = [*_parts(root, "*", "submission"), *_parts(root, "targets/*/*", "target")]
-    if (benchmark.root / "params.yaml").exists():
-        parts += _of_studies(benchmark.root / "results/search", read_catalogue(benchmark.root))
+    parts += _of_studies(benchmark.root / "results/search", read_catalogue(benchmark.root))
     if not parts:
         raise ConfigError("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
     return pd.concat(parts, ignore_index=True)
@@ -72,5 +71,5 @@ def _of_study(folder: Path, study: dict[str, Any]) -> pd.DataFrame:
 def _points(trials: pd.DataFrame) -> list[str]:
     """The hyperparameters of each trial, as JSON."""
     values = trials.filter(like=VALUE).rename(columns=lambda name: name.removeprefix(VALUE))
-    rows = values.astype(object).where(values.notna(), None).to_dict("records")
-    return [json.dumps({key: value for key, value in row.items() if value is not None}) for row in rows]
+    rows = values.to_dict("records")  # NaN: this trial did not draw it
+    return [json.dumps({key: value for key, value in row.items() if pd.notna(value)}) for row in rows]

@@ -20,6 +20,7 @@ from grokking.training.fingerprint import inputs
 from grokking.zoo import manifest
 from grokking.zoo.accuracy import equations_of
 from grokking.zoo.manifest import FOLDER, MAKE, Entry, Manifest
+from grokking.zoo.operands import checking_operands
 
 ROOT = Path(__file__).resolve().parents[3]
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
@@ -95,7 +96,7 @@ class Zoo:
         entry.require_whole(self.folder)
         stored = load_file(self.folder / entry.file)
         parameters = {name: array.astype(replica.config.precision) for name, array in stored.items()}
-        return rebuild(replica, task, parameters).eval()
+        return checking_operands(rebuild(replica, task, parameters).eval(), task)
 
 
 def here() -> Zoo:
