@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from clones import tiny_params
 
 from grokking.executors.executor import executor
 from grokking.leaderboard import running, table
@@ -75,7 +76,7 @@ def checkout(benchmark, monkeypatch):
     from grokking.api import checkout
 
     monkeypatch.setattr(checkout, "here", lambda: checkout.Checkout(benchmark.root))
-    shutil.copy(Path(__file__).with_name("tiny.yaml"), benchmark.root / "params.yaml")
+    (benchmark.root / "params.yaml").write_text(tiny_params())
     folder = benchmark.root / "leaderboard/submissions"
     (folder / "adamw.py").write_text(ADAMW)
     (folder / "own.py").write_text(OWN_ADAMW)  # the two baselines
