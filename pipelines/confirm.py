@@ -7,7 +7,7 @@ from grokking.search.config import read_study
 from grokking.search.results import confirmation_arms, left_over, read_best
 from pipelines.common.paths import CONFIRMED, SEARCHES
 from pipelines.common.stage import entry_parser, run
-from pipelines.common.training import read_task, train
+from pipelines.common.training import named_task, require_fits, train
 
 
 def main() -> None:
@@ -17,8 +17,9 @@ def main() -> None:
     arms = confirmation_arms(plan, read_best(SEARCHES / name))
     for folder in left_over(CONFIRMED / name, arms):
         shutil.rmtree(folder)
+    task = named_task(catalogue, str(plan.config.experiment["task"]), where)
     for arm, replicas in arms.items():
-        task = read_task(catalogue, replicas, where, "confirm")
+        require_fits(replicas, task, f"{where}.experiment", f"{where}.confirm")
         train(f"{name}_{arm}", "studies", replicas, task, CONFIRMED / name / arm)
 
 

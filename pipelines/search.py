@@ -13,7 +13,7 @@ from grokking.search.storage import Storage
 from grokking.search.study import max_flops, max_trials
 from pipelines.common.paths import SEARCHES, STUDIES
 from pipelines.common.stage import entry_parser, run
-from pipelines.common.training import read_task, require_fits
+from pipelines.common.training import named_task
 
 
 def main() -> None:
@@ -40,9 +40,9 @@ def main() -> None:
 
 def task_of(plan: StudyPlan, catalogue: Catalogue) -> Task:
     """The task of a study; refuses before hours of search what could not be trained or confirmed on it."""
-    task = read_task(catalogue, plan.replicas({}, plan.config.search), plan.where, "search")
-    for values, part in itertools.product(plan.extremes(), ("search", "sustain_seeds", "confirm")):
-        require_fits(plan.replicas(values, getattr(plan.config, part)), task, plan.where, part)
+    task = named_task(catalogue, str(plan.config.experiment["task"]), plan.where)
+    for values, seeds in itertools.product(plan.extremes(), ("search", "sustain_seeds", "confirm")):
+        plan.require_fit(values, seeds, task)
     return task
 
 

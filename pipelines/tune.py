@@ -23,7 +23,7 @@ def main() -> None:
     if not grid:
         raise ConfigError(f"`{where}.replicas.grid` is empty; name a key of the experiment and its values")
     task = read_task(catalogue, replicas, where)
-    require_fits(confirmation(mapping, fresh, grid, where), task, where, "confirm")
+    require_fits(confirmation(mapping, fresh, grid, where), task, where, f"{where}.confirm")
     tuned = train(f"{name}_tuning", "tuning", replicas, task, folder / "tuning")
     best = {axis: [value] for axis, value in best_point(tuned, grid).items()}
     train(name, "tuning", confirmation(mapping, fresh, best, where), task, folder / "confirmed")

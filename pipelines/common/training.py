@@ -20,19 +20,24 @@ from grokking.training.workers import train_all
 from pipelines.common.paths import CHECKPOINTS, SPLITS
 
 
-def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str, seeds: str = "replicas") -> Task:
+def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str) -> Task:
     """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
-    name = replicas[0].config.task
+    task = named_task(catalogue, replicas[0].config.task, where)
+    require_fits(replicas, task, where)
+    return task
+
+
+def named_task(catalogue: Catalogue, name: str, where: str) -> Task:
+    """A task from its files, with a warning where a perfect network may not exist on it."""
     catalogue.entry("tasks", name)  # the error for an unknown name lists the known ones
     task = task_files.read(SPLITS / name)
-    require_fits(replicas, task, where, seeds)
     if text := warning(task_files.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)
     return task
 
 
-def require_fits(replicas: Sequence[Replica], task: Task, where: str, seeds: str) -> None:
-    """Refuse replicas that cannot be trained on the task; `seeds` is the key that holds theirs."""
+def require_fits(replicas: Sequence[Replica], task: Task, where: str, seeds: str | None = None) -> None:
+    """Refuse replicas that cannot be trained on the task; `seeds` is where theirs stand."""
     for replica in replicas:
         require_fit(replica, task, where, seeds)
 

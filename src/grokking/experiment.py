@@ -99,9 +99,9 @@ class Replica:
         return json.dumps(must_equal | {"train_equations": task.train_size(self.split_seed)})
 
 
-def require_fit(replica: Replica, task: Task, where: str, seeds: str = "replicas") -> None:
-    """Raise ConfigError where a replica cannot be trained on the task; `seeds` is the key of its seeds."""
-    tasks.require_split(task, replica.split_seed, f"{where}.{seeds}.split_seeds")
+def require_fit(replica: Replica, task: Task, where: str, seeds: str | None = None) -> None:
+    """Raise ConfigError where a replica cannot be trained on the task; `seeds` is where its seeds stand."""
+    tasks.require_split(task, replica.split_seed, f"{seeds or f'{where}.replicas'}.split_seeds")
     FAMILIES[replica.config.model.family].require_fit(replica.config.model, task.sizes, f"{where}.model")
     require_batch(replica.config.batch, task.train_size(replica.split_seed), f"{where}.batch")
 

@@ -11,7 +11,6 @@ from grokking.api.recipe import Config, changed, named_by_changes, task_of, task
 from grokking.api.searching import TaskSearch
 from grokking.config import PARAMS_PREFIX, ConfigError, load
 from grokking.data.tasks import Task
-from grokking.experiment import require_fit
 from grokking.search.config import read_study
 from grokking.search.monitor import monitored
 from grokking.search.results import BEST, read_best
@@ -43,13 +42,12 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
     named = name if family == FAMILY else f"{name}-{family}"
     mapping = _mapping(checkout, study, config, meant)
     plan = read_study(mapping, f"own-{named}", f"studies.{study}")
-    parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
-    replicas = [replica for part in parts for replica in plan.replicas({}, part)]
+    parts = ("search", "sustain_seeds", "confirm")
+    replicas = [replica for part in parts for replica in plan.replicas({}, getattr(plan.config, part))]
     seeds = {"seeds": [r.seed for r in replicas], "split_seeds": [r.split_seed for r in replicas], "grid": {}}
     built: Task = task_of({"task": config["task"], "replicas": seeds}, f"tasks.{task}")
     for values, part in itertools.product(plan.extremes(), parts):
-        for replica in plan.replicas(values, part):
-            require_fit(replica, built, plan.where)
+        plan.require_fit(values, part, built)
     return TaskSearch(checkout, named, plan, config["task"], monitored(built))
 
 

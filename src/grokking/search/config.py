@@ -2,7 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Any, Literal
@@ -10,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
-from grokking.experiment import Replica, Seeds, expand
+from grokking.data.tasks import Task
+from grokking.experiment import Replica, Seeds, expand, require_fit
 from grokking.search.objective import OBJECTIVES
 from grokking.search.space import DECAY_RATES, Space, apply_point, corners, dimensions
 
@@ -67,10 +69,23 @@ class StudyPlan:
 
     def replicas(self, values: Mapping[str, Any], seeds: Seeds) -> list[Replica]:
         """The replicas of a point of the space, one for each seed."""
-        part = "published" if values is self.config.published else "space"
-        mapping = apply_point(self.config.experiment, values, f"{self.where}.{part}")
-        try:
+        with self._blaming(values) as part:
+            mapping = apply_point(self.config.experiment, values, f"{self.where}.{part}")
             return expand(mapping | {"replicas": asdict(seeds) | {"grid": {}}}, f"{self.where}.experiment")
+
+    def require_fit(self, values: Mapping[str, Any], seeds: str, task: Task) -> None:
+        """Raise ConfigError where a point cannot be trained on the task with the seeds under this key."""
+        replicas = self.replicas(values, getattr(self.config, seeds))
+        with self._blaming(values):
+            for replica in replicas:
+                require_fit(replica, task, f"{self.where}.experiment", f"{self.where}.{seeds}")
+
+    @contextmanager
+    def _blaming(self, values: Mapping[str, Any]) -> Iterator[str]:
+        """Errors of the experiment name the key of the part, `space` or `published`, that the point is of."""
+        part = "published" if values is self.config.published else "space"
+        try:
+            yield part
         except ConfigError as error:
             raise ConfigError(_blamed(str(error), self.where, part, getattr(self.config, part))) from None
 

@@ -33,7 +33,7 @@ def _row(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": trial.state.name,
-        "reason": trial.user_attrs[REASON],
+        "reason": trial.user_attrs.get(REASON, "ended by another program"),
         "value": trial.value,  # log10 of the cost, graded where the goal was not reached
         "mean_value": float(np.mean([outcome.value for outcome in outcomes])) if outcomes else None,
         "cost": float(np.median(costs)) if costs and len(costs) == len(outcomes) else None,
