@@ -5,6 +5,8 @@ Afterwards the same command ends with the same bits, and no state in between is 
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -98,3 +100,25 @@ def test_an_error_of_the_disk_is_told_in_one_line(error, capsys):
     assert ended.value.code == 2
     told = f"error: {os.strerror(error)}: results/x; mend it, and the same command goes on from here\n"
     assert capsys.readouterr().err == told
+
+
+def test_too_many_open_files_are_told_with_the_way_out():
+    program = """
+import resource
+from pipelines.common import stage
+
+def main():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, hard))
+    held = [open("/dev/null") for _ in range(20)]
+
+stage.run(main)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "error: Too many open files: /dev/null; allow more open files, as by `ulimit -n 4096`, "
+        "and the same command goes on from here\n"
+    )

@@ -334,7 +334,10 @@ def test_a_point_that_does_not_fit_the_task_is_refused_before_the_search(tmp_pat
     space = {"batch.size": {"kind": "integer", "low": 8, "high": 1000}}
     with pytest.raises(SystemExit):
         run_stage(search, stage_folder(tmp_path / "f", experiment=network(batch=batch), space=space))
-    assert ".batch.size` is 1000, but the task has 97 training equations; " in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(
+        "error: `studies.tiny.space.batch.size` sets `batch.size`, which is 1000, "
+        "but the task has 97 training equations; "
+    )
     assert not (tmp_path / "f" / "studies").exists()
 
 

@@ -32,7 +32,7 @@ from searches import (
 
 from grokking.config import ConfigError
 from grokking.executors.thread import ThreadExecutor
-from grokking.search import executor, leases, study
+from grokking.search import executor, leases, results, study
 from grokking.search.config import StudyPlan, random_arm
 from grokking.search.executor import ReplicaExecutor, replica_executor
 from grokking.search.owner import OWNER, this_process
@@ -255,6 +255,18 @@ def test_of_two_points_the_runner_up_is_the_other(tmp_path):
     points = [trials.ended()[number].params["model.init_scale"] for number in ranking]
     assert len(ranking) == 2
     assert len(set(points)) == 2
+
+
+def test_a_trial_that_another_program_has_ended_is_listed_and_never_chosen(tmp_path):
+    plan = plan_of(trials=3)
+    opened = open_in(tmp_path, plan)
+    foreign = opened.optuna.ask()
+    opened.optuna.tell(foreign, -9.0)
+    results.write({"search": search(plan, tmp_path)}, plan, search_task(), tmp_path / "tables")
+    trials = pd.read_parquet(tmp_path / "tables/trials.parquet").set_index("trial")
+    assert trials.loc[foreign.number, "reason"] == "ended by another program"
+    assert trials["reason"].nunique() > 1
+    assert foreign.number not in {arm["trial"] for arm in results.read_best(tmp_path / "tables").values()}
 
 
 def test_a_pid_that_was_given_again_is_not_the_owner(tmp_path):
