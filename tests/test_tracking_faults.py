@@ -261,6 +261,14 @@ def test_a_store_of_another_kind_that_cannot_be_opened_is_told_in_one_line(uri, 
     assert "\n" not in str(error.value)
 
 
+def test_a_home_folder_written_as_a_tilde_is_refused_and_makes_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///~/own.db")
+    with pytest.raises(ConfigError, match=r"must name the folder in full, .*but got sqlite:///~/own\.db"):
+        store.connect()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_children_of_a_deleted_parent_come_below_the_new_one(client, trained):
     publish(client, trained)
     (parent,) = [run for run in runs_of(client) if run.info.run_name == PARENT]

@@ -50,6 +50,10 @@ def connect() -> "MlflowClient":
     uri = tracking_uri()
     file = database.file_of(uri)
     if file is not None:
+        if "~" in file.parts:
+            raise ConfigError(
+                f"`MLFLOW_TRACKING_URI` must name the folder in full, as ~ means nothing in it, but got {uri}"
+            )
         return database.connect(uri, file, identity.EXPERIMENTS)
     try:
         return MlflowClient(uri)
