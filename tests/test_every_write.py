@@ -103,6 +103,7 @@ def test_an_error_of_the_disk_is_told_in_one_line(error, capsys):
 
 
 def test_too_many_open_files_are_told_with_the_way_out():
+    pytest.importorskip("resource")
     program = """
 import resource
 from pipelines.common import stage
