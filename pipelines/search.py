@@ -1,7 +1,5 @@
 """Stage `search`: an Optuna study of one entry of `studies`; killed and started again, it goes on."""
 
-import itertools
-
 from grokking.catalogue import Catalogue, read_catalogue
 from grokking.config import load
 from grokking.data.tasks import Task, TaskConfig
@@ -41,8 +39,7 @@ def main() -> None:
 def task_of(plan: StudyPlan, catalogue: Catalogue) -> Task:
     """The task of a study; refuses before hours of search what could not be trained or confirmed on it."""
     task = named_task(catalogue, str(plan.config.experiment["task"]), plan.where)
-    for values, seeds in itertools.product(plan.extremes(), ("search", "sustain_seeds", "confirm")):
-        plan.require_fit(values, seeds, task)
+    plan.require_fit(task)
     return task
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from grokking.analysis.tuning import best_point
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError, load
-from grokking.experiment import Replica, Seeds, expand
+from grokking.experiment import Replica, Seeds, expand, require_fit
 from pipelines.common.paths import TUNED
 from pipelines.common.stage import entry_parser, run
-from pipelines.common.training import read_task, require_fits, train
+from pipelines.common.training import read_task, train
 
 
 def main() -> None:
@@ -23,7 +23,8 @@ def main() -> None:
     if not grid:
         raise ConfigError(f"`{where}.replicas.grid` is empty; name a key of the experiment and its values")
     task = read_task(catalogue, replicas, where)
-    require_fits(confirmation(mapping, fresh, grid, where), task, where, f"{where}.confirm")
+    for replica in confirmation(mapping, fresh, grid, where):
+        require_fit(replica, task, where, f"{where}.confirm")
     tuned = train(f"{name}_tuning", "tuning", replicas, task, folder / "tuning")
     best = {axis: [value] for axis, value in best_point(tuned, grid).items()}
     train(name, "tuning", confirmation(mapping, fresh, best, where), task, folder / "confirmed")

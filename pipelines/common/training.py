@@ -23,7 +23,8 @@ from pipelines.common.paths import CHECKPOINTS, SPLITS
 def read_task(catalogue: Catalogue, replicas: Sequence[Replica], where: str) -> Task:
     """The task of these replicas from its files; refuses what cannot be trained on it, warns of the rest."""
     task = named_task(catalogue, replicas[0].config.task, where)
-    require_fits(replicas, task, where)
+    for replica in replicas:
+        require_fit(replica, task, where)
     return task
 
 
@@ -34,12 +35,6 @@ def named_task(catalogue: Catalogue, name: str, where: str) -> Task:
     if text := warning(task_files.read_meta(SPLITS / name)):
         print(f"warning: {where}: {text}", file=sys.stderr)
     return task
-
-
-def require_fits(replicas: Sequence[Replica], task: Task, where: str, seeds: str | None = None) -> None:
-    """Refuse replicas that cannot be trained on the task; `seeds` is where theirs stand."""
-    for replica in replicas:
-        require_fit(replica, task, where, seeds)
 
 
 def train(

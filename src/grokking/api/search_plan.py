@@ -1,7 +1,6 @@
 """What `grokking search` runs on a task: the study of a family of networks, put on that task."""
 
 import copy
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,12 +41,12 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
     named = name if family == FAMILY else f"{name}-{family}"
     mapping = _mapping(checkout, study, config, meant)
     plan = read_study(mapping, f"own-{named}", f"studies.{study}")
-    parts = ("search", "sustain_seeds", "confirm")
-    replicas = [replica for part in parts for replica in plan.replicas({}, getattr(plan.config, part))]
-    seeds = {"seeds": [r.seed for r in replicas], "split_seeds": [r.split_seed for r in replicas], "grid": {}}
-    built: Task = task_of({"task": config["task"], "replicas": seeds}, f"tasks.{task}")
-    for values, part in itertools.product(plan.extremes(), parts):
-        plan.require_fit(values, part, built)
+    parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
+    seeds = {
+        name: [seed for part in parts for seed in getattr(part, name)] for name in ("seeds", "split_seeds")
+    }
+    built: Task = task_of({"task": config["task"], "replicas": seeds | {"grid": {}}}, f"tasks.{task}")
+    plan.require_fit(built)
     return TaskSearch(checkout, named, plan, config["task"], monitored(built))
 
 

@@ -73,12 +73,13 @@ class StudyPlan:
             mapping = apply_point(self.config.experiment, values, f"{self.where}.{part}")
             return expand(mapping | {"replicas": asdict(seeds) | {"grid": {}}}, f"{self.where}.experiment")
 
-    def require_fit(self, values: Mapping[str, Any], seeds: str, task: Task) -> None:
-        """Raise ConfigError where a point cannot be trained on the task with the seeds under this key."""
-        replicas = self.replicas(values, getattr(self.config, seeds))
-        with self._blaming(values):
-            for replica in replicas:
-                require_fit(replica, task, f"{self.where}.experiment", f"{self.where}.{seeds}")
+    def require_fit(self, task: Task) -> None:
+        """Raise ConfigError where a point cannot be trained on the task with the seeds of each part."""
+        for values, seeds in itertools.product(self.extremes(), ("search", "sustain_seeds", "confirm")):
+            replicas = self.replicas(values, getattr(self.config, seeds))
+            with self._blaming(values):
+                for replica in replicas:
+                    require_fit(replica, task, f"{self.where}.experiment", f"{self.where}.{seeds}")
 
     @contextmanager
     def _blaming(self, values: Mapping[str, Any]) -> Iterator[str]:

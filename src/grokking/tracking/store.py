@@ -34,7 +34,13 @@ def root() -> Path:
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or the SQLite store in the repository's mlruns folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
+    file = database.file_of(uri)
+    if file is not None and "~" in file.parts:
+        raise ConfigError(
+            f"`MLFLOW_TRACKING_URI` must name the folder in full, as ~ means nothing in it, but got {uri}"
+        )
+    return uri
 
 
 def connect() -> "MlflowClient":
@@ -50,10 +56,6 @@ def connect() -> "MlflowClient":
     uri = tracking_uri()
     file = database.file_of(uri)
     if file is not None:
-        if "~" in file.parts:
-            raise ConfigError(
-                f"`MLFLOW_TRACKING_URI` must name the folder in full, as ~ means nothing in it, but got {uri}"
-            )
         return database.connect(uri, file, identity.EXPERIMENTS)
     try:
         return MlflowClient(uri)
