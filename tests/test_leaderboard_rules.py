@@ -97,6 +97,9 @@ WRONG = {
         "SLOTS = (",
         "sets SLOTS, which nothing uses; known names: RULESET, WORKLOAD",
     ),
+    'STATE = ("mean", "square")': ('STATE = ("mean")', "write a tuple, with a comma: ('mean',)"),
+    "param.sub_(": ("return param.sub(", "line 17: `update` changes `param` in place"),
+    "    param.sub_(": ("    param = param.sub(", "line 17: `update` changes `param` in place"),
     '"mean", "square")': ('"mean",)', "uses state['square']; name it in `STATE`"),
     'param.mul_(1 - h["learning_rate"] * h["weight_decay"])': (
         "pass",
@@ -145,7 +148,7 @@ def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):
     submission, workload = parse("own", source, "own.py"), benchmark.workloads["tiny_mlp"]
     trial = only(benchmark, submission)[0]
     line = source.partition('h["average"]')[0].count("\n") + 1
-    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule$"):
+    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule "):
         running.train_trial("own", source, trial, workload.task, "cpu")
 
 

@@ -119,6 +119,8 @@ def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
     found = verification.verify(benchmark, submission, 60, 0)
     assert (found.compared, len(found.differences)) == (0, 8)
     assert "are others than the file asks for" in found.differences[0]
+    with pytest.raises(ConfigError, match="the 8 kept trials of adamw are of another file of that name"):
+        verification.verify(benchmark, parse("adamw", f"{ADAMW}# a comment\n", "adamw.py"), 60, 0)
     table.keep_source(benchmark, submission)
     with pytest.raises(ConfigError, match=r"no submission is ranked \(adamw: missing trials: 8\)"):
         table.rank(benchmark)

@@ -33,9 +33,9 @@ Names = Annotated[list[str] | None, typer.Option("--workload", help="Only this w
 
 @app.command("run")
 def run(file: File, workload: Names = None) -> None:
-    """Train a submission's trials on all workloads, after the check that it sees no answers.
+    """Train a submission's trials on the workloads that count, after the check that it sees no answers.
 
-    What has been trained is kept, so the same command goes on. Results are in results/leaderboard/.
+    What has been trained is kept, so the same command goes on. Results are in results/leaderboard/v0/.
 
     Examples:
 

@@ -145,7 +145,10 @@ def _mistakes_in_one_line(file: str) -> Iterator[None]:
         if not lines:
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{file}, line {lines[-1]}: {what}; mend the rule") from None
+        raise ConfigError(
+            f"{file}, line {lines[-1]}: {what}; mend the rule (param and grad are (R, n), "
+            "each hyperparameter is (R, 1) in float64)"
+        ) from None
 
 
 def kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:

@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass as plain_dataclass
 from datetime import date
 from pathlib import Path
@@ -112,11 +112,45 @@ def parse(name: str, source: str, where: str) -> Submission:
     names: dict[str, Any] = {}
     exec(compile(tree, where, "exec"), names)  # that is what a submission is
     given = {key: names[key] for key in KNOWN if key in names}
+    if isinstance(word := given.get("STATE"), str):
+        raise ConfigError(
+            f"{where} has the word {word!r} as `STATE`; write a tuple, with a comma: ({word!r},)"
+        )
     usual = {"WORKLOAD": "", "DATE": "", "SETTINGS": {}, "SPACE": {}, "STATE": (), "DECOUPLED": True}
     declared = load(Declared, usual | given, where)
     if "update" in names:
+        _require_in_place(tree, where)
         _require_used(tree, declared, where)
     return Submission(name, source, about, declared, _rule(names, declared, where))
+
+
+def _require_in_place(tree: ast.Module, where: str) -> None:
+    """Raise ConfigError where `update` makes new parameters: nothing reads them."""
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "update":
+            for node in _own_nodes(function):
+                if _is_unread(node):
+                    raise ConfigError(
+                        f"{where}, line {getattr(node, 'lineno', 1)}: `update` changes `param` in place, as "
+                        "by param.sub_(...); nothing reads what it returns or calls param"
+                    )
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What is below a node, but not within functions that it defines."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.Lambda):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _is_unread(node: ast.AST) -> bool:
+    match node:
+        case ast.Return(value=value):
+            return value is not None
+        case ast.Assign(targets=targets):
+            return any(isinstance(target, ast.Name) and target.id == "param" for target in targets)
+    return False
 
 
 def _require_used(tree: ast.Module, declared: Declared, where: str) -> None:

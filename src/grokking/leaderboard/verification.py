@@ -43,6 +43,11 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
         raise ConfigError(f"no results of {submission.name} are here; run `grokking bench run` first")
     asked_for = {t.key: (w, t) for w, own in every_trial(benchmark, submission) for t in own}
     wrong = {key: text for key, row in by_key.items() if (text := _mismatch(row, asked_for.get(key)))}
+    if len(wrong) == len(rows) and all(row["submission"] != submission.sha256 for row in rows):
+        raise ConfigError(
+            f"the {len(rows)} kept trials of {submission.name} are of another file of that name, or of this "
+            "one before an edit, be it of a comment; run `grokking bench run` on it first"
+        )
     differences = [_line(key, text) for key, text in wrong.items()]
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
