@@ -64,6 +64,7 @@ SOURCES = {
     "embedding_mlp_published_p59": EMBEDDING_59,
     "wide_mlp_published": WIDE,
     "transformer_paper_late": ENCODER,
+    "transformer_paper_late_long": ENCODER,
     "transformer_paper_default": ENCODER,
     **{f"shared_mlp_published_f{share}": SHARED for share in (25, 30, 35, 40, 45, 50)},
 }
