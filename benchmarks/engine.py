@@ -12,7 +12,7 @@ from contextlib import nullcontext
 
 import torch
 
-from benchmarks import bounds, earlier, machine, memory, overheads, page, stacks, steps
+from benchmarks import bounds, earlier, machine, memory, overheads, page, stacks, steps, twins
 from benchmarks.cases import CASES, prepare
 from benchmarks.peers import PEERS
 from benchmarks.process import set_up
@@ -22,6 +22,7 @@ SECTIONS_OF_REPORT = (
     machine.measure,
     steps.measure,
     bounds.measure,
+    twins.measure,
     stacks.measure,
     overheads.measure,
     memory.measure,

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from contextlib import closing
 from dataclasses import replace
+from importlib import import_module
 from math import prod
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from benchmarks import (
     plain,
     stacks,
     steps,
+    twins,
     worker,
 )
 from benchmarks.cases import CASES as NAMES
@@ -41,7 +43,7 @@ TORCH = {name: case for name, case in CASES.items() if not case.is_numpy}
 
 
 def in_double(case: Case) -> Case:
-    config = replace(case.replica.config, precision="float64")
+    config = replace(case.replica.config, precision="float64", loss_precision="float64")
     return replace(case, replica=replace(case.replica, config=config))
 
 
@@ -115,6 +117,32 @@ def test_counted_operations_are_those_that_run(name):
     with counter:
         stack.update(1)
     assert flops.per_step(case) == pytest.approx(counter.get_total_flops(), rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "op"), [(n, op) for n in NAMES for op in twins.OPS if twins.has(CASES[n], op)]
+)
+def test_one_op_is_made_plain_and_fast_again(name, op, monkeypatch):
+    """The plain twin trains as the fast op does, and the fast op is not called meanwhile."""
+    fast = {
+        "dense layers": ("grokking.ops.mlp", "by_replica"),
+        "loss": ("grokking.ops.losses", "loss"),
+        "Adam": ("grokking.ops.numba_kernels", "adam_step"),
+        "shared rows": ("grokking.models.shared_prefix", "last_position"),
+    }
+    calls = []
+    module, function = import_module(fast[op][0]), fast[op][1]
+    original = getattr(module, function)
+    monkeypatch.setattr(module, function, lambda *arguments: calls.append(op) or original(*arguments))
+    case = in_double(CASES[name])
+    stacks_of_both = [make_stack([case.replica], case.task, "cpu") for _ in range(2)]
+    with twins.made_plain(op):
+        stacks_of_both[0].update(1)
+    assert not calls
+    stacks_of_both[1].update(1)
+    assert calls
+    plain_parameters, fast_parameters = (stack.params.data for stack in stacks_of_both)
+    assert_close(plain_parameters, fast_parameters, rtol=1e-7, atol=1e-9)
 
 
 def test_processes_of_a_team_train_together():
@@ -207,9 +235,10 @@ def test_command_prints_every_table(capsys):
     before = page.PERFORMANCE.read_text()
     engine.main(["--cases", "numpy_mlp_momentum", "--rounds", "1", "--seconds", "0.01", "--no-write"])
     printed = capsys.readouterr().out
-    for title in ("Machine", "One step", "Many replicas", "Evaluations and checkpoints", "Memory"):
+    titles = "Machine", "One step", "What each fast op gains", "Many replicas", "Evaluations and checkpoints"
+    for title in (*titles, "Memory"):
         assert f"## {title}\n\n| " in printed
-    assert printed.count("| `numpy_mlp_momentum` |") == 3
+    assert printed.count("| `numpy_mlp_momentum` |") == 4
     assert page.PERFORMANCE.read_text() == before
 
 
