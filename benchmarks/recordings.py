@@ -21,7 +21,7 @@ from grokking.diagnostics.cyclic import Order
 from grokking.search.executor import SEARCH_STEPS
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.trial_monitor import TrialMonitor
-from grokking.training.fingerprint import code, inputs
+from grokking.training.fingerprint import code_hash, input_hash
 from grokking.training.loop import train
 from grokking.training.records import Observation
 
@@ -61,13 +61,13 @@ class Recordings:
     """A folder of recordings; a network that is not there is trained."""
 
     def __init__(self, folder: Path, task: Task, order: Order | None) -> None:
-        self.folder, self.task, self.order = folder / code(), task, order
+        self.folder, self.task, self.order = folder / code_hash(), task, order
         self.folder.mkdir(parents=True, exist_ok=True)
         self.read: dict[str, Recording] = {}
 
     def of(self, job: SeedJob) -> Recording:
         """The recording of a job's replica."""
-        name = inputs(replace(job.replica, index=0), self.task)
+        name = input_hash(replace(job.replica, index=0), self.task)
         if name not in self.read:
             file = self.folder / f"{name}.json.gz"
             if not file.exists():

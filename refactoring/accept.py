@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
-from grokking.training.fingerprint import ACCEPTED, code
+from grokking.training.fingerprint import ACCEPTED, code_hash
 from pipelines.common.stage import run
 from refactoring.same import ROOT, checked_out, is_same_as, resolved
 
@@ -54,7 +54,7 @@ def code_that_equals(tree: Path) -> set[str]:
 
 def note_equal(others: set[str]) -> None:
     """Write down which code computes the same as this one."""
-    noted = {"code": code(), "equal": sorted(others - {code()})}
+    noted = {"code": code_hash(), "equal": sorted(others - {code_hash()})}
     ACCEPTED.write_text(json.dumps(noted, indent=2) + "\n")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear, one_hot
 
 from grokking.data.batches import Batches
-from grokking.data.seeds import INITIALISATION, stream
+from grokking.data.seeds import INITIALISATION, derived_seed
 from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.experiment import Replica
@@ -266,7 +266,7 @@ class SequentialTrainer:
 
     def __init__(self, replica: Replica, task: Task) -> None:
         self.config = replica.config
-        torch.manual_seed(stream(replica.seed, INITIALISATION))
+        torch.manual_seed(derived_seed(replica.seed, INITIALISATION))
         self.model = FAMILIES[self.config.model.family](self.config.model, task.sizes).double()
         self.columns = {c: torch.tensor(task.equations[c].to_numpy()) for c in "ab"}
         self.columns["c"] = torch.tensor(answers(replica, task))

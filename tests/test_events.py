@@ -81,7 +81,7 @@ def test_the_grid_goes_on_after_the_budget():
 
 
 def test_a_coarser_grid_holds_the_budget_too():
-    steps = list(takewhile(lambda step: step <= 300, evaluation_steps(300, parts=20)))
+    steps = list(takewhile(lambda step: step <= 300, evaluation_steps(300, steps_per_gap=20)))
     assert steps[:42] == [*range(41), 42]
     assert all(later - step <= max(1, 0.05 * step) for step, later in pairwise(steps))
     assert steps[-1] == 300

@@ -26,7 +26,7 @@ from grokking.explorer import frames, page
 from grokking.explorer.live_recipe import LiveRecipe
 from grokking.storage import runs, task_files
 from grokking.storage.run_folder import RunFolder
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "reports" / "explore.html"
@@ -192,7 +192,7 @@ def require_equal_steps(replicas: pd.DataFrame, task: tasks.Task, browser: Any) 
     """Ten steps of the page's network, in a browser that evaluates JavaScript, beside ten of the engine's."""
     recipe, row = LiveRecipe.of(replicas, task), replicas.iloc[0]
     replica = replica_of(row, recipe)
-    assert inputs(replica, task) == row["inputs"]  # just what the search has confirmed
+    assert input_hash(replica, task) == row["inputs"]  # just what the search has confirmed
     stack, mask = ReplicaStack([replica], task, "cpu"), task.train_mask(replica.split_seed)
     start(browser, recipe, stack, mask)
     for _ in range(10):

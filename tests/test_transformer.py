@@ -18,7 +18,7 @@ from grokking.models import shared_prefix
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate
 from grokking.models.transformer import Transformer
-from grokking.ops.attention import NOTHING, attention, row_attention
+from grokking.ops.attention import PADDING, attention, row_attention
 
 TOKENS, CLASSES = 11, 7
 TOLERANCE = {torch.float32: {"rtol": 3e-6, "atol": 3e-6}, torch.float64: {"rtol": 1e-12, "atol": 1e-12}}
@@ -265,15 +265,15 @@ def test_a_row_attends_to_the_rows_that_it_names(leading):
     """More rows than queries and keys; each is compared with softmax over a list."""
     query, key_value = normal(*leading, 6, 12), normal(*leading, 9, 24, seed=1)
     own, seen = integers(6, *leading, 30), integers(9, *leading, 30, 4, seed=2)
-    seen[..., 10:, 3] = NOTHING
-    seen[..., 20:, 1:] = NOTHING
+    seen[..., 10:, 3] = PADDING
+    seen[..., 20:, 1:] = PADDING
     inputs = [x.requires_grad_() for x in (query, key_value)]
     attended = row_attention(*inputs, own, seen, HEADS)
 
     def literal(query, key_value, own, seen):
         rows = []
         for number, named in zip(own.tolist(), seen.tolist(), strict=True):
-            chosen = key_value[[row for row in named if row != NOTHING]]
+            chosen = key_value[[row for row in named if row != PADDING]]
             keys, values = (x.unflatten(-1, (HEADS, -1)) for x in chosen.chunk(2, dim=-1))
             scores = (query[number].unflatten(-1, (HEADS, -1)) * keys).sum(-1) / 3**0.5
             rows.append((scores.softmax(0).unsqueeze(-1) * values).sum(0).flatten())

@@ -38,7 +38,7 @@ def test_optimizer_in_lockstep_with_torch(name, own, torch_optimizer):
         for p, lr, wd in zip(singles, rates, decays, strict=True)
     ]
     hparams = columns({"learning_rate": rates, "weight_decay": decays} | {k: [v] * 3 for k, v in own.items()})
-    state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state}
+    state = {slot: torch.zeros_like(stacked) for slot in OPTIMIZERS[name].state_names}
     for step in range(1, 21):
         grad = torch.randn(3, 20, dtype=torch.float64, generator=random)
         hparams |= columns({"step": [step] * 3})
@@ -57,7 +57,7 @@ def test_decay_is_decoupled_where_it_is_said_to_be(name):
     hparams = columns({k: [chosen.get(k.removeprefix("adamw_"), v)] for k, v in example.items()})
     param = torch.tensor([[1.0, 2.0, -3.0]], dtype=torch.float64)
     before = param.clone()
-    state = {slot: torch.zeros_like(param) for slot in OPTIMIZERS[name].state}
+    state = {slot: torch.zeros_like(param) for slot in OPTIMIZERS[name].state_names}
     OPTIMIZERS[name].update(param, torch.zeros_like(param), state, hparams | columns({"step": [1]}))
     # without momentum SGD's coupled decay shrinks as a decoupled one does; with momentum it does not
     hparams["momentum"] = columns({"m": [0.5]})["m"]

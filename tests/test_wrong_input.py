@@ -135,7 +135,7 @@ def test_a_grid_that_would_mislead_is_refused(lab, grid, told):
 
 def test_a_key_that_is_a_list_is_refused(lab):
     entry = read_catalogue(lab).entry("experiments", "wide_mlp")
-    with pytest.raises(ConfigError, match="has a key that is no word"):
+    with pytest.raises(ConfigError, match="has a key that is not a word"):
         expand(entry | {("a", "b"): 3}, "e")
 
 

@@ -21,7 +21,7 @@ from grokking.models import FAMILIES
 from grokking.storage import task_files
 from grokking.storage.run_folder import RunFolder
 from grokking.tracking import identity, registry, store
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 from grokking.training.loop import train
 from grokking.zoo import manifest, served
 from grokking.zoo.accuracy import Accuracy, accuracy_of, verdict
@@ -144,7 +144,7 @@ def test_what_is_written_is_read(tiny):
     for entry in small.manifest.entries:
         network, equations = small.load("small", entry.step, entry.replica)
         replica = trained.replicas[entry.replica]
-        folder = trained.networks / inputs(replica, trained.task)
+        folder = trained.networks / input_hash(replica, trained.task)
         exact = load_file(folder / f"step_{entry.step}.safetensors")
         for name, parameter in network.named_parameters():
             rounded = exact[name].astype(entry.dtype).astype("float64")

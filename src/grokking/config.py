@@ -27,17 +27,17 @@ def load(kind: type[T], mapping: object, where: str) -> T:
     try:
         return TypeAdapter(kind).validate_json(json.dumps(mapping, default=str), strict=True)
     except TypeError:  # a list or a date is no key in JSON
-        raise ConfigError(f"`{where}` has a key that is no word; write one") from None
+        raise ConfigError(f"`{where}` has a key that is not a word; write a word") from None
     except ValidationError as error:
         raise ConfigError(_one_line(kind, where, error)) from None
 
 
 def one_of(choices: Mapping[str, object]) -> AfterValidator:
     """A validator for a name that must be a key of `choices`."""
-    return within(choices.__contains__, f"be one of {', '.join(choices)}")
+    return satisfying(choices.__contains__, f"be one of {', '.join(choices)}")
 
 
-def within(rule: Callable[[Any], bool], text: str) -> AfterValidator:
+def satisfying(rule: Callable[[Any], bool], text: str) -> AfterValidator:
     """A validator for a value that must satisfy `rule`; its error says that the value must `text`."""
 
     def check(value: Any) -> Any:
@@ -49,7 +49,7 @@ def within(rule: Callable[[Any], bool], text: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def short(most: int, what: str) -> AfterValidator:
+def at_most(most: int, what: str) -> AfterValidator:
     """A validator for a list of at most `most` values, which it counts and does not print."""
 
     def check(values: Any) -> Any:
@@ -60,16 +60,18 @@ def short(most: int, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Fraction = Annotated[float, within(lambda x: 0 < x < 1, "lie in (0, 1)")]
-UnitInterval = Annotated[float, within(lambda x: 0 <= x < 1, "lie in [0, 1)")]
-NonNegative = Annotated[float, within(lambda x: x >= 0, "be at least 0")]
-Positive = Annotated[float, within(lambda x: x > 0, "be above 0")]
-NonNegativeInt = Annotated[int, within(lambda x: x >= 0, "be a whole number of at least 0")]
-PositiveInt = Annotated[int, within(lambda x: x >= 1, "be a whole number of at least 1")]
-Size = Annotated[int, within(lambda x: 1 <= x <= 16384, "be a whole number from 1 to 16384")]  # of a layer
-Depth = Annotated[int, within(lambda x: 1 <= x <= 100, "be a whole number from 1 to 100")]  # in layers
-Steps = Annotated[int, within(lambda x: 1 <= x <= 10**9, "be a whole number from 1 to 1000000000")]
-Seed = Annotated[int, within(lambda x: 0 <= x < 2**31, "lie in [0, 2^31)")]
+Fraction = Annotated[float, satisfying(lambda x: 0 < x < 1, "lie in (0, 1)")]
+UnitInterval = Annotated[float, satisfying(lambda x: 0 <= x < 1, "lie in [0, 1)")]
+NonNegative = Annotated[float, satisfying(lambda x: x >= 0, "be at least 0")]
+Positive = Annotated[float, satisfying(lambda x: x > 0, "be above 0")]
+NonNegativeInt = Annotated[int, satisfying(lambda x: x >= 0, "be a whole number of at least 0")]
+PositiveInt = Annotated[int, satisfying(lambda x: x >= 1, "be a whole number of at least 1")]
+Size = Annotated[
+    int, satisfying(lambda x: 1 <= x <= 16384, "be a whole number from 1 to 16384")
+]  # of a layer
+Depth = Annotated[int, satisfying(lambda x: 1 <= x <= 100, "be a whole number from 1 to 100")]  # in layers
+Steps = Annotated[int, satisfying(lambda x: 1 <= x <= 10**9, "be a whole number from 1 to 1000000000")]
+Seed = Annotated[int, satisfying(lambda x: 0 <= x < 2**31, "lie in [0, 2^31)")]
 
 
 def _one_line(kind: Any, where: str, error: ValidationError) -> str:

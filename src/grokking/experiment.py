@@ -86,7 +86,7 @@ class Replica:
         return {key: " ".join(map(str, x)) if isinstance(x, tuple) else x for key, x in flat.items()}
 
     def stack_key(self, task: Task) -> str:
-        """Equal for replicas that can share a stack, which runs the configuration of its first replica.
+        """Replicas with equal keys can share a stack.
 
         Seeds and floats may differ, but not the floats of the schedule, nor a family's `shape_floats`. The
         number of training equations may not: with some kinds of split it varies with the seed.
@@ -161,8 +161,7 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
     _require_few(plan, where)
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [_at_point(shared, point, where) for point in points]
-    seeds = list(zip(plan.seeds, plan.split_seeds, strict=True))
-    each = itertools.product(configs, seeds)
+    each = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
     return [Replica(i, seed, split_seed, config) for i, (config, (seed, split_seed)) in enumerate(each)]
 
 

@@ -14,7 +14,7 @@ from grokking.api.recipe import Config, prepared
 from grokking.config import ConfigError
 from grokking.storage import runs
 from grokking.storage.snapshots import are_whole, files
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 
 if TYPE_CHECKING:
     from grokking.data.tasks import Task
@@ -142,7 +142,7 @@ class Run:
         if replica is None:
             known = ", ".join(str(r.seed) for r in replicas)
             raise ConfigError(f"`{self.name}` has no seed {seed}; its seeds are {known}")
-        if inputs(replica, task) not in set(self.replicas()["inputs"]):
+        if input_hash(replica, task) not in set(self.replicas()["inputs"]):
             raise ConfigError(
                 f"`{self.name}` was trained with other values than it has now; train it again "
                 f"(`dvc repro train@{self.name}`)"
@@ -151,7 +151,7 @@ class Run:
 
     def _files(self, replica: "Replica") -> Mapping[int, Path]:
         """The files of a replica's networks by step; in a fresh clone those that are in git."""
-        own = inputs(replica, self._task)
+        own = input_hash(replica, self._task)
         if are_whole(self.networks / own):
             return files(self.networks / own)
         in_git = {} if self.zoo is None else self.zoo.files(self.name, own)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grokking.config import STRICT, ConfigError, PositiveInt
 from grokking.data.random import random_integers
-from grokking.data.seeds import BATCHES, stream
+from grokking.data.seeds import BATCHES, derived_seed
 
 DRAWN_AT_ONCE = 64  # batches with replacement: drawing one at a time would cost as much as a small network
 
@@ -63,13 +63,13 @@ def examples_seen(config: BatchConfig, train_equations: int, steps: int) -> int:
 
 
 class Batches:
-    """The batches of R replicas; that of any step, whichever were asked for before."""
+    """The batches of R replicas. That of any step is had without those before it."""
 
     def __init__(self, config: BatchConfig, train_RN: Tensor, seeds: list[int]) -> None:
         """`train_RN` holds the row numbers of each replica's training equations."""
         self.config, self.train_RN = config, train_RN
-        self.key_R = torch.tensor([stream(seed, BATCHES) for seed in seeds], device=train_RN.device)
-        self.epoch = -1  # the one that `order_RN` holds
+        self.key_R = torch.tensor([derived_seed(seed, BATCHES) for seed in seeds], device=train_RN.device)
+        self.block = -1  # the one that `order_RN` holds
         self.order_RN = train_RN
 
     def at(self, step: int) -> Tensor:
@@ -78,23 +78,23 @@ class Batches:
         match self.config:
             case FullBatchConfig():
                 return self.train_RN
-            case WithReplacementConfig(size=size):  # an epoch is what is drawn at once
+            case WithReplacementConfig(size=size):  # a block of batches is drawn at once
                 length, batches = DRAWN_AT_ONCE * size, DRAWN_AT_ONCE
-            case WithoutReplacementConfig(size=size, drop_last=drop_last):
+            case WithoutReplacementConfig(size=size, drop_last=drop_last):  # a block is an epoch
                 length, batches = equations, equations // size if drop_last else -(-equations // size)
-        epoch, number = divmod(step - 1, batches)
-        if epoch != self.epoch:
-            self.order_RN, self.epoch = self._draw(epoch, length), epoch
+        block, number = divmod(step - 1, batches)
+        if block != self.block:
+            self.order_RN, self.block = self._draw(block, length), block
         return self.order_RN[:, number * size : (number + 1) * size]
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.train_RN, self.key_R = self.train_RN[positions], self.key_R[positions]
-        self.epoch = -1
+        self.block = -1
 
-    def _draw(self, epoch: int, length: int) -> Tensor:
-        """Row numbers of an epoch's batches, one batch after the other."""
-        integer_RC = random_integers(self.key_R, epoch * length, length)
+    def _draw(self, block: int, length: int) -> Tensor:
+        """Row numbers of a block's batches, one batch after the other."""
+        integer_RC = random_integers(self.key_R, block * length, length)
         independent = isinstance(self.config, WithReplacementConfig)
         place_RC = integer_RC % self.train_RN.shape[1] if independent else integer_RC.argsort(1)
         return self.train_RN.gather(1, place_RC)

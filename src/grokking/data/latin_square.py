@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, Seed, within
+from grokking.config import STRICT, Seed, satisfying
 from grokking.data.table import Table, all_pairs
 
 Cell = tuple[int, int, int]  # row, column, symbol
@@ -22,7 +22,7 @@ class LatinSquareConfig:
     name: Literal["latin_square"]
     size: Annotated[
         int,
-        within(
+        satisfying(
             lambda n: SMALLEST <= n <= LARGEST,
             f"be a whole number from {SMALLEST}, as smaller squares are group tables, to {LARGEST}",
         ),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from grokking.config import within
+from grokking.config import satisfying
 
 
 def prime_factors(n: int) -> list[int]:
@@ -30,6 +30,6 @@ def require_prime(modulus: int) -> int:
 
 LARGEST_MODULUS = 1000  # a million equations
 Modulus = Annotated[
-    int, within(lambda n: 2 <= n <= LARGEST_MODULUS, f"be a whole number from 2 to {LARGEST_MODULUS}")
+    int, satisfying(lambda n: 2 <= n <= LARGEST_MODULUS, f"be a whole number from 2 to {LARGEST_MODULUS}")
 ]
 PrimeModulus = Annotated[Modulus, AfterValidator(require_prime)]

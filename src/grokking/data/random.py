@@ -1,4 +1,4 @@
-"""Random integers by position: entry i of a sequence is had without those before it.
+"""Random integers from a counter: any entry of a sequence is computed without those before it.
 
 Training that is resumed, or that runs in another stack, must draw the batches that it would have drawn
 anyway. The sequence is splitmix64's output function of a counter (Steele, Lea and Flood 2014).

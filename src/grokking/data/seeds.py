@@ -5,6 +5,6 @@ import numpy as np
 INITIALISATION, BATCHES, LABELS, EVALUATION_SAMPLE = 0, 1, 2, 3
 
 
-def stream(seed: int, purpose: int) -> int:
-    """A generator seed for one purpose of one replica, statistically independent of the others."""
+def derived_seed(seed: int, purpose: int) -> int:
+    """The seed of a generator for one purpose, statistically independent of those for other purposes."""
     return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])

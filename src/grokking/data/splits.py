@@ -45,7 +45,7 @@ def mirror_closed(equations: pd.DataFrame, config: FractionSplitConfig, seed: in
     No operand-symmetric model is handed a validation answer by its mirror.
     """
     operands = equations[["a", "b"]]
-    pair_E = operands.min(axis=1) * _tokens(equations) + operands.max(axis=1)
+    pair_E = operands.min(axis=1) * token_count(equations) + operands.max(axis=1)
     return _whole_groups(pair_E.to_numpy(), config.train_fraction, seed)
 
 
@@ -94,15 +94,15 @@ def triangle(equations: pd.DataFrame, config: FixedSplitConfig, seed: int) -> np
 
 def two_differences(equations: pd.DataFrame, config: FixedSplitConfig, seed: int) -> np.ndarray:
     """Two adjacent classes of a - b mod k are trained on, the first of them `seed` mod k: 2k pairs."""
-    classes = np.array([seed, seed + 1]) % _tokens(equations)
+    classes = np.array([seed, seed + 1]) % token_count(equations)
     return np.isin(_differences(equations), classes)
 
 
 def _differences(equations: pd.DataFrame) -> np.ndarray:
-    return ((equations["a"] - equations["b"]) % _tokens(equations)).to_numpy()
+    return ((equations["a"] - equations["b"]) % token_count(equations)).to_numpy()
 
 
-def _tokens(equations: pd.DataFrame) -> int:
+def token_count(equations: pd.DataFrame) -> int:
     return 1 + int(equations[["a", "b"]].to_numpy().max())
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, ConfigError, Seed, short, within
+from grokking.config import STRICT, ConfigError, Seed, at_most, satisfying
 from grokking.data.labels import LABELS, LabelsConfig
 from grokking.data.operations import OPERATIONS, OperationConfig
-from grokking.data.splits import SPLITS, SplitConfig, mirrored
+from grokking.data.splits import SPLITS, SplitConfig, mirrored, token_count
 from grokking.data.table import Table
 
 MOST_SPLITS = 1000
 DistinctSeeds = Annotated[
     tuple[Seed, ...],
-    short(MOST_SPLITS, "seeds"),
-    within(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
+    at_most(MOST_SPLITS, "seeds"),
+    satisfying(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
 ]
 
 
@@ -30,7 +30,7 @@ class TaskConfig:
     split_seeds: DistinctSeeds
 
 
-@dataclass(frozen=True, config=STRICT)
+@plain_dataclass(frozen=True)
 class Sizes:
     """What a model must know of a table: how many tokens its operands use, how many answers it has."""
 
@@ -52,8 +52,7 @@ class Task:
 
     @property
     def sizes(self) -> Sizes:
-        tokens = 1 + int(self.equations[["a", "b"]].to_numpy().max())
-        return Sizes(tokens, 1 + int(self.equations["c"].max()))
+        return Sizes(token_count(self.equations), 1 + int(self.equations["c"].max()))
 
     def train_mask(self, split_seed: int) -> np.ndarray:
         return self.splits[str(split_seed)].to_numpy()

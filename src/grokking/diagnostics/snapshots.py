@@ -25,7 +25,7 @@ from grokking.engine.answers import answers
 from grokking.executors.executor import executor
 from grokking.experiment import Replica
 from grokking.storage.snapshots import files
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 
 CIRCLES = 4  # strongest frequencies of an embedding that a portrait shows
 
@@ -78,7 +78,8 @@ def of_folder(
 ) -> list[ReplicaSnapshots]:
     """Those of each replica, from the folder that training has written them to."""
     return [
-        ReplicaSnapshots(replica, task, order, files(folder / inputs(replica, task))) for replica in replicas
+        ReplicaSnapshots(replica, task, order, files(folder / input_hash(replica, task)))
+        for replica in replicas
     ]
 
 

@@ -26,7 +26,7 @@ class CudaGraph:
         size = index_RB.shape[1]
         if size not in self.seen:  # libraries set themselves up at their first use, which cannot be recorded
             self.seen.add(size)
-            self._run_aside(index_RB)
+            self._warm_up(index_RB)
             return
         if size not in self.recorded:
             self.recorded[size] = self._record(index_RB.clone())
@@ -34,13 +34,13 @@ class CudaGraph:
         batch_RB.copy_(index_RB)
         graph.replay()
 
-    def _run_aside(self, index_RB: Tensor) -> None:
-        """Update on a stream of its own: after use on the main stream, autograd could not be recorded."""
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+    def _warm_up(self, index_RB: Tensor) -> None:
+        """Update on a side stream, as torch asks for before autograd is recorded."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
             self.update(index_RB)
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(side)
 
     def _record(self, batch_RB: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         graph = torch.cuda.CUDAGraph()

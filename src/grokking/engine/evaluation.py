@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grokking.data.batches import batch_size
-from grokking.data.seeds import EVALUATION_SAMPLE, stream
+from grokking.data.seeds import EVALUATION_SAMPLE, derived_seed
 from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.engine.events import CrossingDetector
@@ -26,9 +26,9 @@ Metrics = dict[str, float]
 class Evaluator:
     """Chooses the equations on which a replica is evaluated, follows its two events, and says when it ends.
 
-    The sample of each part has half as many equations as a batch, but 256 to 1,024. From a batch of 512 on,
-    both together are at most one batch: one forward pass, a third of an update. Where a sample cannot decide
-    an event, all equations of the part are measured.
+    The sample of a part, training or validation, has half as many equations as a batch, but at least 256 and
+    at most 1,024. So with batches of 512 or more both samples are no more than a batch, and an evaluation
+    costs a third of an update. Where a sample cannot decide an event, all equations of the part are measured.
     """
 
     def __init__(self, replica: Replica, task: Task) -> None:
@@ -37,7 +37,7 @@ class Evaluator:
         self.whole = {part: np.flatnonzero(mask) for part, mask in zip(PARTS, masks, strict=True)}
         half_a_batch = batch_size(replica.config.batch, len(self.whole["train"])) // 2
         size = min(max(SMALLEST_SAMPLE, half_a_batch), LARGEST_SAMPLE)
-        random = np.random.default_rng(stream(replica.split_seed, EVALUATION_SAMPLE))
+        random = np.random.default_rng(derived_seed(replica.split_seed, EVALUATION_SAMPLE))
         self.sample = {part: np.sort(random.permutation(rows)[:size]) for part, rows in self.whole.items()}
         self.groups = _groups(replica, task)
         self.detectors = {part: CrossingDetector(self.budget) for part in PARTS}
@@ -47,7 +47,7 @@ class Evaluator:
         if metrics[f"{part}_equations"] == len(self.whole[part]):
             return False
         may_end = step >= self.budget or self.detectors["validation"].trial_is_over(step)
-        return may_end or self.detectors[part].needs_all_equations(metrics[f"{part}_accuracy"])
+        return may_end or self.detectors[part].is_undecided(metrics[f"{part}_accuracy"])
 
     def update(self, step: int, metrics: Metrics) -> None:
         """Pass an evaluation on to the detectors."""
@@ -94,8 +94,8 @@ def _on_samples(stack: ReplicaStack, evaluators: list[Evaluator]) -> list[Metric
     validation = _part_metrics("validation", measured.columns(slice(split, None)), evaluators, validation_RE)
     rest_R = {"logit_rms": measured.logit_rms()} | stack.norms()
     rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
-    replicas = range(len(evaluators))
-    return [train[i] | validation[i] | {name: rest[name][i] for name in rest} for i in replicas]
+    both = enumerate(zip(train, validation, strict=True))
+    return [of_train | of_rest | {name: rest[name][i] for name in rest} for i, (of_train, of_rest) in both]
 
 
 def _part_metrics(
@@ -103,15 +103,14 @@ def _part_metrics(
 ) -> list[Metrics]:
     """Mean loss, accuracy, number of equations, accuracy of each group that has any, of each replica."""
     loss_R, accuracy_R = measured.loss_RE.mean(1).tolist(), measured.correct_RE.mean(1).tolist()
-    correct_RE, equations = measured.correct_RE.cpu().numpy(), index_RE.shape[1]
-    metrics: list[Metrics] = [
-        {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": equations}
-        for loss, accuracy in zip(loss_R, accuracy_R, strict=True)
-    ]
-    for i, evaluator in enumerate(evaluators):
+    correct_RE, metrics = measured.correct_RE.cpu().numpy(), []
+    of_each = zip(evaluators, loss_R, accuracy_R, correct_RE, index_RE, strict=True)
+    for evaluator, loss, accuracy, correct_E, index_E in of_each:
+        own = {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": len(index_E)}
         for name, mask_P in evaluator.groups[part].items():
-            if (chosen_E := mask_P[index_RE[i]]).any():
-                metrics[i][f"{part}_accuracy/{name}"] = float(correct_RE[i][chosen_E].mean())
+            if (chosen_E := mask_P[index_E]).any():
+                own[f"{part}_accuracy/{name}"] = float(correct_E[chosen_E].mean())
+        metrics.append(own)
     return metrics
 
 

@@ -49,7 +49,7 @@ class CrossingDetector:
         return self.candidate is not None and not self.sustained
 
     def update(self, step: int, accuracy: float) -> None:
-        """Add one evaluation; its accuracy is that of all equations where `needs_all_equations`."""
+        """Add one evaluation; where a sample's accuracy `is_undecided`, pass that of all equations."""
         if self.candidate is None:
             if accuracy >= ACCURACY_THRESHOLD and step <= self.budget:
                 self.candidate = step
@@ -61,11 +61,11 @@ class CrossingDetector:
         """Whether there is a crossing whose trial is over at this step, should it hold until then."""
         return self.candidate is not None and step >= self._end()
 
-    def needs_all_equations(self, accuracy: float) -> bool:
-        """Whether all equations must be measured, from the accuracy on a sample of them.
+    def is_undecided(self, accuracy: float) -> bool:
+        """Whether a sample with this accuracy cannot tell, so that all equations must be measured.
 
         No crossing yet: from 0.96 on, since it may be one. On trial: from 0.96 to 0.99, since above it holds
-        and below it fails. Sustained: no. An accuracy of 0.99 on all equations gives less than 0.96 on a
+        and below it fails. Sustained: never. An accuracy of 0.99 on all equations gives less than 0.96 on a
         sample of 256 once in 15,000 samples (binomial).
         """
         if self.sustained or accuracy < POSSIBLE_ABOVE:

@@ -3,17 +3,19 @@
 # R replicas, n parameters of one replica, P equations, N training equations, B examples in a batch
 # M examples in one forward pass, E equations measured, V classes
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from grokking.data.batches import Batches
-from grokking.data.seeds import INITIALISATION, stream
+from grokking.data.seeds import INITIALISATION, derived_seed
 from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.engine.cuda_graph import CudaGraph
-from grokking.engine.flat_parameters import FlatParameters
+from grokking.engine.flat_tensors import FlatTensors
 from grokking.engine.metrics import EquationMetrics, weight_norms
 from grokking.engine.update_rule import UpdateRule
 from grokking.experiment import Replica
@@ -22,8 +24,9 @@ from grokking.models.model import Model
 from grokking.updates.losses import LOSSES
 
 MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
-PASS_CPU = 8192  # examples of each replica in one pass, which bounds memory; smaller passes are slower
-PASS_GPU = 2**20  # examples of all replicas together in one pass
+# Examples that go through the network at a time, which bounds memory; fewer are slower
+CHUNK_OF_EACH_ON_CPU = 8192  # of each replica
+CHUNK_OF_ALL_ON_GPU = 2**20  # of all replicas together
 
 
 class ReplicaStack:
@@ -35,8 +38,8 @@ class ReplicaStack:
         dtype = getattr(torch, self.config.precision)
         models = [initial_model(replica, task) for replica in replicas]
         self.model = models[0]  # `_attach` makes its parameters those of all replicas
-        self.params = FlatParameters([dict(m.named_parameters()) for m in models], dtype, device)
-        self.buffers = FlatParameters([dict(m.named_buffers()) for m in models], dtype, device)
+        self.params = FlatTensors([dict(m.named_parameters()) for m in models], dtype, device)
+        self.buffers = FlatTensors([dict(m.named_buffers()) for m in models], dtype, device)
         self.grad_Rn = torch.zeros_like(self.params.data)
         self.update_rule = UpdateRule(replicas, self.model, self.params, self.grad_Rn)
         self.a_P, self.b_P = torch.tensor(task.equations[["a", "b"]].to_numpy().T.copy(), device=device)
@@ -59,13 +62,13 @@ class ReplicaStack:
         params, buffers = self.params.data[positions], self.buffers.data[positions]
         tensors = self.params.views(params) | self.buffers.views(buffers)
         parts = []
-        for index_RM in self._passes(torch.as_tensor(index_RE, device=self.device)):
+        for index_RM in self._chunks(torch.as_tensor(index_RE, device=self.device)):
             answer_RM = self.answer_RP[positions].gather(1, index_RM)
             pairs = self.a_P.take(index_RM), self.b_P.take(index_RM)
             logits_RMV = functional_call(self.model, tensors, pairs)
             loss_RM = self.loss(logits_RMV, answer_RM, self.loss_dtype)
             parts.append(EquationMetrics.of(logits_RMV, answer_RM, loss_RM))
-        return EquationMetrics(*(torch.cat(of_passes, dim=1) for of_passes in zip(*parts, strict=True)))
+        return EquationMetrics(*(torch.cat(of_chunks, dim=1) for of_chunks in zip(*parts, strict=True)))
 
     def norms(self) -> dict[str, Tensor]:
         """Norms of all weights and of each layer's, (R,) each."""
@@ -91,14 +94,14 @@ class ReplicaStack:
     def _forward_backward_apply(self, index_RB: Tensor) -> None:
         """Make one update of every replica on these examples."""
         self.model.zero_grad()
-        for index_RM in self._passes(index_RB):
+        for index_RM in self._chunks(index_RB):
             logits_RMV = self.model(self.a_P.take(index_RM), self.b_P.take(index_RM))
             loss_RM = self.loss(logits_RMV, self.answer_RP.gather(1, index_RM), self.loss_dtype)
             (loss_RM.sum() / index_RB.shape[1]).backward()
         # Gradients are copied: as views of `grad_Rn` they would have gaps between replicas, of which torch
         # warns, and nothing would be faster.
-        grads = (param.grad for param in self.model.parameters())
-        torch.cat([grad.flatten(1) for grad in grads if grad is not None], dim=1, out=self.grad_Rn)
+        grads = [cast(Tensor, param.grad).flatten(1) for param in self.model.parameters()]
+        torch.cat(grads, dim=1, out=self.grad_Rn)
         self.update_rule.apply()
 
     def _attach(self) -> None:
@@ -107,25 +110,26 @@ class ReplicaStack:
         On a GPU an update is recorded again, as addresses have changed. `measure` needs some of the replicas
         only, and so passes its tensors to the model instead.
         """
-        plain = self._forward_backward_apply
-        self.update_on_batch = CudaGraph(plain) if self.device == "cuda" else plain
+        update = self._forward_backward_apply
+        self.update_on_batch = CudaGraph(update) if self.device == "cuda" else update
         params, buffers = self.params.views(self.params.data), self.buffers.views(self.buffers.data)
         for name, parameter in self.model.named_parameters():
             parameter.data, parameter.grad = params[name], None
         for name, buffer in self.model.named_buffers():
             buffer.data = buffers[name]
 
-    def _passes(self, index_RE: Tensor) -> tuple[Tensor, ...]:
+    def _chunks(self, index_RE: Tensor) -> tuple[Tensor, ...]:
         """The examples (R, E) in parts (R, M) that fit into memory."""
         replicas = len(index_RE)
-        return index_RE.split(PASS_CPU if self.device == "cpu" else max(1, PASS_GPU // replicas), dim=1)
+        size = CHUNK_OF_EACH_ON_CPU if self.device == "cpu" else max(1, CHUNK_OF_ALL_ON_GPU // replicas)
+        return index_RE.split(size, dim=1)
 
 
 def initial_model(replica: Replica, task: Task) -> Model:
     """A new model from the replica's own random stream; the global generator stays as it was."""
     config = replica.config
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(replica.seed, INITIALISATION))
+        torch.manual_seed(derived_seed(replica.seed, INITIALISATION))
         model = FAMILIES[config.model.family](config.model, task.sizes)
     model.set_matmul_dtype(MATMUL_DTYPES[config.matmul_precision])
     return model

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from grokking.engine.flat_parameters import FlatParameters
+from grokking.engine.flat_tensors import FlatTensors
 from grokking.experiment import Replica
 from grokking.models.layers import Dense
 from grokking.models.model import Model
@@ -22,7 +22,7 @@ class UpdateRule:
     """One sequence of operations for R replicas, each with its own hyperparameters and state."""
 
     def __init__(
-        self, replicas: Sequence[Replica], model: Model, params: FlatParameters, grad_Rn: Tensor
+        self, replicas: Sequence[Replica], model: Model, params: FlatTensors, grad_Rn: Tensor
     ) -> None:
         """`grad_Rn` is where the gradients of each step will be."""
         self.config = config = replicas[0].config
@@ -33,8 +33,8 @@ class UpdateRule:
         self.params = params
         self.hidden = hidden_matrices(model)
         self.frozen = frozen_parameters(model, config.frozen)
-        self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state}
-        self.state |= self.filter.state(config.gradient_filter, params.data)
+        self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state_names}
+        self.state |= self.filter.initial_state(config.gradient_filter, params.data)
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
         self.hparams["step"] = torch.zeros_like(self.hparams["learning_rate"])
         self.rates = {k: v.clone() for k, v in self.hparams.items() if k.endswith("learning_rate")}
@@ -74,16 +74,16 @@ class UpdateRule:
             params[name].copy_(tensor)
 
     def _optimize(self) -> None:
-        """Update all parameters entry by entry, and overwrite hidden matrices by Muon's own update."""
-        update_matrices, hparams = self.optimizer.update_matrices, self.hparams
-        hidden = self._matrices(self.named_params) if update_matrices else []
-        updated = [matrix.clone() for matrix in hidden]
-        self.optimizer.update(self.params.data, self.grad_Rn, self.state, hparams)
+        """Update all parameters entry by entry; Muon takes that back for hidden matrices and updates them."""
+        update_matrices = self.optimizer.update_matrices
+        matrices = self._matrices(self.named_params) if update_matrices else []
+        before = [matrix.clone() for matrix in matrices]
+        self.optimizer.update(self.params.data, self.grad_Rn, self.state, self.hparams)
+        for matrix, old in zip(matrices, before, strict=True):
+            matrix.copy_(old)
         if update_matrices:
-            momenta = self.params.views(self.state["momentum"])
-            update_matrices(updated, self._matrices(self.named_grads), self._matrices(momenta), hparams)
-        for matrix, new in zip(hidden, updated, strict=True):
-            matrix.copy_(new)
+            momenta = self._matrices(self.params.views(self.state["momentum"]))
+            update_matrices(matrices, self._matrices(self.named_grads), momenta, self.hparams)
 
     def _make_views(self, grad_Rn: Tensor) -> None:
         """Make the views of single tensors once: making them takes as long as a small operation."""
@@ -93,13 +93,13 @@ class UpdateRule:
 
     def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
         """The hidden matrices (R, O, I) among these tensors."""
-        return [part for name, stacked in self.hidden.items() for part in named[name].chunk(stacked, dim=1)]
+        return [part for name, count in self.hidden.items() for part in named[name].chunk(count, dim=1)]
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:
-    """Names of the weights between hidden layers, and how many matrices are stacked in each."""
+    """Names of the weights between hidden layers, and how many matrices each holds."""
     return {
-        f"{name}.weight": layer.stacked
+        f"{name}.weight": layer.matrices
         for name, layer in model.named_modules()
         if isinstance(layer, Dense) and name != model.readout
     }

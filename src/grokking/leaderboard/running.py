@@ -19,7 +19,7 @@ from grokking.leaderboard.submission import Submission, parse
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Workload
 from grokking.storage.runs import read_table
-from grokking.training.fingerprint import code, inputs, same_code
+from grokking.training.fingerprint import code_hash, input_hash, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.loop import train
 from grokking.training.records import Observation
@@ -44,7 +44,7 @@ class Results:
 
     def forget_others(self, jobs: Sequence[Job]) -> None:
         """Forget rows of the same names that other inputs led to."""
-        wanted = {trial.key: inputs(trial.replica, workload.task) for _, workload, trial in jobs}
+        wanted = {trial.key: input_hash(trial.replica, workload.task) for _, workload, trial in jobs}
         self.rows = [row for row in self.rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
@@ -109,8 +109,8 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
         "trial": trial.number,
         "seed": trial.replica.seed,
         "submission": submission.sha256,
-        "inputs": inputs(trial.replica, task),
-        "code": code(),
+        "inputs": input_hash(trial.replica, task),
+        "code": code_hash(),
         "point": json.dumps(trial.point, sort_keys=True),
         "budget": trial.limit,
         "step_seconds": evaluations[-1].seconds / steps,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from grokking.config import STRICT, ConfigError, load, within
+from grokking.config import STRICT, ConfigError, load, satisfying
 from grokking.leaderboard.inspection import require_harmless
 from grokking.search.space import Space
 from grokking.updates.optimizers import HParams, Optimizer, State
@@ -21,7 +21,7 @@ SECTIONS = ("optimizer", "schedule", "gradient_filter", "gradient_projection", "
 # what an open submission may set, too: how its one workload is trained, and where its weights begin
 OPEN = ("loss", "loss_precision", "matmul_precision", "batch")
 OPEN_MODEL = ("initialisation", "init_scale", "embedding_std", "output_scale")
-SETTING = within(
+SETTING = satisfying(
     lambda keys: all("." not in key or key.partition(".")[0] in SECTIONS or is_open_key(key) for key in keys),
     f"set hyperparameters of the rule and keys of {', '.join(SECTIONS)} only, as the workload fixes the rest",
 )

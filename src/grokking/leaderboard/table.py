@@ -16,7 +16,7 @@ from grokking.leaderboard.scoring import Score, scores
 from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.trials import Trial, trials
 from grokking.leaderboard.workloads import Benchmark, Workload, read_benchmark
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 
 VERSION = 0  # a draft
 
@@ -134,7 +134,7 @@ def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
 
 
 def _is_of(row: dict[str, Any], trial: Trial, workload: Workload) -> bool:
-    return bool(row["inputs"] == inputs(trial.replica, workload.task))
+    return bool(row["inputs"] == input_hash(trial.replica, workload.task))
 
 
 def submission_file(benchmark: Benchmark, name: str) -> Path:

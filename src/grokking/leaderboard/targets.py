@@ -15,7 +15,7 @@ from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.table import submission_file
 from grokking.leaderboard.trials import points, trial_at
 from grokking.leaderboard.workloads import Benchmark, Workload
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 
 POINTS_OF_SEARCH = 1000  # of the sequences of points, so that no submission's study has the same
 SEED_OF_SEARCH, SEED_OF_RERUNS = 1000, 2015  # no submission's trial has these
@@ -148,7 +148,7 @@ class _Search:
         _, workload, trial = self._job(
             own, row["study"], row["trial"], json.loads(row["point"]), row["budget"]
         )
-        return bool(row["inputs"] == inputs(trial.replica, workload.task))
+        return bool(row["inputs"] == input_hash(trial.replica, workload.task))
 
     def _train(self, jobs: dict[str, list[Job]], workers: Executor) -> None:
         missing = []

@@ -15,7 +15,7 @@ from grokking.leaderboard.submission import Submission
 from grokking.leaderboard.table import every_trial, result_folder
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Benchmark, Workload
-from grokking.training.fingerprint import inputs, same_code
+from grokking.training.fingerprint import input_hash, same_code
 
 Key = tuple[Any, ...]
 STARTED = 3  # trials for each worker between two looks at the clock
@@ -68,7 +68,7 @@ def _mismatch(row: Mapping[str, Any], job: tuple[Workload, Trial] | None) -> str
     if job is None:
         return "the file asks for no such trial"
     workload, trial = job
-    if row["inputs"] != inputs(trial.replica, workload.task):
+    if row["inputs"] != input_hash(trial.replica, workload.task):
         return "its hyperparameters, seeds or data are others than the file asks for"
     return "" if row["code"] in same_code() else "it was trained by another core"
 

@@ -1,7 +1,7 @@
 """Pieces the families share: dense layer, table of rows, activations, initialisations.
 
-Everything is written for one replica and counts dimensions from the right, so that the same code runs a
-stack of replicas whose parameters have one more dimension in front.
+Everything is written for one replica and names dimensions by negative numbers, so that the same code runs
+a stack of replicas, whose parameters have one more dimension in front.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from grokking import ops
+from grokking.ops.mlp import Activation
 
-Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Activation] = {
     "relu": torch.relu,
     "gelu": torch.nn.functional.gelu,
@@ -22,17 +22,17 @@ ACTIVATIONS: dict[str, Activation] = {
 class Dense(nn.Module):
     """x @ weight.T + bias, with weight (..., outputs, inputs) and bias (..., outputs) as in nn.Linear.
 
-    `stacked` matrices that are applied to the same input may share a layer: queries, keys and values do.
+    Several `matrices` that are applied to the same input may share a layer, one below the other.
     """
 
     bias: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, initialise: "Initialisation", bias: bool = True, stacked: int = 1
+        self, inputs: int, outputs: int, initialise: "Initialisation", bias: bool = True, matrices: int = 1
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.stacked = stacked
+        self.matrices = matrices
         self.matmul_dtype: torch.dtype | None = None  # what the factors of products are rounded to
         _add_bias(self, outputs, bias)
         initialise(self.weight, self.bias, inputs, outputs)

@@ -14,8 +14,9 @@ from grokking.models.layers import Dense
 class Model(nn.Module):
     """A network on pairs of tokens, written for one replica and built from (config, sizes).
 
-    It counts dimensions from the right, so that the same module runs a stack of replicas once its parameters
-    and buffers have one more dimension in front.
+    It names dimensions by negative numbers only, such as -1 and -2, so that the same module runs a stack of
+    replicas once its parameters and buffers have one more dimension in front. Therefore a scalar buffer has
+    the shape (1,) here, and (R, 1) in a stack.
     """
 
     first_layer: tuple[str, ...]  # names of the parameters or layers that operands meet first
@@ -42,7 +43,7 @@ class Model(nn.Module):
     @classmethod
     def has_hidden_matrices(cls, config: Any) -> bool:
         """Whether there is a `Dense` between first layer and readout, whose matrix Muon can update."""
-        return cls.multiplies_by_torch
+        return True
 
     @staticmethod
     def multiply_adds(config: Any, sizes: Sizes) -> int:

@@ -37,6 +37,11 @@ class NumpyMLP(TableMLP):
         self.undecayed = tuple(f"layer_{number}.bias" for number in range(len(widths) - 1))
         layers.rescale(self, config.init_scale)
 
+    @classmethod
+    def has_hidden_matrices(cls, config: NumpyMLPConfig) -> bool:
+        """Its layers are tables, a row per input, and none is a `Dense`."""
+        return False
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.numpy_mlp(a, b, *self.parameters()) if ops.is_fast(a) else super().forward(a, b)
 

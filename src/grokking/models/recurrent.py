@@ -2,7 +2,6 @@
 
 # ... leading dimensions (replicas), B examples, S positions of a sequence, I inputs, H width, V classes
 
-from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -14,7 +13,7 @@ from grokking.data.tasks import Sizes
 from grokking.models import layers, sequences
 from grokking.models.layers import Dense, fan_in_uniform
 from grokking.models.model import Model
-from grokking.models.sequences import Sequence
+from grokking.models.sequences import SequenceLayout
 from grokking.ops.lookup import rows
 
 
@@ -25,23 +24,22 @@ class Cell(nn.Module):
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        uniform = partial(_uniform, width)
+
+        def uniform(weight: Tensor, bias: Tensor, inputs: int, outputs: int) -> None:
+            """torch's default for recurrent layers: all of it uniform in ±1/sqrt(width)."""
+            fan_in_uniform(weight, bias, width, outputs)
+
         self.width = width
-        self.input = Dense(inputs, self.gates * width, uniform, stacked=self.gates)
-        self.recurrent = Dense(width, self.gates * width, uniform, stacked=self.gates)
+        self.input = Dense(inputs, self.gates * width, uniform, matrices=self.gates)
+        self.recurrent = Dense(width, self.gates * width, uniform, matrices=self.gates)
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
         """An output (..., B, H) for each input (..., B, I), in the order of the sequence."""
         raise NotImplementedError
 
-    def nothing(self, x: Tensor) -> Tensor:
+    def zero_state(self, x: Tensor) -> Tensor:
         """The state before the first token."""
         return x.new_zeros(*x.shape[:-1], self.width)
-
-
-def _uniform(width: int, weight: Tensor, bias: Tensor, inputs: int, outputs: int) -> None:
-    """torch's default for recurrent layers: all of it uniform in ±1/sqrt(width)."""
-    fan_in_uniform(weight, bias, width, outputs)
 
 
 class LSTM(Cell):
@@ -50,12 +48,14 @@ class LSTM(Cell):
     gates = 4
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        output = memory = self.nothing(inputs[0])
+        output = state = self.zero_state(inputs[0])
         outputs = []
         for x in inputs:
-            write, keep, new, read = (self.input(x) + self.recurrent(output)).chunk(4, dim=-1)
-            memory = keep.sigmoid() * memory + write.sigmoid() * new.tanh()
-            output = read.sigmoid() * memory.tanh()
+            input_gate, forget_gate, new, output_gate = (self.input(x) + self.recurrent(output)).chunk(
+                4, dim=-1
+            )
+            state = forget_gate.sigmoid() * state + input_gate.sigmoid() * new.tanh()
+            output = output_gate.sigmoid() * state.tanh()
             outputs.append(output)
         return outputs
 
@@ -66,13 +66,13 @@ class GRU(Cell):
     gates = 3
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        output = self.nothing(inputs[0])
+        output = self.zero_state(inputs[0])
         outputs = []
         for x in inputs:
-            reset, keep, new = self.input(x).chunk(3, dim=-1)
-            last_reset, last_keep, last_new = self.recurrent(output).chunk(3, dim=-1)
+            reset, update, new = self.input(x).chunk(3, dim=-1)
+            last_reset, last_update, last_new = self.recurrent(output).chunk(3, dim=-1)
             new = (new + (reset + last_reset).sigmoid() * last_new).tanh()
-            output = new + (keep + last_keep).sigmoid() * (output - new)
+            output = new + (update + last_update).sigmoid() * (output - new)
             outputs.append(output)
         return outputs
 
@@ -84,7 +84,7 @@ CELLS: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU}
 class RecurrentConfig:
     family: Literal["recurrent"]
     cell: Annotated[str, one_of(CELLS)]
-    sequence: Sequence
+    sequence: SequenceLayout
     layers: Depth
     width: Size  # of a cell's output
     embedding_width: Size

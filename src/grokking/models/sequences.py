@@ -7,20 +7,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Sequence = Literal["a_op_b_eq", "a_b_eq", "a_b", "bos_a_b_sep"]  # what stands where
+SequenceLayout = Literal["a_op_b_eq", "a_b_eq", "a_b", "bos_a_b_sep"]  # what stands where
 
 
-def symbols(sequence: Sequence) -> list[str]:
+def symbols(sequence: SequenceLayout) -> list[str]:
     """What stands at each position: the operands "a" and "b", or a token of its own."""
     return sequence.split("_")
 
 
-def specials(sequence: Sequence) -> list[str]:
+def specials(sequence: SequenceLayout) -> list[str]:
     """The symbols that are no operands. Their tokens come after the operands'."""
     return [symbol for symbol in symbols(sequence) if symbol not in ("a", "b")]
 
 
-def tokens(sequence: Sequence, a: Tensor, b: Tensor, operands: int) -> Tensor:
+def tokens(sequence: SequenceLayout, a: Tensor, b: Tensor, operands: int) -> Tensor:
     """The tokens (..., B, S) of pairs (..., B); `operands` is the number of their tokens."""
     token = {symbol: torch.full_like(a, operands + n) for n, symbol in enumerate(specials(sequence))}
     token |= {"a": a, "b": b}

@@ -10,12 +10,13 @@ Without it a training step takes 2.2 to 2.4 times as long (docs/log.md).
 # N rows after a block, position by position; each sees up to S rows before the block
 
 from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
-from grokking.ops.attention import NOTHING, row_attention
+from grokking.ops.attention import PADDING, row_attention
 from grokking.ops.lookup import rows
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def fits(config: "TransformerConfig") -> bool:
 
 def last_position(model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
     """What the last position holds after the last block, (..., B, D)."""
-    every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)
+    every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)  # twice below: the prefix ends before b
     x, of_prefix, of_pairs = _embedded(model), _first_rows(model, every_a, every_a), _first_rows(model, a, b)
     for block in cast("Sequence[Block]", model.blocks):
         seen = _seen(of_prefix, of_pairs, model, last_only=block is model.blocks[-1])
@@ -61,9 +62,8 @@ def _embedded(model: "Transformer") -> Tensor:
 
 def _tokens_at(model: "Transformer") -> list[slice]:
     """Rows of the token table that may stand at each position: the operands', or a special one."""
-    special = iter(range(model.tokens, len(model.config.specials) + model.tokens))
-    is_operand = [symbol in ("a", "b") for symbol in model.config.symbols]
-    return [slice(0, model.tokens) if operand else slice(s := next(special), s + 1) for operand in is_operand]
+    special, symbols = count(model.tokens), model.config.symbols
+    return [slice(0, model.tokens) if x in ("a", "b") else slice(s := next(special), s + 1) for x in symbols]
 
 
 def _first_rows(model: "Transformer", a: Tensor, b: Tensor) -> Rows:
@@ -82,17 +82,20 @@ def _later_rows(model: "Transformer", a: Tensor) -> Rows:
 
 
 def _seen(of_prefix: Rows, of_pairs: Rows, model: "Transformer", last_only: bool) -> Tensor:
-    """Of each row after a block the rows before it that it sees, (..., N, S); maybe of the last position."""
+    """For each row after a block, the rows before the block that it attends to, (..., N, S)."""
     length, prefix, seen = len(of_pairs), model.config.symbols.index("b"), []
     for position in range(length - 1 if last_only else 0, length):
         before = (of_prefix if position < prefix else of_pairs)[: position + 1]
-        nothing = torch.full_like(before[0], NOTHING)
-        seen.append(torch.stack(before + [nothing] * (length - 1 - position), dim=-1))
+        padding = torch.full_like(before[0], PADDING)
+        seen.append(torch.stack(before + [padding] * (length - 1 - position), dim=-1))
     return torch.cat(seen, dim=-2)
 
 
 def multiply_adds(config: "TransformerConfig", square: int, after_attention: int) -> int:
-    """Of one example's own rows, given those of one row in a D × D product and in all after attention."""
+    """Those of the rows that one example has for itself.
+
+    `square`: of a row in a D × D product; `after_attention`: in a block but for queries, keys and values.
+    """
     own_positions = len(config.symbols) - config.symbols.index("b")
     first = own_positions * after_attention
     middle = own_positions * (3 * square + after_attention)

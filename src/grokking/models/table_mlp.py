@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from grokking import ops
-from grokking.config import short, within
+from grokking.config import at_most, satisfying
 from grokking.data.tasks import Sizes
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Activation, Dense
 from grokking.models.model import Model
 
 Widths = Annotated[
     tuple[int, ...],
-    short(100, "layers"),
-    within(lambda ns: ns and min(ns) > 0 and max(ns) <= 16384, "list at least one width from 1 to 16384"),
+    at_most(100, "layers"),
+    satisfying(lambda ns: ns and min(ns) > 0 and max(ns) <= 16384, "list at least one width from 1 to 16384"),
 ]
 
 

@@ -17,7 +17,9 @@ from grokking.models.layers import fan_in_uniform
 if TYPE_CHECKING:
     from grokking.models.transformer import Block
 
-INITIALISATION = {"torch_encoder": fan_in_uniform}  # of all that `begin_as_torch_encoder` leaves as it is
+ENCODER_INITIALISATION = {
+    "torch_encoder": fan_in_uniform
+}  # of all that `begin_as_torch_encoder` leaves as it is
 
 
 @torch.no_grad()

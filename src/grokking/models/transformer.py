@@ -21,19 +21,19 @@ from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
 from grokking.models.model import Model
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
-from grokking.models.sequences import Sequence
-from grokking.models.torch_encoder import INITIALISATION, begin_as_torch_encoder
+from grokking.models.sequences import SequenceLayout
+from grokking.models.torch_encoder import ENCODER_INITIALISATION, begin_as_torch_encoder
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
 
 GATED = {"swiglu": nn.functional.silu}  # activations of one half of `up`, which multiplies the other half
-BEGINNINGS = INITIALISATIONS | INITIALISATION
+BEGINNINGS = INITIALISATIONS | ENCODER_INITIALISATION
 
 
 @dataclass(frozen=True, config=STRICT)
 class TransformerConfig:
     family: Literal["transformer"]
-    sequence: Sequence
+    sequence: SequenceLayout
     positions: Literal["learned", "none", "sinusoidal", "rotary"]
     attention: Literal["causal", "bidirectional"]
     pooling: Literal["last", "mean"]  # the position that is read out, or the mean of all
@@ -46,7 +46,7 @@ class TransformerConfig:
         str, one_of(NORMS)
     ]  # of "pre" and "post": LayerNorm, or RMSNorm without mean and bias
     activation: Annotated[str, one_of(ACTIVATIONS | GATED)]
-    bias: bool | Literal["blocks"]  # in the dense layers of the blocks and in the readout, or not in that
+    bias: bool | Literal["blocks"]  # in all dense layers, in none, or in all but the readout
     embedding_std: Positive  # of the initial token embeddings and learned positions
     initialisation: Annotated[str, one_of(BEGINNINGS)]
     init_scale: Positive  # multiplies every initial parameter
@@ -75,10 +75,6 @@ class TransformerConfig:
     def symbols(self) -> list[str]:
         return sequences.symbols(self.sequence)
 
-    @property
-    def specials(self) -> list[str]:
-        return sequences.specials(self.sequence)
-
 
 class Transformer(Model):
     output_scale: Tensor
@@ -87,10 +83,9 @@ class Transformer(Model):
 
     def __init__(self, config: TransformerConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.require_fit(config, sizes, "model")
         self.config, self.tokens = config, sizes.tokens
         width, length = config.width, len(config.symbols)
-        count = sizes.tokens + len(config.specials)
+        count = sizes.tokens + len(sequences.specials(config.sequence))
         self.token = nn.Parameter(config.embedding_std * torch.randn(count, width))
         if config.positions == "learned":
             self.position = nn.Parameter(config.embedding_std * torch.randn(length, width))
@@ -100,7 +95,7 @@ class Transformer(Model):
                 "position", sinusoids(length, width) if fixed else torch.zeros(length, width)
             )
         blocks = [Block(config) for _ in range(config.layers)]
-        if config.initialisation in INITIALISATION:
+        if config.initialisation in ENCODER_INITIALISATION:
             begin_as_torch_encoder(blocks)
         self.blocks = nn.ModuleList(blocks)
         self.last_norm = NORMS[config.norm_type](width) if config.norm == "pre" else nn.Identity()
@@ -163,7 +158,7 @@ class Transformer(Model):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each added to what it reads."""
+    """Attention and MLP, each with a residual connection."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -171,10 +166,10 @@ class Block(nn.Module):
         gated, initialise = config.activation in GATED, BEGINNINGS[config.initialisation]
         self.config = config
         self.query = Dense(width, width, initialise, bias)
-        self.key_value = Dense(width, 2 * width, initialise, bias, stacked=2)
+        self.key_value = Dense(width, 2 * width, initialise, bias, matrices=2)
         self.output = Dense(width, width, initialise, bias)
         parts = 2 if gated else 1
-        self.up = Dense(width, parts * hidden, initialise, bias, stacked=parts)
+        self.up = Dense(width, parts * hidden, initialise, bias, matrices=parts)
         self.down = Dense(hidden, width, initialise, bias)
         self.attention_norm = NORMS[config.norm_type](width) if config.norm != "none" else nn.Identity()
         self.mlp_norm = NORMS[config.norm_type](width) if config.norm != "none" else nn.Identity()

@@ -3,7 +3,7 @@
 # ... leading dimensions (none, or R replicas), B sequences of S positions, D width, H heads of width d
 # N rows that attend, L rows of queries, M rows that are seen, K of them by each
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from grokking.ops.numba_kernels import array
 from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
 
-NOTHING = -1  # ends the list of the rows that a row sees
+PADDING = -1  # ends the list of the rows that a row sees
 
 
 def attention(query: Tensor, key_value: Tensor, length: int, heads: int, causal: bool) -> Tensor:
@@ -36,7 +36,7 @@ def attention(query: Tensor, key_value: Tensor, length: int, heads: int, causal:
 
 
 def row_attention(query: Tensor, key_value: Tensor, own: Tensor, seen: Tensor, heads: int) -> Tensor:
-    """Row n has the query of row `own[n]` and sees keys and values of the rows `seen[n]`, up to NOTHING.
+    """Row n has the query of row `own[n]` and sees keys and values of the rows `seen[n]`, up to PADDING.
 
     (..., L, D), (..., M, 2D), (..., N), (..., N, K) -> (..., N, D). On the CPU; first derivatives only.
     """
@@ -47,10 +47,11 @@ def _seen(own: Tensor, length: int, causal: bool) -> Tensor:
     """Rows of each row's own sequence, (..., N, S), in a causal one up to the row itself."""
     first = (own - own % length).unsqueeze(-1)
     rows = first + torch.arange(length)
-    return rows.masked_fill(rows > own.unsqueeze(-1), NOTHING) if causal else rows
+    return rows.masked_fill(rows > own.unsqueeze(-1), PADDING) if causal else rows
 
 
-class _RowAttention(NamedTuple):
+@dataclass(frozen=True)
+class _RowAttention:
     heads: int
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:

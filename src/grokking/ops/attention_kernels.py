@@ -14,12 +14,12 @@ from grokking.ops.numba_kernels import compiled
 
 @compiled("void(i8[::1], i8[:,::1]" + 3 * ", f4[:,:,::1]" + ", f4[:,:,:,::1])")
 def attend(own_N, seen_NK, query_LHd, out_NHd, weight_NHK, key_value_M2Hd):
-    """Softmax attention as `ops.attention.row_attention` has it; keeps the weights for the way back."""
+    """Softmax attention as `ops.attention.row_attention` has it; keeps the weights for the backward pass."""
     rows, heads, width = out_NHd.shape
     kind = query_LHd.dtype.type
     scale = kind(width**-0.5)
     for n in range(rows):
-        own, count = own_N[n], _before_nothing(seen_NK, n)
+        own, count = own_N[n], _before_padding(seen_NK, n)
         for h in range(heads):
             peak, total = kind(-np.inf), kind(0)
             for k in range(count):
@@ -50,7 +50,7 @@ def attend_backward(
     kind = query_LHd.dtype.type
     scale, slope_K = kind(width**-0.5), np.empty(seen_NK.shape[1], query_LHd.dtype)
     for n in range(rows):
-        own, count = own_N[n], _before_nothing(seen_NK, n)
+        own, count = own_N[n], _before_padding(seen_NK, n)
         for h in range(heads):
             mean = kind(0)
             for k in range(count):
@@ -71,7 +71,7 @@ def attend_backward(
 
 
 @compiled
-def _before_nothing(seen_NK, n):
+def _before_padding(seen_NK, n):
     """How many rows are named before the first negative number."""
     count = 0
     while count < seen_NK.shape[1] and seen_NK[n, count] >= 0:

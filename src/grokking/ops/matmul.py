@@ -32,7 +32,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype | None = 
 
 
 def matmul(x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """x @ y, (..., B, I) and (..., I, O); `dtype`: a shorter type to which all three are rounded."""
+    """x @ y, (..., B, I) and (..., I, O); x, y and the product are rounded to `dtype`, a shorter type."""
     if dtype is not None:
         return (x.to(dtype) @ y.to(dtype)).to(x.dtype)
     if not _by_onednn(x):

@@ -8,8 +8,8 @@ the example. So it stands in a table, a row for each token as operand a and belo
 # Of one replica: S examples of a slice, I inputs and O outputs of a layer
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def mlp(
 def mlp_hidden(
     first: Layer, a: Tensor, b: Tensor, hidden: Layers, activation: Activation, dtype: Dtype = None
 ) -> Tensor:
-    """Activations of the last hidden layer, (..., B, N), in the plain form; `_MLP` has the same in slices.
+    """Activations of the last hidden layer, (..., B, N), by torch's operations; `_MLP` has them in slices.
 
     `hidden` are the layers between the first and the readout.
     """
@@ -59,16 +59,17 @@ def _relu_backward(grad: Tensor, after: Tensor) -> Tensor:
     return torch.ops.aten.threshold_backward.grad_input(grad, after, 0, grad_input=grad)
 
 
-# The gradient before an activation, from that after it, which may be overwritten, and from pre-activations;
-# ReLU is done in place of these and has the same sign.
+# Of each activation: gradient of its output, its input -> gradient of its input; may overwrite the first.
+# ReLU is done in place, so that its input is gone; its output has the same sign.
 BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
     torch.relu: _relu_backward,
-    torch.nn.functional.gelu: lambda grad, before: torch.ops.aten.gelu_backward(grad, before),
+    torch.nn.functional.gelu: torch.ops.aten.gelu_backward,
     torch.square: lambda grad, before: grad.mul_(before).mul_(2),
 }
 
 
-class _MLP(NamedTuple):
+@dataclass(frozen=True)
+class _MLP:
     """Slice by slice of one replica's examples, without a graph inside."""
 
     activation: Activation
@@ -85,7 +86,7 @@ class _MLP(NamedTuple):
         slices = _slices(parameters, a_B, b_B, grad)
         for (a_S, b_S, grad_SV), hidden in zip(slices, kept, strict=True):
             self._backward(parameters[2::2], a_S, b_S, grad_SV, hidden, sums)
-        torch.sum(sums[0].chunk(2)[1], 0, out=sums[1])  # an example has one row of b, and the bias
+        torch.sum(sums[0].chunk(2)[1], 0, out=sums[1])  # each example adds to one row of b and to the bias
         return [None, None, *sums]
 
     def _forward(self, parameters: Sequence[Tensor], a_S: Tensor, b_S: Tensor, logits_SV: Tensor) -> Hidden:

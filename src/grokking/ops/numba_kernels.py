@@ -50,9 +50,9 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 @compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")
-def sum_pairs(table_TN, bias_N, a_B, b_B, rectified, out_BN):
-    """The sum of two rows and the bias for each pair, b's row below all of a's; ReLU of it if `rectified`."""
-    half, lowest = len(table_TN) // 2, table_TN.dtype.type(0 if rectified else -np.inf)
+def sum_pairs(table_TN, bias_N, a_B, b_B, relu, out_BN):
+    """The sum of two rows and the bias for each pair, b's row below all of a's; ReLU of it if `relu`."""
+    half, lowest = len(table_TN) // 2, table_TN.dtype.type(0 if relu else -np.inf)
     for example in range(len(a_B)):
         a_N, b_N, out_N = table_TN[a_B[example]], table_TN[half + b_B[example]], out_BN[example]
         for column in range(len(out_N)):
@@ -61,10 +61,10 @@ def sum_pairs(table_TN, bias_N, a_B, b_B, rectified, out_BN):
 
 
 @compiled("void(f4[:,::1], f4[:,::1], b1, i8[::1], i8[::1], f4[:,::1])")
-def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
+def add_pairs(grad_BN, sum_BN, relu, a_B, b_B, grad_table_TN):
     """Add the gradient of `sum_pairs`, which gave `sum_BN`, to that of the table."""
     zero = grad_BN.dtype.type(0)
-    half, lowest = len(grad_table_TN) // 2, grad_BN.dtype.type(0 if rectified else -np.inf)
+    half, lowest = len(grad_table_TN) // 2, grad_BN.dtype.type(0 if relu else -np.inf)
     for example in range(len(a_B)):
         grad_N, sum_N = grad_BN[example], sum_BN[example]
         a_N, b_N = grad_table_TN[a_B[example]], grad_table_TN[half + b_B[example]]
@@ -75,9 +75,9 @@ def add_pairs(grad_BN, sum_BN, rectified, a_B, b_B, grad_table_TN):
 
 
 @compiled("void(f4[:,::1], f4[::1], b1)")
-def add_bias(x_BN, bias_N, rectified):
-    """Add the bias to each row, in place; ReLU of that if `rectified`."""
-    lowest = x_BN.dtype.type(0 if rectified else -np.inf)
+def add_bias(x_BN, bias_N, relu):
+    """Add the bias to each row, in place; ReLU of that if `relu`."""
+    lowest = x_BN.dtype.type(0 if relu else -np.inf)
     for example in range(len(x_BN)):
         x_N = x_BN[example]
         for column in range(len(x_N)):
@@ -114,7 +114,7 @@ def cross_entropy(logits_BV, largest_B, answer_B, grad_BV, loss_B):
 
 
 def _exp(x):
-    """exp(x) for x <= 0. Very negative x are raised first: below normal numbers, arithmetic is slow."""
+    """exp(x) for x <= 0, which is bounded from below: arithmetic with subnormal numbers is slow."""
 
 
 @overload(_exp, jit_options={"fastmath": {"contract", "nsz"}})  # in the order written

@@ -1,4 +1,4 @@
-"""Passes that are written for one replica, on stacked replicas one after the other."""
+"""Passes that are written for one replica, on has_replica_dim replicas one after the other."""
 
 # ... leading dimensions (none, or R replicas)
 
@@ -11,47 +11,47 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 
-class Passes(Protocol):
-    """Of one replica: forward the result and what the way back needs, backward each tensor's gradient."""
+class OneReplicaOp(Protocol):
+    """Forward: the result, and what is saved for the backward pass. Backward: each tensor's gradient."""
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Any]: ...
-    def backward(self, grad: Tensor, kept: Any, *tensors: Tensor) -> Sequence[Tensor | None]: ...
+    def backward(self, grad: Tensor, saved: Any, *tensors: Tensor) -> Sequence[Tensor | None]: ...
 
 
-def by_replica(passes: Passes, stacked: bool, *tensors: Tensor) -> Tensor:
-    """Results of all replicas, whose dimension is in front if `stacked`; first derivatives only."""
-    return cast(Tensor, _ByReplica.apply(passes, stacked, *tensors))
+def by_replica(op: OneReplicaOp, has_replica_dim: bool, *tensors: Tensor) -> Tensor:
+    """Results of all replicas, whose dimension is in front if `has_replica_dim`; first derivatives only."""
+    return cast(Tensor, _ByReplica.apply(op, has_replica_dim, *tensors))
 
 
 class _ByReplica(Function):
     @staticmethod
-    def forward(ctx: Any, passes: Passes, stacked: bool, *tensors: Tensor) -> Tensor:
-        found = [passes.forward(*of_one) for of_one in _each(tensors, stacked)]
+    def forward(ctx: Any, op: OneReplicaOp, has_replica_dim: bool, *tensors: Tensor) -> Tensor:
+        found = [op.forward(*of_one) for of_one in _each(tensors, has_replica_dim)]
         ctx.save_for_backward(*tensors)
-        ctx.passes, ctx.stacked, ctx.kept = passes, stacked, [kept for _, kept in found]
-        return _together([result for result, _ in found], stacked)
+        ctx.op, ctx.has_replica_dim, ctx.saved = op, has_replica_dim, [saved for _, saved in found]
+        return _together([result for result, _ in found], has_replica_dim)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        replicas = zip(_each((*grads, *ctx.saved_tensors), ctx.stacked), ctx.kept, strict=True)
-        found = [ctx.passes.backward(grad, kept, *of_one) for (grad, *of_one), kept in replicas]
+        replicas = zip(_each((*grads, *ctx.saved_tensors), ctx.has_replica_dim), ctx.saved, strict=True)
+        found = [ctx.op.backward(grad, saved, *of_one) for (grad, *of_one), saved in replicas]
         by_tensor = zip(*found, strict=True)
-        return None, None, *(None if x[0] is None else _together(x, ctx.stacked) for x in by_tensor)
+        return None, None, *(None if x[0] is None else _together(x, ctx.has_replica_dim) for x in by_tensor)
 
 
-def _each(tensors: Sequence[Tensor], stacked: bool) -> list[tuple[Tensor, ...]]:
+def _each(tensors: Sequence[Tensor], has_replica_dim: bool) -> list[tuple[Tensor, ...]]:
     """The tensors of one replica after the other, without gaps and outside of autograd's graph."""
-    if not stacked:
+    if not has_replica_dim:
         return [tuple(x.detach().contiguous() for x in tensors)]
     return list(zip(*(x.contiguous().unbind(0) for x in tensors), strict=True))
 
 
-def _together(tensors: Sequence[Tensor], stacked: bool) -> Tensor:
+def _together(tensors: Sequence[Tensor], has_replica_dim: bool) -> Tensor:
     """The tensors of all replicas as one.
 
     Each was written into memory of its own, since MKL's last bits may depend on where that begins.
     """
     if len(tensors) > 1:
         return torch.stack(list(tensors))
-    return tensors[0].unsqueeze(0) if stacked else tensors[0]
+    return tensors[0].unsqueeze(0) if has_replica_dim else tensors[0]

@@ -14,7 +14,7 @@ from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.loop import train
 
 # A search evaluates every step to 40, then 5 % apart: fine enough to rank, at a third of a step's time each
-SEARCH_STEPS = partial(evaluation_steps, parts=20)
+SEARCH_STEPS = partial(evaluation_steps, steps_per_gap=20)
 
 
 class ReplicaExecutor:

@@ -18,7 +18,7 @@ from grokking.experiment import Replica
 from grokking.storage import snapshots
 from grokking.storage.machine import machine
 from grokking.storage.runs import TABLES, Run, as_text_where_mixed, checksum, exists, read
-from grokking.training.fingerprint import code, combined, inputs, same_code
+from grokking.training.fingerprint import code_hash, combined, input_hash, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.records import Evaluation
 
@@ -39,7 +39,7 @@ class RunFolder:
         self.folder, self.snapshots, self.task = folder, snapshots, task
         self.unfinished_folder = folder.with_name(f".{folder.name}.unfinished")
         self.replicas = {replica.index: replica for replica in replicas}
-        self.inputs = {replica.index: inputs(replica, task) for replica in replicas}
+        self.inputs = {replica.index: input_hash(replica, task) for replica in replicas}
         self.rows: dict[int, dict[str, Any]] = {}
         self.histories: dict[int, pd.DataFrame] = {}
         self.changed = False
@@ -50,7 +50,7 @@ class RunFolder:
     def fingerprint(self) -> str:
         """Of all replicas of the experiment, with the code that has trained or will train each."""
         codes = {index: row["code"] for index, row in self.rows.items()}
-        return combined((index, own, codes.get(index, code())) for index, own in self.inputs.items())
+        return combined((index, own, codes.get(index, code_hash())) for index, own in self.inputs.items())
 
     def unfinished(self, tables_suffice: bool) -> list[Replica]:
         """Replicas to train: their results are not here, or their snapshots, unless `tables_suffice`."""
@@ -100,7 +100,11 @@ class RunFolder:
         history = history_table(evaluations)
         if index not in self.histories or not history.equals(self.histories[index]):
             row = replica_row(self.replicas[index], evaluations, self.task)
-            source = {"inputs": self.inputs[index], "code": code(), "processor": evaluations[-1].processor}
+            source = {
+                "inputs": self.inputs[index],
+                "code": code_hash(),
+                "processor": evaluations[-1].processor,
+            }
             self.rows[index], self.histories[index], self.changed = row | source, history, True
 
     def _write(self) -> None:

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, PositiveInt, Seed, short, within
+from grokking.config import STRICT, PositiveInt, Seed, at_most, satisfying
 from grokking.data.tasks import MOST_SPLITS
 
 Seeds = Annotated[
     tuple[Seed, ...],
-    short(MOST_SPLITS, "seeds"),
-    within(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
+    at_most(MOST_SPLITS, "seeds"),
+    satisfying(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
 ]
-Axes = within(lambda axes: len(axes) > 0, "name at least one key of `experiment` or `task`")
+Axes = satisfying(lambda axes: len(axes) > 0, "name at least one key of `experiment` or `task`")
 # lowest and highest value that was predicted before the sweep was trained, by what was predicted
 Predicted = dict[str, tuple[float, float]]
 

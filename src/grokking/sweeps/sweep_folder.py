@@ -14,7 +14,7 @@ import pandas as pd
 from grokking.storage.machine import machine
 from grokking.storage.runs import as_text_where_mixed, checksums, read_table
 from grokking.sweeps.networks import Network
-from grokking.training.fingerprint import code, combined, inputs, same_code
+from grokking.training.fingerprint import code_hash, combined, input_hash, same_code
 
 TABLE, FACTS = "networks.parquet", "run.json"
 
@@ -25,7 +25,7 @@ class SweepFolder:
     def __init__(self, folder: Path, unfinished: Path, networks: Sequence[Network]) -> None:
         """`folder` is the sweep's own, `unfinished` the file that gathers rows until all are there."""
         self.folder, self.unfinished_rows = folder, unfinished
-        self.networks = {inputs(network.replica, network.task): network for network in networks}
+        self.networks = {input_hash(network.replica, network.task): network for network in networks}
         self.aside = folder.with_name(f".{folder.name}.unfinished")
         if not folder.exists() and (self.aside / FACTS).exists():
             self.aside.rename(folder)  # what a call that was killed in `close` had begun
@@ -41,8 +41,8 @@ class SweepFolder:
 
     def add(self, row: dict[str, Any], network: Network) -> None:
         """Keep the row of a network that has finished, at once on disk."""
-        key = inputs(network.replica, network.task)
-        self.rows[key] = row | {"inputs": key, "code": code()}
+        key = input_hash(network.replica, network.task)
+        self.rows[key] = row | {"inputs": key, "code": code_hash()}
         self.unfinished_rows.parent.mkdir(parents=True, exist_ok=True)
         with self.unfinished_rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(self.rows[key], default=_plain) + "\n")

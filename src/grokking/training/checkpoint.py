@@ -63,9 +63,9 @@ class Checkpoint:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_suffix(f".{os.getpid()}")
         body = save({name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()})
-        rest = json.loads(json.dumps(state.rest))
         with partial.open("wb") as opened:
-            opened.write(json.dumps({"sha256": _checksum(rest, body), "rest": rest}).encode() + b"\n" + body)
+            head = {"sha256": _checksum(state.rest, body), "rest": state.rest}
+            opened.write(json.dumps(head).encode() + b"\n" + body)
             opened.flush()
             os.fsync(opened.fileno())
         partial.replace(self.file)

@@ -19,7 +19,7 @@ PARTS = ("ops", "data", "updates", "models", "engine", "training")
 CORE = ("config.py", "experiment.py", *(f"{part}/*.py" for part in PARTS))  # within the package
 
 
-def inputs(replica: Replica, task: Task) -> str:
+def input_hash(replica: Replica, task: Task) -> str:
     """Hash of a replica's configuration, seeds and data; its number within the experiment is none of them."""
     row = {name: value for name, value in replica.row().items() if name != "replica"}
     digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode())
@@ -29,7 +29,7 @@ def inputs(replica: Replica, task: Task) -> str:
 
 
 @cache
-def code() -> str:
+def code_hash() -> str:
     """Hash of the core's code and of the versions of torch, whether built for a GPU or not, and Numba."""
     digest = hashlib.sha256(f"{torch.__version__.partition('+')[0]} {numba.__version__}".encode())
     for source in sorted(file for part in CORE for file in PACKAGE.glob(part)):
@@ -40,12 +40,12 @@ def code() -> str:
 def same_code() -> set[str]:
     """Hashes of code that computes the same bits: the present one, and those accepted as equal to it."""
     accepted = json.loads(ACCEPTED.read_text())
-    return {code(), *(accepted["equal"] if accepted["code"] == code() else ())}
+    return {code_hash(), *(accepted["equal"] if accepted["code"] == code_hash() else ())}
 
 
 def fingerprint(replicas: list[Replica], task: Task) -> str:
     """One hash for all that determines the results of some replicas."""
-    return combined((replica.index, inputs(replica, task), code()) for replica in replicas)
+    return combined((replica.index, input_hash(replica, task), code_hash()) for replica in replicas)
 
 
 def combined(parts: Iterable[tuple[int, str, str]]) -> str:

@@ -16,7 +16,7 @@ from grokking.training.checkpoint import Checkpoint
 from grokking.training.records import Evaluation, Observation, StopRule
 from grokking.training.state import TrainingState
 
-EvaluationSteps = Callable[[int], Iterator[int]]  # from the budget: the steps up to it, and on after it
+EvaluationSteps = Callable[[int], Iterator[int]]  # budget -> steps without an end, the budget among them
 
 
 def train(
@@ -42,7 +42,7 @@ def train(
     yield from state.evaluations
 
     budget, processor = replicas[0].config.budget, computes_on(device)
-    snapshots_at = snapshot_steps(budget) if snapshots else set()
+    snapshots_at = snapshot_steps(budget)
     resumed_at = state.stack.step if state.evaluations else -1  # evaluations up to it are in the checkpoint
     for step in evaluated_at(budget):  # without an end: training ends with its last replica
         if not state.replicas:
@@ -67,8 +67,7 @@ def train(
             observation = Observation(replica, step, state.seconds, metrics[i], snapshot)
             stopped, diverged = stop(observation), not math.isfinite(metrics[i]["train_loss"])
             finished = stopped or diverged or state.evaluators[i].is_finished(step)
-            kept = step in snapshots_at or (finished and snapshots)
-            parameters = snapshot() if kept else None
+            parameters = snapshot() if snapshots and (finished or step in snapshots_at) else None
             evaluation = Evaluation(
                 replica.index, step, state.seconds, processor, metrics[i], parameters, finished
             )
@@ -84,10 +83,8 @@ def train(
 
 
 def _require_one_stack(replicas: list[Replica], task: Task) -> None:
-    keys = [replica.stack_key(task) for replica in replicas]
-    for key in keys:
-        if key != keys[0]:
-            raise ValueError(
-                "replicas of one stack may differ only in seeds and in floats that set no shape, but got "
-                f"{key} beside {keys[0]}; train it in a stack of its own"
-            )
+    if len(keys := {replica.stack_key(task) for replica in replicas}) > 1:
+        raise ValueError(
+            "replicas of one stack may differ only in seeds and in floats that set no shape, but got "
+            f"{' beside '.join(sorted(keys))}; train them in stacks of their own"
+        )

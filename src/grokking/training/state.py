@@ -1,5 +1,6 @@
 """The state of training: the stack, the replicas in it, and all evaluations so far."""
 
+from collections import defaultdict
 from dataclasses import asdict, replace
 
 import torch
@@ -9,7 +10,7 @@ from grokking.engine.evaluation import Evaluator
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
 from grokking.training.checkpoint import SavedState
-from grokking.training.records import Evaluation
+from grokking.training.records import Evaluation, Parameters
 
 
 class TrainingState:
@@ -31,7 +32,7 @@ class TrainingState:
             self.stack.select(positions)
 
     def to_checkpoint(self) -> SavedState:
-        """Everything that decides how training goes on."""
+        """Everything that decides how training goes on, but for what follows from configuration and seeds."""
         tensors = dict(self.stack.state())
         for number, evaluation in enumerate(self.evaluations):
             for name, array in (evaluation.parameters or {}).items():
@@ -48,11 +49,13 @@ class TrainingState:
     def restore(self, saved: SavedState) -> None:
         """Continue from the state that `to_checkpoint` returned."""
         rest = saved.rest
-        for number, entry in enumerate(rest["evaluations"]):
-            prefix = f"snapshot/{number}/"
-            kept = {key.removeprefix(prefix): t for key, t in saved.tensors.items() if key.startswith(prefix)}
-            snapshot = {name: tensor.numpy() for name, tensor in kept.items()} or None
-            self.evaluations.append(Evaluation(**entry | {"parameters": snapshot}))
+        snapshots: dict[int, Parameters] = defaultdict(dict)
+        for key, tensor in saved.tensors.items():
+            if key.startswith("snapshot/"):
+                _, number, name = key.split("/", 2)
+                snapshots[int(number)][name] = tensor.numpy()
+        for i, entry in enumerate(rest["evaluations"]):
+            self.evaluations.append(Evaluation(**entry | {"parameters": snapshots.get(i)}))
         indices = [replica.index for replica in self.replicas]
         self.select([indices.index(index) for index in rest["replicas"]])
         for evaluator, state in zip(self.evaluators, rest["evaluators"], strict=True):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from itertools import groupby
+from operator import methodcaller
 from pathlib import Path
 
 from grokking.data.tasks import Task
@@ -56,15 +57,12 @@ def train_stack(replicas: list[Replica], task: Task, device: str, checkpoints: P
 
 def stacks(replicas: list[Replica], task: Task) -> list[list[Replica]]:
     """Replicas grouped so that each group can be trained as one stack."""
-
-    def key(replica: Replica) -> str:
-        return replica.stack_key(task)
-
+    key = methodcaller("stack_key", task)
     return [list(group) for _, group in groupby(sorted(replicas, key=key), key=key)]
 
 
 def _new(evaluations: Iterable[Evaluation], seen: dict[int, int]) -> Iterator[Evaluation]:
-    """Those beyond the last step of their replica in `seen`; a job that was run again repeats the others."""
+    """Those not seen before: a job that was run again reports its earlier evaluations once more."""
     for evaluation in evaluations:
         if evaluation.step > seen.get(evaluation.replica, -1):
             seen[evaluation.replica] = evaluation.step

@@ -57,7 +57,7 @@ def clip_norm(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
 
 
 def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
-    """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies a moving average that starts as gradient 1."""
+    """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies a moving average; it starts at gradient 1."""
     average_Rn, weight_R1 = state["average"], torch.where(hparams["step"] > 1, 1 - hparams["decay"], 1.0)
     average_Rn.lerp_(grad_Rn, weight_R1.to(grad_Rn.dtype))
     grad_Rn.add_(hparams["amplitude"].to(grad_Rn.dtype) * average_Rn)
@@ -66,7 +66,7 @@ def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
 def grokfast_ma(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
     """Grokfast-MA (Lee et al., arXiv 2405.20233): amplifies the mean of the last W gradients.
 
-    The window is a ring. Its sum is kept in float64 and corrected by what enters and leaves.
+    The window is a ring buffer. Its sum is kept in float64 and corrected by what enters and leaves.
     """
     window_RWn, sum_Rn = state["window"], state["window_sum"]
     length, step_R1 = window_RWn.shape[1], hparams["step"]
@@ -88,7 +88,7 @@ class Filter:
     """A filter, and the state that it begins with, from its configuration and the parameters (R, n)."""
 
     apply: Callable[[Tensor, State, HParams], None]
-    state: Callable[[Any, Tensor], State]
+    initial_state: Callable[[Any, Tensor], State]
 
 
 FILTERS = {

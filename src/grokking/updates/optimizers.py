@@ -86,15 +86,15 @@ def adam(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
 
 def adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
-    kept = 1 - hparams["learning_rate"] * hparams["weight_decay"]
-    _adam_step(param, grad, state, hparams, kept)
+    decay_factor = 1 - hparams["learning_rate"] * hparams["weight_decay"]
+    _adam_step(param, grad, state, hparams, decay_factor)
 
 
-def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, kept: Tensor) -> None:
-    """Multiply the parameters by `kept` (R, 1), then take Adam's step."""
+def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, decay_factor: Tensor) -> None:
+    """Multiply the parameters by `decay_factor` (R, 1), then take Adam's step."""
     beta1, beta2, step = hparams["beta1"], hparams["beta2"], hparams["step"]
     correction, step_size = 1 / (1 - beta2**step), hparams["learning_rate"] / (1 - beta1**step)
-    factors = [kept, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
+    factors = [decay_factor, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
     factor_R6 = torch.cat(factors, dim=1).to(param.dtype)
     ops.adam_step(param, grad, state["mean"], state["square"], factor_R6)
 
@@ -151,7 +151,7 @@ class Optimizer:
     """An update and the names of its state tensors, which are shaped as the parameters and start as zeros."""
 
     update: Callable[[Tensor, Tensor, State, HParams], None]
-    state: tuple[str, ...]
+    state_names: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
     # overwrites what `update` makes of hidden matrices; called with (matrices, grads, momenta, hparams)
     update_matrices: MatricesUpdate | None = None

@@ -12,10 +12,10 @@ def no_projection(grads: Iterable[Tensor], params: Iterable[Tensor]) -> None:
 
 
 def orthogonal(grads: Iterable[Tensor], params: Iterable[Tensor]) -> None:
-    """⟂Grad (Prieto et al., arXiv 2501.04697): only what does not change each tensor's norm.
+    """⟂Grad (Prieto et al., arXiv 2501.04697): the part that is orthogonal to the weights.
 
     The component along the weights, which under cross-entropy only scales the logits up, is removed, and
-    the rest is brought to the length that the gradient had. Tensors are (R, ...).
+    the rest is rescaled to the norm that the gradient had. Tensors are (R, ...).
     """
     for grad, param in zip(grads, params, strict=True):
         grad_Rk, param_Rk = grad.flatten(1), param.flatten(1)

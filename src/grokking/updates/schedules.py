@@ -41,7 +41,7 @@ def fall_in_steps(config: StepScheduleConfig, step: int, steps: int) -> float:
     return config.gamma ** ((step - 1) // config.step_size)
 
 
-# of the update after warm-up, counted from 1, and of the number of updates between warm-up and the budget
+# Arguments: configuration, updates since warm-up, and how many there are between warm-up and the budget
 SCHEDULES: dict[str, Callable[[Any, int, int], float]] = {
     "constant": constant,
     "cosine": cosine,

@@ -16,7 +16,7 @@ from grokking.diagnostics.internals import rebuild
 from grokking.experiment import ExperimentConfig, Replica
 from grokking.models.model import Model
 from grokking.storage import task_files
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 from grokking.zoo import manifest
 from grokking.zoo.accuracy import equations_of
 from grokking.zoo.manifest import FOLDER, MAKE, Entry, Manifest
@@ -85,7 +85,7 @@ class Zoo:
         folder = self.splits / entry.task
         task = task_files.read(folder)
         tasks.require_split(task, entry.split_seed, f"zoo.{entry.experiment}")
-        if inputs(replica, task) != entry.inputs:
+        if input_hash(replica, task) != entry.inputs:
             raise ConfigError(
                 f"`{entry.experiment}` of the zoo was trained on other data than {folder} holds; restore it "
                 f"(`git checkout {SPLITS}`), or train again and make the zoo (`{MAKE}`)"

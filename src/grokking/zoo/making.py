@@ -16,7 +16,7 @@ from grokking.diagnostics.internals import rebuild
 from grokking.experiment import Replica
 from grokking.storage import snapshots
 from grokking.storage.runs import checksum
-from grokking.training.fingerprint import inputs
+from grokking.training.fingerprint import input_hash
 from grokking.zoo import manifest
 from grokking.zoo.accuracy import Accuracy, accuracy_of, equations_of, verdict
 from grokking.zoo.manifest import Entry, Manifest
@@ -45,7 +45,7 @@ class Trained:
         by_index = {replica.index: replica for replica in self.replicas}
         for row in self.table.to_dict("records"):
             replica = by_index.get(row["replica"])
-            if replica is None or inputs(replica, self.task) != row["inputs"]:
+            if replica is None or input_hash(replica, self.task) != row["inputs"]:
                 raise ConfigError(
                     f"`{self.name}` was trained with other values than it has now; train it again"
                 )

@@ -1,4 +1,4 @@
-"""The parameters of R replicas as one tensor (R, n), so that one operation reaches all of them."""
+"""The tensors of R replicas as one tensor (R, n), so that one operation reaches all of them."""
 
 # R replicas, n entries of all tensors of one replica
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class FlatParameters:
+class FlatTensors:
     """`data` (R, n) holds every tensor of every replica; `views` finds them in it by name."""
 
     def __init__(
@@ -24,10 +24,8 @@ class FlatParameters:
 
     def mask(self, names: Sequence[str]) -> Tensor:
         """Which of the n entries belong to these tensors, (n,)."""
-        parts = [
-            torch.full((size,), name in names) for name, size in zip(self.shapes, self.sizes, strict=True)
-        ]
-        return torch.cat(parts).to(self.data.device)
+        named = torch.tensor([name in names for name in self.shapes])
+        return named.repeat_interleave(torch.tensor(self.sizes)).to(self.data.device)
 
     def views(self, data_Rn: Tensor) -> dict[str, Tensor]:
         """The tensors (R, ...) within `data` or another tensor of its layout; they share its memory."""
