@@ -430,7 +430,9 @@ class Own(torch.optim.Optimizer):
     def step(self) -> None:
         rule, self.count = OPTIMIZERS[self.config.name], self.count + 1
         for group, p in [(own, p) for own in self.param_groups for p in own["params"]]:
-            state = self.state[p] or {slot: torch.zeros(1, p.numel(), dtype=p.dtype) for slot in rule.state}
+            state = self.state[p] or {
+                slot: torch.zeros(1, p.numel(), dtype=p.dtype) for slot in rule.state_names
+            }
             self.state[p] = state
             of_group = {"learning_rate": group["lr"], "weight_decay": group["weight_decay"]}
             hparams = _columns(self.config) | _columns_of(of_group | {"step": self.count})
