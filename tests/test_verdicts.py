@@ -41,6 +41,8 @@ def crossings(*times, missing=()):
         (crossings(700, missing=[1000, 1000]), ">", "reproduced, 1 of 3 by then"),
         (crossings(missing=[900]), ">", "not run to 1,000"),
         (crossings(20_000, 30_000), "≥", "reproduced"),
+        (crossings(missing=[20_000, 20_000]), "≥", "reproduced"),
+        (crossings(missing=[900]), "≥", "not run to 1,000"),
         (crossings(200, 300, 400), "≥", "3.3 times earlier"),
     ],
 )

@@ -81,11 +81,11 @@ def verdict(published: Published, found: Crossings) -> str:
         return f"not run to {step:,}"
     if published.qualifier == ">":
         return of_bound(step, found)
+    if published.qualifier == "≥" and (found.median is None or found.median > step):
+        return "reproduced"
     if found.median is None:
         return "not reproduced"
     factor = found.median / step
-    if published.qualifier == "≥" and factor > 1:
-        return "reproduced"
     if 1 / CLOSE <= factor <= CLOSE or found.times.min() <= step <= longest:
         return f"reproduced, at {factor:.2f} times the step"
     return f"{factor:.1f} times later" if factor > 1 else f"{1 / factor:.1f} times earlier"
