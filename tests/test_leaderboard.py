@@ -6,12 +6,14 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 from submissions import ADAMW, ROOT
 from test_cli import call, of_committed_results, refused
 from typer.testing import CliRunner
 
 from grokking.cli.main import app
-from grokking.leaderboard import page, scoring, table
+from grokking.config import ConfigError
+from grokking.leaderboard import page, running, scoring, table
 from grokking.leaderboard.curves import NETWORK, all_curves
 from grokking.leaderboard.submission import parse
 from grokking.leaderboard.workloads import read_benchmark
@@ -127,6 +129,16 @@ def test_a_name_that_another_submission_has_is_refused(checkout, tmp_path):
     assert not (checkout / "results").exists()
 
 
+def test_a_first_run_that_ends_in_an_error_leaves_nothing(benchmark):
+    rule = "def update(param, grad, state, hparams):\n    param.sub_(grad[:, :3])\n"
+    mine = parse("mine", f'"""Mine."""\n\nRULESET = "self-tuning"\n\n\n{rule}', "mine.py")
+    folder = table.result_folder(benchmark, "mine")
+    asked = table.trials_by_workload(benchmark, mine, [])
+    with pytest.raises(ConfigError, match=r"mine, line 7"), table.source_kept(benchmark, mine):
+        running.train_missing(mine, asked, folder)
+    assert not folder.exists()
+
+
 def test_a_workload_that_does_not_count_yet_is_run_where_it_is_named(checkout, benchmark):
     file = checkout / "leaderboard/v0.yaml"
     text = file.read_text()
@@ -161,7 +173,8 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     assert re.findall(r"^ *1 \(1–1\) *mine\b", said, re.MULTILINE)
     mine.write_text(ADAMW.replace("0.02", "0.03"))
     runs_file.unlink()
-    call("bench", "run", str(mine), "--workload", "tiny_mlp")
+    said = call("bench", "run", str(mine), "--workload", "tiny_mlp")
+    assert "8 kept trials are of another version of the file; they are trained again" in said
     assert len(table.entries(read_benchmark(checkout, 0))[0].runs) == 8
 
 

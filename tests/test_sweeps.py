@@ -180,6 +180,23 @@ def test_a_killed_sweep_goes_on_with_the_networks_that_are_missing(tmp_path, mon
     assert len(SweepFolder(folder, lines, networks).unfinished()) == 8  # rows of other code do not count
 
 
+def test_a_table_without_new_networks_keeps_the_machine_that_trained_them(tmp_path, monkeypatch):
+    networks = expand(SWEEP, "sweeps.s")[:2]
+    folder, lines = tmp_path / "s", tmp_path / "s.jsonl"
+    (one, row), (other, other_row) = train_stack(networks, "cpu")
+    first = SweepFolder(folder, lines, networks[:1])
+    first.add(row, one)
+    first.close()
+    before = (folder / "run.json").read_bytes()
+    monkeypatch.setattr(sweep_folder, "machine", lambda: {"processor": "another"})
+    SweepFolder(folder, lines, networks[:1]).close()
+    assert (folder / "run.json").read_bytes() == before
+    more = SweepFolder(folder, lines, networks)
+    more.add(other_row, other)
+    more.close()
+    assert b'"another"' in (folder / "run.json").read_bytes()
+
+
 def test_a_damaged_table_is_refused_by_name(tmp_path):
     networks = expand(SWEEP, "sweeps.s")[:1]
     kept = SweepFolder(tmp_path / "s", tmp_path / "s.jsonl", networks)

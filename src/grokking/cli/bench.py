@@ -46,16 +46,18 @@ def run(file: File, workload: Names = None) -> None:
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.leaderboard.records import sentence
-    from grokking.leaderboard.running import train_missing
+    from grokking.leaderboard.running import outdated, train_missing
     from grokking.leaderboard.submission import read_submission
-    from grokking.leaderboard.table import keep_source, open_benchmark, result_folder, trials_by_workload
+    from grokking.leaderboard.table import open_benchmark, result_folder, source_kept, trials_by_workload
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
     chosen = trials_by_workload(benchmark, submission, workload or [])
-    keep_source(benchmark, submission)
-    screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
     folder = result_folder(benchmark, submission.name)
-    runs = train_missing(submission, chosen, folder, _Lines(screen).show)
+    with source_kept(benchmark, submission):
+        screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
+        if count := outdated(submission, chosen, folder):
+            screen.print(f"{count} kept trials are of another version of the file; they are trained again")
+        runs = train_missing(submission, chosen, folder, _Lines(screen).show)
     if submission.declared.WORKLOAD:
         screen.print(f"{submission.declared.WORKLOAD}: {sentence(runs)}", soft_wrap=True)
         return

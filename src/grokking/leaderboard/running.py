@@ -42,10 +42,12 @@ class Results:
         self.folder = folder
         self.rows, self.curves = kept(folder)
 
-    def forget_others(self, jobs: Sequence[Job]) -> None:
-        """Forget rows of the same names that other inputs led to."""
+    def forget_others(self, jobs: Sequence[Job]) -> int:
+        """Forget rows of the same names that other inputs led to; returns how many."""
+        before = len(self.rows)
         wanted = {trial.key: input_hash(trial.replica, workload.task) for _, workload, trial in jobs}
         self.rows = [row for row in self.rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
+        return before - len(self.rows)
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of the jobs that are not here."""
@@ -74,7 +76,7 @@ def train_missing(
     Each is written as soon as it has ended, so an interrupted call goes on where it was.
     """
     results = Results(folder)
-    jobs = [(submission, workload, trial) for workload, own in asked for trial in own]
+    jobs = _jobs(submission, asked)
     results.forget_others(jobs)
     if missing := results.missing(jobs):
         with executor(len(missing), "cpu") as workers:
@@ -82,6 +84,15 @@ def train_missing(
                 results.add(row, curve)
                 show(row, len(missing) - done)
     return results.table(jobs)
+
+
+def outdated(submission: Submission, asked: Sequence[tuple[Workload, list[Trial]]], folder: Path) -> int:
+    """How many kept trials are of another file of that name, or of other rules: they are trained again."""
+    return Results(folder).forget_others(_jobs(submission, asked))
+
+
+def _jobs(submission: Submission, asked: Sequence[tuple[Workload, list[Trial]]]) -> list[Job]:
+    return [(submission, workload, trial) for workload, own in asked for trial in own]
 
 
 def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:

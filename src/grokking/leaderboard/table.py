@@ -1,6 +1,8 @@
 """The benchmark of this checkout: where results are, the ranking of all submissions, and its page."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,18 @@ def entries(benchmark: Benchmark) -> list[Entry]:
     if not found:
         raise NothingRanked("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
     return found
+
+
+@contextmanager
+def source_kept(benchmark: Benchmark, submission: Submission) -> Iterator[None]:
+    """Keep the file of a submission from elsewhere beside the results that follow, unless there are none."""
+    keep_source(benchmark, submission)
+    folder = result_folder(benchmark, submission.name)
+    try:
+        yield
+    finally:
+        if not (folder / RUNS).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_source(benchmark: Benchmark, submission: Submission) -> None:

@@ -54,11 +54,12 @@ class SweepFolder:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         table.to_parquet(aside / TABLE, index=False)
-        numbered = ((i, key, self.rows[key]["code"]) for i, key in enumerate(self.networks))
+        fingerprint = combined((i, key, self.rows[key]["code"]) for i, key in enumerate(self.networks))
+        before = json.loads((self.folder / FACTS).read_text()) if (self.folder / FACTS).exists() else {}
         facts = {
-            "fingerprint": combined(numbered),
+            "fingerprint": fingerprint,
             "networks": len(table),
-            "machine": machine(),
+            "machine": before["machine"] if before.get("fingerprint") == fingerprint else machine(),
             "sha256": checksums(aside, [TABLE]),
         }
         (aside / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
