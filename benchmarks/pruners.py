@@ -31,7 +31,8 @@ from grokking.search.trial_monitor import CHECK_RATIO, FIRST_CHECK
 
 ROOT = Path(__file__).parents[1]
 CURVES_PAGE = page.DOCS / "curves.md"
-NEAR_BEST = 2.0  # times the fastest trial so far: a trial that is no slower should not be stopped
+# Times the fastest trial so far: who is no slower should not be stopped, as the study `quick` has it
+RACING_FACTOR = read_catalogue(ROOT).entry("studies", "quick")["pruner"]["racing_factor"]
 PATIENCE = 3  # looks without an improvement, before the median may stop a trial
 
 
@@ -94,14 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         page.write("\n".join([*parts, NOTE]), "pruners", "the committed curves", CURVES_PAGE)
 
 
-NOTE = """
+NOTE = f"""
 *Best kept*: the step of the fastest trial that the pruner lets end, over that of the fastest of all; median
 and range over orders. *New bests stopped*: of the trials that were faster than all before them, those that
 it would have stopped before they generalized. *Stopped too soon*: the same of the trials that generalize
-within the budget, and within twice the step of the fastest before them. *Steps saved*: the share of all
-steps that would not have been trained. Counts are means over orders, brackets their 95 % intervals
-(Wilson). *Ours*: the rules of a [study](search.md) that need nothing but the curve. `python -m
-benchmarks.pruners --write` makes these tables.
+within the budget, and within {RACING_FACTOR} times the step of the fastest before them, which is what the
+study `quick` waits for. *Steps saved*: the share of all steps that would not have been trained. Counts are
+means over orders, brackets their 95 % intervals (Wilson). *Ours*: the rules of a [study](search.md) that
+need nothing but the curve. `python -m benchmarks.pruners --write` makes these tables.
 """
 
 
@@ -147,12 +148,11 @@ def at_looks(curve: pd.DataFrame) -> pd.DataFrame:
 
 def our_stops(curves: Sequence[pd.DataFrame], generalized: Sequence[float], budget: int) -> list[float]:
     """As `search.replay.stops`, for our own rules."""
-    factor = read_catalogue(ROOT).entry("studies", "quick")["pruner"]["racing_factor"]
     best, errors, memorized, found = math.inf, list[float](), list[float](), []
     for curve, until in zip(curves, generalized, strict=True):
         context = PruningContext(
             budget=budget,
-            limit=factor * best,
+            limit=RACING_FACTOR * best,
             decay_rate=0.0,
             decay_driven=False,
             memorization_step=float(np.median(memorized)) if memorized else None,
@@ -222,7 +222,7 @@ def judged(generalized_N: np.ndarray, steps_N: np.ndarray, stop_N: np.ndarray) -
     stopped_N, inf_N = np.isfinite(stop_N), np.nan_to_num(generalized_N, nan=np.inf)
     before_N = np.minimum.accumulate(np.concatenate([[np.inf], inf_N[:-1]]))
     best_N = inf_N < before_N
-    good_N = np.isfinite(inf_N) & (inf_N <= NEAR_BEST * before_N)
+    good_N = np.isfinite(inf_N) & (inf_N <= RACING_FACTOR * before_N)
     return {
         "best_kept": inf_N[~stopped_N].min(initial=np.inf) / inf_N.min(),
         "bests": best_N.sum(),

@@ -36,7 +36,8 @@ def test_looks_are_those_of_a_study():
 
 
 def test_a_trial_counts_by_what_was_known_before_it():
-    generalized = np.array([100, math.nan, 60, 150, 90])  # the bests so far: 100, then 60; 150 is too late
+    assert pruners.RACING_FACTOR == 1.5
+    generalized = np.array([100, math.nan, 60, 95, 90])  # the bests so far: 100, then 60; 95 is too late
     stop = np.array([math.nan, 50, 40, 70, math.nan])
     found = pruners.judged(generalized, np.full(5, 200), stop)
     assert (found["bests"], found["bests_stopped"]) == (2, 1)
