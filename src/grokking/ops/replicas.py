@@ -1,4 +1,4 @@
-"""Passes that are written for one replica, on has_replica_dim replicas one after the other."""
+"""Ops that are written for one replica, on the replicas of a stack one after the other."""
 
 # ... leading dimensions (none, or R replicas)
 
