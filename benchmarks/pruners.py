@@ -97,12 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 NOTE = f"""
 *Best kept*: the step of the fastest trial that the pruner lets end, over that of the fastest of all; median
-and range over orders. *New bests stopped*: of the trials that were faster than all before them, those that
-it would have stopped before they generalized. *Stopped too soon*: the same of the trials that generalize
-within the budget, and within {RACING_FACTOR} times the step of the fastest before them, which is what the
-study `quick` waits for. *Steps saved*: the share of all steps that would not have been trained. Counts are
-means over orders, brackets their 95 % intervals (Wilson). *Ours*: the rules of a [study](search.md) that
-need nothing but the curve. `python -m benchmarks.pruners --write` makes these tables.
+and range over orders; inf: it stops all that generalize. *New bests stopped*: of the trials that were
+faster than all before them, those that it would have stopped before they generalized. *Stopped too soon*:
+the same of the trials that generalize within the budget, and within {RACING_FACTOR} times the step of the
+fastest before them, which is what the study `quick` waits for. *Steps saved*: the share of all steps that
+would not have been trained. Counts are means over orders, brackets 95 % intervals (Wilson) of the counts
+rounded. *Ours*: the rules of a [study](search.md) that need nothing but the curve. `python -m
+benchmarks.pruners --write` makes these tables.
 """
 
 
