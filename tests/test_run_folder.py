@@ -101,7 +101,7 @@ def test_the_same_outcome_once_more_changes_no_file(task, evaluations, whole):
 def test_results_of_other_code_are_trained_again_unless_accepted(task, whole, tmp_path, monkeypatch):
     accepted, results_of = tmp_path / "accepted.json", fingerprint.code_hash()
     monkeypatch.setattr(fingerprint, "ACCEPTED", accepted)
-    monkeypatch.setattr(fingerprint, "code", lambda: "another")
+    monkeypatch.setattr(fingerprint, "code_hash", lambda: "another")
     for code, equal, missing in (
         ("another", [], 3),
         ("another", [results_of], 0),

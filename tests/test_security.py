@@ -13,10 +13,8 @@ from pipelines import check
 from tools import audit, site_cache
 from tools.audit import unpickles
 
-FILES = [file for folder in audit.CODE for file in sorted((ROOT / folder).rglob("*.py"))]
 
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize("file", audit.own_code(ROOT), ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_unpickles(file):
     assert unpickles(file.read_text(encoding="utf-8")) == []
 
@@ -27,6 +25,13 @@ def test_nothing_unpickles(file):
 )
 def test_a_planted_pickle_is_found(source):
     assert unpickles(source)
+
+
+def test_an_environment_inside_a_folder_of_code_is_not_ours(tmp_path):
+    for file in ("benchmarks/own.py", "benchmarks/.jax-venv/lib/theirs.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("import pickle")
+    assert audit.own_code(tmp_path) == [tmp_path / "benchmarks/own.py"]
 
 
 def test_servers_listen_on_this_machine_only():

@@ -54,9 +54,15 @@ def open_caches(root: Path) -> Iterator[str]:
 
 def unpickling(root: Path) -> Iterator[str]:
     """Code that can unpickle"""
-    for file in (file for folder in CODE for file in sorted((root / folder).rglob("*.py"))):
+    for file in own_code(root):
         for name in unpickles(file.read_text(encoding="utf-8")):
             yield f"{file.relative_to(root)} uses {name}"
+
+
+def own_code(root: Path) -> list[Path]:
+    """Our modules; folders that begin with a dot are environments, such as that of the benchmark's JAX."""
+    files = [file.relative_to(root) for folder in CODE for file in sorted((root / folder).rglob("*.py"))]
+    return [root / file for file in files if not any(part.startswith(".") for part in file.parts)]
 
 
 def unpickles(source: str) -> list[str]:
