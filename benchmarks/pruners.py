@@ -1,6 +1,6 @@
 """Which trials of the benchmark would a pruner have stopped? All were trained to their ends, so one can tell.
 
-    python -m benchmarks.pruners [--orders 3] [--write]
+    python -m benchmarks.pruners [--orders 5] [--write]
 
 The trials of all tuned rules on one workload are one search. It is replayed in random orders, as a pruner
 compares a trial with those before it. Every pruner looks at the same steps: 10, and then 1.3 times the last,
@@ -162,7 +162,7 @@ def our_stops(curves: Sequence[pd.DataFrame], generalized: Sequence[float], budg
         )
         step, forecasts = _our_stop(curve, until, context)
         found.append(step)
-        memorized += curve["memorization_step"].iloc[:1].dropna().tolist()
+        memorized += [at for at in curve["memorization_step"].iloc[:1].dropna() if not at > step]
         if math.isnan(step) and not math.isnan(until):
             best = min(best, until)
             errors.append(max(forecasts, default=0.0) / until)

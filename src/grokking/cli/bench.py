@@ -46,7 +46,7 @@ def run(file: File, workload: Names = None) -> None:
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.leaderboard.records import sentence
-    from grokking.leaderboard.running import outdated, train_missing
+    from grokking.leaderboard.running import train_missing
     from grokking.leaderboard.submission import read_submission
     from grokking.leaderboard.table import open_benchmark, result_folder, source_kept, trials_by_workload
 
@@ -55,9 +55,8 @@ def run(file: File, workload: Names = None) -> None:
     folder = result_folder(benchmark, submission.name)
     with source_kept(benchmark, submission):
         screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
-        if count := outdated(submission, chosen, folder):
-            screen.print(f"{count} kept trials are of another version of the file; they are trained again")
-        runs = train_missing(submission, chosen, folder, _Lines(screen).show)
+        lines = _Lines(screen)
+        runs = train_missing(submission, chosen, folder, lines.show, lines.show_outdated)
     if submission.declared.WORKLOAD:
         screen.print(f"{submission.declared.WORKLOAD}: {sentence(runs)}", soft_wrap=True)
         return
@@ -211,6 +210,9 @@ class _Lines:
 
     def __init__(self, screen: "Console") -> None:
         self.screen, self.done, self.started = screen, 0, time.monotonic()
+
+    def show_outdated(self, count: int) -> None:
+        self.screen.print(f"{count} kept trials are of another version of the file; they are trained again")
 
     def show(self, row: dict[str, Any], left: int) -> None:
         from tqdm import tqdm

@@ -70,29 +70,23 @@ def train_missing(
     asked: Sequence[tuple[Workload, list[Trial]]],
     folder: Path,
     show: Show = lambda row, left: None,
+    show_outdated: Callable[[int], None] = lambda count: None,
 ) -> pd.DataFrame:
     """Train those of the trials that `folder` does not hold; returns the rows of all asked.
 
+    `show_outdated` is called with the number of kept trials that other inputs led to, if there are any.
     Each is written as soon as it has ended, so an interrupted call goes on where it was.
     """
     results = Results(folder)
-    jobs = _jobs(submission, asked)
-    results.forget_others(jobs)
+    jobs = [(submission, workload, trial) for workload, own in asked for trial in own]
+    if count := results.forget_others(jobs):
+        show_outdated(count)
     if missing := results.missing(jobs):
         with executor(len(missing), "cpu") as workers:
             for done, (row, curve) in enumerate(trained(missing, workers), start=1):
                 results.add(row, curve)
                 show(row, len(missing) - done)
     return results.table(jobs)
-
-
-def outdated(submission: Submission, asked: Sequence[tuple[Workload, list[Trial]]], folder: Path) -> int:
-    """How many kept trials are of another file of that name, or of other rules: they are trained again."""
-    return Results(folder).forget_others(_jobs(submission, asked))
-
-
-def _jobs(submission: Submission, asked: Sequence[tuple[Workload, list[Trial]]]) -> list[Job]:
-    return [(submission, workload, trial) for workload, own in asked for trial in own]
 
 
 def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:
