@@ -132,6 +132,23 @@ def test_killed_between_two_folders_the_new_one_is_found(task, whole):
     assert runs.exists(whole[0])
 
 
+def test_killed_before_the_facts_are_in_place_nothing_is_taken_over(task, whole, monkeypatch):
+    """run.json comes last: a folder in which it was opened but not yet written is not whole."""
+    known = runs.read(whole[0]).facts
+    folder = RunFolder(whole[0], replicas_of(), task, whole[1])
+    whole[0].rename(folder.unfinished_folder)
+    (folder.unfinished_folder / runs.FACTS).unlink()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runs.write_facts(folder.unfinished_folder, known)
+    assert len(RunFolder(whole[0], replicas_of(), task, whole[1]).unfinished(False)) == 3
+    assert not whole[0].exists()
+
+
 @pytest.mark.parametrize("name", ["history.parquet", "replicas.parquet"])
 def test_a_damaged_table_is_refused_by_name(name, task, whole):
     flip_a_bit(whole[0] / name)

@@ -3,7 +3,6 @@
 A replica is known by its inputs. So it is trained once, however often and wherever its experiment goes on.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from grokking.data.tasks import Task
 from grokking.experiment import Replica
 from grokking.storage import snapshots
 from grokking.storage.machine import machine
-from grokking.storage.runs import TABLES, Run, as_text_where_mixed, checksum, exists, read
+from grokking.storage.runs import TABLES, Run, as_text_where_mixed, checksum, exists, read, write_facts
 from grokking.training.fingerprint import code_hash, combined, input_hash, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.records import Evaluation
@@ -122,8 +121,7 @@ class RunFolder:
             "machine": machine(),
             "sha256": {name: checksum(self.unfinished_folder / name) for name in TABLES},
         }
-        text = json.dumps(facts, indent=2) + "\n"
-        (self.unfinished_folder / "run.json").write_text(text, encoding="utf-8")
+        write_facts(self.unfinished_folder, facts)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.unfinished_folder.rename(self.folder)
         self.changed = False

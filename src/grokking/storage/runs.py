@@ -12,6 +12,7 @@ import pandas as pd
 from grokking.config import ConfigError
 
 TABLES = ("replicas.parquet", "history.parquet")
+FACTS = "run.json"  # written last: a folder that has it is whole
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class Run:
 
 def exists(folder: Path) -> bool:
     """Whether any replica of an experiment has been trained."""
-    return (folder / "run.json").exists()
+    return (folder / FACTS).exists()
 
 
 def read(folder: Path) -> Run:
     """The tables of a trained experiment; ConfigError where there are none or one is damaged."""
     if not exists(folder):
         raise ConfigError(f"{folder} holds no run; run `dvc repro train@{folder.name}` first")
-    facts = read_facts(folder / "run.json")
+    facts = read_facts(folder / FACTS)
     for name, expected in facts["sha256"].items():
         require_whole(folder / name, expected)
     replicas, history = (pd.read_parquet(folder / name) for name in TABLES)
@@ -48,6 +49,13 @@ def read_facts(file: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or not {"fingerprint", "sha256"} & facts.keys():
         raise _damaged(file)
     return {"sha256": {}} | facts
+
+
+def write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Write a run.json, which appears as a whole: who is killed leaves no empty one."""
+    partial = folder / f"{FACTS}.partial"
+    partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / FACTS)
 
 
 def as_text_where_mixed(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +83,7 @@ def read_table(file: Path) -> pd.DataFrame:
 
 def require_as_written(file: Path) -> None:
     """Raise ConfigError where the run.json beside a file has another sum of it; older ones have none."""
-    facts = file.with_name("run.json")
+    facts = file.with_name(FACTS)
     known = read_facts(facts)["sha256"] if facts.exists() else {}
     if expected := known.get(file.name):
         require_whole(file, expected)

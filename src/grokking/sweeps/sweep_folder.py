@@ -11,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 
+from grokking.storage import runs
 from grokking.storage.machine import machine
 from grokking.storage.runs import as_text_where_mixed, checksums, read_table
 from grokking.sweeps.networks import Network
 from grokking.training.fingerprint import code_hash, combined, input_hash, same_code
 
-TABLE, FACTS = "networks.parquet", "run.json"
+TABLE = "networks.parquet"
 
 
 class SweepFolder:
@@ -27,7 +28,7 @@ class SweepFolder:
         self.folder, self.unfinished_rows = folder, unfinished
         self.networks = {input_hash(network.replica, network.task): network for network in networks}
         self.aside = folder.with_name(f".{folder.name}.unfinished")
-        if not folder.exists() and (self.aside / FACTS).exists():
+        if not folder.exists() and runs.exists(self.aside):
             self.aside.rename(folder)  # what a call that was killed in `close` had begun
         rows: list[dict[str, Any]] = list(_lines(unfinished))
         if (folder / TABLE).exists():
@@ -55,14 +56,14 @@ class SweepFolder:
         aside.mkdir(parents=True)
         table.to_parquet(aside / TABLE, index=False)
         fingerprint = combined((i, key, self.rows[key]["code"]) for i, key in enumerate(self.networks))
-        before = json.loads((self.folder / FACTS).read_text()) if (self.folder / FACTS).exists() else {}
+        before = runs.read_facts(self.folder / runs.FACTS) if runs.exists(self.folder) else {}
         facts = {
             "fingerprint": fingerprint,
             "networks": len(table),
             "machine": before["machine"] if before.get("fingerprint") == fingerprint else machine(),
             "sha256": checksums(aside, [TABLE]),
         }
-        (aside / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        runs.write_facts(aside, facts)
         shutil.rmtree(self.folder, ignore_errors=True)
         aside.rename(self.folder)
         self.unfinished_rows.unlink(missing_ok=True)
