@@ -9,9 +9,12 @@ from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_task
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from stores import PARENT, runs_of
 
@@ -58,10 +61,8 @@ def test_everything_is_there_for_every_run(client, trained):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         replica = int(child.data.tags["replica"])
         points = client.get_metric_history(child.info.run_id, "accuracy/validation")
-        own = curves[curves["replica"] == replica]
-        assert [(p.step, p.value) for p in points] == list(
-            zip(own["step"], own["validation_accuracy"], strict=True)
-        )
+        own = metrics.bends(curves[curves["replica"] == replica].set_index("step")["validation_accuracy"])
+        assert [(p.step, p.value) for p in points] == list(own.items())
         assert child.data.metrics["result/steps_run"] == table["steps_run"][replica]
         points = client.get_metric_history(child.info.run_id, "measure/r_sum")
         own = diagnosed[diagnosed["replica"] == replica]
@@ -79,7 +80,7 @@ def test_long_curves_are_thinned_out_around_their_events():
     """
     steps = steps_within(20_000)
     row = dict.fromkeys(metrics.EVENTS, float("nan")) | {"generalization_step": float(steps[300])}
-    history = pd.DataFrame({"train_accuracy": 1.0}, index=steps[:-1])
+    history = pd.DataFrame({"train_accuracy": np.linspace(0, 1, len(steps) - 1)}, index=steps[:-1])
     kept = [step for step, values in metrics.curve_points(history, row) if "accuracy/train" in values]
     every = 2 * metrics.ACCURACIES_SHARE + 1
     assert kept[:every] == steps[:every]
@@ -87,6 +88,25 @@ def test_long_curves_are_thinned_out_around_their_events():
     assert len(kept) < len(steps) / 2
     widest = max((after - before) / before for before, after in pairwise(kept[1:]) if before > every)
     assert widest < 1 / metrics.ACCURACIES_SHARE + 0.02
+
+
+def test_of_a_flat_stretch_only_the_ends_are_published_and_the_line_is_the_same():
+    curve = pd.Series(
+        [0.1, 0.1, 0.1, 0.4, 0.4, 0.9, 1.0, 1.0, 1.0, 1.0], index=[0, 1, 2, 3, 5, 8, 9, 10, 20, 40]
+    )
+    kept = metrics.bends(curve)
+    assert list(kept.index) == [0, 2, 3, 5, 8, 9, 40]
+    assert list(np.interp(curve.index, kept.index, kept)) == list(curve)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, float("nan")]), min_size=1))
+def test_a_curve_without_flat_stretches_is_drawn_alike(values):
+    curve = pd.Series(values)
+    kept = metrics.bends(curve)
+    assert np.isnan(curve).sum() == np.isnan(kept).sum()
+    seen, kept = curve.dropna(), kept.dropna()
+    if len(seen):
+        assert list(np.interp(seen.index, kept.index, kept)) == list(seen)
 
 
 def test_publishing_twice_adds_nothing(client, trained, tmp_path):

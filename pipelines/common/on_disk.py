@@ -1,12 +1,10 @@
 """What is on disk to be published: runs of entries, studies, own runs; figures are drawn where they miss."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from grokking.catalogue import Catalogue
-from grokking.executors.processes import ProcessExecutor
 from grokking.search.results import read_key
 from grokking.storage import runs
 from grokking.tracking.publish import Trained
@@ -106,19 +104,8 @@ def searched_studies(catalogue: Catalogue) -> Iterator[Searched]:
             yield Searched(study, read_key(folder), folder, drawn, SEARCH_REPORTS / f"{name}.md")
 
 
-@contextmanager
-def drawn_ahead(found: Sequence[RunOnDisk]) -> Iterator[Callable[[RunOnDisk], None]]:
-    """Draw missing figures in another process, in this order; what is yielded waits for that of one run."""
-    missing = [run for run in found if not run.figure.exists()]
-    if not missing:  # no worker, which would load the kernels
-        yield lambda run: None
-        return
-    with ProcessExecutor(1) as worker:
-        drawing = {run: worker.submit(_draw, run) for run in missing}
-        yield lambda run: drawing[run].result() if run in drawing else None
-
-
-def _draw(run: RunOnDisk) -> None:
+def draw(run: RunOnDisk) -> None:
+    """The curves of all its replicas."""
     from grokking import figures  # takes a second, and most often nothing is missing
 
     read = runs.read(run.folder)

@@ -1,56 +1,78 @@
 """Runs and studies as `publish` shows them in MLflow."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from grokking.analysis.nested import flat
 from grokking.catalogue import Catalogue
+from grokking.executors.processes import ProcessExecutor
+from grokking.executors.resources import processes
 from grokking.storage import runs, task_files
 from grokking.tracking import registry, store, stream, views
 from grokking.tracking import studies as study_runs
 from grokking.tracking import submissions as submission_runs
 from grokking.tracking import sweeps as sweep_runs
 from grokking.tracking.publish import Trained, publish, split_digest
+from grokking.tracking.studies import Searched
 from grokking.tracking.submissions import Submitted
 from pipelines.common import describing
-from pipelines.common.on_disk import OnDisk, RunOnDisk
+from pipelines.common.on_disk import OnDisk, RunOnDisk, draw
 from pipelines.common.paths import DIAGNOSTICS, SPLITS
 from pipelines.common.reports import DIAGNOSTICS_TABLE, EXPLORED, NETWORK
+
+Published = Iterator[tuple[str, bool]]  # the name of each thing, and whether it was not there before
 
 LOCKS = (Path("extended/dvc.lock"), Path("dvc.lock"))
 
 
-def publish_in_turn(
-    catalogue: Catalogue,
-    found: OnDisk,
-    submissions: Sequence[Submitted],
-    wait_for_figure: Callable[[RunOnDisk], None],
-) -> Iterator[tuple[str, bool]]:
-    """Publish everything; the name of each thing, and whether it was not there before."""
-    client = store.connect()
+@contextmanager
+def published_runs(catalogue: Catalogue, found: OnDisk) -> Iterator[Published]:
+    """Publish all trained runs, which are most of the work, in worker processes; yields them as they end.
+
+    MLflow's store lets its writers write in turn. What they compute for it takes more of their time.
+    """
+    store.load_mlflow()  # here, so that forked workers have it
+    study_of = {arm: searched for searched, arms in found.studies for arm in arms}
+    with ProcessExecutor(processes(None)) as workers:
+        names = {
+            workers.submit(_publish_run, catalogue, run, study_of.get(run)): run.name
+            for run in found.all_runs
+        }
+        yield ((names[job], job.result()) for job in as_completed(names))
+
+
+def publish_models(found: OnDisk) -> Published:
+    """Register the best networks, each of which is of a run that is there; then tidy up."""
+    client = store.process_client()
+    for model in found.models:
+        yield f"model {model.name}", registry.publish(client, model)
+    stream.reap(client)  # what is streamed no longer and was not published either
+
+
+def publish_others(found: OnDisk, submissions: Sequence[Submitted]) -> Published:
+    """Publish views, studies, sweeps, submissions and own runs."""
+    client = store.process_client()
     views.publish(client)
-
-    def publish_run(run: RunOnDisk, below: str | None = None) -> tuple[str, bool]:
-        wait_for_figure(run)
-        return run.name, publish(client, _trained(catalogue, run), below)
-
-    for run in found.runs:
-        yield publish_run(run)
-    for searched, arms in found.studies:
+    for searched, _ in found.studies:
         yield f"study {searched.study.name}", study_runs.publish(client, searched)
-        parent = study_runs.ensure_parent(client, searched).info.run_id
-        for arm in arms:
-            yield publish_run(arm, parent)
     for swept in found.sweeps:
         yield f"sweep {swept.name}", sweep_runs.publish(client, swept)
     for submitted in submissions:
         yield submitted.name, submission_runs.publish(client, submitted)
     for own in found.own:
         yield own.name, publish(client, own)
-    for model in found.models:
-        yield f"model {model.name}", registry.publish(client, model)
-    stream.reap(client)  # what is streamed no longer and was not published either
+
+
+def _publish_run(catalogue: Catalogue, run: RunOnDisk, searched: Searched | None) -> bool:
+    """Publish a run, below that of the study whose arm it is; its figure is drawn if need be."""
+    client = store.process_client()
+    if not run.figure.exists():
+        draw(run)
+    parent = None if searched is None else study_runs.ensure_parent(client, searched).info.run_id
+    return publish(client, _trained(catalogue, run), parent)
 
 
 def _trained(catalogue: Catalogue, found: RunOnDisk) -> Trained:

@@ -58,7 +58,10 @@ def trial_points(curves: pd.DataFrame) -> Points:
 
 
 def _curves(history: pd.DataFrame, names: Mapping[str, str], events: list[Any] | None = None) -> Points:
-    """Accuracies with most points, then losses, then the rest; `history` is indexed by step."""
+    """Accuracies with most points, then losses, then the rest; `history` is indexed by step.
+
+    Where a curve is flat, as accuracies are in the end, only the ends of the flat stretch are kept.
+    """
     shares = [
         (ACCURACIES, ACCURACIES_SHARE, events),
         (LOSSES, LOSSES_SHARE, None),
@@ -67,7 +70,9 @@ def _curves(history: pd.DataFrame, names: Mapping[str, str], events: list[Any] |
     found: list[tuple[int, Mapping[str, Any]]] = []
     for group, share, kept in shares:
         own = renamed(history, {column: name for column, name in names.items() if column in group})
-        found += _points(thinned(own, share, kept)) if len(own.columns) else []
+        curves = thinned(own, share, kept) if len(own.columns) else own
+        for _, curve in curves.items():
+            found += _points(bends(curve).to_frame())
     return found
 
 
@@ -83,6 +88,12 @@ def thinned(history: pd.DataFrame, share: int, events: list[Any] | None = None) 
     steps = history.index.to_numpy()
     wanted = [*steps_within(int(steps[-1]), share), *(events or [])]
     return history.iloc[np.unique(np.searchsorted(steps, wanted))]
+
+
+def bends(values: pd.Series) -> pd.Series:
+    """A curve without the points between two of the same value: a chart draws the same line."""
+    inside = (values == values.shift()) & (values == values.shift(-1))
+    return values[~inside]
 
 
 def renamed(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:

@@ -86,10 +86,10 @@ def publish(client: "MlflowClient", trained: Trained, below: str | None = None) 
     if all(run.data.tags.get("published") == content for run in (parent, *children)):
         return False
 
-    history = trained.table("history")
+    history, axes = trained.table("history"), varying(replicas)
     for child, (index, own) in zip(children, replicas.groupby("replica", sort=False), strict=True):
         curves = history[history["replica"] == index]
-        store.rename(client, child, identity.child_name(_row(own), varying(replicas)))
+        store.rename(client, child, identity.child_name(_row(own), axes))
         _publish_replica(client, child, trained, own, curves, {"published": content})
     store.rename(client, parent, name)
     nested = {"mlflow.parentRunId": below} if below else {}

@@ -1,13 +1,16 @@
 """The MLflow store, and writing to its runs: the same write again changes nothing."""
 
 import contextlib
+import gc
 import getpass
+import importlib
 import json
 import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +65,18 @@ def connect() -> "MlflowClient":
     except Exception as error:
         reason = database.one_line(error)
         raise ConfigError(f"`MLFLOW_TRACKING_URI` cannot be opened: {reason}; mend it or unset it") from None
+
+
+def load_mlflow() -> None:
+    """Import MLflow with what it writes to a database, which takes a second or two."""
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+
+
+@cache
+def process_client() -> "MlflowClient":
+    """The client of this process, for much to be published: no two processes may share a connection."""
+    gc.set_threshold(100_000, 20)  # MLflow makes millions of small objects, and none of them lives on
+    return connect()
 
 
 @contextlib.contextmanager
