@@ -54,7 +54,8 @@ same: $(VENV)/installed  ## after a refactoring: compare bits with the code of t
 accept: $(VENV)/installed  ## where `make same` is green: keep the committed results for the new code
 	python -m refactoring.accept
 
-browse: publish ui  ## all committed runs and studies in the MLflow UI, without training
+browse: $(VENV)/installed  ## all committed runs and studies in the MLflow UI, without training
+	python -m pipelines.browse
 
 publish: $(VENV)/installed  ## everything that was trained to MLflow
 	python -m pipelines.publish

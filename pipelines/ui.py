@@ -16,7 +16,7 @@ def main() -> None:
     port = free_port(5000)
     client = store.connect()
     views.publish(client)
-    tell(views.addresses(client, f"http://localhost:{port}"))
+    tell(views.addresses(client, address(port)))
     print("Open the first; stop with Ctrl-C.", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
@@ -32,6 +32,10 @@ def show_server() -> None:
         tell(views.addresses(store.connect(), server.shown(store.tracking_uri())))
     except Exception as error:  # of MLflow or the network
         raise ConfigError(f"the views cannot be listed: {store.reason(error)}") from None
+
+
+def address(port: str) -> str:
+    return f"http://localhost:{port}"
 
 
 def tell(addresses: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ first and loss second, then what was measured in the networks; numbers that are 
 `result`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curv
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
 # two points are at most this part of a step apart; a transition of accuracy is seen where it was
 ACCURACIES_SHARE, LOSSES_SHARE, OTHERS_SHARE = 6, 3, 2
+TRIALS_SHARE = 3  # of the curves of a trial, which is one of hundreds
 
 
 def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
@@ -41,64 +42,65 @@ def curve_points(history: pd.DataFrame, row: Mapping[str, Any]) -> Points:
     A chart asks for 320 points at most, and MLflow takes 0.2 ms for each.
     """
     events = [row[name] for name in EVENTS if present(row[name])]
-    return _curves(history, CURVES | OTHERS, events)
+    return [
+        *_curves(history, ACCURACIES, ACCURACIES_SHARE, events),
+        *_curves(history, LOSSES, LOSSES_SHARE),
+        *_curves(history, OTHERS, OTHERS_SHARE),
+    ]
 
 
 def median_points(history: pd.DataFrame) -> Points:
     """The median over replicas at each step; one that has finished keeps its last value."""
     wide = history.pivot(index="step", columns="replica", values=list(CURVES)).ffill()
-    return _curves(wide.T.groupby(level=0).median().T, CURVES)
+    median = wide.T.groupby(level=0).median().T
+    return [*_curves(median, ACCURACIES, ACCURACIES_SHARE), *_curves(median, LOSSES, LOSSES_SHARE)]
 
 
 def trial_points(curves: pd.DataFrame) -> Points:
     """The curves of a trial's first seed; none where it was not evaluated."""
-    if curves.empty:
-        return []
-    return _curves(curves.set_index("step"), CURVES)
+    return [] if curves.empty else _curves(curves.set_index("step"), CURVES, TRIALS_SHARE)
 
 
-def _curves(history: pd.DataFrame, names: Mapping[str, str], events: list[Any] | None = None) -> Points:
-    """Accuracies with most points, then losses, then the rest; `history` is indexed by step.
+def _curves(
+    history: pd.DataFrame, names: Mapping[str, str], share: int, events: Sequence[Any] = ()
+) -> Points:
+    """Columns of a history, which is indexed by step, as curves by these names.
 
     Where a curve is flat, as accuracies are in the end, only the ends of the flat stretch are kept.
     """
-    shares = [
-        (ACCURACIES, ACCURACIES_SHARE, events),
-        (LOSSES, LOSSES_SHARE, None),
-        (OTHERS, OTHERS_SHARE, None),
+    there = [column for column in names if column in history]
+    thin = thinned(history[there], share, events)
+    bent = {names[column]: bends(thin[column]) for column in there}
+    return [
+        (step, {name: value})
+        for name, curve in bent.items()
+        for step, value in zip(curve.index.tolist(), curve.tolist(), strict=True)
     ]
-    found: list[tuple[int, Mapping[str, Any]]] = []
-    for group, share, kept in shares:
-        own = renamed(history, {column: name for column, name in names.items() if column in group})
-        curves = thinned(own, share, kept) if len(own.columns) else own
-        for _, curve in curves.items():
-            found += _points(bends(curve).to_frame())
-    return found
 
 
 def measure_points(diagnostics: pd.DataFrame) -> Points:
     """What the snapshots of one replica were measured to be, indexed by step."""
-    columns = [str(column) for column in diagnostics]
-    names = {column: f"measure/{column}" for column in columns if not column.startswith(REPEATED)}
-    return _points(renamed(diagnostics, names))
+    shown = diagnostics[[column for column in diagnostics if not str(column).startswith(REPEATED)]]
+    rows = shown.add_prefix("measure/").to_dict("records")
+    return [
+        (int(step), {str(key): value for key, value in row.items()})
+        for step, row in zip(shown.index, rows, strict=True)
+    ]
 
 
-def thinned(history: pd.DataFrame, share: int, events: list[Any] | None = None) -> pd.DataFrame:
+def thinned(history: pd.DataFrame, share: int, events: Sequence[Any] = ()) -> pd.DataFrame:
     """Every step at first, then steps a part of the step apart, the events and the last."""
     steps = history.index.to_numpy()
-    wanted = [*steps_within(int(steps[-1]), share), *(events or [])]
+    wanted = [*steps_within(int(steps[-1]), share), *events]
     return history.iloc[np.unique(np.searchsorted(steps, wanted))]
 
 
 def bends(values: pd.Series) -> pd.Series:
     """A curve without the points between two of the same value: a chart draws the same line."""
-    inside = (values == values.shift()) & (values == values.shift(-1))
-    return values[~inside]
-
-
-def renamed(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The columns that have a name in MLflow, by that name."""
-    return table[[column for column in names if column in table]].rename(columns=dict(names))
+    numbers = values.to_numpy()
+    kept = np.ones(len(numbers), dtype=bool)
+    kept[1:-1] = (numbers[1:-1] != numbers[:-2]) | (numbers[1:-1] != numbers[2:])
+    return values[kept]
 
 
 def of_evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,12 +174,3 @@ def grokked(ratio: float | None) -> bool:
 
 def prefixed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"result/{name}": value for name, value in values.items()}
-
-
-def _points(table: pd.DataFrame) -> Points:
-    """Rows of a table indexed by step."""
-    rows = table.to_dict("records")
-    return [
-        (int(step), {str(key): value for key, value in row.items()})
-        for step, row in zip(table.index, rows, strict=True)
-    ]

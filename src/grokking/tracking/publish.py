@@ -154,7 +154,7 @@ def _publish_parent(
     for file in trained.files():
         client.log_artifact(run.info.run_id, str(file))
     client.log_artifact(run.info.run_id, str(trained.figure), "figures")
-    store.log_pictures(client, run.info.run_id, trained.pictures)
+    store.log_pictures(client, run, trained.pictures)
     page = descriptions.summary_page(trained.name, trained.about, replicas)
     client.log_text(run.info.run_id, page, "summary.md")
     store.finish(client, run, float(replicas["seconds"].sum()))
@@ -173,7 +173,9 @@ def _found_tags(trained: Trained, replicas: pd.DataFrame) -> dict[str, str]:
 def _shared_params(replicas: pd.DataFrame) -> dict[str, Any]:
     """Seeds and hyperparameters that all of these replicas have in common."""
     names = [*SEEDS, *hyperparameters(replicas)]
-    return {name: replicas[name].iloc[0] for name in names if replicas[name].nunique(dropna=False) == 1}
+    row = _row(replicas)
+    differing = [] if len(replicas) == 1 else [n for n in names if replicas[n].nunique(dropna=False) > 1]
+    return {name: row[name] for name in names if name not in differing}
 
 
 def split_digest(task: str, locks: Sequence[Path]) -> str:

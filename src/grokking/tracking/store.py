@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # MLflow's limits for one batch are a hundred parameters, a hundred tags, and a thousand things in all
 METRICS_PER_REQUEST, PARAMS_PER_REQUEST = 800, 100
 
+LOGGED_IMAGES = "mlflow.loggedImages"  # MLflow's tag of a run with pictures
+
 Points = Sequence[tuple[int, Mapping[str, Any]]]  # step, metrics
 
 
@@ -282,16 +284,18 @@ def log_split(client: "MlflowClient", run_id: str, split: Split) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def log_pictures(client: "MlflowClient", run_id: str, pictures: Mapping[int, Path]) -> None:
+def log_pictures(client: "MlflowClient", run: "Run", pictures: Mapping[int, Path]) -> None:
     """Pictures by the step they show, under a slider in the UI; earlier ones of the run are removed."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from PIL import Image
 
-    if client.list_artifacts(run_id, "images"):
-        get_artifact_repository(client.get_run(run_id).info.artifact_uri).delete_artifacts("images")
+    if LOGGED_IMAGES in run.data.tags:
+        get_artifact_repository(run.info.artifact_uri).delete_artifacts("images")
     for step, file in pictures.items():
         with Image.open(file) as picture:
-            client.log_image(run_id, picture.convert("RGB"), key="network", step=step, synchronous=True)
+            client.log_image(
+                run.info.run_id, picture.convert("RGB"), key="network", step=step, synchronous=True
+            )
 
 
 def finish(client: "MlflowClient", run: "Run", seconds: float) -> None:
