@@ -12,6 +12,7 @@ from examples import experiment
 from grokking import figures
 from grokking.diagnostics import cyclic, snapshots
 from grokking.experiment import expand
+from grokking.storage import runs
 from grokking.storage.run_folder import RunFolder
 from grokking.tracking import identity, store
 from grokking.tracking.descriptions import About
@@ -68,6 +69,6 @@ def trained(replicas, tmp_path_factory) -> Trained:
     (folder / "network.safetensors").write_bytes(b"weights")
     about = About("A small network.", "Like `large`, but budget 12 (there 100).", "reports/table.md")
     return Trained(
-        "small", "systems", folder, split, folder / "curves.png", folder / "diagnostics.parquet",
-        folder / "network.safetensors", about, {"data.modulus": 11},
+        "small", "systems", folder, runs.read(folder), split, folder / "curves.png",
+        folder / "diagnostics.parquet", folder / "network.safetensors", about, {"data.modulus": 11},
     )  # fmt: skip

@@ -245,7 +245,7 @@ def test_a_run_is_streamed_to_the_server(as_user, replicas, trained, monkeypatch
         deadline = time.monotonic() + 60
         while not points_of_streamed(client) and time.monotonic() < deadline:
             time.sleep(0.2)
-    assert points_of_streamed(client) == len(trained.table("history").query("replica == 0"))
+    assert points_of_streamed(client) == len(trained.run.history.query("replica == 0"))
     assert capsys.readouterr().err == ""
     as_user("dave")
     with stream.Stream("by_dave", "systems", replicas, "g") as streaming:

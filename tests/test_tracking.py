@@ -40,7 +40,7 @@ def test_everything_is_there_for_every_run(client, trained):
     runs = {run.info.run_name: run for run in runs_of(client)}
     assert set(runs) == {PARENT, "seed 0", "seed 1"}
     parent = runs.pop(PARENT)
-    table, curves, diagnosed = (trained.table(name) for name in ("replicas", "history", "diagnostics"))
+    table, curves, diagnosed = trained.run.replicas, trained.run.history, trained.diagnosed
     for run in [parent, *runs.values()]:
         assert run.info.status == "FINISHED"
         assert run.data.params["optimizer.learning_rate"] == "0.01"
@@ -149,7 +149,7 @@ def test_diagnostics_that_come_later_are_added_and_need_not_be_there(client, tra
 def test_streamed_evaluations_are_part_of_what_is_published(client, trained, replicas, tmp_path, monkeypatch):
     monkeypatch.setenv("GROKKING_STREAM_AFTER", "0")
     monkeypatch.setattr(stream, "STREAM_EVERY_SECONDS", 0.2)
-    fingerprint = trained.run()["fingerprint"]
+    fingerprint = trained.run.facts["fingerprint"]
     with stream.Stream("small", "systems", replicas, fingerprint) as streaming:
         for evaluation in train(replicas[:1], make_task(), "cpu"):
             streaming.send(evaluation)
@@ -157,10 +157,10 @@ def test_streamed_evaluations_are_part_of_what_is_published(client, trained, rep
         while not _points(client) and time.monotonic() < deadline:
             time.sleep(0.2)
     assert {run.info.status for run in runs_of(client)} == {"RUNNING"}
-    assert _points(client) == len(trained.table("history").query("replica == 0"))
+    assert _points(client) == len(trained.run.history.query("replica == 0"))
     publish(client, trained)
     assert {run.info.status for run in runs_of(client)} == {"FINISHED"}
-    assert _points(client) == len(trained.table("history").query("replica == 0"))
+    assert _points(client) == len(trained.run.history.query("replica == 0"))
 
 
 def _points(client) -> int:

@@ -44,9 +44,10 @@ def _trained(folder: Path) -> Trained:
     section = flat(run.config["task"])
     split = store.Split(section["name"], folder, _digest(section), len(task.equations))
     data = {f"data.{key}": value for key, value in section.items() if key != "name"}
-    about = _about(run.replicas(), task, section, asked)
+    trained = runs.read(run.folder)
+    about = _about(trained.replicas, task, section, asked)
     lacking = run.folder / DIAGNOSTICS_TABLE, run.folder / NETWORK  # own runs have neither
-    return Trained(run.name, GROUP, run.folder, split, run.figure, *lacking, about, data)
+    return Trained(run.name, GROUP, run.folder, trained, split, run.figure, *lacking, about, data)
 
 
 def _digest(section: Mapping[str, Any]) -> str:

@@ -87,9 +87,9 @@ def _trained(catalogue: Catalogue, found: RunOnDisk) -> Trained:
     )
     diagnosed = DIAGNOSTICS / group / name
     return Trained(
-        name, group, folder, split, found.figure, diagnosed / DIAGNOSTICS_TABLE, diagnosed / NETWORK, about,
-        _data(catalogue, task, beside.text), beside.numbers, {"study": entry} if group == "studies" else {},
-        _pictures(name) if group == "systems" else {},
+        name, group, folder, run, split, found.figure, diagnosed / DIAGNOSTICS_TABLE, diagnosed / NETWORK,
+        about, _data(catalogue, task, beside.text), beside.numbers,
+        {"study": entry} if group == "studies" else {}, _pictures(name) if group == "systems" else {},
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ CURVES = ACCURACIES | LOSSES
 REPEATED = ("accuracy/", "loss/", "norm/total")  # of the diagnostics: what curves show already
 EVENTS = ("memorization_step", "first_crossing_step", "generalization_step")
 # two points are at most this part of a step apart; a transition of accuracy is seen where it was
-ACCURACIES_SHARE, LOSSES_SHARE, OTHERS_SHARE = 6, 3, 2
+ACCURACIES_SHARE, LOSSES_SHARE, OTHERS_SHARE = 6, 2, 1
 TRIALS_SHARE = 3  # of the curves of a trial, which is one of hundreds
 
 

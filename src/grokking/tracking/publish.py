@@ -1,10 +1,9 @@
 """Publish a trained experiment: a parent run, a child per replica, their curves, results and files."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,13 @@ from ruamel.yaml import YAML, YAMLError
 
 from grokking.analysis.results import hyperparameters, varying
 from grokking.config import ConfigError
-from grokking.storage import runs
+from grokking.storage.runs import Run, read_table
 from grokking.tracking import descriptions, identity, metrics, store
 from grokking.tracking.descriptions import NOTE, About
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Run as MlflowRun
 
 FILES = ("history.parquet", "replicas.parquet", "run.json")
 SEEDS = ("seed", "split_seed")
@@ -33,6 +32,7 @@ class Trained:
     name: str
     group: str  # of experiments, or the section of params.yaml
     folder: Path
+    run: Run  # as it was read from the folder
     split: store.Split
     figure: Path
     diagnostics: Path  # parquet; long studies have none
@@ -42,12 +42,6 @@ class Trained:
     published: Mapping[str, Any] = field(default_factory=dict)  # numbers that others published, and ours
     tags: Mapping[str, str] = field(default_factory=dict)  # of all its runs
     pictures: Mapping[int, Path] = field(default_factory=dict)  # of one replica, by the step they show
-
-    def table(self, name: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / f"{name}.parquet")
-
-    def run(self) -> dict[str, Any]:
-        return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
 
     def files(self) -> list[Path]:
         """Every file that becomes an artifact of the parent."""
@@ -62,11 +56,15 @@ class Trained:
             digest.update(file.read_bytes())
         return digest.hexdigest()
 
+    @cached_property
+    def diagnosed(self) -> pd.DataFrame:
+        """The measures of all replicas; empty where there are none."""
+        nothing = pd.DataFrame({"replica": [], "step": []})
+        return read_table(self.diagnostics) if self.diagnostics.exists() else nothing
+
     def diagnostics_of(self, replica: int) -> pd.DataFrame:
         """Indexed by step; empty where there are none."""
-        if not self.diagnostics.exists():
-            return pd.DataFrame()
-        table = runs.read_table(self.diagnostics)
+        table = self.diagnosed
         return table[table["replica"] == replica].drop(columns="replica").set_index("step")
 
 
@@ -75,9 +73,9 @@ def publish(client: "MlflowClient", trained: Trained, below: str | None = None) 
 
     Its figure, of all replicas, is an artifact of the parent: drawing one for each took a sixth of the time.
     """
-    replicas = trained.table("replicas")
+    replicas = trained.run.replicas
     name = identity.parent_name(trained.name, trained.group, _row(replicas))
-    tags = identity.parent_tags(trained.name, trained.group, trained.run()["fingerprint"], _row(replicas))
+    tags = identity.parent_tags(trained.name, trained.group, trained.run.facts["fingerprint"], _row(replicas))
     tags |= trained.tags
     experiment = store.experiment_id(client, identity.experiment_of(trained.group))
     parent = store.ensure_run(client, experiment, name, tags, below)
@@ -86,7 +84,7 @@ def publish(client: "MlflowClient", trained: Trained, below: str | None = None) 
     if all(run.data.tags.get("published") == content for run in (parent, *children)):
         return False
 
-    history, axes = trained.table("history"), varying(replicas)
+    history, axes = trained.run.history, varying(replicas)
     for child, (index, own) in zip(children, replicas.groupby("replica", sort=False), strict=True):
         curves = history[history["replica"] == index]
         store.rename(client, child, identity.child_name(_row(own), axes))
@@ -100,7 +98,7 @@ def publish(client: "MlflowClient", trained: Trained, below: str | None = None) 
 
 def _children(
     client: "MlflowClient", experiment: str, parent: str, tags: Mapping[str, str], replicas: pd.DataFrame
-) -> list["Run"]:
+) -> list["MlflowRun"]:
     """The run of each replica."""
     axes = varying(replicas)
     wanted = [
@@ -112,7 +110,7 @@ def _children(
 
 def _publish_replica(
     client: "MlflowClient",
-    run: "Run",
+    run: "MlflowRun",
     trained: Trained,
     replica: pd.DataFrame,
     history: pd.DataFrame,
@@ -138,7 +136,7 @@ def _row(table: pd.DataFrame) -> dict[str, Any]:
 
 def _publish_parent(
     client: "MlflowClient",
-    run: "Run",
+    run: "MlflowRun",
     trained: Trained,
     replicas: pd.DataFrame,
     history: pd.DataFrame,
