@@ -20,7 +20,7 @@ def main() -> None:
         try:
             publish.main()
             print("Everything is there:")
-            ui.tell(views.addresses(store.process_client(), ui.address(port)))
+            ui.invite(views.addresses(store.process_client(), ui.address(port)))
             raise SystemExit(opened.wait())
         finally:
             opened.terminate()

@@ -16,8 +16,7 @@ def main() -> None:
     port = free_port(5000)
     client = store.connect()
     views.publish(client)
-    tell(views.addresses(client, address(port)))
-    print("Open the first; stop with Ctrl-C.", flush=True)
+    invite(views.addresses(client, address(port)))
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
     command += ["--uvicorn-opts", "--log-level warning"]  # a line for each request would push the links away
@@ -36,6 +35,11 @@ def show_server() -> None:
 
 def address(port: str) -> str:
     return f"http://localhost:{port}"
+
+
+def invite(addresses: dict[str, str]) -> None:
+    tell(addresses)
+    print("Open the first; stop with Ctrl-C.", flush=True)
 
 
 def tell(addresses: dict[str, str]) -> None:
