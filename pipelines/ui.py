@@ -19,7 +19,9 @@ def main() -> None:
     invite(views.addresses(client, address(port)))
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
-    command += ["--uvicorn-opts", "--log-level warning"]  # a line for each request would push the links away
+    # a line for each request would push the links away; Ctrl-C would end the lifespan with a traceback
+    command += ["--uvicorn-opts", "--log-level warning --lifespan off"]
+    os.environ["PYTHONWARNINGS"] = "ignore"  # of what the server is made of
     uploads = store.root() / "mlruns" / "uploads"  # of experiments that are made in the UI
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.tracking_uri()  # a command line may be read by everybody
     os.execv(sys.executable, [*command, "--artifacts-destination", str(uploads)])
