@@ -109,6 +109,14 @@ def test_a_curve_without_flat_stretches_is_drawn_alike(values):
         assert list(np.interp(seen.index, kept.index, kept)) == list(seen)
 
 
+def test_a_parents_first_crossing_is_a_median_with_those_that_never_crossed(trained):
+    three = pd.concat([trained.run.replicas, trained.run.replicas[:1]]).assign(budget=1000)
+    crossed = three.assign(first_crossing_step=[100.0, 300.0, float("nan")])
+    seldom = three.assign(first_crossing_step=[100.0, float("nan"), float("nan")])
+    assert metrics.parent_results(crossed)["result/first_crossing_step"] == 300
+    assert metrics.parent_results(seldom)["result/first_crossing_step"] is None
+
+
 def test_publishing_twice_adds_nothing(client, trained, tmp_path):
     publish(client, trained)
     before = rows(tmp_path)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from grokking.analysis import verdicts
-from grokking.analysis.crossings import Crossings, first_at, sustained
+from grokking.analysis.crossings import Crossings, first_at, sustained, times_faster
 from grokking.analysis.published import PUBLISHED, Published
 from grokking.storage.runs import Run
 
@@ -87,6 +87,21 @@ def test_authors_count_the_first_evaluation_whether_it_holds_or_not():
 def judged_of(number, preset, ours):
     rows = verdicts.judged({number.preset: preset}, {number.experiment: ours})
     return next(row for row in rows if row["preset"] == number.preset)
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "published", "median", "text"),
+    [
+        (">", 40_000, 3_091.0, "> 12"),  # 12.94: more than 12 is proven, more than 13 is not
+        ("≥", 10_000, 432.0, "≥ 23"),
+        ("", 637_000, 511.0, "1,200"),
+        ("", 3_600, 229.0, "16"),
+        ("", 82, 100.0, "0.82"),
+        ("", 82, None, "—"),
+    ],
+)
+def test_a_bound_is_never_rounded_up(qualifier, published, median, text):
+    assert times_faster(qualifier, published, median) == text
 
 
 def test_of_a_grid_only_the_published_point_is_judged():

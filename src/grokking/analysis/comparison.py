@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from grokking.analysis.published import RECORDS
-from grokking.analysis.results import generalized_text, grid_points, median_and_range, summary
+from grokking.analysis.results import (
+    GROKKING_RATIO,
+    generalized_text,
+    grid_points,
+    median_and_range,
+    summary,
+)
 
 Cell = Callable[[str, pd.DataFrame], str]  # of an experiment, by its name and its replicas
 
@@ -66,11 +72,15 @@ def _record(name: str, replicas: pd.DataFrame) -> str:
 
 
 def _with_counts(name: str, replicas: pd.DataFrame) -> str:
-    """Median and range, how many generalized, and how far the best came where none did."""
+    """Median and range, how many generalized, and their ratio; or how far the best came where none did."""
     cell = f"{_median(name, replicas)}, {_generalized(name, replicas)}"
-    best = replicas["final_validation_accuracy"].max()
-    return cell if replicas["observed"].any() else f"{cell}, best accuracy {best:.2f}"
+    if not replicas["observed"].any():
+        return f"{cell}, best accuracy {replicas['final_validation_accuracy'].max():.2f}"
+    ratio = summary(replicas)["median_ratio"]
+    return cell if ratio is None else f"{cell}, ratio {ratio:.1f}"
 
+
+OF_RATIO = f"*Ratio* is generalization over memorization; it is grokking from {GROKKING_RATIO} on."
 
 GROUPS = {
     "published": Group(
@@ -81,8 +91,9 @@ GROUPS = {
     ),
     "decays": Group(
         "Fractions and weight decays",
-        "The recipe of system 1 as its author ran it, over training fractions and weight decays (coupled, as "
-        "L2), with a constant rate and with a cosine over 150,000 steps.",
+        "The recipe of system 1 as its author ran it, over what its author proposes to try: training "
+        "fractions and weight decays (coupled, as L2), with a constant rate and with a cosine over 150,000 "
+        "steps. " + OF_RATIO,
         {"task": _task, "schedule": _schedule, "steps": _with_counts},
         across=_decay,
     ),
@@ -124,7 +135,8 @@ GROUPS = {
     "operations": Group(
         "Operations",
         "One transformer on the tasks of Power et al. 2022 (arXiv 2201.02177), with AdamW and with Muon. "
-        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may.",
+        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may. "
+        + OF_RATIO,
         {"operation": _formula, "task": _task, "steps": _with_counts},
         across=_optimizer,
     ),

@@ -1,5 +1,6 @@
 """When the replicas of a run reached an accuracy, with those that had not when they were stopped."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,12 @@ class Crossings:
 
 
 def times_faster(qualifier: str, published: int, median: float | None) -> str:
-    """A published step over a median, to two digits: both are of few runs."""
+    """A published step over a median, to two digits: both are of few runs. A bound is never rounded up."""
     if median is None:
         return "—"
-    return f"{qualifier} {float(f'{published / median:.2g}'):,g}".strip()
+    digits = 1 - math.floor(math.log10(published / median))
+    scaled = published / median * 10**digits
+    return f"{qualifier} {(math.floor(scaled) if qualifier else round(scaled)) / 10**digits:,g}".strip()
 
 
 NONE = Crossings(np.empty(0), np.empty(0, bool))

@@ -32,7 +32,8 @@ def numbers(replicas: pd.DataFrame) -> dict[str, Any]:
 def by_columns(group: Group, runs: Mapping[str, Run], entries: Entries) -> tuple[str, dict[str, Any]]:
     """A row per entry or point of its grid."""
     table = comparison_table(group, {entry: run.replicas for entry, run in runs.items()})
-    return pages.comparison(group.title, group.text, table, entries), {}
+    missing = [f"`{entry}`" for entry in entries if entry not in runs]
+    return pages.comparison(group.title, group.text, table, entries, missing=missing), {}
 
 
 def by_published_numbers(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokking.analysis.results import GROKKING_RATIO, summary
+from grokking.analysis.results import GROKKING_RATIO, median_with_censored, summary
 from grokking.engine.evaluation_steps import steps_within
 from grokking.tracking.store import Points, present
 
@@ -136,10 +136,10 @@ def parent_results(replicas: pd.DataFrame) -> dict[str, Any]:
         "memorization_step": found["median_memorization_step"],
         "examples": found["median_examples"],
         "flops": found["median_flops"],
-        **{
-            name: replicas[name].astype(float).median()
-            for name in ("first_crossing_step", "final_train_accuracy", "final_validation_accuracy")
-        },
+        "first_crossing_step": median_with_censored(
+            replicas["first_crossing_step"].astype(float), replicas["budget"]
+        ),
+        **{name: replicas[name].median() for name in ("final_train_accuracy", "final_validation_accuracy")},
         "seconds": replicas["seconds"].median(),
     }
     return prefixed(numbers) | counts(found)
