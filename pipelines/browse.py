@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from grokking.tracking import server, store, views
+from grokking.tracking import server, store
 from pipelines import publish, ui
 from pipelines.common.serving import free_port
 from pipelines.common.stage import run
@@ -20,7 +20,7 @@ def main() -> None:
         try:
             publish.main()
             print("Everything is there:")
-            ui.invite(views.addresses(store.process_client(), ui.address(port)))
+            ui.invite(port)
             raise SystemExit(opened.wait())
         finally:
             opened.terminate()

@@ -14,9 +14,8 @@ def main() -> None:
         show_server()
         return
     port = free_port(5000)
-    client = store.connect()
-    views.publish(client)
-    invite(views.addresses(client, address(port)))
+    views.publish(store.connect())
+    invite(port)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
     # a line for each request would push the links away; Ctrl-C would end the lifespan with a traceback
@@ -35,12 +34,8 @@ def show_server() -> None:
         raise ConfigError(f"the views cannot be listed: {store.reason(error)}") from None
 
 
-def address(port: str) -> str:
-    return f"http://localhost:{port}"
-
-
-def invite(addresses: dict[str, str]) -> None:
-    tell(addresses)
+def invite(port: str) -> None:
+    tell(views.addresses(store.connect(), f"http://localhost:{port}"))
     print("Open the first; stop with Ctrl-C.", flush=True)
 
 
