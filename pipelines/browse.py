@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from grokking.tracking import server, store
+from grokking.tracking import server, store, views
 from pipelines import publish, ui
 from pipelines.common.serving import free_port
 from pipelines.common.stage import run
@@ -19,8 +19,8 @@ def main() -> None:
     with subprocess.Popen([sys.executable, "-m", "pipelines.ui"]) as opened:
         try:
             publish.main()
-            print("Everything is there:")
-            ui.invite(port)
+            print("Everything is there:", flush=True)
+            ui.invite(views.addresses(store.process_client(), f"http://localhost:{port}"))
             raise SystemExit(opened.wait())
         finally:
             opened.terminate()

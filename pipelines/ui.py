@@ -14,8 +14,9 @@ def main() -> None:
         show_server()
         return
     port = free_port(5000)
-    views.publish(store.connect())
-    invite(port)
+    client = store.connect()
+    views.publish(client)
+    invite(views.addresses(client, f"http://localhost:{port}"))
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", port]
     # a line for each request would push the links away; Ctrl-C would end the lifespan with a traceback
@@ -34,8 +35,8 @@ def show_server() -> None:
         raise ConfigError(f"the views cannot be listed: {store.reason(error)}") from None
 
 
-def invite(port: str) -> None:
-    tell(views.addresses(store.connect(), f"http://localhost:{port}"))
+def invite(addresses: dict[str, str]) -> None:
+    tell(addresses)
     print("Open the first; stop with Ctrl-C.", flush=True)
 
 

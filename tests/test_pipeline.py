@@ -1,18 +1,23 @@
 """The whole pipeline with DVC in a temporary clone on a tiny study, and what a changed line runs again."""
 
+import contextlib
 import difflib
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from clones import README, ROOT, run
+from clones import README, ROOT, environment, run
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
@@ -296,6 +301,39 @@ def test_long_studies_run_by_name_and_are_published(clone):
         "study branches",
     ):  # fmt: skip
         assert f"{name}: published" in printed
+
+
+def test_browse_fills_an_empty_store_while_its_ui_is_open_and_ends_with_ctrl_c(clone, tmp_path):
+    """The UI answers in the end, every run is finished, and no process stays."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    other = tmp_path / "other"
+    shutil.copytree(
+        clone, other, ignore=shutil.ignore_patterns("mlruns", ".checkpoints", "cache"), symlinks=True
+    )
+    browsing = subprocess.Popen(
+        ["python", "-m", "pipelines.browse"], cwd=other, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(other) | {"PORT": port},
+    )  # fmt: skip
+    try:
+        lines = iter(browsing.stdout.readline, "")
+        before = "".join(iter(lines.__next__, "Everything is there:\n"))
+        assert ", wide_mlp: published" in before
+        list(iter(lines.__next__, "Open the first; stop with Ctrl-C.\n"))
+        with closing(sqlite3.connect(other / "mlruns/mlflow.db")) as store:
+            assert store.execute("SELECT DISTINCT status FROM runs").fetchall() == [("FINISHED",)]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
+            assert answer.status == 200
+        os.killpg(browsing.pid, signal.SIGINT)
+        after = browsing.communicate(timeout=60)[0]
+        assert browsing.returncode == 130
+        assert "Traceback" not in after
+        with pytest.raises(ProcessLookupError):
+            os.killpg(browsing.pid, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(browsing.pid, signal.SIGKILL)
 
 
 def test_a_long_study_goes_on_in_another_clone_with_what_is_missing(clone, tmp_path):
