@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def environment(clone: Path) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONPATH": str(clone / "src"),
     }
+
+
+def heed_ctrl_c() -> None:
+    """A shell starts its background jobs with Ctrl-C ignored, and these tests may be in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(clone: Path, *command: str) -> str:

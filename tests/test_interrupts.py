@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from clones import environment
+from clones import environment, heed_ctrl_c
 from laboratory import untrained
 
 ENDLESS = """
@@ -48,11 +48,6 @@ def test_ctrl_c_ends_a_stage_in_one_line(laboratory, target):
     assert stage.returncode == 130
     assert told.splitlines() == ["interrupted; the same command goes on from here"]
     assert not psutil.wait_procs(workers, timeout=10)[1]
-
-
-def heed_ctrl_c() -> None:
-    """A shell starts its background jobs with Ctrl-C ignored, and these tests may be in one."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for(condition) -> None:

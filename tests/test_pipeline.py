@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from clones import README, ROOT, environment, run
+from clones import README, ROOT, environment, heed_ctrl_c, run
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
@@ -326,6 +326,7 @@ def test_browse_fills_an_empty_store_while_its_ui_is_open_and_ends_with_ctrl_c(c
     browsing = subprocess.Popen(
         ["python", "-m", "pipelines.browse"], cwd=other, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(other) | {"PORT": port},
+        preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     try:
         lines = iter(browsing.stdout.readline, "")
