@@ -14,15 +14,17 @@ from pipelines.common.stage import run
 def main() -> None:
     catalogue = read_catalogue()
     presets = group_runs(catalogue, "published")
-    experiments = group_runs(catalogue, "systems") | group_runs(catalogue, "fractions")
+    systems = group_runs(catalogue, "systems")
+    experiments = systems | group_runs(catalogue, "fractions")
     judged, points = verdicts.judged(presets, experiments), verdicts.over_train_fraction(presets, experiments)
     law = verdicts.power_law(points)
     found = as_json({"verdicts": judged, "power_law": law})
     require_claims({REPORTS / "published.json": found})
     figures.published(presets, REPORTS / "published.png")
     figures.train_fraction(points, REPORTS / "train_fraction.png")
-    page = pages.published(judged, verdicts.without_number(presets), law)
-    write({REPORTS / "published.md": page, REPORTS / "published.json": found})
+    texts = {"published.md": pages.published(judged, verdicts.without_number(presets), law)}
+    texts["published_table.md"] = pages.plain(verdicts.short_table(judged, systems))
+    write({REPORTS / name: text for name, text in texts.items()} | {REPORTS / "published.json": found})
 
 
 def group_runs(catalogue: Catalogue, group: str) -> dict[str, Run]:

@@ -118,6 +118,8 @@ def test_of_a_grid_only_the_published_point_is_judged():
     shown = verdicts.verdict_table([row]).iloc[0]
     assert (shown["published"], shown["times faster"]) == (f"[14,600 (95%)]({wide.source})", "1,500")
     assert verdicts.detail_table([row])["memorized, published"].tolist() == ["200"]
+    assert verdicts.short_table([row], {"wide_mlp"})["our recipe"].tolist() == [shown["our recipe"]]
+    assert verdicts.short_table([row], {"transformer"}).empty
     assert verdicts.without_number({wide.preset: run, "other": run})["entry"].tolist() == ["`other`"]
 
 

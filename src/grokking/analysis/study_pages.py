@@ -70,17 +70,8 @@ def overview(rows: pd.DataFrame, rules: pd.DataFrame, by_rule: pd.DataFrame) -> 
 
 def short_table(rows: pd.DataFrame) -> str:
     """The studies in a few columns, for the README."""
-    table = rows.rename(columns={"published, our run": "published recipe, our run"})
-    shown = [
-        "study",
-        "published steps",
-        "published recipe, our run",
-        "winner",
-        "ratio",
-        "random best",
-        "trials",
-    ]
-    return plain(table.reindex(columns=shown).fillna("—"))  # pages of earlier code lack some
+    shown = ["study", "objective", "published steps", "winner", "random best", "trials"]
+    return plain(rows.reindex(columns=shown).fillna("—"))  # pages of earlier code lack some
 
 
 def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:

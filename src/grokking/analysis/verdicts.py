@@ -1,6 +1,6 @@
 """Was a published number reproduced? The published recipe, run here, by its author's criterion."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import pandas as pd
@@ -31,6 +31,7 @@ def _judged(published: Published, run: Run | None, ours: Run | None) -> dict[str
         "system": published.system,
         "setting": published.setting,
         "preset": published.preset,
+        "experiment": published.experiment,
         "threshold": published.threshold,
         "published": published.with_threshold,
         "step": published.step,
@@ -114,6 +115,12 @@ def _line(row: Mapping[str, Any]) -> dict[str, str]:
         "our recipe": Crossings.text_of(row["ours"]),
         "times faster": times_faster(row["qualifier"], row["step"], row["ours"]["median"]),
     }
+
+
+def short_table(rows: list[dict[str, Any]], systems: Collection[str]) -> pd.DataFrame:
+    """A line per system, for the README; `systems` are the experiments that answer one each."""
+    shown = [_line(row) for row in rows if row["experiment"] in systems]
+    return pd.DataFrame(shown, columns=list(_line(rows[0]))).drop(columns="verdict")
 
 
 def detail_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
