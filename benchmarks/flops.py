@@ -36,9 +36,9 @@ def _transformer_tables(config: TransformerConfig, sizes: Sizes) -> int:
     "=" each: query, key and value of all of them. In every layer but the last the two positions of the
     prefix, T rows each, pass through output, up and down, and then to the next layer's query, key and value.
     """
-    query_key_value, after_attention = 3, 1 + 2 * config.hidden_width // config.width
+    query_key_value, per_row = 3, 1 + 2 * config.hidden_width // config.width
     first = (2 * sizes.tokens + 2) * query_key_value
-    later = 2 * sizes.tokens * (config.layers - 1) * (after_attention + query_key_value)
+    later = 2 * sizes.tokens * (config.layers - 1) * (per_row + query_key_value)
     return (first + later) * config.width**2
 
 

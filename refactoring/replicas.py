@@ -14,7 +14,7 @@ from grokking.data.tasks import Task
 from grokking.experiment import Replica, expand, with_values
 from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS
-from grokking.models.transformer import BEGINNINGS
+from grokking.models.transformer import TRANSFORMER_INITIALISATIONS
 from grokking.search.monitor import monitored
 from grokking.training.history import replica_table
 from grokking.training.loop import train
@@ -52,7 +52,7 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "loss_precision": {"float32": "float32"},
     "matmul_precision": {"bfloat16": "bfloat16"},
     "model.activation": {name: name for name in ACTIVATIONS},
-    "model.initialisation": {name: name for name in BEGINNINGS},
+    "model.initialisation": {name: name for name in TRANSFORMER_INITIALISATIONS},
     "model.init_scale": {"half": 0.5},
     "model.output_scale": {"double": 2.0},
     "model.embedding_std": {"one": 1.0},

@@ -22,7 +22,7 @@ from grokking.data.tasks import Sizes, TaskConfig
 from grokking.experiment import ExperimentConfig, expand
 from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS
-from grokking.models.transformer import BEGINNINGS
+from grokking.models.transformer import TRANSFORMER_INITIALISATIONS
 from grokking.search.objective import OBJECTIVES
 from grokking.search.pruning import RULES, SPARING_RULES
 from grokking.updates.gradient_filters import FILTERS as GRADIENT_FILTERS
@@ -783,7 +783,7 @@ def test_split_that_does_not_determine_the_operation_is_told_in_one_line(tmp_pat
         SPLITS,
         FAMILIES,
         ACTIVATIONS,
-        BEGINNINGS,
+        TRANSFORMER_INITIALISATIONS,
         LOSSES,
         OPTIMIZER_RULES,
         GRADIENT_FILTERS,

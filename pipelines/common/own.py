@@ -12,6 +12,7 @@ from grokking.analysis.nested import flat
 from grokking.api.checkout import here
 from grokking.api.loading import of_folder, read_config
 from grokking.api.recipe import prepared
+from grokking.catalogue import OWN_GROUP
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.storage import runs
@@ -20,8 +21,6 @@ from grokking.tracking.descriptions import About
 from grokking.tracking.publish import Trained
 from pipelines.common import describing
 from pipelines.common.reports import DIAGNOSTICS_TABLE, NETWORK
-
-GROUP = "own"
 
 
 def own_runs() -> Iterator[Trained]:
@@ -47,7 +46,7 @@ def _trained(folder: Path) -> Trained:
     trained = runs.read(run.folder)
     about = _about(trained.replicas, task, section, asked)
     lacking = run.folder / DIAGNOSTICS_TABLE, run.folder / NETWORK  # own runs have neither
-    return Trained(run.name, GROUP, run.folder, trained, split, run.figure, *lacking, about, data)
+    return Trained(run.name, OWN_GROUP, run.folder, trained, split, run.figure, *lacking, about, data)
 
 
 def _digest(section: Mapping[str, Any]) -> str:

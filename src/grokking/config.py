@@ -49,6 +49,11 @@ def satisfying(rule: Callable[[Any], bool], text: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def whole_number(low: int, high: int) -> AfterValidator:
+    """A validator for a whole number from `low` to `high`."""
+    return satisfying(lambda x: low <= x <= high, f"be a whole number from {low} to {high}")
+
+
 def at_most(most: int, what: str) -> AfterValidator:
     """A validator for a list of at most `most` values, which it counts and does not print."""
 
@@ -66,11 +71,9 @@ NonNegative = Annotated[float, satisfying(lambda x: x >= 0, "be at least 0")]
 Positive = Annotated[float, satisfying(lambda x: x > 0, "be above 0")]
 NonNegativeInt = Annotated[int, satisfying(lambda x: x >= 0, "be a whole number of at least 0")]
 PositiveInt = Annotated[int, satisfying(lambda x: x >= 1, "be a whole number of at least 1")]
-Size = Annotated[
-    int, satisfying(lambda x: 1 <= x <= 16384, "be a whole number from 1 to 16384")
-]  # of a layer
-Depth = Annotated[int, satisfying(lambda x: 1 <= x <= 100, "be a whole number from 1 to 100")]  # in layers
-Steps = Annotated[int, satisfying(lambda x: 1 <= x <= 10**9, "be a whole number from 1 to 1000000000")]
+LayerWidth = Annotated[int, whole_number(1, 16384)]
+Depth = Annotated[int, whole_number(1, 100)]  # in layers
+Steps = Annotated[int, whole_number(1, 10**9)]
 Seed = Annotated[int, satisfying(lambda x: 0 <= x < 2**31, "lie in [0, 2^31)")]
 
 

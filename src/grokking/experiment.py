@@ -33,7 +33,8 @@ class ExperimentConfig:
     loss: Annotated[str, one_of(LOSSES)]
     label_noise: UnitInterval  # share of the training equations that are given a wrong answer
     precision: Literal["float32", "float64"]  # of parameters and activations
-    # bfloat16: factors of matrix products are rounded to it, sums stay float32; fast where hardware has it
+    # bfloat16: factors of the dense layers' products are rounded to it, sums stay float32; fast where
+    # hardware has it. An embedding MLP's first layer and a tied unembedding are not rounded
     matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the sums over classes in the loss and its gradient
     gradient_filter: FilterConfig  # applied before the projection
@@ -81,8 +82,10 @@ class Replica:
         """Every hyperparameter and seed, flat, as a row of replicas.parquet."""
         flat: dict[str, Any] = {"replica": self.index, "seed": self.seed, "split_seed": self.split_seed}
         for key, value in asdict(self.config).items():
-            is_section = isinstance(value, dict)
-            flat |= {f"{key}.{name}": cell for name, cell in value.items()} if is_section else {key: value}
+            if isinstance(value, dict):  # a section, such as the optimizer
+                flat |= {f"{key}.{name}": cell for name, cell in value.items()}
+            else:
+                flat[key] = value
         return {key: " ".join(map(str, x)) if isinstance(x, tuple) else x for key, x in flat.items()}
 
     def stack_key(self, task: Task) -> str:

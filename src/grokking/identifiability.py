@@ -1,11 +1,11 @@
 """Does a training set determine the operation? Counted for operations z(c) = x(a) + y(b).
 
-The labels x, y and z of the tokens are unknown and every equation is linear in them, so the ranks over
-GF(q) tell how many labels the training set leaves free that the whole table does not. Where a network
-keeps one table of tokens for both operands, y is x up to sign: the labels are tied, and fewer are unknown.
+The coordinates x, y and z of the tokens are unknown and every equation is linear in them, so the ranks over
+GF(q) tell how many coordinates the training set leaves free that the whole table does not. Where a network
+keeps one table of tokens for both operands, y is x up to sign: the coordinates are tied, fewer are unknown.
 """
 
-# E equations, S training sets, k tokens, V answers, U unknown labels: 2k + V untied, k + V tied
+# E equations, S training sets, k tokens, V answers, U unknown coordinates: 2k + V untied, k + V tied
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from grokking.data.table import Additive
 
 
 def deficits(equations: pd.DataFrame, additive: Additive, train_SE: np.ndarray, tied: bool) -> np.ndarray:
-    """Labels that each training set leaves free (S,); 0 where it determines the operation.
+    """Coordinates that each training set leaves free (S,); 0 where it determines the operation.
 
-    The largest over the fields GF(q), q prime and dividing the group's order, as labels of Z_n have a part
-    in each of these.
+    The largest over the fields GF(q), q prime and dividing the group's order: coordinates of Z_n have a
+    part in each of these.
     """
-    if not additive.labels_zero:
+    if not additive.includes_zero:
         nonzero = (equations[["a", "b"]] > 0).all(axis=1).to_numpy()
         equations, train_SE = equations[nonzero], train_SE[:, nonzero]
     whole, free_S = System.of(equations, additive, tied), np.zeros(len(train_SE), dtype=int)
@@ -36,9 +36,9 @@ def deficits(equations: pd.DataFrame, additive: Additive, train_SE: np.ndarray, 
 
 @dataclass(frozen=True)
 class System:
-    """Equations z(c) - x(a) - y(b) = 0 in U unknown labels: three of them and their coefficients in each."""
+    """Equations z(c) - x(a) - y(b) = 0 in U unknown coordinates: three in each, and their coefficients."""
 
-    label_E3: np.ndarray
+    coordinate_E3: np.ndarray
     coefficient_3: np.ndarray
     unknown: int
 
@@ -51,31 +51,31 @@ class System:
 
     def part(self, which: np.ndarray) -> "System":
         """Some of the equations, by mask or position, in the same unknowns."""
-        return replace(self, label_E3=self.label_E3[which])
+        return replace(self, coordinate_E3=self.coordinate_E3[which])
 
     def rows(self) -> np.ndarray:
         """Coefficients (E, U)."""
-        rows_EU = np.zeros((len(self.label_E3), self.unknown), dtype=np.int64)
+        rows_EU = np.zeros((len(self.coordinate_E3), self.unknown), dtype=np.int64)
         equation_E = np.arange(len(rows_EU))
-        for label_E, coefficient in zip(self.label_E3.T, self.coefficient_3, strict=True):
-            rows_EU[equation_E, label_E] += coefficient  # a token may be both operands
+        for coordinate_E, coefficient in zip(self.coordinate_E3.T, self.coefficient_3, strict=True):
+            rows_EU[equation_E, coordinate_E] += coefficient  # a token may be both operands
         return rows_EU
 
-    def broken(self, label_UD: np.ndarray, q: int) -> np.ndarray:
-        """Positions of the equations that one of these labellings does not satisfy."""
-        is_broken_E = np.zeros(len(self.label_E3), dtype=bool)
-        for label_U in label_UD.T:
-            is_broken_E |= label_U[self.label_E3] @ self.coefficient_3 % q != 0
+    def broken(self, coordinate_UD: np.ndarray, q: int) -> np.ndarray:
+        """Positions of the equations that one of these assignments does not satisfy."""
+        is_broken_E = np.zeros(len(self.coordinate_E3), dtype=bool)
+        for coordinate_U in coordinate_UD.T:
+            is_broken_E |= coordinate_U[self.coordinate_E3] @ self.coefficient_3 % q != 0
         return np.flatnonzero(is_broken_E)
 
 
 def solutions(system: System, q: int) -> np.ndarray:
-    """A basis (U, D) of the labellings over GF(q) that satisfy every equation.
+    """A basis (U, D) of the assignments over GF(q) that satisfy every equation.
 
     They are found from some equations, and more of them are taken until no other one is broken: a table has
-    many more equations than unknown labels.
+    many more equations than unknown coordinates.
     """
-    some = spread(np.arange(len(system.label_E3)), 2 * system.unknown)
+    some = spread(np.arange(len(system.coordinate_E3)), 2 * system.unknown)
     while True:
         basis_UD = null_space(system.part(some).rows(), q)
         broken = system.broken(basis_UD, q)
@@ -133,8 +133,8 @@ def warning(meta: dict[str, Any]) -> str | None:
         return None
     text = (
         f"{_named(untied)}: the training set does not determine the operation (up to {max(untied.values())} "
-        f"untied, {max(tied.values(), default=0)} tied labels are free): networks without shared operand "
-        "tables cannot generalize"
+        f"untied, {max(tied.values(), default=0)} tied coordinates are free): networks without shared "
+        "operand tables cannot generalize"
     )
     return f"{text}, and with {_named(tied)} no network can" if tied else text
 

@@ -1,6 +1,6 @@
 """The training equations of each update: a function of the replica's seed and the step."""
 
-# R replicas, N training equations, B examples in a batch
+# R replicas, N training equations, B examples in a batch, C examples in a block of batches
 
 from typing import Annotated, Literal
 
@@ -69,8 +69,8 @@ class Batches:
         """`train_RN` holds the row numbers of each replica's training equations."""
         self.config, self.train_RN = config, train_RN
         self.key_R = torch.tensor([derived_seed(seed, BATCHES) for seed in seeds], device=train_RN.device)
-        self.block = -1  # the one that `order_RN` holds
-        self.order_RN = train_RN
+        self.block = -1  # number of the block of batches that `block_RC` holds
+        self.block_RC = train_RN
 
     def at(self, step: int) -> Tensor:
         """Row numbers (R, B) of the batch of an update; updates are counted from 1."""
@@ -84,8 +84,8 @@ class Batches:
                 length, batches = equations, equations // size if drop_last else -(-equations // size)
         block, number = divmod(step - 1, batches)
         if block != self.block:
-            self.order_RN, self.block = self._draw(block, length), block
-        return self.order_RN[:, number * size : (number + 1) * size]
+            self.block_RC, self.block = self._draw(block, length), block
+        return self.block_RC[:, number * size : (number + 1) * size]
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""

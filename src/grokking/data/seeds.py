@@ -2,7 +2,7 @@
 
 import numpy as np
 
-INITIALISATION, BATCHES, LABELS, EVALUATION_SAMPLE = 0, 1, 2, 3
+INITIALISATION, BATCHES, LABEL_NOISE, EVALUATION_SAMPLE = 0, 1, 2, 3
 
 
 def derived_seed(seed: int, purpose: int) -> int:

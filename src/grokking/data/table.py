@@ -8,11 +8,11 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Additive:
-    """The operation is z(c) = x(a) + y(b) in the integers mod `order`, for some labels x, y, z of tokens."""
+    """The operation is z(c) = x(a) + y(b) mod `order`, where x, y and z give tokens whole coordinates."""
 
     order: int
-    operand_sign: int  # y = operand_sign · x where both operands share one set of labels: 1 or -1
-    labels_zero: bool  # False: token 0 has no label, as 0 has no logarithm; its equations are left out
+    operand_sign: int  # y = operand_sign · x where both operands share one set of coordinates: 1 or -1
+    includes_zero: bool  # False: token 0 has no coordinate, as 0 has no logarithm; its equations are left out
 
 
 @dataclass(frozen=True)

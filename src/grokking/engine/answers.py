@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from grokking.data.seeds import LABELS, derived_seed
+from grokking.data.seeds import LABEL_NOISE, derived_seed
 from grokking.data.tasks import Task
 from grokking.experiment import Replica
 
@@ -13,7 +13,7 @@ def answers(replica: Replica, task: Task) -> np.ndarray:
     """Answers (P,). A share `label_noise` of the training equations has one of the V - 1 wrong answers."""
     answer_P = task.equations["c"].to_numpy().copy()
     train = np.flatnonzero(task.train_mask(replica.split_seed))
-    random = np.random.default_rng(derived_seed(replica.seed, LABELS))
+    random = np.random.default_rng(derived_seed(replica.seed, LABEL_NOISE))
     noisy = random.permutation(train)[: round(replica.config.label_noise * len(train))]
     classes = task.sizes.classes
     answer_P[noisy] = (answer_P[noisy] + random.integers(1, classes, len(noisy))) % classes

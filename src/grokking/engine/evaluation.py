@@ -66,14 +66,14 @@ class Evaluator:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore what `state` returned."""
-        self.detectors = {part: CrossingDetector(**seen) for part, seen in state.items()}
+        self.detectors = {part: CrossingDetector(**fields) for part, fields in state.items()}
 
 
 def evaluate(stack: ReplicaStack, evaluators: list[Evaluator], step: int) -> list[Metrics]:
     """Metrics of each replica of the stack; its evaluator's detectors are updated with them."""
     metrics = _on_samples(stack, evaluators)
     for part in PARTS:
-        rows = [i for i, own in enumerate(evaluators) if own.needs_all_equations(part, step, metrics[i])]
+        rows = [i for i, e in enumerate(evaluators) if e.needs_all_equations(part, step, metrics[i])]
         if rows:
             chosen = [evaluators[i] for i in rows]
             whole_RE = np.stack([evaluator.whole[part] for evaluator in chosen])
@@ -87,15 +87,17 @@ def evaluate(stack: ReplicaStack, evaluators: list[Evaluator], step: int) -> lis
 
 def _on_samples(stack: ReplicaStack, evaluators: list[Evaluator]) -> list[Metrics]:
     """Metrics on each replica's samples, both parts in one pass, with the norms of logits and weights."""
-    train_RE, validation_RE = (np.stack([own.sample[part] for own in evaluators]) for part in PARTS)
+    train_RE, validation_RE = (np.stack([e.sample[part] for e in evaluators]) for part in PARTS)
     measured = stack.measure(list(range(len(evaluators))), np.hstack([train_RE, validation_RE]))
-    split = train_RE.shape[1]
-    train = _part_metrics("train", measured.columns(slice(split)), evaluators, train_RE)
-    validation = _part_metrics("validation", measured.columns(slice(split, None)), evaluators, validation_RE)
+    size = train_RE.shape[1]  # of the training sample, whose columns come first
+    train = _part_metrics("train", measured.columns(slice(size)), evaluators, train_RE)
+    validation = _part_metrics("validation", measured.columns(slice(size, None)), evaluators, validation_RE)
     rest_R = {"logit_rms": measured.logit_rms()} | stack.norms()
     rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
-    both = enumerate(zip(train, validation, strict=True))
-    return [of_train | of_rest | {name: rest[name][i] for name in rest} for i, (of_train, of_rest) in both]
+    return [
+        train[i] | validation[i] | {name: values[i] for name, values in rest.items()}
+        for i in range(len(evaluators))
+    ]
 
 
 def _part_metrics(
@@ -106,11 +108,11 @@ def _part_metrics(
     correct_RE, metrics = measured.correct_RE.cpu().numpy(), []
     of_each = zip(evaluators, loss_R, accuracy_R, correct_RE, index_RE, strict=True)
     for evaluator, loss, accuracy, correct_E, index_E in of_each:
-        own = {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": len(index_E)}
+        found = {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": len(index_E)}
         for name, mask_P in evaluator.groups[part].items():
             if (chosen_E := mask_P[index_E]).any():
-                own[f"{part}_accuracy/{name}"] = float(correct_E[chosen_E].mean())
-        metrics.append(own)
+                found[f"{part}_accuracy/{name}"] = float(correct_E[chosen_E].mean())
+        metrics.append(found)
     return metrics
 
 

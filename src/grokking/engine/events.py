@@ -58,7 +58,7 @@ class CrossingDetector:
         self.sustained = self.trial_is_over(step)
 
     def trial_is_over(self, step: int) -> bool:
-        """Whether there is a crossing whose trial is over at this step, should it hold until then."""
+        """Whether the candidate's trial ends by this step; not whether it has held."""
         return self.candidate is not None and step >= self._end()
 
     def is_undecided(self, accuracy: float) -> bool:

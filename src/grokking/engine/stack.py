@@ -88,7 +88,7 @@ class ReplicaStack:
         return {name: view[0].cpu().numpy().copy() for name, view in views.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors that training changes, themselves: to save, or to copy saved ones into."""
+        """The tensors that training changes, not copies: save from them, or `copy_` saved ones into them."""
         return {"parameters": self.params.data} | self.update_rule.state
 
     def _forward_backward_apply(self, index_RB: Tensor) -> None:

@@ -38,7 +38,7 @@ class UpdateRule:
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
         self.hparams["step"] = torch.zeros_like(self.hparams["learning_rate"])
         self.rates = {k: v.clone() for k, v in self.hparams.items() if k.endswith("learning_rate")}
-        self.scale = 1.0  # of the rates in `hparams`
+        self.rate_factor = 1.0  # of the rates in `hparams`
         if model.undecayed and not self.optimizer.decoupled:
             self.hparams["weight_decay"] = (
                 self.hparams["weight_decay"] * params.mask(model.undecayed).logical_not()
@@ -55,11 +55,11 @@ class UpdateRule:
     def set_step(self, step: int) -> None:
         """Give the hyperparameters their values at this step: its number, from 1, and the scheduled rates."""
         self.hparams["step"].fill_(step)
-        scale = factor(self.config.schedule, step, self.config.budget)
-        if scale != self.scale:
-            self.scale = scale
+        rate_factor = factor(self.config.schedule, step, self.config.budget)
+        if rate_factor != self.rate_factor:
+            self.rate_factor = rate_factor
             for name, rate in self.rates.items():
-                self.hparams[name].copy_(scale * rate)
+                self.hparams[name].copy_(rate_factor * rate)
 
     @torch.no_grad()
     def apply(self) -> None:

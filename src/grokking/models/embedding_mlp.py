@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from grokking import ops
-from grokking.config import STRICT, Positive, Size, one_of
+from grokking.config import STRICT, LayerWidth, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense
@@ -21,7 +21,7 @@ class EmbeddingMLPConfig:
     family: Literal["embedding_mlp"]
     tables: Literal["separate", "shared"]  # one embedding table per operand, or one for both
     combine: Literal["sum", "concatenate"]
-    embedding_width: Size
+    embedding_width: LayerWidth
     embedding_std: Positive  # of the initial normal entries; nn.Embedding's default is 1
     hidden_widths: Widths
     activation: Annotated[str, one_of(ACTIVATIONS)]

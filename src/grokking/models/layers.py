@@ -1,4 +1,4 @@
-"""Pieces the families share: dense layer, table of rows, activations, initialisations.
+"""Pieces the families share: dense layers, activations, initialisations.
 
 Everything is written for one replica and names dimensions by negative numbers, so that the same code runs
 a stack of replicas, whose parameters have one more dimension in front.
@@ -42,8 +42,8 @@ class Dense(nn.Module):
         return ops.linear(x, self.weight, self.bias, self.matmul_dtype)
 
 
-class Table(nn.Module):
-    """The weight of a dense layer on one-hot inputs, a row per input (..., inputs, outputs), and its bias."""
+class OneHotDense(nn.Module):
+    """A dense layer on one-hot inputs: a row of weights per input, (..., inputs, outputs), and its bias."""
 
     bias: Tensor
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from grokking.config import STRICT, Positive, Size, one_of
+from grokking.config import STRICT, LayerWidth, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, rescale
@@ -18,7 +18,7 @@ from grokking.models.table_mlp import Widths
 @dataclass(frozen=True, config=STRICT)
 class NormedMLPConfig:
     family: Literal["normed_mlp"]
-    embedding_width: Size
+    embedding_width: LayerWidth
     embedding_std: Positive  # of the initial normal entries of the table that both operands share
     hidden_widths: Widths
     activation: Annotated[str, one_of(ACTIVATIONS)]

@@ -13,7 +13,7 @@ from grokking import ops
 from grokking.config import STRICT, Positive
 from grokking.data.tasks import Sizes
 from grokking.models import layers
-from grokking.models.layers import Table
+from grokking.models.layers import OneHotDense
 from grokking.models.table_mlp import TableMLP, Widths
 
 
@@ -32,7 +32,7 @@ class NumpyMLP(TableMLP):
         super().__init__()
         widths = [2 * sizes.tokens, *config.hidden_widths, sizes.classes]
         for number, (inputs, outputs) in enumerate(pairwise(widths)):
-            self.add_module(f"layer_{number}", Table(inputs, outputs, layers.he_normal, bias=True))
+            self.add_module(f"layer_{number}", OneHotDense(inputs, outputs, layers.he_normal, bias=True))
         self.activation, self.readout = torch.relu, f"layer_{len(config.hidden_widths)}"
         self.undecayed = tuple(f"layer_{number}.bias" for number in range(len(widths) - 1))
         layers.rescale(self, config.init_scale)

@@ -13,7 +13,7 @@ from torch import Tensor
 from grokking.config import STRICT, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Table
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, OneHotDense
 from grokking.models.table_mlp import TorchMLP, Widths
 
 
@@ -36,7 +36,7 @@ class OneHotMLP(TorchMLP):
     def __init__(self, config: OneHotMLPConfig, sizes: Sizes) -> None:
         super().__init__(config, sizes)
         initialise, width = INITIALISATIONS[config.initialisation], config.hidden_widths[0]
-        self.first = Table(2 * sizes.tokens, width, initialise, config.bias)
+        self.first = OneHotDense(2 * sizes.tokens, width, initialise, config.bias)
         self.register_buffer("first_scale", self.first.weight.new_tensor([width**-config.alpha]))
         layers.rescale(self, config.init_scale)
 

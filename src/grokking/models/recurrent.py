@@ -8,7 +8,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from grokking.config import STRICT, Depth, Positive, Size, one_of
+from grokking.config import STRICT, Depth, LayerWidth, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import layers, sequences
 from grokking.models.layers import Dense, fan_in_uniform
@@ -86,8 +86,8 @@ class RecurrentConfig:
     cell: Annotated[str, one_of(CELLS)]
     sequence: SequenceLayout
     layers: Depth
-    width: Size  # of a cell's output
-    embedding_width: Size
+    width: LayerWidth  # of a cell's output
+    embedding_width: LayerWidth
     embedding_std: Positive  # of the initial token embeddings
     init_scale: Positive  # multiplies every initial parameter
     output_scale: Positive  # multiplies the logits

@@ -7,10 +7,9 @@ Without it a training step takes 2.2 to 2.4 times as long (docs/log.md).
 """
 
 # ... leading dimensions (replicas), B examples, T tokens, D width, S positions of a sequence
-# N rows after a block, position by position; each sees up to S rows before the block
+# N rows after a block, position by position; each attends to up to S rows before the block
 
 from collections.abc import Sequence
-from itertools import count
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -32,24 +31,25 @@ def fits(config: "TransformerConfig") -> bool:
 
 def last_position(model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
     """What the last position holds after the last block, (..., B, D)."""
-    every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)  # twice below: the prefix ends before b
-    x, of_prefix, of_pairs = _embedded(model), _first_rows(model, every_a, every_a), _first_rows(model, a, b)
+    every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)
+    of_prefix = _first_rows(model, every_a, every_a)  # the prefix ends before b, so any b will do
+    x, of_pairs = _embedded(model), _first_rows(model, a, b)
     for block in cast("Sequence[Block]", model.blocks):
-        seen = _seen(of_prefix, of_pairs, model, last_only=block is model.blocks[-1])
-        own = seen.amax(-1)  # rows are numbered position by position, and each sees itself last
-        x = _attend_and_add(block, x, own, seen)
+        key_rows = _key_rows(of_prefix, of_pairs, model, last_only=block is model.blocks[-1])
+        query_row = key_rows.amax(-1)  # the largest is the row itself: rows are numbered position by position
+        x = _attend_and_add(block, x, query_row, key_rows)
         of_prefix, of_pairs = _later_rows(model, every_a), _later_rows(model, a)
     return x
 
 
-def _attend_and_add(block: "Block", x: Tensor, own: Tensor, seen: Tensor) -> Tensor:
-    """The rows `own` of x after this block, (..., N, D)."""
-    y, x_own = block.before_attention(x), rows(x, own)
+def _attend_and_add(block: "Block", x: Tensor, query_row: Tensor, key_rows: Tensor) -> Tensor:
+    """The rows `query_row` of x after this block, (..., N, D)."""
+    y, residual = block.attention_input(x), rows(x, query_row)
     key_value = block.key_value(y)
-    if own.shape[-1] < x.shape[-2]:  # fewer queries than keys
-        y, own = rows(y, own), torch.arange(own.shape[-1]).expand(own.shape)
-    attended = row_attention(block.query(y), key_value, own, seen, block.config.heads)
-    return block.after_attention(x_own, attended)
+    if query_row.shape[-1] < x.shape[-2]:  # fewer queries than keys
+        y, query_row = rows(y, query_row), torch.arange(query_row.shape[-1]).expand(query_row.shape)
+    attended = row_attention(block.query(y), key_value, query_row, key_rows, block.config.heads)
+    return block.add_attention_and_mlp(residual, attended)
 
 
 def _embedded(model: "Transformer") -> Tensor:
@@ -62,8 +62,14 @@ def _embedded(model: "Transformer") -> Tensor:
 
 def _tokens_at(model: "Transformer") -> list[slice]:
     """Rows of the token table that may stand at each position: the operands', or a special one."""
-    special, symbols = count(model.tokens), model.config.symbols
-    return [slice(0, model.tokens) if x in ("a", "b") else slice(s := next(special), s + 1) for x in symbols]
+    found, special = [], model.tokens
+    for symbol in model.config.symbols:
+        if symbol in ("a", "b"):
+            found.append(slice(0, model.tokens))
+        else:
+            found.append(slice(special, special + 1))
+            special += 1
+    return found
 
 
 def _first_rows(model: "Transformer", a: Tensor, b: Tensor) -> Rows:
@@ -81,23 +87,23 @@ def _later_rows(model: "Transformer", a: Tensor) -> Rows:
     return [p * model.tokens + a for p in range(prefix)] + [number * pairs + pair for number in own_positions]
 
 
-def _seen(of_prefix: Rows, of_pairs: Rows, model: "Transformer", last_only: bool) -> Tensor:
+def _key_rows(of_prefix: Rows, of_pairs: Rows, model: "Transformer", last_only: bool) -> Tensor:
     """For each row after a block, the rows before the block that it attends to, (..., N, S)."""
-    length, prefix, seen = len(of_pairs), model.config.symbols.index("b"), []
+    length, prefix, found = len(of_pairs), model.config.symbols.index("b"), []
     for position in range(length - 1 if last_only else 0, length):
         before = (of_prefix if position < prefix else of_pairs)[: position + 1]
         padding = torch.full_like(before[0], PADDING)
-        seen.append(torch.stack(before + [padding] * (length - 1 - position), dim=-1))
-    return torch.cat(seen, dim=-2)
+        found.append(torch.stack(before + [padding] * (length - 1 - position), dim=-1))
+    return torch.cat(found, dim=-2)
 
 
-def multiply_adds(config: "TransformerConfig", square: int, after_attention: int) -> int:
+def multiply_adds(config: "TransformerConfig", square: int, per_row: int) -> int:
     """Those of the rows that one example has for itself.
 
-    `square`: of a row in a D × D product; `after_attention`: in a block but for queries, keys and values.
+    `square`: of a row in a D × D product; `per_row`: in a block but for queries, keys and values.
     """
     own_positions = len(config.symbols) - config.symbols.index("b")
-    first = own_positions * after_attention
-    middle = own_positions * (3 * square + after_attention)
-    last = own_positions * 2 * square + square + after_attention
-    return after_attention if config.layers == 1 else first + (config.layers - 2) * middle + last
+    first = own_positions * per_row
+    middle = own_positions * (3 * square + per_row)
+    last = own_positions * 2 * square + square + per_row
+    return per_row if config.layers == 1 else first + (config.layers - 2) * middle + last

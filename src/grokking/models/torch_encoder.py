@@ -17,13 +17,11 @@ from grokking.models.layers import fan_in_uniform
 if TYPE_CHECKING:
     from grokking.models.transformer import Block
 
-ENCODER_INITIALISATION = {
-    "torch_encoder": fan_in_uniform
-}  # of all that `begin_as_torch_encoder` leaves as it is
+ENCODER_INITIALISATION = {"torch_encoder": fan_in_uniform}  # of the layers that are not drawn again below
 
 
 @torch.no_grad()
-def begin_as_torch_encoder(blocks: Iterable["Block"]) -> None:
+def init_as_torch_encoder(blocks: Iterable["Block"]) -> None:
     """Redraw queries, keys and values, empty attention's biases, and copy the first block into the others."""
     first, *others = blocks
     bound = (6 / (first.config.width + 3 * first.config.width)) ** 0.5  # Glorot's, of one (3D, D) matrix

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from grokking import ops
-from grokking.config import STRICT, ConfigError, Depth, Positive, Size, one_of
+from grokking.config import STRICT, ConfigError, Depth, LayerWidth, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import sequences, shared_prefix
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
@@ -22,12 +22,12 @@ from grokking.models.model import Model
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
 from grokking.models.sequences import SequenceLayout
-from grokking.models.torch_encoder import ENCODER_INITIALISATION, begin_as_torch_encoder
+from grokking.models.torch_encoder import ENCODER_INITIALISATION, init_as_torch_encoder
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
 
 GATED = {"swiglu": nn.functional.silu}  # activations of one half of `up`, which multiplies the other half
-BEGINNINGS = INITIALISATIONS | ENCODER_INITIALISATION
+TRANSFORMER_INITIALISATIONS = INITIALISATIONS | ENCODER_INITIALISATION
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -38,8 +38,8 @@ class TransformerConfig:
     attention: Literal["causal", "bidirectional"]
     pooling: Literal["last", "mean"]  # the position that is read out, or the mean of all
     layers: Depth
-    width: Size
-    heads: Size  # the width of one head is width / heads
+    width: LayerWidth
+    heads: LayerWidth  # the width of one head is width / heads
     mlp_ratio: Positive  # hidden width of the MLP, in widths
     norm: Literal["none", "pre", "post"]  # before each sublayer, after each sum, or nowhere
     norm_type: Annotated[
@@ -48,7 +48,7 @@ class TransformerConfig:
     activation: Annotated[str, one_of(ACTIVATIONS | GATED)]
     bias: bool | Literal["blocks"]  # in all dense layers, in none, or in all but the readout
     embedding_std: Positive  # of the initial token embeddings and learned positions
-    initialisation: Annotated[str, one_of(BEGINNINGS)]
+    initialisation: Annotated[str, one_of(TRANSFORMER_INITIALISATIONS)]
     init_scale: Positive  # multiplies every initial parameter
     tied_unembedding: bool  # logits are products with the operands' token embeddings, without a bias
     output_scale: Positive  # multiplies the logits
@@ -96,11 +96,11 @@ class Transformer(Model):
             )
         blocks = [Block(config) for _ in range(config.layers)]
         if config.initialisation in ENCODER_INITIALISATION:
-            begin_as_torch_encoder(blocks)
+            init_as_torch_encoder(blocks)
         self.blocks = nn.ModuleList(blocks)
         self.last_norm = NORMS[config.norm_type](width) if config.norm == "pre" else nn.Identity()
         if not config.tied_unembedding:
-            initialise = BEGINNINGS[config.initialisation]
+            initialise = TRANSFORMER_INITIALISATIONS[config.initialisation]
             self.unembedding = Dense(width, sizes.classes, initialise, config.bias is True)
         self.first_layer = ("token", "position") if config.positions == "learned" else ("token",)
         self.readout = "token" if config.tied_unembedding else "unembedding"
@@ -150,11 +150,11 @@ class Transformer(Model):
         Rows shared between examples and attention count nothing.
         """
         gated, square = config.activation in GATED, config.width**2
-        after_attention = square + (3 if gated else 2) * config.hidden_width * config.width
+        per_row = square + (3 if gated else 2) * config.hidden_width * config.width
         readout = config.width * sizes.classes
         if not shared_prefix.fits(config):
-            return config.layers * len(config.symbols) * (3 * square + after_attention) + readout
-        return shared_prefix.multiply_adds(config, square, after_attention) + readout
+            return config.layers * len(config.symbols) * (3 * square + per_row) + readout
+        return shared_prefix.multiply_adds(config, square, per_row) + readout
 
 
 class Block(nn.Module):
@@ -163,7 +163,7 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, hidden, bias = config.width, config.hidden_width, bool(config.bias)
-        gated, initialise = config.activation in GATED, BEGINNINGS[config.initialisation]
+        gated, initialise = config.activation in GATED, TRANSFORMER_INITIALISATIONS[config.initialisation]
         self.config = config
         self.query = Dense(width, width, initialise, bias)
         self.key_value = Dense(width, 2 * width, initialise, bias, matrices=2)
@@ -176,7 +176,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., N, D) -> (..., N, D)"""
-        y = self.before_attention(x)
+        y = self.attention_input(x)
         query, key_value = self.query(y), self.key_value(y)
         length, heads = len(self.config.symbols), self.config.heads
         if self.config.positions == "rotary":
@@ -184,12 +184,12 @@ class Block(nn.Module):
             query, key = rotate(query, length, heads), rotate(key, length, heads)
             key_value = torch.cat([key, value], dim=-1)
         attended = attention(query, key_value, length, heads, causal=self.config.attention == "causal")
-        return self.after_attention(x, attended)
+        return self.add_attention_and_mlp(x, attended)
 
-    def before_attention(self, x: Tensor) -> Tensor:
+    def attention_input(self, x: Tensor) -> Tensor:
         return self.attention_norm(x) if self.config.norm == "pre" else x
 
-    def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+    def add_attention_and_mlp(self, x: Tensor, attended: Tensor) -> Tensor:
         pre, post = self.config.norm == "pre", self.config.norm == "post"
         x = x + self.output(attended)
         x = self.attention_norm(x) if post else x

@@ -1,7 +1,7 @@
 """Attention over sequences of a few positions, for which matrix products are too small to be fast."""
 
 # ... leading dimensions (none, or R replicas), B sequences of S positions, D width, H heads of width d
-# N rows that attend, L rows of queries, M rows that are seen, K of them by each
+# N rows that attend, L rows of queries, M rows of keys and values, at most K for each
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from grokking.ops.numba_kernels import array
 from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
 
-PADDING = -1  # ends the list of the rows that a row sees
+PADDING = -1  # ends the list of the rows that a row attends to
 
 
 def attention(query: Tensor, key_value: Tensor, length: int, heads: int, causal: bool) -> Tensor:
@@ -23,8 +23,9 @@ def attention(query: Tensor, key_value: Tensor, length: int, heads: int, causal:
     Queries (..., B·S, D), keys beside values (..., B·S, 2D) -> (..., B·S, D).
     """
     if is_fast(query):
-        own = torch.arange(query.shape[-2]).expand(query.shape[:-1])
-        return row_attention(query, key_value, own, _seen(own, length, causal), heads)
+        query_row = torch.arange(query.shape[-2]).expand(query.shape[:-1])
+        key_rows = _rows_of_sequence(query_row, length, causal)
+        return row_attention(query, key_value, query_row, key_rows, heads)
     parts = query, *key_value.chunk(2, dim=-1)
     query, key, value = (x.unflatten(-2, (-1, length)).unflatten(-1, (heads, -1)) for x in parts)
     score_HSS = torch.einsum("...qhd,...khd->...hqk", query, key) * query.shape[-1] ** -0.5
@@ -35,19 +36,21 @@ def attention(query: Tensor, key_value: Tensor, length: int, heads: int, causal:
     return attended.flatten(-2).flatten(-3, -2)
 
 
-def row_attention(query: Tensor, key_value: Tensor, own: Tensor, seen: Tensor, heads: int) -> Tensor:
-    """Row n has the query of row `own[n]` and sees keys and values of the rows `seen[n]`, up to PADDING.
+def row_attention(
+    query: Tensor, key_value: Tensor, query_row: Tensor, key_rows: Tensor, heads: int
+) -> Tensor:
+    """Row n has the query of row `query_row[n]` and attends to the rows `key_rows[n]`, up to PADDING.
 
     (..., L, D), (..., M, 2D), (..., N), (..., N, K) -> (..., N, D). On the CPU; first derivatives only.
     """
-    return by_replica(_RowAttention(heads), own.dim() > 1, query, key_value, own, seen)
+    return by_replica(_RowAttention(heads), query_row.dim() > 1, query, key_value, query_row, key_rows)
 
 
-def _seen(own: Tensor, length: int, causal: bool) -> Tensor:
-    """Rows of each row's own sequence, (..., N, S), in a causal one up to the row itself."""
-    first = (own - own % length).unsqueeze(-1)
+def _rows_of_sequence(row: Tensor, length: int, causal: bool) -> Tensor:
+    """The rows of each row's own sequence, (..., N, S), in a causal one up to the row itself."""
+    first = (row - row % length).unsqueeze(-1)
     rows = first + torch.arange(length)
-    return rows.masked_fill(rows > own.unsqueeze(-1), PADDING) if causal else rows
+    return rows.masked_fill(rows > row.unsqueeze(-1), PADDING) if causal else rows
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,18 @@ class _RowAttention:
     heads: int
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        query, key_value, own, seen = tensors
-        attended = query.new_empty(len(own), query.shape[-1])
-        weights = query.new_empty(len(own), self.heads * seen.shape[-1])
+        query, key_value, query_row, key_rows = tensors
+        attended = query.new_empty(len(query_row), query.shape[-1])
+        weights = query.new_empty(len(query_row), self.heads * key_rows.shape[-1])
         rows = self._by_head(query, attended, weights)
-        attend(array(own), array(seen), *rows, self._both_by_head(key_value))
+        attend(array(query_row), array(key_rows), *rows, self._both_by_head(key_value))
         return attended, weights
 
     def backward(self, grad: Tensor, kept: Tensor, *tensors: Tensor) -> list[Tensor | None]:
-        query, key_value, own, seen = tensors
+        query, key_value, query_row, key_rows = tensors
         query_grad, key_value_grad = torch.zeros_like(query), torch.zeros_like(key_value)
         rows, both = self._by_head(query, grad, kept, query_grad), (key_value, key_value_grad)
-        attend_backward(array(own), array(seen), *rows, *map(self._both_by_head, both))
+        attend_backward(array(query_row), array(key_rows), *rows, *map(self._both_by_head, both))
         return [query_grad, key_value_grad, None, None]
 
     def _by_head(self, *of_rows: Tensor) -> list[np.ndarray]:

@@ -4,28 +4,30 @@ Entries are named by all of their indices: a view of a head, taken some thousand
 is done with it.
 """
 
-# Of one replica: N rows that attend, L rows of queries, M rows that are seen, K of them by each
+# Of one replica: N rows that attend, L rows of queries, M rows of keys and values, at most K for each
 # H heads of width d
 
 import numpy as np
 
 from grokking.ops.numba_kernels import compiled
 
+F4_3D, F4_4D = "f4[:,:,::1]", "f4[:,:,:,::1]"  # Numba's types: float32 without gaps
 
-@compiled("void(i8[::1], i8[:,::1]" + 3 * ", f4[:,:,::1]" + ", f4[:,:,:,::1])")
-def attend(own_N, seen_NK, query_LHd, out_NHd, weight_NHK, key_value_M2Hd):
+
+@compiled(f"void(i8[::1], i8[:,::1], {F4_3D}, {F4_3D}, {F4_3D}, {F4_4D})")
+def attend(query_row_N, key_rows_NK, query_LHd, out_NHd, weight_NHK, key_value_M2Hd):
     """Softmax attention as `ops.attention.row_attention` has it; keeps the weights for the backward pass."""
     rows, heads, width = out_NHd.shape
     kind = query_LHd.dtype.type
     scale = kind(width**-0.5)
     for n in range(rows):
-        own, count = own_N[n], _before_padding(seen_NK, n)
+        query_row, count = query_row_N[n], _before_padding(key_rows_NK, n)
         for h in range(heads):
             peak, total = kind(-np.inf), kind(0)
             for k in range(count):
-                score, seen = kind(0), seen_NK[n, k]
+                score, row = kind(0), key_rows_NK[n, k]
                 for i in range(width):
-                    score += query_LHd[own, h, i] * key_value_M2Hd[seen, 0, h, i]
+                    score += query_LHd[query_row, h, i] * key_value_M2Hd[row, 0, h, i]
                 weight_NHK[n, h, k] = scale * score
                 peak = scale * score if peak < scale * score else peak
             for k in range(count):
@@ -34,46 +36,46 @@ def attend(own_N, seen_NK, query_LHd, out_NHd, weight_NHK, key_value_M2Hd):
             for i in range(width):
                 out_NHd[n, h, i] = 0
             for k in range(count):
-                weight, seen = weight_NHK[n, h, k] / total, seen_NK[n, k]
+                weight, row = weight_NHK[n, h, k] / total, key_rows_NK[n, k]
                 weight_NHK[n, h, k] = weight
                 for i in range(width):
-                    out_NHd[n, h, i] += weight * key_value_M2Hd[seen, 1, h, i]
+                    out_NHd[n, h, i] += weight * key_value_M2Hd[row, 1, h, i]
 
 
-@compiled("void(i8[::1], i8[:,::1]" + 4 * ", f4[:,:,::1]" + 2 * ", f4[:,:,:,::1]" + ")")
+@compiled(f"void(i8[::1], i8[:,::1], {F4_3D}, {F4_3D}, {F4_3D}, {F4_3D}, {F4_4D}, {F4_4D})")
 def attend_backward(
-    own_N, seen_NK, query_LHd, out_grad_NHd, weight_NHK, query_grad_LHd,
+    query_row_N, key_rows_NK, query_LHd, out_grad_NHd, weight_NHK, query_grad_LHd,
     key_value_M2Hd, key_value_grad_M2Hd,
 ):  # fmt: skip
     """Add the gradients of `attend`; that of softmax is weight * (slope - mean slope)."""
     rows, heads, width = out_grad_NHd.shape
     kind = query_LHd.dtype.type
-    scale, slope_K = kind(width**-0.5), np.empty(seen_NK.shape[1], query_LHd.dtype)
+    scale, slope_K = kind(width**-0.5), np.empty(key_rows_NK.shape[1], query_LHd.dtype)
     for n in range(rows):
-        own, count = own_N[n], _before_padding(seen_NK, n)
+        query_row, count = query_row_N[n], _before_padding(key_rows_NK, n)
         for h in range(heads):
             mean = kind(0)
             for k in range(count):
-                slope, seen = kind(0), seen_NK[n, k]
+                slope, row = kind(0), key_rows_NK[n, k]
                 for i in range(width):
-                    slope += out_grad_NHd[n, h, i] * key_value_M2Hd[seen, 1, h, i]
+                    slope += out_grad_NHd[n, h, i] * key_value_M2Hd[row, 1, h, i]
                 slope_K[k] = slope
                 mean += weight_NHK[n, h, k] * slope
             for k in range(count):
-                weight, seen = weight_NHK[n, h, k], seen_NK[n, k]
+                weight, row = weight_NHK[n, h, k], key_rows_NK[n, k]
                 score_grad = scale * weight * (slope_K[k] - mean)
                 for i in range(width):
-                    query_grad_LHd[own, h, i] += score_grad * key_value_M2Hd[seen, 0, h, i]
+                    query_grad_LHd[query_row, h, i] += score_grad * key_value_M2Hd[row, 0, h, i]
                 for i in range(width):
-                    key_value_grad_M2Hd[seen, 0, h, i] += score_grad * query_LHd[own, h, i]
+                    key_value_grad_M2Hd[row, 0, h, i] += score_grad * query_LHd[query_row, h, i]
                 for i in range(width):
-                    key_value_grad_M2Hd[seen, 1, h, i] += weight * out_grad_NHd[n, h, i]
+                    key_value_grad_M2Hd[row, 1, h, i] += weight * out_grad_NHd[n, h, i]
 
 
 @compiled
-def _before_padding(seen_NK, n):
+def _before_padding(key_rows_NK, n):
     """How many rows are named before the first negative number."""
     count = 0
-    while count < seen_NK.shape[1] and seen_NK[n, count] >= 0:
+    while count < key_rows_NK.shape[1] and key_rows_NK[n, count] >= 0:
         count += 1
     return count

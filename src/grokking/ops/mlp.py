@@ -59,8 +59,8 @@ def _relu_backward(grad: Tensor, after: Tensor) -> Tensor:
     return torch.ops.aten.threshold_backward.grad_input(grad, after, 0, grad_input=grad)
 
 
-# Of each activation: gradient of its output, its input -> gradient of its input; may overwrite the first.
-# ReLU is done in place, so that its input is gone; its output has the same sign.
+# Of each activation: gradient of its output, its input -> gradient of its input; may write into the first.
+# ReLU is done in place, so its backward pass reads the output, which is above 0 where the input is.
 BACKWARD: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
     torch.relu: _relu_backward,
     torch.nn.functional.gelu: torch.ops.aten.gelu_backward,

@@ -49,7 +49,7 @@ def array(tensor: Tensor) -> np.ndarray:
     return cast(np.ndarray, tensor.numpy())
 
 
-# In the three that follow, numbers below `lowest` are raised to it: to 0 for ReLU, else there are none.
+# The three that follow compute max(x, lowest): `lowest` is 0 with ReLU, else -inf.
 @compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")
 def sum_pairs(table_TN, bias_N, a_B, b_B, relu, out_BN):
     """The sum of two rows and the bias for each pair, b's row below all of a's; ReLU of it if `relu`."""
@@ -115,7 +115,10 @@ def cross_entropy(logits_BV, largest_B, answer_B, grad_BV, loss_B):
 
 
 def _exp(x):
-    """exp(x) for x <= 0, which is bounded from below: arithmetic with subnormal numbers is slow."""
+    """exp(x) for x <= 0, bounded from below as arithmetic with subnormal numbers is slow.
+
+    Never run in Python: Numba compiles one of the two below in its place.
+    """
 
 
 @overload(_exp, jit_options={"fastmath": {"contract", "nsz"}})  # in the order written
@@ -149,13 +152,13 @@ def _exp_single(x):
 def adam_step(parameter_Rn, grad_Rn, mean_Rn, square_Rn, factor_R6):
     """The step of `ops.adam`, entry by entry."""
     for replica in range(len(parameter_Rn)):
-        keep, of_mean, of_square, correction, step_size, epsilon = factor_R6[replica]
+        decay_factor, one_minus_beta1, one_minus_beta2, correction, step_size, epsilon = factor_R6[replica]
         parameter_n, grad_n = parameter_Rn[replica], grad_Rn[replica]
         mean_n, square_n = mean_Rn[replica], square_Rn[replica]
         for entry in range(len(parameter_n)):
             grad = grad_n[entry]
-            mean = mean_n[entry] + of_mean * (grad - mean_n[entry])
-            square = square_n[entry] + of_square * (grad * grad - square_n[entry])
+            mean = mean_n[entry] + one_minus_beta1 * (grad - mean_n[entry])
+            square = square_n[entry] + one_minus_beta2 * (grad * grad - square_n[entry])
             scale = np.sqrt(square * correction) + epsilon
-            parameter_n[entry] = parameter_n[entry] * keep - step_size * mean / scale
+            parameter_n[entry] = parameter_n[entry] * decay_factor - step_size * mean / scale
             mean_n[entry], square_n[entry] = mean, square

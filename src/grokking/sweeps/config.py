@@ -6,14 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, PositiveInt, Seed, at_most, satisfying
-from grokking.data.tasks import MOST_SPLITS
+from grokking.config import STRICT, PositiveInt, Seed, satisfying
+from grokking.data.tasks import DistinctSeeds
 
-Seeds = Annotated[
-    tuple[Seed, ...],
-    at_most(MOST_SPLITS, "seeds"),
-    satisfying(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
-]
 Axes = satisfying(lambda axes: len(axes) > 0, "name at least one key of `experiment` or `task`")
 # lowest and highest value that was predicted before the sweep was trained, by what was predicted
 Predicted = dict[str, tuple[float, float]]
@@ -59,8 +54,8 @@ class SobolDesign:
 class SweepReplicas:
     """The pairs of seed and split seed that each cell is trained with."""
 
-    seeds: Seeds
-    split_seeds: Seeds
+    seeds: DistinctSeeds
+    split_seeds: DistinctSeeds
     # paired: the first seed with the first split, and so on; crossed: every seed with every split, which
     # tells the luck of the initialisation from that of the data
     pairs: Literal["paired", "crossed"]

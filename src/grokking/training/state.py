@@ -32,7 +32,7 @@ class TrainingState:
             self.stack.select(positions)
 
     def to_checkpoint(self) -> SavedState:
-        """Everything that decides how training goes on, but for what follows from configuration and seeds."""
+        """All that is needed to go on, except what configuration and seeds give again."""
         tensors = dict(self.stack.state())
         for number, evaluation in enumerate(self.evaluations):
             for name, array in (evaluation.parameters or {}).items():

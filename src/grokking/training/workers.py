@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from itertools import groupby
-from operator import methodcaller
 from pathlib import Path
 
 from grokking.data.tasks import Task
@@ -36,10 +35,10 @@ def train_all(
     with executor(len(replicas)) as workers:
         groups = [[replica] for replica in replicas] if workers.device == "cpu" else stacks(replicas, task)
         running = {workers.submit(train_stack, group, task, workers.device, checkpoints) for group in groups}
-        seen: dict[int, int] = {}
+        last_step: dict[int, int] = {}
         while running:
             done, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
-            for evaluation in _new(workers.reports(), seen):
+            for evaluation in _new(workers.reports(), last_step):
                 for watcher in watchers:
                     watcher(evaluation)
             yield from (future.result() for future in done)
@@ -57,13 +56,16 @@ def train_stack(replicas: list[Replica], task: Task, device: str, checkpoints: P
 
 def stacks(replicas: list[Replica], task: Task) -> list[list[Replica]]:
     """Replicas grouped so that each group can be trained as one stack."""
-    key = methodcaller("stack_key", task)
+
+    def key(replica: Replica) -> str:
+        return replica.stack_key(task)
+
     return [list(group) for _, group in groupby(sorted(replicas, key=key), key=key)]
 
 
-def _new(evaluations: Iterable[Evaluation], seen: dict[int, int]) -> Iterator[Evaluation]:
-    """Those not seen before: a job that was run again reports its earlier evaluations once more."""
+def _new(evaluations: Iterable[Evaluation], last_step: dict[int, int]) -> Iterator[Evaluation]:
+    """Those later than their replica's last step: a job that is run again reports earlier ones once more."""
     for evaluation in evaluations:
-        if evaluation.step > seen.get(evaluation.replica, -1):
-            seen[evaluation.replica] = evaluation.step
+        if evaluation.step > last_step.get(evaluation.replica, -1):
+            last_step[evaluation.replica] = evaluation.step
             yield evaluation

@@ -38,7 +38,7 @@ def mean_squared_error(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Te
 def stablemax_cross_entropy(logits: Tensor, answer: Tensor, dtype: torch.dtype) -> Tensor:
     """-log(s(z)[answer] / sum s(z)), s(z) = z + 1 from 0 on and 1 / (1 - z) below (arXiv 2501.04697).
 
-    exp makes the share of a wrong answer vanish in rounding; s grows like z only, and the share stays.
+    exp grows so fast that rounding takes a wrong class's share to 0; s grows like z, so the share stays.
     """
     if ops.is_fast(logits):
         return fast.loss(fast.stablemax_cross_entropy, logits, answer, dtype)

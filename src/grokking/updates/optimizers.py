@@ -101,8 +101,8 @@ def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, deca
 
 def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
     """AdamW for all parameters, and Muon's momentum; hidden matrices get their values by `muon_matrices`."""
-    rates = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
-    adamw(param, grad, state, hparams | rates)
+    of_adamw = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
+    adamw(param, grad, state, hparams | of_adamw)
     state["momentum"].lerp_(grad, 1 - hparams["momentum"].to(param.dtype))
 
 
@@ -113,7 +113,8 @@ def muon_matrices(
     rate, decay, momentum = (
         hparams[key].unsqueeze(-1) for key in ("learning_rate", "weight_decay", "momentum")
     )
-    ahead = [grad.lerp(mean, momentum.to(grad.dtype)) for grad, mean in zip(grads, momenta, strict=True)]
+    pairs = zip(grads, momenta, strict=True)
+    ahead = [grad_ROI.lerp(average_ROI, momentum.to(grad_ROI.dtype)) for grad_ROI, average_ROI in pairs]
     for matrix_ROI, update_ROI in zip(matrices, orthogonalize(ahead), strict=True):
         outputs, inputs = matrix_ROI.shape[1:]
         matrix_ROI.mul_((1 - rate * decay).to(matrix_ROI.dtype))
