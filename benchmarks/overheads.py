@@ -18,7 +18,7 @@ from benchmarks.timing import Settings, Timed, Update
 from benchmarks.worker import blocking
 from grokking.engine.evaluation import Evaluator, evaluate
 from grokking.engine.evaluation_steps import snapshot_steps, steps_within
-from grokking.engine.events import trial_end
+from grokking.engine.events import hold_end
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.loop import train
 from grokking.training.state import TrainingState
@@ -58,7 +58,7 @@ def run_length(case: Case) -> int:
     results = json.loads(RESULTS.read_text())["experiments"] if RESULTS.exists() else {}
     last = results.get(case.name, {}).get("last_step")
     budget = case.replica.config.budget
-    return min(LONGEST_RUN, budget, budget if last is None else int(trial_end(last)))
+    return min(LONGEST_RUN, budget, budget if last is None else int(hold_end(last)))
 
 
 def _row(case: Case, settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grokking.engine.evaluation_steps import evaluation_steps, snapshot_steps, steps_within
-from grokking.engine.events import CrossingDetector, first_crossing, sustained_crossing, trial_end
+from grokking.engine.events import CrossingDetector, first_crossing, hold_end, sustained_crossing
 
 STEPS = np.array([0, 10, 20, 30, 400, 530, 531, 600])
 
@@ -59,7 +59,7 @@ def test_the_detector_agrees_with_the_definition(budget):
         else:
             settled += 1
             assert event == detector.candidate
-            assert steps[end - 1] < trial_end(event) <= steps[end]
+            assert steps[end - 1] < hold_end(event) <= steps[end]
     assert 50 < settled < 300
 
 

@@ -11,7 +11,7 @@ from searches import ORDER, decisive, job_of, network, plan_of, pruning_context,
 
 from grokking.diagnostics import cyclic
 from grokking.diagnostics.internals import INTERNALS
-from grokking.engine.events import first_crossing, trial_end
+from grokking.engine.events import first_crossing, hold_end
 from grokking.experiment import expand
 from grokking.search import trial_monitor
 from grokking.search.monitor import monitored
@@ -236,7 +236,7 @@ def test_the_crossing_is_that_of_the_recorded_curve():
     assert (found.gap, found.cost) == (0.0, crossed)
     assert found.generalization_norm == next(e.metrics["weight_norm"] for e in recorded if e.step == crossed)
     assert found.memorization_step == next(e.step for e in recorded if e.metrics["train_accuracy"] >= 0.99)
-    held = trial_end(crossed, HOLD_STEPS)
+    held = hold_end(crossed, HOLD_STEPS)
     assert steps[-1] == found.steps_run == next(e.step for e in recorded if e.step >= held)
     assert found.curves["step"] == steps
     assert found.curves["validation_accuracy"] == pytest.approx(accuracy[: len(steps)], rel=1e-4)

@@ -13,7 +13,7 @@ from examples import experiment
 
 from grokking.config import ConfigError
 from grokking.engine.evaluation_steps import snapshot_steps
-from grokking.engine.events import trial_end
+from grokking.engine.events import hold_end
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
 from grokking.search.monitor import monitored
@@ -63,7 +63,7 @@ def test_training_stops_when_generalization_is_sustained_and_at_the_budget(devic
     evaluations = list(train(replicas, task, device))
     fast, slow = history.replica_table(replicas, evaluations, task).to_dict("records")
     assert fast["observed"]
-    assert trial_end(fast["generalization_step"]) <= fast["steps_run"] < 700
+    assert hold_end(fast["generalization_step"]) <= fast["steps_run"] < 700
     assert fast["examples"] == fast["generalization_step"] * round(0.8 * 23**2)
     assert not slow["observed"]
     assert slow["steps_run"] == 700
@@ -85,7 +85,7 @@ def test_a_crossing_on_trial_at_the_budgets_end_is_followed_to_the_end_of_its_tr
     evaluations = list(train(replicas, task, device))
     table = history.replica_table(replicas, evaluations, task)
     assert table["generalization_step"][0] == crossing
-    assert trial_end(crossing) <= table["steps_run"][0] <= 1.02 * trial_end(crossing) + 1
+    assert hold_end(crossing) <= table["steps_run"][0] <= 1.02 * hold_end(crossing) + 1
     assert table["steps_run"][1] == budget
 
 

@@ -46,7 +46,7 @@ class Evaluator:
         """Whether all equations of this part must be measured: for an event, or as training may end."""
         if metrics[f"{part}_equations"] == len(self.whole[part]):
             return False
-        may_end = step >= self.budget or self.detectors["validation"].trial_is_over(step)
+        may_end = step >= self.budget or self.detectors["validation"].hold_is_over(step)
         return may_end or self.detectors[part].is_undecided(metrics[f"{part}_accuracy"])
 
     def update(self, step: int, metrics: Metrics) -> None:
@@ -55,8 +55,8 @@ class Evaluator:
             detector.update(step, metrics[f"{part}_accuracy"])
 
     def is_finished(self, step: int) -> bool:
-        """Whether the replica has generalized or used its budget, and no crossing is on trial."""
-        if any(detector.on_trial for detector in self.detectors.values()):
+        """Whether the replica has generalized or used its budget, and no crossing is pending."""
+        if any(detector.is_pending for detector in self.detectors.values()):
             return False
         return self.detectors["validation"].sustained or step >= self.budget
 

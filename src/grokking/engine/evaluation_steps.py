@@ -9,7 +9,7 @@ import numpy as np
 def evaluation_steps(budget: int, steps_per_gap: int = 50) -> Iterator[int]:
     """0, 1, 2, ... with gaps of step // steps_per_gap, at least 1: at most 2 % of the step by default.
 
-    The budget itself is among them. They go on after it without an end, for crossings on trial there.
+    The budget itself is among them. They go on after it without an end, for crossings that are pending there.
     """
     step = 0
     while True:

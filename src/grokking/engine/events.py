@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 ACCURACY_THRESHOLD = 0.99
-SUSTAINED_ABOVE = 0.985  # a crossing fails if accuracy falls below this while it is on trial
+SUSTAINED_ABOVE = 0.985  # a pending crossing fails if accuracy falls below this
 POSSIBLE_ABOVE = 0.96  # a sample's accuracy from here on does not rule out a crossing
-TRIAL_SHARE, TRIAL_STEPS = 1.2, 500  # how long a crossing is on trial
+HOLD_FACTOR, HOLD_STEPS = 1.2, 500  # how long a crossing must hold; until then it is pending
 
 
-def trial_end(step: int, trial_steps: int = TRIAL_STEPS) -> float:
-    """The step until which a crossing at `step` must hold: max(1.2 step, step + trial_steps)."""
-    return max(TRIAL_SHARE * step, step + trial_steps)
+def hold_end(step: int, hold_steps: int = HOLD_STEPS) -> float:
+    """The step until which a crossing at `step` must hold: max(1.2 step, step + hold_steps)."""
+    return max(HOLD_FACTOR * step, step + hold_steps)
 
 
 def first_crossing(steps: np.ndarray, accuracy: np.ndarray, budget: int) -> int | None:
@@ -22,14 +22,14 @@ def first_crossing(steps: np.ndarray, accuracy: np.ndarray, budget: int) -> int 
 
 
 def sustained_crossing(steps: np.ndarray, accuracy: np.ndarray, budget: int) -> int | None:
-    """The first crossing within the budget that no evaluation contradicts until its trial is over.
+    """The first crossing within the budget that no evaluation contradicts for as long as it must hold.
 
-    A trial that is still open at the last evaluation proves nothing: it does not count.
+    One that is still pending at the last evaluation does not count.
     """
     for i in np.flatnonzero((accuracy >= ACCURACY_THRESHOLD) & (steps <= budget)):
-        end = trial_end(steps[i])
-        on_trial = (steps >= steps[i]) & (steps <= end)
-        if steps[-1] >= end and (accuracy[on_trial] >= SUSTAINED_ABOVE).all():
+        end = hold_end(steps[i])
+        must_hold = (steps >= steps[i]) & (steps <= end)
+        if steps[-1] >= end and (accuracy[must_hold] >= SUSTAINED_ABOVE).all():
             return int(steps[i])
     return None
 
@@ -39,13 +39,13 @@ class CrossingDetector:
     """Follows one accuracy of a replica and finds out when a crossing is sustained."""
 
     budget: int  # a crossing must begin by this step
-    trial_steps: int = TRIAL_STEPS
-    candidate: int | None = None  # step of the crossing on trial
-    sustained: bool = False  # a crossing has held through its trial
+    hold_steps: int = HOLD_STEPS
+    candidate: int | None = None  # step of a crossing that is pending or sustained
+    sustained: bool = False  # the candidate has held for as long as it must
 
     @property
-    def on_trial(self) -> bool:
-        """Whether there is a crossing whose trial is not over."""
+    def is_pending(self) -> bool:
+        """Whether there is a crossing that may still fail."""
         return self.candidate is not None and not self.sustained
 
     def update(self, step: int, accuracy: float) -> None:
@@ -55,16 +55,16 @@ class CrossingDetector:
                 self.candidate = step
         elif not self.sustained and accuracy < SUSTAINED_ABOVE and step <= self._end():
             self.candidate = None
-        self.sustained = self.trial_is_over(step)
+        self.sustained = self.hold_is_over(step)
 
-    def trial_is_over(self, step: int) -> bool:
-        """Whether the candidate's trial ends by this step; not whether it has held."""
+    def hold_is_over(self, step: int) -> bool:
+        """Whether the candidate need hold no longer than to this step; not whether it has held."""
         return self.candidate is not None and step >= self._end()
 
     def is_undecided(self, accuracy: float) -> bool:
         """Whether a sample with this accuracy cannot tell, so that all equations must be measured.
 
-        No crossing yet: from 0.96 on, since it may be one. On trial: from 0.96 to 0.99, since above it holds
+        No crossing yet: from 0.96 on, since it may be one. Pending: from 0.96 to 0.99, since above it holds
         and below it fails. Sustained: never. An accuracy of 0.99 on all equations gives less than 0.96 on a
         sample of 256 once in 15,000 samples (binomial).
         """
@@ -74,4 +74,4 @@ class CrossingDetector:
 
     def _end(self) -> float:
         assert self.candidate is not None
-        return trial_end(self.candidate, self.trial_steps)
+        return hold_end(self.candidate, self.hold_steps)

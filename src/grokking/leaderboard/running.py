@@ -128,14 +128,14 @@ def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -
 
 
 class Decided:
-    """Stops a training after its budget unless a crossing is on trial; when it memorized does not matter."""
+    """Stops a training after its budget unless a crossing is pending; when it memorized does not matter."""
 
     def __init__(self, budget: int) -> None:
         self.generalization = CrossingDetector(budget)
 
     def __call__(self, observation: Observation) -> bool:
         self.generalization.update(observation.step, observation.metrics["validation_accuracy"])
-        return observation.step >= self.generalization.budget and not self.generalization.on_trial
+        return observation.step >= self.generalization.budget and not self.generalization.is_pending
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial
 
 from grokking.data.tasks import Task
 from grokking.engine.evaluation_steps import steps_within
-from grokking.engine.events import trial_end
+from grokking.engine.events import hold_end
 from grokking.search.config import StudyPlan
 from grokking.search.objective import price
 from grokking.search.study import SharedStudy
@@ -60,7 +60,7 @@ class ConfirmationTime:
     def _replica_seconds(self, trial: FrozenTrial) -> float:
         """Of updates and evaluations of one of its replicas, to the end of its crossing's trial."""
         outcomes = seed_outcomes(trial)
-        steps = math.ceil(trial_end(max(outcome.step or 0 for outcome in outcomes)))
+        steps = math.ceil(hold_end(max(outcome.step or 0 for outcome in outcomes)))
         step_seconds = max(outcome.seconds / outcome.steps_run for outcome in outcomes)
         return step_seconds * (steps + self._evaluation(trial) * len(steps_within(steps)))
 

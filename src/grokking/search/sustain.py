@@ -15,7 +15,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from grokking.data.tasks import Task
-from grokking.engine.events import TRIAL_SHARE
+from grokking.engine.events import HOLD_FACTOR
 from grokking.experiment import Replica
 from grokking.search.config import StudyPlan
 from grokking.search.tables import parameters
@@ -64,5 +64,5 @@ def _replica_table(replicas: list[Replica], task: Task) -> pd.DataFrame:
 
 def _lost_share(table: pd.DataFrame, crossing: Sequence[float] | pd.Series) -> float:
     """Share of replicas without a sustained crossing at the given steps or soon after."""
-    kept = table["generalization_step"].astype(float) <= TRIAL_SHARE * np.asarray(crossing)
+    kept = table["generalization_step"].astype(float) <= HOLD_FACTOR * np.asarray(crossing)
     return float(1 - kept.mean())

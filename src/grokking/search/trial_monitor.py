@@ -27,7 +27,7 @@ from grokking.search.pruning import FEWEST_CHECKS, CurvePoint, forecast, stop_ru
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED, SeedJob, SeedOutcome
 from grokking.training.records import Observation
 
-HOLD_STEPS = 50  # of a crossing's trial in a search: enough to rank; `sustain` and `confirm` ask for all
+HOLD_STEPS = 50  # that a crossing must hold in a search: enough to rank; `sustain` and `confirm` ask for all
 FIRST_CHECK, CHECK_RATIO = 10, 1.3  # steps of the checks, a few percent of a replica's time
 ABOVE_CHANCE = 3.0  # times the accuracy of guessing; 512 guesses are that good once in ten thousand times
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -37,8 +37,8 @@ DIGITS = 5  # of the curves that are kept
 class TrialMonitor:
     """The stop rule of one replica in a search.
 
-    A crossing counts if it begins within the budget and holds through its trial, to max(1.2 t, t + 50),
-    for which training goes on past the budget. No rule stops a replica whose crossing is on trial.
+    A crossing counts if it begins within the budget and holds to max(1.2 t, t + 50),
+    for which training goes on past the budget. No rule stops a replica whose crossing is pending.
     """
 
     def __init__(self, job: SeedJob, task: Task, order: Order | None) -> None:
@@ -48,7 +48,7 @@ class TrialMonitor:
         self.context = MeasurementContext(task, train_P, answers(job.replica, task), order)
         self.price = price(job.replica, task)
         self.detector = CrossingDetector(self.budget, HOLD_STEPS)
-        self.crossing: Observation | None = None  # on trial
+        self.crossing: Observation | None = None  # pending
         self.curve: list[CurvePoint] = []  # at the checks
         self.rows: list[list[float]] = []  # step and CURVES at every evaluation
         self.forecasts: list[float] = []

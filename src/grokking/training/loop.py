@@ -31,7 +31,7 @@ def train(
     """Train replicas that fit one stack; yields those evaluations that a checkpoint holds, then each new one.
 
     A replica ends when its generalization is sustained, or at the end of its budget; but not while a
-    crossing of either part is on trial. It ends at once when it diverges or the stop rule says so. With a
+    crossing of either part is pending. It ends at once when it diverges or the stop rule says so. With a
     checkpoint, training goes on where it was interrupted. With `snapshots`, parameters come with the last
     evaluation and with some of those before.
     """
