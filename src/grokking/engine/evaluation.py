@@ -80,8 +80,8 @@ def evaluate(stack: ReplicaStack, evaluators: list[Evaluator], step: int) -> lis
             measured = _part_metrics(part, stack.measure(rows, whole_RE), chosen, whole_RE)
             for i, exact in zip(rows, measured, strict=True):
                 metrics[i] |= exact
-    for evaluator, found in zip(evaluators, metrics, strict=True):
-        evaluator.update(step, found)
+    for evaluator, of_replica in zip(evaluators, metrics, strict=True):
+        evaluator.update(step, of_replica)
     return metrics
 
 
@@ -108,11 +108,11 @@ def _part_metrics(
     correct_RE, metrics = measured.correct_RE.cpu().numpy(), []
     of_each = zip(evaluators, loss_R, accuracy_R, correct_RE, index_RE, strict=True)
     for evaluator, loss, accuracy, correct_E, index_E in of_each:
-        found = {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": len(index_E)}
+        of_replica = {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_equations": len(index_E)}
         for name, mask_P in evaluator.groups[part].items():
             if (chosen_E := mask_P[index_E]).any():
-                found[f"{part}_accuracy/{name}"] = float(correct_E[chosen_E].mean())
-        metrics.append(found)
+                of_replica[f"{part}_accuracy/{name}"] = float(correct_E[chosen_E].mean())
+        metrics.append(of_replica)
     return metrics
 
 

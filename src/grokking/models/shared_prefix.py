@@ -62,14 +62,14 @@ def _embedded(model: "Transformer") -> Tensor:
 
 def _tokens_at(model: "Transformer") -> list[slice]:
     """Rows of the token table that may stand at each position: the operands', or a special one."""
-    found, special = [], model.tokens
+    slices, special = [], model.tokens
     for symbol in model.config.symbols:
         if symbol in ("a", "b"):
-            found.append(slice(0, model.tokens))
+            slices.append(slice(0, model.tokens))
         else:
-            found.append(slice(special, special + 1))
+            slices.append(slice(special, special + 1))
             special += 1
-    return found
+    return slices
 
 
 def _first_rows(model: "Transformer", a: Tensor, b: Tensor) -> Rows:
@@ -89,12 +89,12 @@ def _later_rows(model: "Transformer", a: Tensor) -> Rows:
 
 def _key_rows(of_prefix: Rows, of_pairs: Rows, model: "Transformer", last_only: bool) -> Tensor:
     """For each row after a block, the rows before the block that it attends to, (..., N, S)."""
-    length, prefix, found = len(of_pairs), model.config.symbols.index("b"), []
+    length, prefix, key_rows = len(of_pairs), model.config.symbols.index("b"), []
     for position in range(length - 1 if last_only else 0, length):
         before = (of_prefix if position < prefix else of_pairs)[: position + 1]
         padding = torch.full_like(before[0], PADDING)
-        found.append(torch.stack(before + [padding] * (length - 1 - position), dim=-1))
-    return torch.cat(found, dim=-2)
+        key_rows.append(torch.stack(before + [padding] * (length - 1 - position), dim=-1))
+    return torch.cat(key_rows, dim=-2)
 
 
 def multiply_adds(config: "TransformerConfig", square: int, per_row: int) -> int:

@@ -65,10 +65,10 @@ class _RowAttention:
         attend(array(query_row), array(key_rows), *rows, self._both_by_head(key_value))
         return attended, weights
 
-    def backward(self, grad: Tensor, kept: Tensor, *tensors: Tensor) -> list[Tensor | None]:
+    def backward(self, grad: Tensor, weights: Tensor, *tensors: Tensor) -> list[Tensor | None]:
         query, key_value, query_row, key_rows = tensors
         query_grad, key_value_grad = torch.zeros_like(query), torch.zeros_like(key_value)
-        rows, both = self._by_head(query, grad, kept, query_grad), (key_value, key_value_grad)
+        rows, both = self._by_head(query, grad, weights, query_grad), (key_value, key_value_grad)
         attend_backward(array(query_row), array(key_rows), *rows, *map(self._both_by_head, both))
         return [query_grad, key_value_grad, None, None]
 

@@ -80,11 +80,11 @@ class _MLP:
         logits_BV = parameters[0].new_empty(len(a_B), len(parameters[-1]))
         return logits_BV, [self._forward(parameters, *s) for s in _slices(parameters, a_B, b_B, logits_BV)]
 
-    def backward(self, grad: Tensor, kept: list[Hidden], *tensors: Tensor) -> list[Tensor | None]:
+    def backward(self, grad: Tensor, hidden_of_slices: list[Hidden], *tensors: Tensor) -> list[Tensor | None]:
         a_B, b_B, *parameters = tensors
         sums = [torch.zeros_like(x) for x in parameters]
         slices = _slices(parameters, a_B, b_B, grad)
-        for (a_S, b_S, grad_SV), hidden in zip(slices, kept, strict=True):
+        for (a_S, b_S, grad_SV), hidden in zip(slices, hidden_of_slices, strict=True):
             self._backward(parameters[2::2], a_S, b_S, grad_SV, hidden, sums)
         torch.sum(sums[0].chunk(2)[1], 0, out=sums[1])  # each example adds to one row of b and to the bias
         return [None, None, *sums]

@@ -49,7 +49,7 @@ class RunFolder:
     def fingerprint(self) -> str:
         """Of all replicas of the experiment, with the code that has trained or will train each."""
         codes = {index: row["code"] for index, row in self.rows.items()}
-        return combined((index, own, codes.get(index, code_hash())) for index, own in self.inputs.items())
+        return combined((i, inputs, codes.get(i, code_hash())) for i, inputs in self.inputs.items())
 
     def unfinished(self, tables_suffice: bool) -> list[Replica]:
         """Replicas to train: their results are not here, or their snapshots, unless `tables_suffice`."""
@@ -59,8 +59,8 @@ class RunFolder:
     def add(self, evaluations: Sequence[Evaluation]) -> None:
         """Write the results of replicas that have finished."""
         ordered = sorted(evaluations, key=lambda e: (e.replica, e.step))
-        for index, own in groupby(ordered, lambda e: e.replica):
-            self._add(index, list(own))
+        for index, evaluations_of_replica in groupby(ordered, lambda e: e.replica):
+            self._add(index, list(evaluations_of_replica))
         self._write()
 
     def close(self) -> pd.DataFrame:
@@ -79,13 +79,11 @@ class RunFolder:
 
     def _keep(self, run: Run) -> None:
         """Take over what earlier calls have found of these replicas, numbered as they are now."""
-        index_of = {own: index for index, own in self.inputs.items()}
+        index_of = {inputs: index for index, inputs in self.inputs.items()}
         for row in run.replicas.to_dict("records"):
             if row["inputs"] in index_of and row["code"] in same_code():
-                index, history = (
-                    index_of[row["inputs"]],
-                    run.history[run.history["replica"] == row["replica"]],
-                )
+                index = index_of[row["inputs"]]
+                history = run.history[run.history["replica"] == row["replica"]]
                 self.rows[index] = {str(name): value for name, value in row.items()} | {"replica": index}
                 self.histories[index] = history.assign(replica=index).reset_index(drop=True)
         self.changed = run.facts["fingerprint"] != self.fingerprint()

@@ -127,12 +127,13 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     Matrices of one shape, turned so that O <= I, go through the iteration together.
     """
     wide = [matrix if matrix.shape[1] <= matrix.shape[2] else matrix.mT for matrix in matrices]
-    found: dict[int, Tensor] = {}
+    orthogonal: dict[int, Tensor] = {}
     for shape in dict.fromkeys(matrix.shape for matrix in wide):
         same_shape = [i for i, matrix in enumerate(wide) if matrix.shape == shape]
         together = newton_schulz(torch.cat([wide[i] for i in same_shape]))
-        found |= dict(zip(same_shape, together.split(shape[0]), strict=True))
-    return [found[i] if found[i].shape == matrix.shape else found[i].mT for i, matrix in enumerate(matrices)]
+        orthogonal |= dict(zip(same_shape, together.split(shape[0]), strict=True))
+    pairs = [(orthogonal[i], matrix) for i, matrix in enumerate(matrices)]
+    return [found if found.shape == matrix.shape else found.mT for found, matrix in pairs]
 
 
 def newton_schulz(x: Tensor) -> Tensor:
