@@ -1,13 +1,14 @@
 """Which sampler and which rules find the most: many searches of one study at equal FLOP.
 
-    python -m benchmarks.samplers [small_mlp] [--searches 8] [--cores 2] [--write]
+    python -m benchmarks.samplers [small_mlp] [--searches 8] [--rules ours none] [--cores 2] [--write]
 
 Every sampler meets every rule, each pair with as many seeds of the sampler, none with given points. Points
 are rounded to a grid, so that searches meet the same networks: each is trained once, without a rule, and
 kept under `.checkpoints/samplers/`. A search may spend what the study's own trials cost with TPE and our
 rules. Its best trial is trained on the fresh seeds and splits of `confirm`, a crossing held for 50 steps. The
 same command goes on where it was interrupted; a row per search is in `benchmarks/results/`. CMA-ES takes part
-after `pip install cmaes`.
+after `pip install cmaes`. `--rules` takes some of them: MedianPruner tries hundreds of trials in a search of
+the transformer, each recorded whole, which would take a day.
 
 `quick` is the study of params.yaml, of five core-hours here. The others have the network and the table of a
 sweep, and take minutes: `small_mlp` searches the space of `quick`, `small_transformer` one of its own.
@@ -70,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("study", nargs="?", default="small_mlp", choices=["quick", *SMALL])
     parser.add_argument("--searches", type=int, default=8, help="of each sampler with each rule")
+    parser.add_argument("--rules", nargs="+", default=RULES, choices=RULES)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--write", action="store_true", help="put the table into docs/search.md")
     given = parser.parse_args()
@@ -78,7 +80,7 @@ def main() -> None:
         own = [pool.submit(flops_of_trials, given.study, number) for number in range(given.searches)]
         spent = statistics.median(future.result() for future in own)
         samplers = [name for name in SAMPLERS if name != "cma-es" or importlib.util.find_spec("cmaes")]
-        cells = itertools.product(range(given.searches), samplers, RULES)
+        cells = itertools.product(range(given.searches), samplers, given.rules)
         jobs = [pool.submit(result, given.study, *cell, spent) for cell in cells]
         rows = pd.DataFrame([job.result() for job in jobs])
     RESULTS.mkdir(parents=True, exist_ok=True)
