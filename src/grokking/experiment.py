@@ -128,6 +128,9 @@ class Seeds:
             raise ValueError(f"has seed {seed} with split seed {split_seed} twice; write each pair once")
 
 
+MOST_REPLICAS = 10_000  # of one experiment
+
+
 @dataclass(frozen=True, config=STRICT)
 class ReplicasConfig(Seeds):
     """Which replicas an experiment has: every point of the grid with every pair of seeds."""
@@ -147,9 +150,12 @@ class ReplicasConfig(Seeds):
         for earlier, later in itertools.combinations(self.grid, 2):
             if earlier.startswith(f"{later}."):
                 raise ValueError(f"`grid` names {earlier} before {later}, which replaces it; swap them")
-
-
-MOST_REPLICAS = 10_000  # of one experiment
+        count = prod(map(len, self.grid.values())) * len(self.seeds)
+        if count > MOST_REPLICAS:
+            raise ValueError(
+                f"makes {count:,} replicas of its grid and its seeds; an experiment has at most "
+                f"{MOST_REPLICAS:,}; write fewer values or several experiments"
+            )
 
 
 def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
@@ -161,7 +167,6 @@ def expand(mapping: Mapping[str, Any], where: str) -> list[Replica]:
         raise ConfigError(f"`{where}` must be a mapping of keys, but got {mapping!r}")
     shared = {key: value for key, value in mapping.items() if key != "replicas"}
     plan = load(ReplicasConfig, mapping.get("replicas"), f"{where}.replicas")
-    _require_few(plan, where)
     points = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     configs = [_at_point(shared, point, where) for point in points]
     each = itertools.product(configs, zip(plan.seeds, plan.split_seeds, strict=True))
@@ -178,16 +183,6 @@ def _at_point(shared: Mapping[str, Any], point: Mapping[str, Any], where: str) -
             raise
         wrong, _, what = str(error).removeprefix(f"`{where}.").partition("` ")
         raise ConfigError(f"`{where}.replicas.grid` sets `{wrong}`, which {what}") from None
-
-
-def _require_few(plan: ReplicasConfig, where: str) -> None:
-    """Raise ConfigError where the grid and the seeds make more replicas than anybody could wait for."""
-    count = prod(len(values) for values in plan.grid.values()) * len(plan.seeds)
-    if count > MOST_REPLICAS:
-        raise ConfigError(
-            f"`{where}.replicas` makes {count:,} replicas of its grid and its seeds; an experiment has at "
-            f"most {MOST_REPLICAS:,}; write fewer values or several experiments"
-        )
 
 
 def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any], named_by: str) -> dict[str, Any]:

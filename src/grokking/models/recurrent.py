@@ -35,11 +35,16 @@ class Cell(nn.Module):
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
         """An output (..., B, H) for each input (..., B, I), in the order of the sequence."""
-        raise NotImplementedError
+        output = state = inputs[0].new_zeros(*inputs[0].shape[:-1], self.width)
+        outputs = []
+        for x in inputs:
+            output, state = self.step(x, output, state)
+            outputs.append(output)
+        return outputs
 
-    def zero_state(self, x: Tensor) -> Tensor:
-        """The state before the first token."""
-        return x.new_zeros(*x.shape[:-1], self.width)
+    def step(self, x: Tensor, output: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The next output and state, from an input and the last ones."""
+        raise NotImplementedError
 
 
 class LSTM(Cell):
@@ -47,17 +52,11 @@ class LSTM(Cell):
 
     gates = 4
 
-    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        output = state = self.zero_state(inputs[0])
-        outputs = []
-        for x in inputs:
-            input_gate, forget_gate, new, output_gate = (self.input(x) + self.recurrent(output)).chunk(
-                4, dim=-1
-            )
-            state = forget_gate.sigmoid() * state + input_gate.sigmoid() * new.tanh()
-            output = output_gate.sigmoid() * state.tanh()
-            outputs.append(output)
-        return outputs
+    def step(self, x: Tensor, output: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        gates = self.input(x) + self.recurrent(output)
+        input_gate, forget_gate, new, output_gate = gates.chunk(4, dim=-1)
+        state = forget_gate.sigmoid() * state + input_gate.sigmoid() * new.tanh()
+        return output_gate.sigmoid() * state.tanh(), state
 
 
 class GRU(Cell):
@@ -65,16 +64,13 @@ class GRU(Cell):
 
     gates = 3
 
-    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        output = self.zero_state(inputs[0])
-        outputs = []
-        for x in inputs:
-            reset, update, new = self.input(x).chunk(3, dim=-1)
-            last_reset, last_update, last_new = self.recurrent(output).chunk(3, dim=-1)
-            new = (new + (reset + last_reset).sigmoid() * last_new).tanh()
-            output = new + (update + last_update).sigmoid() * (output - new)
-            outputs.append(output)
-        return outputs
+    def step(self, x: Tensor, output: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The output is all of its state."""
+        reset, update, new = self.input(x).chunk(3, dim=-1)
+        last_reset, last_update, last_new = self.recurrent(output).chunk(3, dim=-1)
+        new = (new + (reset + last_reset).sigmoid() * last_new).tanh()
+        output = new + (update + last_update).sigmoid() * (output - new)
+        return output, output
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU}

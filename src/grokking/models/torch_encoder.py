@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from grokking.models.layers import fan_in_uniform
-
 if TYPE_CHECKING:
     from grokking.models.transformer import Block
-
-ENCODER_INITIALISATION = {"torch_encoder": fan_in_uniform}  # of the layers that are not drawn again below
 
 
 @torch.no_grad()

@@ -17,17 +17,18 @@ from grokking import ops
 from grokking.config import STRICT, ConfigError, Depth, LayerWidth, Positive, one_of
 from grokking.data.tasks import Sizes
 from grokking.models import sequences, shared_prefix
-from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, rescale
+from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, Dense, fan_in_uniform, rescale
 from grokking.models.model import Model
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
 from grokking.models.sequences import SequenceLayout
-from grokking.models.torch_encoder import ENCODER_INITIALISATION, init_as_torch_encoder
+from grokking.models.torch_encoder import init_as_torch_encoder
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
 
 GATED = {"swiglu": nn.functional.silu}  # activations of one half of `up`, which multiplies the other half
-TRANSFORMER_INITIALISATIONS = INITIALISATIONS | ENCODER_INITIALISATION
+# what `torch_encoder` leaves as it is begins as torch's linear layers do
+TRANSFORMER_INITIALISATIONS = INITIALISATIONS | {"torch_encoder": fan_in_uniform}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -42,9 +43,7 @@ class TransformerConfig:
     heads: LayerWidth  # the width of one head is width / heads
     mlp_ratio: Positive  # hidden width of the MLP, in widths
     norm: Literal["none", "pre", "post"]  # before each sublayer, after each sum, or nowhere
-    norm_type: Annotated[
-        str, one_of(NORMS)
-    ]  # of "pre" and "post": LayerNorm, or RMSNorm without mean and bias
+    norm_type: Annotated[str, one_of(NORMS)]  # LayerNorm, or RMSNorm without mean and bias
     activation: Annotated[str, one_of(ACTIVATIONS | GATED)]
     bias: bool | Literal["blocks"]  # in all dense layers, in none, or in all but the readout
     embedding_std: Positive  # of the initial token embeddings and learned positions
@@ -90,12 +89,10 @@ class Transformer(Model):
         if config.positions == "learned":
             self.position = nn.Parameter(config.embedding_std * torch.randn(length, width))
         else:
-            fixed = config.positions == "sinusoidal"
-            self.register_buffer(
-                "position", sinusoids(length, width) if fixed else torch.zeros(length, width)
-            )
+            fixed = sinusoids if config.positions == "sinusoidal" else torch.zeros
+            self.register_buffer("position", fixed(length, width))
         blocks = [Block(config) for _ in range(config.layers)]
-        if config.initialisation in ENCODER_INITIALISATION:
+        if config.initialisation == "torch_encoder":
             init_as_torch_encoder(blocks)
         self.blocks = nn.ModuleList(blocks)
         self.last_norm = NORMS[config.norm_type](width) if config.norm == "pre" else nn.Identity()

@@ -59,22 +59,24 @@ class _RowAttention:
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         query, key_value, query_row, key_rows = tensors
-        attended = query.new_empty(len(query_row), query.shape[-1])
-        weights = query.new_empty(len(query_row), self.heads * key_rows.shape[-1])
-        rows = self._by_head(query, attended, weights)
-        attend(array(query_row), array(key_rows), *rows, self._both_by_head(key_value))
+        attended = query.new_zeros(len(query_row), query.shape[-1])
+        weights = query.new_empty(len(query_row), self.heads, key_rows.shape[-1])
+        attend(*_rows(query_row, key_rows), array(weights), *self._by_head(query, key_value, attended))
         return attended, weights
 
     def backward(self, grad: Tensor, weights: Tensor, *tensors: Tensor) -> list[Tensor | None]:
         query, key_value, query_row, key_rows = tensors
-        query_grad, key_value_grad = torch.zeros_like(query), torch.zeros_like(key_value)
-        rows, both = self._by_head(query, grad, weights, query_grad), (key_value, key_value_grad)
-        attend_backward(array(query_row), array(key_rows), *rows, *map(self._both_by_head, both))
-        return [query_grad, key_value_grad, None, None]
+        grads = torch.zeros_like(query), torch.zeros_like(key_value)
+        by_head = self._by_head(query, key_value, grad, *grads)
+        attend_backward(*_rows(query_row, key_rows), array(weights), *by_head)
+        return [*grads, None, None]
 
-    def _by_head(self, *of_rows: Tensor) -> list[np.ndarray]:
-        return [array(x).reshape(len(x), self.heads, -1) for x in of_rows]
+    def _by_head(self, query: Tensor, *others: Tensor) -> list[np.ndarray]:
+        """Rows by head, (rows, heads, width of one); of keys beside values twice as many, the keys' first."""
+        width = query.shape[-1] // self.heads
+        return [array(x).reshape(len(x), -1, width) for x in (query, *others)]
 
-    def _both_by_head(self, key_value: Tensor) -> np.ndarray:
-        """Keys, and beside them values."""
-        return array(key_value).reshape(len(key_value), 2, self.heads, -1)
+
+def _rows(query_row: Tensor, key_rows: Tensor) -> list[np.ndarray]:
+    """The rows as the kernels take them: each row's query, its keys, and how many of these are no padding."""
+    return [array(x) for x in (query_row, key_rows, (key_rows != PADDING).sum(-1))]

@@ -21,13 +21,8 @@ OPTIONS: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract", "n
 KERNELS: list[tuple[Any, str]] = []  # what `load` compiles: kernels and their float32 signatures
 
 
-def compiled(signature: Any) -> Any:
-    """`@compiled("void(f4[:,::1], i8[::1])")`: types of float32 training; others are compiled when called.
-
-    Bare `@compiled` is for what only other kernels call.
-    """
-    if callable(signature):
-        return numba.njit(**OPTIONS)(signature)
+def compiled(signature: str) -> Any:
+    """`@compiled("void(f4[:,::1], i8[::1])")`: types of float32 training; others are compiled when called."""
 
     def decorate(function: Any) -> Any:
         kernel = numba.njit(**OPTIONS)(function)

@@ -2,7 +2,7 @@
 
 # ... leading dimensions (none, or R replicas)
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -20,38 +20,35 @@ class OneReplicaOp(Protocol):
 
 def by_replica(op: OneReplicaOp, has_replica_dim: bool, *tensors: Tensor) -> Tensor:
     """Results of all replicas, whose dimension is in front if `has_replica_dim`; first derivatives only."""
-    return cast(Tensor, _ByReplica.apply(op, has_replica_dim, *tensors))
+    if not has_replica_dim:
+        return by_replica(op, True, *(x.unsqueeze(0) for x in tensors)).squeeze(0)
+    return cast(Tensor, _ByReplica.apply(op, *tensors))
 
 
 class _ByReplica(Function):
     @staticmethod
-    def forward(ctx: Any, op: OneReplicaOp, has_replica_dim: bool, *tensors: Tensor) -> Tensor:
-        found = [op.forward(*of_one) for of_one in _each(tensors, has_replica_dim)]
+    def forward(ctx: Any, op: OneReplicaOp, *tensors: Tensor) -> Tensor:
+        found = [op.forward(*of_one) for of_one in _each(tensors)]
         ctx.save_for_backward(*tensors)
-        ctx.op, ctx.has_replica_dim, ctx.saved = op, has_replica_dim, [saved for _, saved in found]
-        return _together([result for result, _ in found], has_replica_dim)
+        ctx.op, ctx.saved = op, [saved for _, saved in found]
+        return _together([result for result, _ in found])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        replicas = zip(_each((*grads, *ctx.saved_tensors), ctx.has_replica_dim), ctx.saved, strict=True)
+        replicas = zip(_each((*grads, *ctx.saved_tensors)), ctx.saved, strict=True)
         found = [ctx.op.backward(grad, saved, *of_one) for (grad, *of_one), saved in replicas]
-        by_tensor = zip(*found, strict=True)
-        return None, None, *(None if x[0] is None else _together(x, ctx.has_replica_dim) for x in by_tensor)
+        return None, *(None if x[0] is None else _together(x) for x in zip(*found, strict=True))
 
 
-def _each(tensors: Sequence[Tensor], has_replica_dim: bool) -> list[tuple[Tensor, ...]]:
-    """The tensors of one replica after the other, without gaps and outside of autograd's graph."""
-    if not has_replica_dim:
-        return [tuple(x.detach().contiguous() for x in tensors)]
-    return list(zip(*(x.contiguous().unbind(0) for x in tensors), strict=True))
+def _each(tensors: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """The tensors of one replica after the other, without gaps."""
+    return zip(*(x.contiguous().unbind(0) for x in tensors), strict=True)
 
 
-def _together(tensors: Sequence[Tensor], has_replica_dim: bool) -> Tensor:
+def _together(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors of all replicas as one.
 
     Each was written into memory of its own, since MKL's last bits may depend on where that begins.
     """
-    if len(tensors) > 1:
-        return torch.stack(list(tensors))
-    return tensors[0].unsqueeze(0) if has_replica_dim else tensors[0]
+    return torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0].unsqueeze(0)
