@@ -19,13 +19,15 @@ class CudaGraph:
 
     def __init__(self, update: Callable[[Tensor], None]) -> None:
         self.update = update
-        self.seen: set[int] = set()  # sizes of batches
+        self.warmed_up: set[int] = set()  # sizes of batches
         self.recorded: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}  # and where it reads its batch
 
     def __call__(self, index_RB: Tensor) -> None:
         size = index_RB.shape[1]
-        if size not in self.seen:  # libraries set themselves up at their first use, which cannot be recorded
-            self.seen.add(size)
+        if (
+            size not in self.warmed_up
+        ):  # libraries set themselves up at their first use, which cannot be recorded
+            self.warmed_up.add(size)
             self._warm_up(index_RB)
             return
         if size not in self.recorded:

@@ -33,8 +33,10 @@ class ReplicaStack:
     """Replicas of one configuration, with tensors of equal shapes, at the same step."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
-        self.config, self.device, self.step = replicas[0].config, device, 0
-        self.loss, self.loss_dtype = LOSSES[self.config.loss], getattr(torch, self.config.loss_precision)
+        self.config, self.device = replicas[0].config, device
+        self.step = 0
+        self.loss = LOSSES[self.config.loss]
+        self.loss_dtype = getattr(torch, self.config.loss_precision)
         dtype = getattr(torch, self.config.precision)
         models = [initial_model(replica, task) for replica in replicas]
         self.model = models[0]  # `_attach` makes its parameters those of all replicas
