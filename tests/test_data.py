@@ -414,11 +414,11 @@ def test_published_fractions_determine_addition():
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_additive_form_is_said_of_the_operations_that_have_one(name):
     expected = {
-        "add": Additive(7, 1, includes_zero=True),
-        "subtract": Additive(7, -1, includes_zero=True),
-        "sum_of_squares": Additive(7, 1, includes_zero=True),
-        "multiply": Additive(6, 1, includes_zero=False),
-        "divide": Additive(6, -1, includes_zero=False),
+        "add": Additive(7, 1, labels_zero=True),
+        "subtract": Additive(7, -1, labels_zero=True),
+        "sum_of_squares": Additive(7, 1, labels_zero=True),
+        "multiply": Additive(6, 1, labels_zero=False),
+        "divide": Additive(6, -1, labels_zero=False),
     }
     assert make_table(name).additive == expected.get(name)
 
@@ -440,7 +440,7 @@ def test_additive_form_solves_the_table(name):
     x = label.get(name, np.arange(7))
     z = x if name in {"multiply", "divide"} else np.arange(7)
     form, rows = table.additive, table.equations
-    if not form.includes_zero:
+    if not form.labels_zero:
         rows = rows[(rows["a"] > 0) & (rows["b"] > 0)]
     assert ((x[rows["a"]] + form.operand_sign * x[rows["b"]] - z[rows["c"]]) % form.order == 0).all()
 

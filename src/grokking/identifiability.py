@@ -24,7 +24,7 @@ def deficits(equations: pd.DataFrame, additive: Additive, train_SE: np.ndarray, 
     The largest over the fields GF(q), q prime and dividing the group's order: coordinates of Z_n have a
     part in each of these.
     """
-    if not additive.includes_zero:
+    if not additive.labels_zero:
         nonzero = (equations[["a", "b"]] > 0).all(axis=1).to_numpy()
         equations, train_SE = equations[nonzero], train_SE[:, nonzero]
     whole, free_S = System.of(equations, additive, tied), np.zeros(len(train_SE), dtype=int)

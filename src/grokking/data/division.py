@@ -23,7 +23,7 @@ def divide(config: DivisionConfig) -> Table:
     """All p(p-1) equations a / b = c with b ≠ 0: a difference of logarithms, where a ≠ 0."""
     modulus = config.modulus
     equations = _quotients(modulus).sort_values(["a", "b"], ignore_index=True)
-    logarithms = Additive(modulus - 1, operand_sign=-1, includes_zero=False)
+    logarithms = Additive(modulus - 1, operand_sign=-1, labels_zero=False)
     return Table(f"a / b mod {modulus}", equations, logarithms)
 
 

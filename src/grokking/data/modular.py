@@ -49,9 +49,9 @@ def additive_form(name: str, modulus: int) -> Additive | None:
     """Logarithms of the residues but 0 are the integers mod p - 1; a composite modulus has none."""
     match name:
         case "add" | "sum_of_squares":
-            return Additive(modulus, operand_sign=1, includes_zero=True)
+            return Additive(modulus, operand_sign=1, labels_zero=True)
         case "subtract":
-            return Additive(modulus, operand_sign=-1, includes_zero=True)
+            return Additive(modulus, operand_sign=-1, labels_zero=True)
         case "multiply" if is_prime(modulus):
-            return Additive(modulus - 1, operand_sign=1, includes_zero=False)
+            return Additive(modulus - 1, operand_sign=1, labels_zero=False)
     return None

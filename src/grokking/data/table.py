@@ -12,7 +12,7 @@ class Additive:
 
     order: int
     operand_sign: int  # y = operand_sign · x where both operands share one set of coordinates: 1 or -1
-    includes_zero: bool  # False: token 0 has no coordinate, as 0 has no logarithm; its equations are left out
+    labels_zero: bool  # False: token 0 has no coordinate, as 0 has no logarithm; its equations are left out
 
 
 @dataclass(frozen=True)
