@@ -20,15 +20,15 @@ from benchmarks.timing import Settings, Timed
 OPS = {
     "dense layers": ("grokking.ops.mlp", "is_fast"),
     "loss": ("grokking.updates.losses", "ops"),
-    "Adam": ("grokking.ops.adam", "is_fast"),
+    "Adam": ("grokking.updates.optimizers", "ops"),
     "shared rows": ("grokking.models.transformer", "ops"),
 }
 
 NOTE = """
 How many times as long a step takes with the plain twin of one op, all others fast; they take turns. *Dense
-layers* is `ops/mlp.py` with its kernels, *loss* `ops/losses.py`, *Adam* `ops/adam.py`, *shared rows*
-`models/shared_prefix.py`, a transformer's rows that examples have in common. A dash: the network has no such
-op. System 0's passes by hand in NumPy are no op: they are what its author wrote.
+layers* is `ops/mlp.py` with its kernels, *loss* `ops/losses.py`, *Adam* `updates/optimizers.py`, *shared
+rows* `models/shared_prefix.py`, a transformer's rows that examples have in common. A dash: the network has
+no such op. System 0's passes by hand in NumPy are no op: they are what its author wrote.
 """
 
 

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from grokking import ops
 from grokking.ops import numba_kernels
 from grokking.updates.losses import LOSSES
+from grokking.updates.optimizers import OPTIMIZERS
 
 products = import_module("grokking.ops.matmul")  # `ops.matmul` is the function in it
 
@@ -219,17 +220,30 @@ def test_what_is_not_a_number_is_not_hidden(value, place):
     assert mlp_of(*pairs(), torch.relu)(table * torch.nan, *dense).isnan().all()
 
 
+def adamw_step(step, parameter, grad, state, hparams):
+    """An update with these values (R,) of each hyperparameter."""
+    named = zip(("learning_rate", "weight_decay", "beta1", "beta2", "epsilon"), hparams, strict=True)
+    columns = {name: value_R.double().unsqueeze(1) for name, value_R in named}
+    columns["step"] = torch.full_like(columns["beta1"], step)
+    OPTIMIZERS["adamw"].update(parameter, grad, state, columns)
+
+
+def zero_moments(parameter):
+    return {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 def test_adam(dtype):
-    """Ten steps of three replicas that differ in every factor."""
-    factor_R6 = torch.rand(3, 6, dtype=dtype, generator=torch.Generator().manual_seed(5)) * 0.9 + 0.05
+    """Ten steps of three replicas that differ in every hyperparameter."""
+    hparams = torch.rand(5, 3, generator=torch.Generator().manual_seed(5)) * 0.9 + 0.05
     found = {}
     for mode in ("fast", "plain"):
-        parameter, mean, square = normal(3, 133, dtype=dtype), *torch.zeros(2, 3, 133, dtype=dtype)
+        parameter = normal(3, 133, dtype=dtype)
+        state = zero_moments(parameter)
         with ops.use(mode):
-            for step in range(10):
-                ops.adam_step(parameter, normal(3, 133, dtype=dtype, seed=step), mean, square, factor_R6)
-        found[mode] = parameter, mean, square
+            for step in range(1, 11):
+                adamw_step(step, parameter, normal(3, 133, dtype=dtype, seed=step), state, hparams)
+        found[mode] = parameter, *state.values()
     for fast, plain in zip(*found.values(), strict=True):
         assert_close(fast, plain, **TOLERANCE[dtype])
 
@@ -239,12 +253,14 @@ def test_adam_is_torchs_own_adamw(mode):
     parameter = normal(1, 50)
     theirs = torch.nn.Parameter(parameter.clone())
     optimizer = torch.optim.AdamW([theirs], lr=1e-2, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.5)
-    mean, square = torch.zeros_like(parameter), torch.zeros_like(parameter)
+    state, hparams = (
+        zero_moments(parameter),
+        torch.tensor([[1e-2], [0.5], [0.9], [0.98], [1e-8]], dtype=torch.float64),
+    )
     for step in range(1, 6):
         grad = normal(1, 50, seed=step)
-        factors = [1 - 1e-2 * 0.5, 1 - 0.9, 1 - 0.98, 1 / (1 - 0.98**step), 1e-2 / (1 - 0.9**step), 1e-8]
         with ops.use(mode):
-            ops.adam_step(parameter, grad, mean, square, torch.tensor([factors], dtype=torch.float64))
+            adamw_step(step, parameter, grad, state, hparams)
         theirs.grad = grad
         optimizer.step()
     assert_close(parameter, theirs.detach(), rtol=1e-12, atol=1e-12)
@@ -358,7 +374,7 @@ def test_every_kernel_is_loaded_for_the_types_it_is_called_with():
     for loss in LOSSES.values():
         for network in (mlp_of(*pairs(), torch.relu), lambda *x: ops.numpy_mlp(*pairs(), *transposed(x))):
             loss(network(*inputs), integers(5, EXAMPLES), torch.float64).sum().backward()
-    ops.adam_step(*torch.rand(4, 3, 5), torch.rand(3, 6))
+    adamw_step(1, *torch.rand(2, 3, 5), zero_moments(torch.rand(3, 5)), torch.rand(5, 3))
     after = [len(kernel.signatures) for kernel, _ in numba_kernels.KERNELS]
     assert min(before) > 0
     assert after == before

@@ -105,7 +105,7 @@ def test_only_the_matrices_of_system_0_decay():
     stack = ReplicaStack([replica], task, "cpu")
     assert replica.config.optimizer.weight_decay == 1e-3
     stack.params.data.fill_(1.0)
-    stack.grad_Rn.zero_()
+    stack.update_rule.grad_Rn.zero_()
     stack.update_rule.set_step(1)
     stack.update_rule.apply()
     for name, tensor in stack.params.views(stack.params.data).items():

@@ -15,18 +15,13 @@ Cell = tuple[int, int, int]  # row, column, symbol
 
 SMALLEST = 5  # every smaller Latin square is isotopic to a group's table
 LARGEST = 150  # the walk takes size³ steps, ten seconds
+SIZE_RULE = f"be a whole number from {SMALLEST}, as smaller squares are group tables, to {LARGEST}"
 
 
 @dataclass(frozen=True, config=STRICT)
 class LatinSquareConfig:
     name: Literal["latin_square"]
-    size: Annotated[
-        int,
-        satisfying(
-            lambda n: SMALLEST <= n <= LARGEST,
-            f"be a whole number from {SMALLEST}, as smaller squares are group tables, to {LARGEST}",
-        ),
-    ]
+    size: Annotated[int, satisfying(lambda n: SMALLEST <= n <= LARGEST, SIZE_RULE)]
     seed: Seed  # of the random walk
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, satisfying
+from grokking.config import STRICT, whole_number
 from grokking.data.table import Table, all_pairs
 
 
@@ -22,7 +22,7 @@ from grokking.data.table import Table, all_pairs
 class PermutationConfig:
     name: Literal["permutation_product", "permutation_conjugate", "permutation_sandwich"]
     # of the symmetric group: it has degree! elements
-    degree: Annotated[int, satisfying(lambda n: 2 <= n <= 5, "be a whole number from 2 to 5")]
+    degree: Annotated[int, whole_number(2, 5)]
 
 
 def compose(x_En: np.ndarray, y_En: np.ndarray) -> np.ndarray:

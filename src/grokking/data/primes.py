@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from grokking.config import satisfying
+from grokking.config import whole_number
 
 
 def prime_factors(n: int) -> list[int]:
@@ -28,8 +28,5 @@ def require_prime(modulus: int) -> int:
     )
 
 
-LARGEST_MODULUS = 1000  # a million equations
-Modulus = Annotated[
-    int, satisfying(lambda n: 2 <= n <= LARGEST_MODULUS, f"be a whole number from 2 to {LARGEST_MODULUS}")
-]
+Modulus = Annotated[int, whole_number(2, 1000)]  # at most a million equations
 PrimeModulus = Annotated[Modulus, AfterValidator(require_prime)]

@@ -42,8 +42,7 @@ class ReplicaStack:
         self.model = models[0]  # `_attach` makes its parameters those of all replicas
         self.params = FlatTensors([dict(m.named_parameters()) for m in models], dtype, device)
         self.buffers = FlatTensors([dict(m.named_buffers()) for m in models], dtype, device)
-        self.grad_Rn = torch.zeros_like(self.params.data)
-        self.update_rule = UpdateRule(replicas, self.model, self.params, self.grad_Rn)
+        self.update_rule = UpdateRule(replicas, self.model, self.params)
         self.a_P, self.b_P = torch.tensor(task.equations[["a", "b"]].to_numpy().T.copy(), device=device)
         self.answer_RP = torch.tensor(np.stack([answers(r, task) for r in replicas]), device=device)
         train_RN = np.stack([np.flatnonzero(task.train_mask(r.split_seed)) for r in replicas])
@@ -79,8 +78,8 @@ class ReplicaStack:
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.params.data, self.buffers.data = self.params.data[positions], self.buffers.data[positions]
-        self.grad_Rn, self.answer_RP = self.grad_Rn[positions], self.answer_RP[positions]
-        self.update_rule.select(positions, self.grad_Rn)
+        self.answer_RP = self.answer_RP[positions]
+        self.update_rule.select(positions)
         self.batches.select(positions)
         self._attach()
 
@@ -103,7 +102,7 @@ class ReplicaStack:
         # Gradients are copied: as views of `grad_Rn` they would have gaps between replicas, of which torch
         # warns, and nothing would be faster.
         grads = [cast(Tensor, param.grad).flatten(1) for param in self.model.parameters()]
-        torch.cat(grads, dim=1, out=self.grad_Rn)
+        torch.cat(grads, dim=1, out=self.update_rule.grad_Rn)
         self.update_rule.apply()
 
     def _attach(self) -> None:

@@ -21,16 +21,13 @@ from grokking.updates.weight_clamps import CLAMPS, total_norm
 class UpdateRule:
     """One sequence of operations for R replicas, each with its own hyperparameters and state."""
 
-    def __init__(
-        self, replicas: Sequence[Replica], model: Model, params: FlatTensors, grad_Rn: Tensor
-    ) -> None:
-        """`grad_Rn` is where the gradients of each step will be."""
+    def __init__(self, replicas: Sequence[Replica], model: Model, params: FlatTensors) -> None:
         self.config = config = replicas[0].config
         self.optimizer = OPTIMIZERS[config.optimizer.name]
         self.filter = FILTERS[config.gradient_filter.name]
         self.project = PROJECTIONS[config.gradient_projection]
         self.clamp = CLAMPS[config.weight_clamp.name]
-        self.params = params
+        self.params, self.grad_Rn = params, torch.zeros_like(params.data)
         self.hidden = hidden_matrices(model)
         self.frozen = frozen_parameters(model, config.frozen)
         self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state_names}
@@ -40,17 +37,17 @@ class UpdateRule:
         self.rates = {k: v.clone() for k, v in self.hparams.items() if k.endswith("learning_rate")}
         self.rate_factor = 1.0  # of the rates in `hparams`
         if model.undecayed and not self.optimizer.decoupled:
-            self.hparams["weight_decay"] = (
-                self.hparams["weight_decay"] * params.mask(model.undecayed).logical_not()
-            )
-        self._make_views(grad_Rn)
+            decayed_n = params.mask(model.undecayed).logical_not()
+            self.hparams["weight_decay"] = self.hparams["weight_decay"] * decayed_n
+        self._make_views()
 
-    def select(self, positions: list[int], grad_Rn: Tensor) -> None:
-        """Go on with the replicas at these positions only, to which `params` and `grad_Rn` belong by now."""
+    def select(self, positions: list[int]) -> None:
+        """Go on with the replicas at these positions only, to which `params` belong by now."""
+        self.grad_Rn = self.grad_Rn[positions]
         self.state = {name: tensor[positions] for name, tensor in self.state.items()}
         self.hparams = {name: tensor[positions] for name, tensor in self.hparams.items()}
         self.rates = {name: tensor[positions] for name, tensor in self.rates.items()}
-        self._make_views(grad_Rn)
+        self._make_views()
 
     def set_step(self, step: int) -> None:
         """Give the hyperparameters their values at this step: its number, from 1, and the scheduled rates."""
@@ -63,7 +60,7 @@ class UpdateRule:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Make one update of the parameters; the gradients may be overwritten."""
+        """Make one update of the parameters by `grad_Rn`, which may be overwritten."""
         params = self.named_params
         frozen = {name: params[name].clone() for name in self.frozen}
         self.filter.apply(self.grad_Rn, self.state, self.hparams)
@@ -85,11 +82,10 @@ class UpdateRule:
             momenta = self._matrices(self.params.views(self.state["momentum"]))
             update_matrices(matrices, self._matrices(self.named_grads), momenta, self.hparams)
 
-    def _make_views(self, grad_Rn: Tensor) -> None:
+    def _make_views(self) -> None:
         """Make the views of single tensors once: making them takes as long as a small operation."""
-        self.grad_Rn = grad_Rn
         self.named_params = self.params.views(self.params.data)
-        self.named_grads = self.params.views(grad_Rn)
+        self.named_grads = self.params.views(self.grad_Rn)
 
     def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
         """The hidden matrices (R, O, I) among these tensors."""

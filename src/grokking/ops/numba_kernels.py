@@ -145,7 +145,7 @@ def _exp_single(x):
 
 @compiled("void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
 def adam_step(parameter_Rn, grad_Rn, mean_Rn, square_Rn, factor_R6):
-    """The step of `ops.adam`, entry by entry."""
+    """Adam's step as `updates.optimizers` has it, entry by entry."""
     for replica in range(len(parameter_Rn)):
         decay_factor, one_minus_beta1, one_minus_beta2, correction, step_size, epsilon = factor_R6[replica]
         parameter_n, grad_n = parameter_Rn[replica], grad_Rn[replica]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from grokking import ops
 from grokking.config import STRICT, NonNegative, Positive, UnitInterval
+from grokking.ops import numba_kernels as kernels
 
 HParams = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -91,12 +92,20 @@ def adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
 
 
 def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, decay_factor: Tensor) -> None:
-    """Multiply the parameters by `decay_factor` (R, 1), then take Adam's step."""
+    """Multiply the parameters by `decay_factor` (R, 1), then take Adam's step; its kernel takes one pass."""
     beta1, beta2, step = hparams["beta1"], hparams["beta2"], hparams["step"]
     correction, step_size = 1 / (1 - beta2**step), hparams["learning_rate"] / (1 - beta1**step)
     factors = [decay_factor, 1 - beta1, 1 - beta2, correction, step_size, hparams["epsilon"]]
     factor_R6 = torch.cat(factors, dim=1).to(param.dtype)
-    ops.adam_step(param, grad, state["mean"], state["square"], factor_R6)
+    mean, square = state["mean"], state["square"]
+    if ops.is_fast(param):
+        kernels.adam_step(*map(kernels.array, (param, grad, mean, square, factor_R6)))
+        return
+    decay_factor, one_minus_beta1, one_minus_beta2, correction, step_size, epsilon = factor_R6.split(1, dim=1)
+    mean.lerp_(grad, one_minus_beta1)
+    square.lerp_(grad.square(), one_minus_beta2)
+    scale = (square * correction).sqrt_().add_(epsilon)
+    param.mul_(decay_factor).addcdiv_(step_size * mean, scale, value=-1)
 
 
 def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
