@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -125,21 +126,23 @@ def test_a_study_is_read_without_points_that_it_was_given(name):
         require_fit(replica, study.task, name)
 
 
-def kept_searches() -> pd.DataFrame:
-    return pd.read_csv(ROOT / "benchmarks/results/small_mlp.csv", converters={"best": parsed})
+def kept_searches(study: str) -> pd.DataFrame:
+    return pd.read_csv(ROOT / f"benchmarks/results/{study}.csv", converters={"best": parsed})
 
 
 def parsed(text: str) -> list[float]:
     return [float(part) for part in text.strip("[]").split(",")]
 
 
-def test_the_table_of_the_page_is_of_the_searches_that_are_kept():
-    rows = samplers.table(kept_searches()).to_markdown(index=False, stralign="left", disable_numparse=True)
+@pytest.mark.parametrize("study", rounded_study.SMALL)
+def test_the_table_of_the_page_is_of_the_searches_that_are_kept(study):
+    found = samplers.table(kept_searches(study))
+    rows = found.to_markdown(index=False, stralign="left", disable_numparse=True)
     assert rows in (ROOT / "docs/search.md").read_text()
 
 
 def test_what_the_page_says_of_samplers_and_rules_holds():
-    rows = kept_searches()
+    rows = kept_searches("small_mlp")
     assert (rows.groupby(["sampler", "rule"]).size() == 8).all()
     found = samplers.table(rows).set_index(["sampler", "rules"])
     p = found["p (Wilcoxon)"].replace("—", "1").astype(float)
@@ -150,3 +153,22 @@ def test_what_the_page_says_of_samplers_and_rules_holds():
     trials = found["trials"].astype(float)
     for sampler in samplers.SAMPLERS:
         assert 4 <= trials[sampler, MEDIAN] / trials[sampler, "ours"] <= 5.5
+
+
+def test_what_the_page_says_of_samplers_on_the_transformer_holds():
+    rows = kept_searches("small_transformer")
+    assert (rows.groupby(["sampler", "rule"]).size() == 8).all()
+    found = samplers.table(rows).set_index(["sampler", "rules"])
+    p = found["p (Wilcoxon)"].replace("—", "1").astype(float)
+    better, worse = (
+        found[name].str.partition(" of ")[0].astype(int) for name in ("better than tpe with ours", "worse")
+    )
+    assert not ((p < 0.05) & (better > worse)).any()  # the default is not beaten
+    ours = found.xs("ours", level="rules")
+    assert ours["steps, median (range)"].str.startswith(("234 ", "394 ")).sum() == 2
+    assert (ours["worse"]["random"], ours["worse"]["gp"]) == ("7 of 8", "6 of 8")
+    assert (ours["p (Wilcoxon)"]["random"], ours["p (Wilcoxon)"]["gp"]) == ("0.078", "0.039")
+    failed = (
+        rows[rows["rule"] == "ours"].groupby("sampler")["confirmed"].agg(lambda x: int(np.isinf(x).sum()))
+    )
+    assert failed.to_dict() == {"tpe": 0, "random": 3, "qmc": 3, "gp": 5, "cma-es": 2}
