@@ -299,8 +299,10 @@ def test_a_product_is_that_in_float64(rows, inputs, outputs, of_x, of_y, leading
     biased = exact + bias.unsqueeze(-2)
     assert_close(ops.linear(given[0], given[1].mT, bias), biased, **TOLERANCE[torch.float32])
     if not leading:
-        into = products.multiply(*given, out=torch.empty_like(exact))
-        assert_close(into, exact, **TOLERANCE[torch.float32])
+        assert_close(products.product(*given), exact, **TOLERANCE[torch.float32])
+        assert_close(products.product(*given, bias), biased, **TOLERANCE[torch.float32])
+        products.add_product(total := torch.ones_like(exact), *given)
+        assert_close(total, 1 + exact, **TOLERANCE[torch.float32])
 
 
 @pytest.mark.usefixtures("library")
@@ -313,7 +315,7 @@ def test_a_product_has_the_same_bits_beside_others():
 
 
 @pytest.mark.usefixtures("library")
-@pytest.mark.parametrize("leading", [(), (2,)])
+@pytest.mark.parametrize("leading", [(), (1,), (2,)])
 def test_derivatives_of_products_are_those_in_float64(leading):
     """First and second ones, of a function that is not linear in any of its arguments."""
     shapes = ((6, 5), (4, 5), (4,))

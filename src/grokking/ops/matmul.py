@@ -24,8 +24,10 @@ FIRST_FULL_WIDTH_AMD_FAMILY = 26
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """x @ weight.T + bias, (..., B, I), (..., O, I) and (..., O); `dtype` as in `matmul`."""
-    if dtype is not None or _by_onednn(x):
+    if dtype is not None:
         return matmul(x, weight.mT, dtype) + bias.unsqueeze(-2)
+    if _by_onednn(x):
+        return _of_each_replica(x, weight.mT, bias)
     if x.dim() == 2:
         return torch.addmm(bias, x, weight.mT)
     return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
@@ -35,36 +37,50 @@ def matmul(x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """x @ y, (..., B, I) and (..., I, O); x, y and the product are rounded to `dtype`, a shorter type."""
     if dtype is not None:
         return (x.to(dtype) @ y.to(dtype)).to(x.dtype)
-    if not _by_onednn(x):
-        return x @ y
-    if x.dim() == 2:
-        return cast(Tensor, _Product.apply(x, y))
-    return torch.stack([matmul(x_BI, y_IO) for x_BI, y_IO in zip(x, y, strict=True)])
+    return _of_each_replica(x, y) if _by_onednn(x) else x @ y
 
 
-def multiply(
-    x: Tensor, y: Tensor, *, out: Tensor, start: Tensor | None = None, dtype: torch.dtype | None = None
-) -> Tensor:
-    """Write x @ y of two matrices, plus `start` where given, which may be `out` itself, into `out`."""
+def product(x: Tensor, y: Tensor, bias: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+    """x @ y of two matrices, plus the bias (O,) where given; for passes that autograd does not see."""
+    if dtype is not None:
+        return matmul(x, y, dtype) if bias is None else bias + matmul(x, y, dtype)
+    if _by_onednn(x):
+        return _onednn(x, y, bias)
+    return torch.mm(x, y) if bias is None else torch.addmm(bias, x, y)
+
+
+def add_product(total: Tensor, x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> None:
+    """Add x @ y of two matrices to the total, in place."""
     if dtype is None and not _by_onednn(x):
-        return torch.mm(x, y, out=out) if start is None else torch.addmm(start, x, y, out=out)
-    product = matmul(x, y, dtype)
-    return out.copy_(product) if start is None else torch.add(start, product, out=out)
+        torch.addmm(total, x, y, out=total)
+    else:
+        total.add_(product(x, y, dtype=dtype))
+
+
+def _of_each_replica(x: Tensor, *others: Tensor) -> Tensor:
+    """oneDNN's x @ y, plus a bias where given; one replica is neither copied nor stacked."""
+    if x.dim() == 2:
+        return cast(Tensor, _Product.apply(x, *others))
+    if len(x) == 1:
+        return _of_each_replica(*(tensor.squeeze(0) for tensor in (x, *others))).unsqueeze(0)
+    return torch.stack([_of_each_replica(*replica) for replica in zip(x, *others, strict=True)])
 
 
 class _Product(Function):
     """A product by oneDNN, differentiable as often as one likes: its gradients are products, too."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
         ctx.save_for_backward(x, y)
-        return _onednn(x, y)
+        return _onednn(x, y, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, y = ctx.saved_tensors
-        of_x, of_y = ctx.needs_input_grad
-        return matmul(grads[0], y.mT) if of_x else None, matmul(x.mT, grads[0]) if of_y else None
+        of_x, of_y, *of_bias = ctx.needs_input_grad
+        grad_x = matmul(grads[0], y.mT) if of_x else None
+        grad_y = matmul(x.mT, grads[0]) if of_y else None
+        return grad_x, grad_y, *(grads[0].sum(0) if needed else None for needed in of_bias)
 
 
 def _by_onednn(x: Tensor) -> bool:
@@ -99,8 +115,8 @@ def onednn_is_right() -> bool:
     return right
 
 
-def _onednn(x: Tensor, y: Tensor) -> Tensor:
-    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(y.mT), None, "none", [], ""))
+def _onednn(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(y.mT), bias, "none", [], ""))
 
 
 def _dense(matrix: Tensor) -> Tensor:

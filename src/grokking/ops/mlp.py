@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.lookup import rows
-from grokking.ops.matmul import linear, multiply
+from grokking.ops.matmul import add_product, linear, product
 from grokking.ops.numba_kernels import array
 from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
@@ -96,10 +96,9 @@ class _MLP:
         kernels.sum_pairs(*map(array, (table, bias, a_S, b_S)), relu, array(x))
         hidden = [(x, x if relu else self.activation(x))]
         for weight_OI, bias_O in zip(dense[:-2:2], dense[1:-2:2], strict=True):
-            x = x.new_empty(len(x), len(bias_O))
-            multiply(hidden[-1][1], weight_OI.mT, start=bias_O, out=x, dtype=self.dtype)
+            x = product(hidden[-1][1], weight_OI.mT, bias_O, self.dtype)
             hidden.append((x, torch.relu_(x) if relu else self.activation(x)))
-        multiply(hidden[-1][1], dense[-2].mT, start=dense[-1], out=logits_SV, dtype=self.dtype)
+        logits_SV.copy_(product(hidden[-1][1], dense[-2].mT, dense[-1], self.dtype))
         return hidden
 
     def _backward(
@@ -116,8 +115,8 @@ class _MLP:
         for number, (before, after) in reversed(list(enumerate(hidden))):
             sum_OI, sum_O = sums[2 * number + 2 : 2 * number + 4]
             sum_O.add_(grad.sum(0))
-            multiply(grad.mT, after, start=sum_OI, out=sum_OI, dtype=self.dtype)
-            grad = multiply(grad, weights[number], out=torch.empty_like(after), dtype=self.dtype)
+            add_product(sum_OI, grad.mT, after, self.dtype)
+            grad = product(grad, weights[number], dtype=self.dtype)
             if number > 0 or not relu:  # that of the first ReLU is in the kernel
                 grad = BACKWARD[self.activation](grad, before)
         kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums[0])))
