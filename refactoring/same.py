@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from grokking.config import ConfigError
 from pipelines.common.stage import run
 from refactoring.sha256 import Digests
@@ -69,7 +71,8 @@ def is_same_as(commit: str) -> bool:
 def digests_of_commit(commit: str) -> Digests:
     """Those of the commit's own program; kept, for on one machine they never change."""
     versions = " ".join(f"{name} {version(name)}" for name in COMPUTES)
-    machine = hashlib.sha256(f"{platform.node()} {sys.version} {versions}".encode()).hexdigest()[:8]
+    here = f"{platform.node()} {torch.backends.cpu.get_cpu_capability()} {sys.version} {versions}"
+    machine = hashlib.sha256(here.encode()).hexdigest()[:8]
     kept = KEPT / f"{commit}_{machine}.json"
     if not kept.exists():
         with checked_out(commit) as tree:
