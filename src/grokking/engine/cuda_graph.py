@@ -24,9 +24,7 @@ class CudaGraph:
 
     def __call__(self, index_RB: Tensor) -> None:
         size = index_RB.shape[1]
-        if (
-            size not in self.warmed_up
-        ):  # libraries set themselves up at their first use, which cannot be recorded
+        if size not in self.warmed_up:  # at their first use libraries do what cannot be recorded
             self.warmed_up.add(size)
             self._warm_up(index_RB)
             return
