@@ -8,7 +8,7 @@ kept under `.checkpoints/samplers/`. A search may spend what the study's own tri
 rules. Its best trial is trained on the fresh seeds and splits of `confirm`, a crossing held for 50 steps. The
 same command goes on where it was interrupted; a row per search is in `benchmarks/results/`. CMA-ES takes part
 after `pip install cmaes`. `--rules` takes some of them: MedianPruner tries hundreds of trials in a search of
-the transformer, each recorded whole, which would take a day.
+the transformer, each recorded whole.
 
 `quick` is the study of params.yaml, of five core-hours here. The others have the network and the table of a
 sweep, and take minutes: `small_mlp` searches the space of `quick`, `small_transformer` one of its own.

@@ -74,7 +74,7 @@ def test_training_stops_when_generalization_is_sustained_and_at_the_budget(devic
         assert kept == {step for step in snapshot_steps(700) if step <= last} | {last}
 
 
-def test_a_crossing_on_trial_at_the_budgets_end_is_followed_to_the_end_of_its_trial(device):
+def test_a_crossing_pending_at_the_budgets_end_is_followed_until_it_is_sustained(device):
     """The budget ends 20 steps after the crossing; training goes on until the trial is over, no further."""
     (fast, slow), task = learning_replicas(700)
     crossing = history.replica_table([fast], list(train([fast], task, device)), task)["generalization_step"][
