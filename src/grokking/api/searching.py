@@ -31,6 +31,7 @@ from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, open_study, study_key
 from grokking.search.sustain import first_sustained
 from grokking.search.tables import chosen, ranked, trial_table
+from grokking.storage.whole_file import whole_file
 from grokking.training.fingerprint import fingerprint
 
 
@@ -128,10 +129,8 @@ class TaskSearch:
 
     def _write(self, config: Config) -> None:
         self.found.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.found.with_name(f".{self.found.name}")
-        with partial.open("w", encoding="utf-8") as file:
+        with whole_file(self.found) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             YAML().dump({"config": config}, file)
-        partial.replace(self.found)
 
     def _needs(self, deadline: float) -> ConfirmationTime:
         return ConfirmationTime(self.plan, self.task, processes(None), deadline - time.monotonic())

@@ -34,6 +34,7 @@ from grokking.executors.resources import processes
 from grokking.experiment import Replica
 from grokking.progress import Progress
 from grokking.storage.run_folder import RunFolder
+from grokking.storage.whole_file import whole_file
 from grokking.training.checkpoint import EVERY_SECONDS
 from grokking.training.fingerprint import fingerprint
 from grokking.training.records import Evaluation
@@ -117,10 +118,8 @@ class OwnRun:
     def _write_config(self) -> None:
         """What decides the run, before its first step: so a run that was killed is known again."""
         written = {"experiment": self.origin, "changes": self.changes, "config": self.config}
-        partial = self.folder / f".{CONFIG}"
-        with partial.open("w", encoding="utf-8") as file:
+        with whole_file(self.folder / CONFIG) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             YAML().dump(written, file)
-        partial.replace(self.folder / CONFIG)
 
     def _forget_unless_begun(self, checkpoints: Path) -> None:
         """Leave no folder of a run that was stopped before there was anything to go on from."""

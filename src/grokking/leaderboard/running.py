@@ -19,6 +19,7 @@ from grokking.leaderboard.submission import Submission, parse
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Workload
 from grokking.storage.runs import read_table
+from grokking.storage.whole_file import whole_file
 from grokking.training.fingerprint import code_hash, input_hash, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.loop import train
@@ -175,7 +176,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def write(folder: Path, rows: list[dict[str, Any]], curves: dict[tuple[Any, ...], pd.DataFrame]) -> None:
-    """Write both tables aside and move them into place."""
+    """Write both tables, curves first: the table of runs says what is there."""
     folder.mkdir(parents=True, exist_ok=True)
     known = sorted(key_of(row) for row in rows)
     tables = {
@@ -183,9 +184,8 @@ def write(folder: Path, rows: list[dict[str, Any]], curves: dict[tuple[Any, ...]
         RUNS: table_of(rows),
     }
     for name, table in tables.items():
-        aside = folder / f".{name}.unfinished"
-        table.to_parquet(aside, index=False, compression="zstd")
-        aside.replace(folder / name)
+        with whole_file(folder / name) as unfinished:
+            table.to_parquet(unfinished, index=False, compression="zstd")
 
 
 def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -57,18 +57,18 @@ def _rows_of_sequence(row: Tensor, length: int, causal: bool) -> Tensor:
 class _RowAttention:
     heads: int
 
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, list[np.ndarray]]:
         query, key_value, query_row, key_rows = tensors
         attended = query.new_zeros(len(query_row), query.shape[-1])
         weights = query.new_empty(len(query_row), self.heads, key_rows.shape[-1])
-        attend(*_rows(query_row, key_rows), array(weights), *self._by_head(query, key_value, attended))
-        return attended, weights
+        saved = [*_rows(query_row, key_rows), array(weights)]
+        attend(*saved, *self._by_head(query, key_value, attended))
+        return attended, saved
 
-    def backward(self, grad: Tensor, weights: Tensor, *tensors: Tensor) -> list[Tensor | None]:
-        query, key_value, query_row, key_rows = tensors
+    def backward(self, grad: Tensor, saved: list[np.ndarray], *tensors: Tensor) -> list[Tensor | None]:
+        query, key_value, *_ = tensors
         grads = torch.zeros_like(query), torch.zeros_like(key_value)
-        by_head = self._by_head(query, key_value, grad, *grads)
-        attend_backward(*_rows(query_row, key_rows), array(weights), *by_head)
+        attend_backward(*saved, *self._by_head(query, key_value, grad, *grads))
         return [*grads, None, None]
 
     def _by_head(self, query: Tensor, *others: Tensor) -> list[np.ndarray]:

@@ -79,7 +79,7 @@ class _Product(Function):
         x, y = ctx.saved_tensors
         of_x, of_y, *of_bias = ctx.needs_input_grad
         grad_x = matmul(grads[0], y.mT) if of_x else None
-        grad_y = matmul(x.mT, grads[0]) if of_y else None
+        grad_y = matmul(grads[0].mT, x).mT if of_y else None  # laid out as a weight is, (O, I)
         return grad_x, grad_y, *(grads[0].sum(0) if needed else None for needed in of_bias)
 
 

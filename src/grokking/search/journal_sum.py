@@ -4,6 +4,7 @@ import zlib
 from pathlib import Path
 
 from grokking.config import ConfigError
+from grokking.storage.whole_file import whole_file
 
 
 class JournalSum:
@@ -33,9 +34,8 @@ class JournalSum:
         with self.journal.open("rb") as journal:
             journal.seek(length)
             added = journal.read()
-        fresh = self.file.with_suffix(".fresh")
-        fresh.write_text(f"{length + len(added)} {zlib.crc32(added, checksum)}\n", encoding="utf-8")
-        fresh.replace(self.file)
+        with whole_file(self.file) as unfinished:
+            unfinished.write_text(f"{length + len(added)} {zlib.crc32(added, checksum)}\n", encoding="utf-8")
 
     def _known(self) -> tuple[int, int]:
         """Length and checksum; a file that holds neither fits no journal."""

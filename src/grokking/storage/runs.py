@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from grokking.config import ConfigError
+from grokking.storage.whole_file import whole_file
 
 TABLES = ("replicas.parquet", "history.parquet")
 FACTS = "run.json"  # written last: a folder that has it is whole
@@ -52,10 +53,9 @@ def read_facts(file: Path) -> dict[str, Any]:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write a run.json, which appears as a whole: who is killed leaves no empty one."""
-    partial = folder / f"{FACTS}.partial"
-    partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / FACTS)
+    """Write a run.json, which says that a folder is whole."""
+    with whole_file(folder / FACTS) as file:
+        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def as_text_where_mixed(table: pd.DataFrame) -> pd.DataFrame:
