@@ -93,6 +93,15 @@ def test_best_points_at_an_edge_of_their_range_are_named(benchmark):
 # the command
 
 
+def test_targets_are_searched_for_only_where_a_workload_is_named(checkout):
+    missing = "tiny_mlp has no target yet: grokking bench targets --workload tiny_mlp"
+    assert missing in call("bench", "targets")
+    assert not (checkout / "results/leaderboard").exists()
+    found = call("bench", "targets", "--workload", "tiny_mlp")
+    assert missing not in found
+    assert call("bench", "targets") in found  # the table, with nothing trained again
+
+
 def test_a_submission_is_run_verified_and_ranked(checkout):
     assert "no results are here" in refused("bench", "table")
     for name in ("adamw", "own"):

@@ -101,9 +101,9 @@ def verify(
 
 @app.command("targets")
 def targets(workload: Names = None) -> None:
-    """Find how many steps a well tuned rule takes on each workload.
+    """Show the targets that are known; with --workload, search for those of the workloads named.
 
-    Hours, unless their results are here already; the same command goes on.
+    A target is how many steps a well tuned rule takes. A search takes up to an hour; it goes on if stopped.
 
     Examples:
 
@@ -115,14 +115,20 @@ def targets(workload: Names = None) -> None:
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
     from grokking.leaderboard.table import chosen_by_name, open_benchmark
-    from grokking.leaderboard.targets import find_target, targets_table
+    from grokking.leaderboard.targets import find_target, read_target, targets_table
 
     benchmark, screen = open_benchmark(here().root), console()
     chosen = chosen_by_name(benchmark, workload or [])
-    found = {own.name: find_target(benchmark, own, _Lines(screen).show) for own in chosen}
-    rows = targets_table(benchmark, found)
+    if workload:
+        for own in chosen:
+            find_target(benchmark, own, _Lines(screen).show)
+    targets = {own.name: read_target(benchmark, own) for own in chosen}
+    rows = targets_table(benchmark, {name: target for name, target in targets.items() if target is not None})
     columns = [str(name) for name in rows]
-    screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[1:]))
+    if columns:
+        screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[1:]))
+    for name in [name for name, target in targets.items() if target is None]:
+        screen.print(f"{name} has no target yet: grokking bench targets --workload {name}", soft_wrap=True)
 
 
 @app.command("seconds")
