@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from grokking.engine.answers import answers
 from grokking.engine.evaluation import Evaluator, evaluate
+from grokking.engine.metrics import weight_norms
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
 from grokking.models import FAMILIES
@@ -216,8 +217,8 @@ def _assert_bitwise_alone_and_among_neighbours(replicas, tiny_task):
     ours, theirs = alone.measure([0], everything), among.measure([0, 1], everything.repeat(2, 0))
     for field in ("loss_RE", "correct_RE", "square_RE"):
         assert torch.equal(getattr(ours, field)[0], getattr(theirs, field)[0]), field
-    for name, norm_R in alone.norms().items():
-        assert norm_R[0] == among.norms()[name][0], name
+    for name, norm_R in weight_norms(alone.update_rule.named_params).items():
+        assert norm_R[0] == weight_norms(among.update_rule.named_params)[name][0], name
 
 
 def test_neighbours_data_does_not_reach_a_replica(tiny_task):

@@ -33,7 +33,7 @@ class ExperimentConfig:
     loss: Annotated[str, one_of(LOSSES)]
     label_noise: UnitInterval  # share of the training equations that are given a wrong answer
     precision: Literal["float32", "float64"]  # of parameters and activations
-    # bfloat16: factors of the dense layers' products are rounded to it, sums stay float32; fast where
+    # bfloat16: inputs of the dense layers' products are rounded to it, sums stay float32; fast where
     # hardware has it. An embedding MLP's first layer and a tied unembedding are not rounded
     matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the sums over classes in the loss and its gradient

@@ -63,7 +63,7 @@ def examples_seen(config: BatchConfig, train_equations: int, steps: int) -> int:
 
 
 class Batches:
-    """The batches of R replicas. That of any step is had without those before it."""
+    """The batches of R replicas. That of any step is computed without those before it."""
 
     def __init__(self, config: BatchConfig, train_RN: Tensor, seeds: list[int]) -> None:
         """`train_RN` holds the row numbers of each replica's training equations."""
@@ -79,22 +79,23 @@ class Batches:
             case FullBatchConfig():
                 return self.train_RN
             case WithReplacementConfig(size=size):  # a block of batches is drawn at once
-                length, batches = DRAWN_AT_ONCE * size, DRAWN_AT_ONCE
+                examples, batches = DRAWN_AT_ONCE * size, DRAWN_AT_ONCE
             case WithoutReplacementConfig(size=size, drop_last=drop_last):  # a block is an epoch
-                length, batches = equations, equations // size if drop_last else -(-equations // size)
-        block, number = divmod(step - 1, batches)
+                examples = equations
+                batches = equations // size if drop_last else -(-equations // size)
+        block, position = divmod(step - 1, batches)
         if block != self.block:
-            self.block_RC, self.block = self._draw(block, length), block
-        return self.block_RC[:, number * size : (number + 1) * size]
+            self.block_RC, self.block = self._draw(block, examples), block
+        return self.block_RC[:, position * size : (position + 1) * size]
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
         self.train_RN, self.key_R = self.train_RN[positions], self.key_R[positions]
         self.block = -1
 
-    def _draw(self, block: int, length: int) -> Tensor:
+    def _draw(self, block: int, examples: int) -> Tensor:
         """Row numbers of a block's batches, one batch after the other."""
-        integer_RC = random_integers(self.key_R, block * length, length)
+        integer_RC = random_integers(self.key_R, block * examples, examples)
         independent = isinstance(self.config, WithReplacementConfig)
         place_RC = integer_RC % self.train_RN.shape[1] if independent else integer_RC.argsort(1)
         return self.train_RN.gather(1, place_RC)

@@ -13,15 +13,14 @@ from grokking.data.table import Table, all_pairs
 
 Cell = tuple[int, int, int]  # row, column, symbol
 
-SMALLEST = 5  # every smaller Latin square is isotopic to a group's table
-LARGEST = 150  # the walk takes size³ steps, ten seconds
-SIZE_RULE = f"be a whole number from {SMALLEST}, as smaller squares are group tables, to {LARGEST}"
+# Every smaller Latin square is isotopic to a group's table; the walk takes size³ steps, at 150 ten seconds
+SIZE_RULE = "be a whole number from 5, as smaller squares are group tables, to 150"
 
 
 @dataclass(frozen=True, config=STRICT)
 class LatinSquareConfig:
     name: Literal["latin_square"]
-    size: Annotated[int, satisfying(lambda n: SMALLEST <= n <= LARGEST, SIZE_RULE)]
+    size: Annotated[int, satisfying(lambda n: 5 <= n <= 150, SIZE_RULE)]
     seed: Seed  # of the random walk
 
 

@@ -9,6 +9,9 @@ anyway. The sequence is splitmix64's output function of a counter (Steele, Lea a
 import torch
 from torch import Tensor
 
+# splitmix64's constants, as the signed integers that torch has
+GOLDEN, FIRST, SECOND = (c - 2**64 for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
 
 def random_integers(key_R: Tensor, first: int, count: int) -> Tensor:
     """Entries first, first + 1, ... of each key's own sequence of integers in [0, 2^63): (R, count)."""
@@ -18,18 +21,11 @@ def random_integers(key_R: Tensor, first: int, count: int) -> Tensor:
 
 def _mix(x: Tensor) -> Tensor:
     """splitmix64's bijection of 64-bit integers; torch multiplies modulo 2^64."""
-    x = (x ^ _shift_right(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shift_right(x, 27)) * _signed(0x94D049BB133111EB)
+    x = (x ^ _shift_right(x, 30)) * FIRST
+    x = (x ^ _shift_right(x, 27)) * SECOND
     return x ^ _shift_right(x, 31)
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
     """A logical shift: torch's own copies the sign bit."""
     return (x >> bits) & (2 ** (64 - bits) - 1)
-
-
-def _signed(constant: int) -> int:
-    return constant - 2**64 if constant >= 2**63 else constant
-
-
-GOLDEN = _signed(0x9E3779B97F4A7C15)

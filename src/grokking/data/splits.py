@@ -106,16 +106,6 @@ def token_count(equations: pd.DataFrame) -> int:
     return 1 + int(equations[["a", "b"]].to_numpy().max())
 
 
-def mirrored(equations: pd.DataFrame, train: np.ndarray) -> np.ndarray:
-    """Mask of validation equations (a, b) whose mirror (b, a) is in the training set.
-
-    A model that treats its operands alike answers these without having learned the operation.
-    """
-    pairs = pd.MultiIndex.from_frame(equations[["a", "b"]])
-    mirrors = pd.MultiIndex.from_frame(equations.loc[train, ["b", "a"]])
-    return ~train & pairs.isin(mirrors)
-
-
 SPLITS: dict[str, Callable[[pd.DataFrame, Any, int], np.ndarray]] = {
     "random": random_split,
     "mirror_closed": mirror_closed,

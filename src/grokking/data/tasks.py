@@ -11,13 +11,12 @@ from pydantic.dataclasses import dataclass
 from grokking.config import STRICT, ConfigError, Seed, at_most, satisfying
 from grokking.data.labels import LABELS, LabelsConfig
 from grokking.data.operations import OPERATIONS, OperationConfig
-from grokking.data.splits import SPLITS, SplitConfig, mirrored, token_count
+from grokking.data.splits import SPLITS, SplitConfig, token_count
 from grokking.data.table import Table
 
-MOST_SPLITS = 1000
 DistinctSeeds = Annotated[
     tuple[Seed, ...],
-    at_most(MOST_SPLITS, "seeds"),
+    at_most(1000, "seeds"),
     satisfying(lambda seeds: 0 < len(seeds) == len(set(seeds)), "be a list of distinct seeds, at least one"),
 ]
 
@@ -67,7 +66,10 @@ class Task:
 
     def mirrored_mask(self, split_seed: int) -> np.ndarray:
         """Equations (a, b) not trained on whose mirror (b, a) is."""
-        return mirrored(self.equations, self.train_mask(split_seed))
+        train = self.train_mask(split_seed)
+        pairs = pd.MultiIndex.from_frame(self.equations[["a", "b"]])
+        mirrors = pd.MultiIndex.from_frame(self.equations.loc[train, ["b", "a"]])
+        return ~train & pairs.isin(mirrors)
 
 
 def build(config: TaskConfig, where: str) -> Task:

@@ -29,7 +29,10 @@ class CudaGraph:
             self._warm_up(index_RB)
             return
         if size not in self.recorded:
-            self.recorded[size] = self._record(index_RB.clone())
+            graph, batch_RB = torch.cuda.CUDAGraph(), index_RB.clone()
+            with torch.cuda.graph(graph):
+                self.update(batch_RB)
+            self.recorded[size] = graph, batch_RB
         graph, batch_RB = self.recorded[size]
         batch_RB.copy_(index_RB)
         graph.replay()
@@ -41,9 +44,3 @@ class CudaGraph:
         with torch.cuda.stream(side):
             self.update(index_RB)
         torch.cuda.current_stream().wait_stream(side)
-
-    def _record(self, batch_RB: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.update(batch_RB)
-        return graph, batch_RB

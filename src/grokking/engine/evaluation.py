@@ -2,10 +2,6 @@
 
 # R replicas, E equations measured, P equations of the task
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
 import numpy as np
 
 from grokking.data.batches import batch_size
@@ -13,7 +9,7 @@ from grokking.data.seeds import EVALUATION_SAMPLE, derived_seed
 from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.engine.events import CrossingDetector
-from grokking.engine.metrics import EquationMetrics
+from grokking.engine.metrics import EquationMetrics, weight_norms
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
 
@@ -49,39 +45,27 @@ class Evaluator:
         may_end = step >= self.budget or self.detectors["validation"].hold_is_over(step)
         return may_end or self.detectors[part].is_undecided(metrics[f"{part}_accuracy"])
 
-    def update(self, step: int, metrics: Metrics) -> None:
-        """Pass an evaluation on to the detectors."""
-        for part, detector in self.detectors.items():
-            detector.update(step, metrics[f"{part}_accuracy"])
-
     def is_finished(self, step: int) -> bool:
         """Whether the replica has generalized or used its budget, and no crossing is pending."""
         if any(detector.is_pending for detector in self.detectors.values()):
             return False
         return self.detectors["validation"].sustained or step >= self.budget
 
-    def state(self) -> dict[str, Any]:
-        """What the detectors have seen, for a checkpoint."""
-        return {part: asdict(detector) for part, detector in self.detectors.items()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state` returned."""
-        self.detectors = {part: CrossingDetector(**fields) for part, fields in state.items()}
-
 
 def evaluate(stack: ReplicaStack, evaluators: list[Evaluator], step: int) -> list[Metrics]:
     """Metrics of each replica of the stack; its evaluator's detectors are updated with them."""
     metrics = _on_samples(stack, evaluators)
     for part in PARTS:
-        rows = [i for i, e in enumerate(evaluators) if e.needs_all_equations(part, step, metrics[i])]
-        if rows:
-            chosen = [evaluators[i] for i in rows]
+        positions = [i for i, e in enumerate(evaluators) if e.needs_all_equations(part, step, metrics[i])]
+        if positions:
+            chosen = [evaluators[i] for i in positions]
             whole_RE = np.stack([evaluator.whole[part] for evaluator in chosen])
-            measured = _part_metrics(part, stack.measure(rows, whole_RE), chosen, whole_RE)
-            for i, exact in zip(rows, measured, strict=True):
+            measured = _part_metrics(part, stack.measure(positions, whole_RE), chosen, whole_RE)
+            for i, exact in zip(positions, measured, strict=True):
                 metrics[i] |= exact
     for evaluator, of_replica in zip(evaluators, metrics, strict=True):
-        evaluator.update(step, of_replica)
+        for part, detector in evaluator.detectors.items():
+            detector.update(step, of_replica[f"{part}_accuracy"])
     return metrics
 
 
@@ -92,7 +76,7 @@ def _on_samples(stack: ReplicaStack, evaluators: list[Evaluator]) -> list[Metric
     size = train_RE.shape[1]  # of the training sample, whose columns come first
     train = _part_metrics("train", measured.columns(slice(size)), evaluators, train_RE)
     validation = _part_metrics("validation", measured.columns(slice(size, None)), evaluators, validation_RE)
-    rest_R = {"logit_rms": measured.logit_rms()} | stack.norms()
+    rest_R = {"logit_rms": measured.square_RE.mean(1).sqrt()} | weight_norms(stack.update_rule.named_params)
     rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
     return [
         train[i] | validation[i] | {name: values[i] for name, values in rest.items()}

@@ -53,13 +53,13 @@ class CrossingDetector:
         if self.candidate is None:
             if accuracy >= ACCURACY_THRESHOLD and step <= self.budget:
                 self.candidate = step
-        elif not self.sustained and accuracy < SUSTAINED_ABOVE and step <= self._end():
+        elif accuracy < SUSTAINED_ABOVE and step <= hold_end(self.candidate, self.hold_steps):
             self.candidate = None
-        self.sustained = self.hold_is_over(step)
+        self.sustained = self.hold_is_over(step)  # a candidate that is still there has held
 
     def hold_is_over(self, step: int) -> bool:
         """Whether the candidate need hold no longer than to this step; not whether it has held."""
-        return self.candidate is not None and step >= self._end()
+        return self.candidate is not None and step >= hold_end(self.candidate, self.hold_steps)
 
     def is_undecided(self, accuracy: float) -> bool:
         """Whether a sample with this accuracy cannot tell, so that all equations must be measured.
@@ -71,7 +71,3 @@ class CrossingDetector:
         if self.sustained or accuracy < POSSIBLE_ABOVE:
             return False
         return self.candidate is None or accuracy < ACCURACY_THRESHOLD
-
-    def _end(self) -> float:
-        assert self.candidate is not None
-        return hold_end(self.candidate, self.hold_steps)

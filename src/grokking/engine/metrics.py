@@ -27,10 +27,6 @@ class EquationMetrics(NamedTuple):
         """The metrics of some equations only."""
         return type(self)(*(metric_RE[:, chosen] for metric_RE in self))
 
-    def logit_rms(self) -> Tensor:
-        """Root mean square of the centred logits, (R,)."""
-        return self.square_RE.mean(1).sqrt()
-
 
 def weight_norms(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Euclidean norm of all parameters and of each layer's, from tensors (R, ...); (R,) each.

@@ -16,14 +16,14 @@ from grokking.data.tasks import Task
 from grokking.engine.answers import answers
 from grokking.engine.cuda_graph import CudaGraph
 from grokking.engine.flat_tensors import FlatTensors
-from grokking.engine.metrics import EquationMetrics, weight_norms
+from grokking.engine.metrics import EquationMetrics
 from grokking.engine.update_rule import UpdateRule
 from grokking.experiment import Replica
 from grokking.models import FAMILIES
 from grokking.models.model import Model
 from grokking.updates.losses import LOSSES
 
-MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}  # what factors of matrix products are rounded to
+MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}  # what a product's inputs are rounded to
 # Examples that go through the network at a time, which bounds memory; fewer are slower
 CHUNK_OF_EACH_ON_CPU = 8192  # of each replica
 CHUNK_OF_ALL_ON_GPU = 2**20  # of all replicas together
@@ -59,7 +59,7 @@ class ReplicaStack:
 
     @torch.no_grad()
     def measure(self, positions: list[int], index_RE: np.ndarray) -> EquationMetrics:
-        """Loss, correctness and logits of the replicas at these positions, each on its own equations."""
+        """What the replicas at these positions come to, each on its own equations."""
         params, buffers = self.params.data[positions], self.buffers.data[positions]
         tensors = self.params.views(params) | self.buffers.views(buffers)
         parts = []
@@ -70,10 +70,6 @@ class ReplicaStack:
             loss_RM = self.loss(logits_RMV, answer_RM, self.loss_dtype)
             parts.append(EquationMetrics.of(logits_RMV, answer_RM, loss_RM))
         return EquationMetrics(*(torch.cat(of_chunks, dim=1) for of_chunks in zip(*parts, strict=True)))
-
-    def norms(self) -> dict[str, Tensor]:
-        """Norms of all weights and of each layer's, (R,) each."""
-        return weight_norms(self.params.views(self.params.data))
 
     def select(self, positions: list[int]) -> None:
         """Go on with the replicas at these positions only."""
@@ -121,8 +117,7 @@ class ReplicaStack:
 
     def _chunks(self, index_RE: Tensor) -> tuple[Tensor, ...]:
         """The examples (R, E) in parts (R, M) that fit into memory."""
-        replicas = len(index_RE)
-        size = CHUNK_OF_EACH_ON_CPU if self.device == "cpu" else max(1, CHUNK_OF_ALL_ON_GPU // replicas)
+        size = CHUNK_OF_EACH_ON_CPU if self.device == "cpu" else max(1, CHUNK_OF_ALL_ON_GPU // len(index_RE))
         return index_RE.split(size, dim=1)
 
 

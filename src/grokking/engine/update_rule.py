@@ -72,13 +72,13 @@ class UpdateRule:
 
     def _optimize(self) -> None:
         """Update all parameters entry by entry; Muon takes that back for hidden matrices and updates them."""
-        update_matrices = self.optimizer.update_matrices
+        update, update_matrices = self.optimizer.update, self.optimizer.update_matrices
         matrices = self._matrices(self.named_params) if update_matrices else []
         before = [matrix.clone() for matrix in matrices]
-        self.optimizer.update(self.params.data, self.grad_Rn, self.state, self.hparams)
-        for matrix, old in zip(matrices, before, strict=True):
-            matrix.copy_(old)
+        update(self.params.data, self.grad_Rn, self.state, self.hparams)
         if update_matrices:
+            for matrix, old in zip(matrices, before, strict=True):
+                matrix.copy_(old)
             momenta = self._matrices(self.params.views(self.state["momentum"]))
             update_matrices(matrices, self._matrices(self.named_grads), momenta, self.hparams)
 
@@ -93,7 +93,7 @@ class UpdateRule:
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:
-    """Names of the weights between hidden layers, and how many matrices each holds."""
+    """Names of the weights of all dense layers but the readout, and how many matrices each holds."""
     return {
         f"{name}.weight": layer.matrices
         for name, layer in model.named_modules()

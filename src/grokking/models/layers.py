@@ -33,7 +33,7 @@ class Dense(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.matrices = matrices
-        self.matmul_dtype: torch.dtype | None = None  # what the factors of products are rounded to
+        self.matmul_dtype: torch.dtype | None = None  # what a product's inputs are rounded to
         _add_bias(self, outputs, bias)
         initialise(self.weight, self.bias, inputs, outputs)
 

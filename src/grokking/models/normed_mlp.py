@@ -28,8 +28,6 @@ class NormedMLPConfig:
 
 
 class NormedMLP(EmbeddingMLP):
-    """An embedding MLP but for the norm."""
-
     def __init__(self, config: NormedMLPConfig, sizes: Sizes) -> None:
         same: dict[str, Any] = vars(config) | {"family": "embedding_mlp"}
         super().__init__(EmbeddingMLPConfig(tables="shared", combine="concatenate", bias=True, **same), sizes)
@@ -37,7 +35,6 @@ class NormedMLP(EmbeddingMLP):
         rescale(self.norm, config.init_scale)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
         return self.unembed(self.hidden(a, b))
 
     def unembed(self, hidden: Tensor) -> Tensor:

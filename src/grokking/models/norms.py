@@ -1,4 +1,4 @@
-"""Norms of the transformer: each has a gain per column; LayerNorm, which removes the mean, also a bias."""
+"""Norms: each has a gain per column; LayerNorm, which removes the mean, also a bias."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""One-hot MLP (systems 0 and 2): [one-hot a; one-hot b] -> hidden layers -> logits.
+"""One-hot MLP (system 2): [one-hot a; one-hot b] -> hidden layers -> logits.
 
 System 2 multiplies the first pre-activations by N^-alpha, N the first hidden width.
 """

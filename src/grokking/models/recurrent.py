@@ -106,7 +106,6 @@ class Recurrent(Model):
         layers.rescale(self, config.init_scale)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
         token_BS = sequences.tokens(self.sequence, a, b, self.tokens)
         outputs = [rows(self.token, token_B) for token_B in token_BS.unbind(-1)]
         for cell in self.cells:

@@ -54,9 +54,8 @@ def _attend_and_add(block: "Block", x: Tensor, query_row: Tensor, key_rows: Tens
 
 def _embedded(model: "Transformer") -> Tensor:
     """A row per token that may stand at a position, for each position."""
-    parts = []
-    for number, tokens in enumerate(_tokens_at(model)):
-        parts.append(model.token[..., tokens, :] + model.position[..., number : number + 1, :])
+    position = model.position
+    parts = [model.token[..., t, :] + position[..., n : n + 1, :] for n, t in enumerate(_tokens_at(model))]
     return torch.cat(parts, dim=-2)
 
 

@@ -22,7 +22,6 @@ from grokking.models.model import Model
 from grokking.models.norms import NORMS
 from grokking.models.positions import rotate, sinusoids
 from grokking.models.sequences import SequenceLayout
-from grokking.models.torch_encoder import init_as_torch_encoder
 from grokking.ops.attention import attention
 from grokking.ops.lookup import rows
 
@@ -105,7 +104,6 @@ class Transformer(Model):
         rescale(self, config.init_scale)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits (..., B, V) of the pairs (a, b), each (..., B)."""
         if ops.is_fast(a) and shared_prefix.fits(self.config):
             pooled = shared_prefix.last_position(self, a, b)
         else:
@@ -154,6 +152,19 @@ class Transformer(Model):
         return shared_prefix.multiply_adds(config, square, per_row) + readout
 
 
+@torch.no_grad()
+def init_as_torch_encoder(blocks: list["Block"]) -> None:
+    """Begin as torch's nn.TransformerEncoder (system 3), which draws one matrix and copies one layer."""
+    first, *others = blocks
+    bound = (6 / (4 * first.config.width)) ** 0.5  # Glorot's for query, key and value as one (3D, D) matrix
+    for layer in (first.query, first.key_value):
+        nn.init.uniform_(layer.weight, -bound, bound)
+    for layer in (first.query, first.key_value, first.output):
+        nn.init.zeros_(layer.bias)
+    for block in others:
+        block.load_state_dict(first.state_dict())
+
+
 class Block(nn.Module):
     """Attention and MLP, each with a residual connection."""
 
@@ -190,7 +201,8 @@ class Block(nn.Module):
         pre, post = self.config.norm == "pre", self.config.norm == "post"
         x = x + self.output(attended)
         x = self.attention_norm(x) if post else x
-        x = x + self.down(self.activate(self.up(self.mlp_norm(x) if pre else x)))
+        y = self.mlp_norm(x) if pre else x
+        x = x + self.down(self.activate(self.up(y)))
         return self.mlp_norm(x) if post else x
 
     def activate(self, x: Tensor) -> Tensor:

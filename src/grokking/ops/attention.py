@@ -61,7 +61,8 @@ class _RowAttention:
         query, key_value, query_row, key_rows = tensors
         attended = query.new_zeros(len(query_row), query.shape[-1])
         weights = query.new_empty(len(query_row), self.heads, key_rows.shape[-1])
-        saved = [*_rows(query_row, key_rows), array(weights)]
+        counts = (key_rows != PADDING).sum(-1)  # of a row's keys, without padding
+        saved = [array(x) for x in (query_row, key_rows, counts, weights)]
         attend(*saved, *self._by_head(query, key_value, attended))
         return attended, saved
 
@@ -75,8 +76,3 @@ class _RowAttention:
         """Rows by head, (rows, heads, width of one); of keys beside values twice as many, the keys' first."""
         width = query.shape[-1] // self.heads
         return [array(x).reshape(len(x), -1, width) for x in (query, *others)]
-
-
-def _rows(query_row: Tensor, key_rows: Tensor) -> list[np.ndarray]:
-    """The rows as the kernels take them: each row's query, its keys, and how many of these are no padding."""
-    return [array(x) for x in (query_row, key_rows, (key_rows != PADDING).sum(-1))]

@@ -21,7 +21,7 @@ def rows(table: Tensor, index: Tensor) -> Tensor:
 class _Rows(Function):
     @staticmethod
     def forward(ctx: Any, table_RTD: Tensor, index_RB: Tensor) -> Tensor:
-        replicas, length, width = ctx.shape = table_RTD.shape
+        ctx.shape = replicas, length, width = table_RTD.shape
         first_row_R = length * torch.arange(replicas, device=index_RB.device)
         row = (index_RB + first_row_R[:, None]).flatten()
         ctx.save_for_backward(index_RB, row)
@@ -33,7 +33,8 @@ class _Rows(Function):
 
         On a GPU it adds in any order, and two runs would differ: there a product with a one-hot matrix adds.
         """
-        (index_RB, row), (grad,), (replicas, length, width) = ctx.saved_tensors, grads, ctx.shape
+        (index_RB, row), (grad,) = ctx.saved_tensors, grads
+        replicas, length, width = ctx.shape
         if grad.is_cuda:
             one_hot_RBT = index_RB.unsqueeze(2) == torch.arange(length, device=grad.device)
             return one_hot_RBT.to(grad.dtype).mT @ grad.reshape(replicas, -1, width), None

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.numba_kernels import array
 
-# Logits (E, V), answers (E,), type of the loss -> losses (E,), gradients (E, V); logits are not overwritten
+# Logits (E, V), answers (E,), dtype of the loss -> losses (E,), gradients (E, V); logits are not overwritten
 Rule = Callable[[Tensor, Tensor, torch.dtype], tuple[Tensor, Tensor]]
 
 
@@ -33,8 +33,8 @@ class _Loss(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = ctx.saved_tensors
-        return None, grad * grads[0].to(grad.dtype).unsqueeze(-1), None, None
+        (logits_grad,), (grad,) = ctx.saved_tensors, grads
+        return None, logits_grad * grad.to(logits_grad.dtype).unsqueeze(-1), None, None
 
 
 def cross_entropy(logits_EV: Tensor, answer_E: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -34,19 +34,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype | None = 
 
 
 def matmul(x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """x @ y, (..., B, I) and (..., I, O); x, y and the product are rounded to `dtype`, a shorter type."""
+    """x @ y, (..., B, I) and (..., I, O); x, y and the product are rounded to `dtype`, a shorter one."""
     if dtype is not None:
         return (x.to(dtype) @ y.to(dtype)).to(x.dtype)
     return _of_each_replica(x, y) if _by_onednn(x) else x @ y
-
-
-def product(x: Tensor, y: Tensor, bias: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
-    """x @ y of two matrices, plus the bias (O,) where given; for passes that autograd does not see."""
-    if dtype is not None:
-        return matmul(x, y, dtype) if bias is None else bias + matmul(x, y, dtype)
-    if _by_onednn(x):
-        return _onednn(x, y, bias)
-    return torch.mm(x, y) if bias is None else torch.addmm(bias, x, y)
 
 
 def add_product(total: Tensor, x: Tensor, y: Tensor, dtype: torch.dtype | None = None) -> None:
@@ -54,13 +45,13 @@ def add_product(total: Tensor, x: Tensor, y: Tensor, dtype: torch.dtype | None =
     if dtype is None and not _by_onednn(x):
         torch.addmm(total, x, y, out=total)
     else:
-        total.add_(product(x, y, dtype=dtype))
+        total.add_(matmul(x, y, dtype))
 
 
 def _of_each_replica(x: Tensor, *others: Tensor) -> Tensor:
     """oneDNN's x @ y, plus a bias where given; one replica is neither copied nor stacked."""
     if x.dim() == 2:
-        return cast(Tensor, _Product.apply(x, *others))
+        return cast(Tensor, _Product.apply(x, *others)) if torch.is_grad_enabled() else _onednn(x, *others)
     if len(x) == 1:
         return _of_each_replica(*(tensor.squeeze(0) for tensor in (x, *others))).unsqueeze(0)
     return torch.stack([_of_each_replica(*replica) for replica in zip(x, *others, strict=True)])
@@ -76,11 +67,11 @@ class _Product(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = ctx.saved_tensors
-        of_x, of_y, *of_bias = ctx.needs_input_grad
-        grad_x = matmul(grads[0], y.mT) if of_x else None
-        grad_y = matmul(grads[0].mT, x).mT if of_y else None  # laid out as a weight is, (O, I)
-        return grad_x, grad_y, *(grads[0].sum(0) if needed else None for needed in of_bias)
+        (x, y), (grad,) = ctx.saved_tensors, grads
+        needs_x, needs_y, *needs_bias = ctx.needs_input_grad  # two or three, as `apply` was called
+        grad_x = matmul(grad, y.mT) if needs_x else None
+        grad_y = matmul(grad.mT, x).mT if needs_y else None  # laid out as a weight is, (O, I)
+        return grad_x, grad_y, *(grad.sum(0) if needed else None for needed in needs_bias)
 
 
 def _by_onednn(x: Tensor) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grokking.ops import numba_kernels as kernels
 from grokking.ops.lookup import rows
-from grokking.ops.matmul import add_product, linear, product
+from grokking.ops.matmul import add_product, linear, matmul
 from grokking.ops.numba_kernels import array
 from grokking.ops.replicas import by_replica
 from grokking.ops.switch import is_fast
@@ -82,10 +82,17 @@ class _MLP:
 
     def backward(self, grad: Tensor, hidden_of_slices: list[Hidden], *tensors: Tensor) -> list[Tensor | None]:
         a_B, b_B, *parameters = tensors
-        sums = [torch.zeros_like(x) for x in parameters]
+        relu, sums = self.activation is torch.relu, [torch.zeros_like(x) for x in parameters]
         slices = _slices(parameters, a_B, b_B, grad)
-        for (a_S, b_S, grad_SV), hidden in zip(slices, hidden_of_slices, strict=True):
-            self._backward(parameters[2::2], a_S, b_S, grad_SV, hidden, sums)
+        for (a_S, b_S, grad_S), hidden in zip(slices, hidden_of_slices, strict=True):
+            layers = zip(parameters[2::2], sums[2::2], sums[3::2], hidden, strict=True)
+            for number, (weight_OI, sum_OI, sum_O, (before, after)) in reversed(list(enumerate(layers))):
+                sum_O.add_(grad_S.sum(0))
+                add_product(sum_OI, grad_S.mT, after, self.dtype)
+                grad_S = matmul(grad_S, weight_OI, self.dtype)
+                if number > 0 or not relu:  # that of the first ReLU is in the kernel
+                    grad_S = BACKWARD[self.activation](grad_S, before)
+            kernels.add_pairs(array(grad_S), array(hidden[0][1]), relu, *map(array, (a_S, b_S, sums[0])))
         torch.sum(sums[0].chunk(2)[1], 0, out=sums[1])  # each example adds to one row of b and to the bias
         return [None, None, *sums]
 
@@ -96,30 +103,10 @@ class _MLP:
         kernels.sum_pairs(*map(array, (table, bias, a_S, b_S)), relu, array(x))
         hidden = [(x, x if relu else self.activation(x))]
         for weight_OI, bias_O in zip(dense[:-2:2], dense[1:-2:2], strict=True):
-            x = product(hidden[-1][1], weight_OI.mT, bias_O, self.dtype)
+            x = linear(hidden[-1][1], weight_OI, bias_O, self.dtype)
             hidden.append((x, torch.relu_(x) if relu else self.activation(x)))
-        logits_SV.copy_(product(hidden[-1][1], dense[-2].mT, dense[-1], self.dtype))
+        logits_SV.copy_(linear(hidden[-1][1], dense[-2], dense[-1], self.dtype))
         return hidden
-
-    def _backward(
-        self,
-        weights: Sequence[Tensor],
-        a_S: Tensor,
-        b_S: Tensor,
-        grad: Tensor,
-        hidden: Hidden,
-        sums: list[Tensor],
-    ) -> None:
-        """Add a slice's gradients of all parameters but the table's bias."""
-        relu, first = self.activation is torch.relu, hidden[0][1]
-        for number, (before, after) in reversed(list(enumerate(hidden))):
-            sum_OI, sum_O = sums[2 * number + 2 : 2 * number + 4]
-            sum_O.add_(grad.sum(0))
-            add_product(sum_OI, grad.mT, after, self.dtype)
-            grad = product(grad, weights[number], dtype=self.dtype)
-            if number > 0 or not relu:  # that of the first ReLU is in the kernel
-                grad = BACKWARD[self.activation](grad, before)
-        kernels.add_pairs(array(grad), array(first), relu, *map(array, (a_S, b_S, sums[0])))
 
 
 def _slices(parameters: Sequence[Tensor], *of_examples: Tensor) -> Iterator[tuple[Tensor, ...]]:

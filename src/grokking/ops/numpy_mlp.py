@@ -39,13 +39,13 @@ class _NumpyMLP:
         """The gradients of weights and biases in turns, from that at the logits, (B, V)."""
         a_B, b_B, first_IO, _, *later = map(kernels.array, tensors)
         grad_BO = kernels.array(grad)
-        grads = [grad_BO.sum(0)]
+        grads = [grad_BO.sum(0)]  # from the last bias to the first weight
         for weight_IO, x_BI in zip(reversed(later[::2]), reversed(saved), strict=True):
-            grads.insert(0, x_BI.T @ grad_BO)
+            grads.append(x_BI.T @ grad_BO)
             grad_BO = grad_BO @ weight_IO.T
-            grads.insert(0, np.zeros_like(x_BI[0]))
-            kernels.relu_backward(grad_BO, x_BI, grads[0])  # grad_BO *= x_BI > 0; its sum over examples
-        grads.insert(0, np.zeros_like(first_IO))
+            grads.append(np.zeros_like(x_BI[0]))
+            kernels.relu_backward(grad_BO, x_BI, grads[-1])  # grad_BO *= x_BI > 0; its sum over examples
+        grads.append(np.zeros_like(first_IO))
         # np.add.at(rows of a, a_B, grad_BO), and the same of b, would take longer than all products
-        kernels.add_pairs(grad_BO, grad_BO, False, a_B, b_B, grads[0])
-        return [None, None, *map(torch.from_numpy, grads)]
+        kernels.add_pairs(grad_BO, grad_BO, False, a_B, b_B, grads[-1])
+        return [None, None, *map(torch.from_numpy, reversed(grads))]

@@ -1,1 +1,1 @@
-"""The training engine: replicas of one network, trained side by side and recorded."""
+"""Training to the end of the budget: the loop, its records and its checkpoints."""

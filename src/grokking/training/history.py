@@ -23,8 +23,8 @@ def history_table(evaluations: Iterable[Evaluation]) -> pd.DataFrame:
 
 def replica_table(replicas: list[Replica], evaluations: list[Evaluation], task: Task) -> pd.DataFrame:
     """One row per replica: hyperparameters, seeds, events and costs."""
-    of_each = ([e for e in evaluations if e.replica == replica.index] for replica in replicas)
-    return pd.DataFrame([replica_row(*pair, task) for pair in zip(replicas, of_each, strict=True)])
+    own = {r.index: [e for e in evaluations if e.replica == r.index] for r in replicas}
+    return pd.DataFrame([replica_row(r, own[r.index], task) for r in replicas])
 
 
 def replica_row(replica: Replica, evaluations: list[Evaluation], task: Task) -> dict[str, Any]:

@@ -13,10 +13,8 @@ from grokking.engine.evaluation_steps import evaluation_steps, snapshot_steps
 from grokking.executors.processor import computes_on
 from grokking.experiment import Replica
 from grokking.training.checkpoint import Checkpoint
-from grokking.training.records import Evaluation, Observation, StopRule
+from grokking.training.records import Evaluation, Observation
 from grokking.training.state import TrainingState
-
-EvaluationSteps = Callable[[int], Iterator[int]]  # budget -> steps without an end, the budget among them
 
 
 def train(
@@ -24,8 +22,8 @@ def train(
     task: Task,
     device: str,
     checkpoint: Checkpoint | None = None,
-    stop: StopRule = lambda observation: False,
-    evaluated_at: EvaluationSteps = evaluation_steps,
+    stop: Callable[[Observation], bool] = lambda observation: False,
+    evaluated_at: Callable[[int], Iterator[int]] = evaluation_steps,  # budget -> steps, the budget among them
     snapshots: bool = True,
 ) -> Iterator[Evaluation]:
     """Train replicas that fit one stack; yields those evaluations that a checkpoint holds, then each new one.

@@ -32,6 +32,3 @@ class Observation:
     seconds: float
     metrics: dict[str, float]
     parameters: Callable[[], Parameters]  # makes a copy of them, so only where they are needed
-
-
-StopRule = Callable[[Observation], bool]

@@ -7,6 +7,7 @@ import torch
 
 from grokking.data.tasks import Task
 from grokking.engine.evaluation import Evaluator
+from grokking.engine.events import CrossingDetector
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import Replica
 from grokking.training.checkpoint import SavedState
@@ -17,7 +18,6 @@ class TrainingState:
     """`replicas[i]` and `evaluators[i]` belong to position i of the stack; finished replicas are dropped."""
 
     def __init__(self, replicas: list[Replica], task: Task, device: str) -> None:
-        """Before the first update."""
         self.replicas = list(replicas)
         self.evaluators = [Evaluator(replica, task) for replica in replicas]
         self.stack = ReplicaStack(replicas, task, device)
@@ -41,7 +41,7 @@ class TrainingState:
             "step": self.stack.step,
             "seconds": self.seconds,
             "replicas": [replica.index for replica in self.replicas],
-            "evaluators": [evaluator.state() for evaluator in self.evaluators],
+            "detectors": [{k: asdict(v) for k, v in e.detectors.items()} for e in self.evaluators],
             "evaluations": [asdict(replace(e, parameters=None)) for e in self.evaluations],
         }
         return SavedState(tensors, rest)
@@ -58,8 +58,8 @@ class TrainingState:
             self.evaluations.append(Evaluation(**entry | {"parameters": snapshots.get(i)}))
         indices = [replica.index for replica in self.replicas]
         self.select([indices.index(index) for index in rest["replicas"]])
-        for evaluator, state in zip(self.evaluators, rest["evaluators"], strict=True):
-            evaluator.restore(state)
+        for evaluator, states in zip(self.evaluators, rest["detectors"], strict=True):
+            evaluator.detectors = {part: CrossingDetector(**fields) for part, fields in states.items()}
         for name, tensor in self.stack.state().items():
             tensor.copy_(saved.tensors[name])
         self.stack.step, self.seconds = rest["step"], rest["seconds"]

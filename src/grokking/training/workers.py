@@ -4,10 +4,10 @@ Where a replica runs does not change what it computes: each worker uses one thre
 numbers depend on its own seeds only. On the CPU a process per replica is fastest (docs/performance.md).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 from grokking.data.tasks import Task
@@ -21,11 +21,9 @@ from grokking.training.records import Evaluation
 
 POLL_SECONDS = 0.2  # how often the driver looks for progress
 
-Watcher = Callable[[Evaluation], None]
-
 
 def train_all(
-    replicas: list[Replica], task: Task, watchers: Sequence[Watcher], checkpoints: Path
+    replicas: list[Replica], task: Task, watchers: Sequence[Callable[[Evaluation], None]], checkpoints: Path
 ) -> Iterator[list[Evaluation]]:
     """Train every replica; yields all evaluations of each stack, by step, as soon as it has finished.
 
@@ -56,11 +54,10 @@ def train_stack(replicas: list[Replica], task: Task, device: str, checkpoints: P
 
 def stacks(replicas: list[Replica], task: Task) -> list[list[Replica]]:
     """Replicas grouped so that each group can be trained as one stack."""
-
-    def key(replica: Replica) -> str:
-        return replica.stack_key(task)
-
-    return [list(group) for _, group in groupby(sorted(replicas, key=key), key=key)]
+    by_key: dict[str, list[Replica]] = defaultdict(list)
+    for replica in replicas:
+        by_key[replica.stack_key(task)].append(replica)
+    return list(by_key.values())
 
 
 def _new(evaluations: Iterable[Evaluation], last_step: dict[int, int]) -> Iterator[Evaluation]:

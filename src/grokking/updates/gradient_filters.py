@@ -57,7 +57,7 @@ def clip_norm(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
 
 
 def grokfast_ema(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
-    """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies a moving average; it starts at gradient 1."""
+    """Grokfast-EMA (Lee et al., arXiv 2405.20233): amplifies a moving average, at first the gradient."""
     average_Rn, weight_R1 = state["average"], torch.where(hparams["step"] > 1, 1 - hparams["decay"], 1.0)
     average_Rn.lerp_(grad_Rn, weight_R1.to(grad_Rn.dtype))
     grad_Rn.add_(hparams["amplitude"].to(grad_Rn.dtype) * average_Rn)
@@ -78,8 +78,7 @@ def grokfast_ma(grad_Rn: Tensor, state: State, hparams: HParams) -> None:
 
 
 def empty_window(config: WindowFilterConfig, param_Rn: Tensor) -> State:
-    replicas, width = param_Rn.shape
-    window_RWn = param_Rn.new_zeros(replicas, config.window, width)
+    window_RWn = param_Rn.new_zeros(len(param_Rn), config.window, param_Rn.shape[1])
     return {"window": window_RWn, "window_sum": torch.zeros_like(param_Rn, dtype=torch.float64)}
 
 

@@ -1,6 +1,6 @@
-"""Losses: functions of logits (..., V), answers (...) and a type; one value (...) of that type per example.
+"""Losses: functions of logits (..., V), answers (...) and a dtype; one value (...) of that dtype per example.
 
-The logits keep their type; sums over the classes, which lose digits, are taken in `dtype`.
+The logits keep their dtype; sums over the classes, which lose digits, are taken in `dtype`.
 A loss may have a fast form in `ops.losses`, which must equal the plain form here.
 """
 

@@ -119,9 +119,8 @@ def muon_matrices(
     matrices: Sequence[Tensor], grads: Sequence[Tensor], momenta: Sequence[Tensor], hparams: HParams
 ) -> None:
     """Muon for hidden matrices (R, O, I) (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
-    rate, decay, momentum = (
-        hparams[key].unsqueeze(-1) for key in ("learning_rate", "weight_decay", "momentum")
-    )
+    names = "learning_rate", "weight_decay", "momentum"
+    rate, decay, momentum = (hparams[name].unsqueeze(-1) for name in names)
     pairs = zip(grads, momenta, strict=True)
     ahead = [grad_ROI.lerp(average_ROI, momentum.to(grad_ROI.dtype)) for grad_ROI, average_ROI in pairs]
     for matrix_ROI, update_ROI in zip(matrices, orthogonalize(ahead), strict=True):
@@ -136,13 +135,12 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     Matrices of one shape, turned so that O <= I, go through the iteration together.
     """
     wide = [matrix if matrix.shape[1] <= matrix.shape[2] else matrix.mT for matrix in matrices]
-    orthogonal: dict[int, Tensor] = {}
-    for shape in dict.fromkeys(matrix.shape for matrix in wide):
+    for shape in {matrix.shape for matrix in wide}:
         same_shape = [i for i, matrix in enumerate(wide) if matrix.shape == shape]
         together = newton_schulz(torch.cat([wide[i] for i in same_shape]))
-        orthogonal |= dict(zip(same_shape, together.split(shape[0]), strict=True))
-    pairs = [(orthogonal[i], matrix) for i, matrix in enumerate(matrices)]
-    return [found if found.shape == matrix.shape else found.mT for found, matrix in pairs]
+        for i, orthogonal in zip(same_shape, together.split(shape[0]), strict=True):
+            wide[i] = orthogonal
+    return [w if w.shape == matrix.shape else w.mT for w, matrix in zip(wide, matrices, strict=True)]
 
 
 def newton_schulz(x: Tensor) -> Tensor:
@@ -154,9 +152,6 @@ def newton_schulz(x: Tensor) -> Tensor:
     return x
 
 
-MatricesUpdate = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], HParams], None]
-
-
 @plain_dataclass(frozen=True)
 class Optimizer:
     """An update and the names of its state tensors, which are shaped as the parameters and start as zeros."""
@@ -165,7 +160,7 @@ class Optimizer:
     state_names: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
     # overwrites what `update` makes of hidden matrices; called with (matrices, grads, momenta, hparams)
-    update_matrices: MatricesUpdate | None = None
+    update_matrices: Callable[..., None] | None = None
 
 
 OPTIMIZERS = {
