@@ -163,9 +163,9 @@ def test_the_same_command_again_shows_the_run(lab):
         (("run", "wide_mlp", "--name", "../mine"), "`../mine` is no name of a run"),
         (("run", "wide_mlp", "--device", "tpu"), "`--device` must be cpu or cuda, but got 'tpu'"),
         (("run", "wide_mlp", "--sedes", "3"), "No such option"),
-        (("run", "nothing.yaml"), "cannot read nothing.yaml"),
-        (("run", "nothing.yml"), "cannot read nothing.yml"),
-        (("run", "~/nothing.yaml"), r"cannot read /[^~]*/nothing\.yaml"),
+        (("run", "nothing.yaml"), "there is no file nothing.yaml; `grokking search TASK` writes"),
+        (("run", "nothing.yml"), "there is no file nothing.yml"),
+        (("run", "~/nothing.yaml"), r"there is no file /[^~]*/nothing\.yaml"),
         (("run", "wide_mlp", "weight_decay", "=", "0.5"), "`weight_decay` is no change; write key=value"),
         (("run", "transformer", "heads=3"), "heads"),
         (("run",), "Missing argument"),
@@ -179,6 +179,7 @@ def test_the_same_command_again_shows_the_run(lab):
         (("search", "nothing"), "`tasks.nothing` is not in params.yaml"),
         (("search", "small", "learning_rates=1"), "`learning_rates` is no key here"),
         (("search", "small", "modulus=0"), "modulus` must be a whole number from 2 to 1000, but got 0"),
+        (("search", "small", "family=mlp"), "`family` is an option of a search; write `--family mlp`"),
         (("search", "small", "--minutes", "0"), "`--minutes` must be above 0"),
         (("search", "small", "--family", "mlp"), "trains the family 'mlp'.*with one: one_hot_mlp;"),
     ],
@@ -309,7 +310,7 @@ def test_search_finds_confirms_and_goes_on(lab):
     first = call(*command)
     number = re.search(r"the best is number (\d+): \d+ steps, the median of its seeds", first)[1]
     assert re.search(r"^memorized at \d+, generalized at \d+", first, re.MULTILINE), first
-    assert f"grokking run {lab / 'artifacts/searches/small.yaml'} weight_decay=0.5" in first
+    assert f"grokking run {lab / 'artifacts/searches/small.yaml'}" in first
     assert f"optuna-dashboard {lab / 'studies/own-small.journal'}" in first
     confirmed = grokking.load(f"own-small-{number}")
     assert confirmed.replicas()["seed"].tolist() == [1]  # fresh, as the entry has it

@@ -1,10 +1,12 @@
 """Runs of `grokking run` in MLflow: beside those of the stages, told apart, published once."""
 
+import re
 import shutil
 
 import pytest
 from laboratory import enter, make
 from stores import runs_of
+from test_cli import call
 
 import grokking
 from grokking.tracking.descriptions import NOTE
@@ -38,6 +40,26 @@ def test_own_runs_are_published(laboratory, monkeypatch, client):
     own = own[own["replica"] == 0]
     assert {(p.step, p.value) for p in points} <= set(zip(own["step"], own["validation_loss"], strict=True))
     assert client.list_artifacts(parent.info.run_id, "figures")
+
+
+def test_an_interrupted_run_is_published_and_says_what_is_missing(laboratory, monkeypatch, client):
+    enter(laboratory, monkeypatch)
+    monkeypatch.setenv("GROKKING_PROCESSES", "1")
+
+    def stop_in_the_second(evaluation):
+        if evaluation.replica == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grokking.train("wide_mlp", steps=30, seeds=3, name="part", watch=stop_in_the_second)
+    told = "1 of 3 networks are trained to their end: go on with `grokking run wide_mlp budget=30 --seeds 3"
+    assert told in call("show", "part")
+    assert re.search(r"part .*0 of 1, 2 not trained", call("list", "--group", "own"))
+    trained = next(trained for trained in own_runs() if trained.name == "part")
+    assert publish(client, trained)
+    grokking.train("wide_mlp", steps=30, seeds=3, name="part")
+    assert "not trained" not in call("list", "--group", "own")
+    shutil.rmtree(laboratory / "artifacts" / "own" / "part")
 
 
 def test_a_run_that_cannot_be_read_does_not_keep_the_others_out(laboratory, monkeypatch, capsys):

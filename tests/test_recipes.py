@@ -123,6 +123,12 @@ def test_the_python_of_the_readme_runs(reader):
     assert "generalization_step" in printed
 
 
+def test_the_python_of_the_page_of_mlflow_finds_own_runs(reader):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "mlflow.md").read_text(), re.DOTALL)
+    run(reader, "make", "publish")
+    assert "own run" in run(reader, "python", "-c", code)
+
+
 def test_the_python_of_the_tutorial_runs_on_the_runs_that_it_has_trained(reader):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
     run(reader, "python", "-c", code)
@@ -175,7 +181,8 @@ def test_make_clean_removes_caches_and_keeps_the_rest(bare):
 def add_entry(clone: Path, entry: str) -> None:
     """To the section of params.yaml that it belongs to."""
     file = clone / "params.yaml"
-    section = "studies" if "trials:" in entry else "sweeps" if "design:" in entry else "experiments"
+    marks = {"trials:": "studies", "design:": "sweeps", "operation:": "tasks"}
+    section = next((section for mark, section in marks.items() if mark in entry), "experiments")
     file.write_text(file.read_text().replace(f"\n{section}:\n", f"\n{section}:\n{entry}", 1))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from grokking import figures
 from grokking.analysis.nested import flat
 from grokking.api.checkout import here
 from grokking.api.loading import of_folder, read_config
@@ -44,6 +45,8 @@ def _trained(folder: Path) -> Trained:
     split = store.Split(section["name"], folder, _digest(section), len(task.equations))
     data = {f"data.{key}": value for key, value in section.items() if key != "name"}
     trained = runs.read(run.folder)
+    if not run.figure.exists():  # it was interrupted
+        figures.curves(trained.history, trained.replicas, run.name, run.figure)
     about = _about(trained.replicas, task, section, asked)
     lacking = run.folder / DIAGNOSTICS_TABLE, run.folder / NETWORK  # own runs have neither
     return Trained(run.name, OWN_GROUP, run.folder, trained, split, run.figure, *lacking, about, data)

@@ -17,13 +17,15 @@ def page(studies: Mapping[str, Searched], sweeps: Mapping[str, pd.DataFrame]) ->
     """The page, of each study and of the networks of each sweep that is a map."""
     good = _named(GROUPS, {name: good_trials(*searched) for name, searched in studies.items()})
     maps = {name: networks for name, networks in sweeps.items() if is_a_map(networks)}
+    few = [f"`{name}` ({studies[name][0]['experiment']['model']['family']})" for name in _few(good, studies)]
     return render(
         "advice.md.jinja",
         good=f"{GOOD:g}",
         fewest=FEWEST,
+        few=", ".join(few) or "none",
         studies=_text(study_table(good)),
         spreads=_text(spread_table(good)),
-        fractions=_text(_named(["sweep"], {name: fraction_table(own) for name, own in maps.items()})),
+        fractions=_text(_named(["sweep"], {name: _fractions(own) for name, own in maps.items()})),
         moved=_text(pd.DataFrame([_about(name, own) | moved(own) for name, own in maps.items()])),
     )
 
@@ -34,6 +36,21 @@ def _named(columns: list[str], tables: Mapping[str, pd.DataFrame]) -> pd.DataFra
     rows = [table.assign(**{name: of}) for of, table in tables.items()]
     whole = pd.concat([pd.DataFrame(columns=columns), *rows], ignore_index=True)
     return whole[[name, *whole.columns.drop(name)]]
+
+
+def _few(good: pd.DataFrame, studies: Mapping[str, Searched]) -> list[str]:
+    """Studies of which no optimizer has enough good trials."""
+    sizes = good.groupby(GROUPS).size()
+    enough = {study for study, _ in sizes[sizes >= FEWEST].index}
+    return [name for name in studies if name not in enough]
+
+
+def _fractions(networks: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a sweep, each with its task and the budget within which a cell could generalize."""
+    table = fraction_table(networks)
+    table.insert(0, "task", task_text(networks))
+    table.insert(1, "budget", f"{networks['budget'].iloc[0]:,}")
+    return table
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -145,7 +145,9 @@ TUNING = (
     "Optimizers and accelerators",
     "One network and task. The grid of each method was trained on seeds of its own; the point where most "
     "replicas generalized, and soonest, was then trained on fresh seeds and fresh splits, which are the "
-    "figures. p is of the log-rank test against `adamw`; seconds are to generalization, on one core.",
+    "figures. p is of the log-rank test against `adamw`; seconds are to generalization, on one core. "
+    "Grids are small, and some chosen points lie at an edge: over several networks, with fifteen points a "
+    "rule, [the benchmark](../../docs/leaderboard.md) may rank them otherwise.",
 )
 
 

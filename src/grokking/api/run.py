@@ -1,5 +1,6 @@
 """A trained run: its configuration, tables, networks, and what a network answers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,6 +48,12 @@ class Run:
     figure: Path  # its curves as PNG, where they were drawn
     committed: Path | None = None  # the network of a published system that is in git
     zoo: "Zoo | None" = None  # others that are
+
+    @property
+    def asked(self) -> int:
+        """How many replicas its configuration asks for; an interrupted run has fewer."""
+        plan = self.config["replicas"]
+        return len(plan["seeds"]) * math.prod(len(values) for values in plan["grid"].values())
 
     def replicas(self) -> pd.DataFrame:
         """A row per replica: hyperparameters, seeds, events and costs; docs/data.md names every column.

@@ -29,9 +29,15 @@ UNLIMITED = 1_000_000  # trials; time is the limit
 def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> TaskSearch:
     """The search of a task of the catalogue, with changed values; ConfigError where it cannot be trained.
 
-    Values of the network and its training are the same in all trials, and leave the space.
+    Values of the network and its training are the same in all trials, and leave the space. Batches are full
+    where those of the family's study have more examples than the task has to train on.
     """
     checkout = here()
+    if task in set(checkout.catalogue.names("studies")) - set(checkout.catalogue.names("tasks")):
+        own = checkout.catalogue.entry("studies", task)["experiment"]["task"]
+        raise ConfigError(
+            f"`{task}` is a study, which runs as docs/recipes.md says; a search takes a task, such as {own}"
+        )
     study = _study(checkout, family)
     entry = checkout.catalogue.entry("studies", study)
     whole = entry["experiment"] | {"task": task_section(checkout.catalogue, task)}
@@ -39,6 +45,8 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
     config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
     name = named_by_changes(task, meant)
     named = name if family == FAMILY else f"{name}-{family}"
+    if not _is_set("batch", meant) and not _batch_fits(config, task):
+        config, meant = config | {"batch": {"sampling": "full"}}, meant | {"batch": "full"}
     mapping = _mapping(checkout, study, config, meant)
     plan = read_study(mapping, f"own-{named}", f"studies.{study}")
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
@@ -83,6 +91,13 @@ def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> C
     entry["initial_points"] = [_held(point, known) for point in points]
     own = {"published": {}, "trials": UNLIMITED, "random_baseline": False, "objective": "steps"}
     return entry | own
+
+
+def _batch_fits(config: Config, task: str) -> bool:
+    """Whether a batch of the study has no more examples than there are to train on."""
+    one: Config = {"seeds": [0], "split_seeds": [0], "grid": {}}
+    equations = task_of({"task": config["task"], "replicas": one}, f"tasks.{task}").train_size(0)
+    return int(config["batch"].get("size", 0)) <= equations
 
 
 def _is_set(key: str, meant: Config) -> bool:

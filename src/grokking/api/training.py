@@ -177,6 +177,12 @@ def _base(checkout: Checkout, experiment: str | Mapping[str, Any]) -> Config:
         prepared(config, "config")  # a mapping from elsewhere is checked before it is changed
         return config
     known = checkout.catalogue.names("experiments")
+    if experiment in checkout.own_runs():
+        file = checkout.shown(checkout.own / experiment / CONFIG)
+        raise ConfigError(
+            f"`{experiment}` is a run of your own; its configuration is trained by `grokking run {file}`; "
+            f"with `--name {experiment}` besides, that goes on with it or adds seeds"
+        )
     if experiment not in known:
         raise unknown(checkout, experiment, known)
     return configuration(checkout.catalogue, experiment)

@@ -54,9 +54,22 @@ def _rows(checkout: "Checkout") -> dict[str, list[tuple[str, ...]]]:
         system = str(checkout.catalogue.entry("experiments", name)["system"])
         row = (name, "" if system == "none" else system, published.get(name, ""))
         found[checkout.catalogue.group(name)].append((*row, *_outcome(checkout.tables(name))))
-    own: list[tuple[str, ...]]
-    own = [(name, "", "", *_outcome(checkout.own / name / "tables")) for name in checkout.own_runs()]
-    return found | {"own": own}
+    return found | {"own": [(name, "", "", *_own_outcome(checkout, name)) for name in checkout.own_runs()]}
+
+
+def _own_outcome(checkout: "Checkout", name: str) -> tuple[str, str, str]:
+    """That of an own run, with the number of networks that an interruption has left untrained."""
+    from grokking.api.loading import of_folder
+    from grokking.config import ConfigError
+    from grokking.storage import runs
+
+    generalized, step, ratio = _outcome(checkout.own / name / "tables")
+    try:
+        run = of_folder(checkout.own / name)
+        missing = run.asked - len(run.replicas()) if runs.exists(run.folder) else 0
+    except ConfigError:
+        return DAMAGED
+    return f"{generalized}, {missing} not trained" if missing else generalized, step, ratio
 
 
 def _outcome(folder: Path) -> tuple[str, str, str]:

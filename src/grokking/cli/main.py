@@ -93,7 +93,7 @@ def grokking(
 ) -> None:
     """Networks that memorize a small table at once and generalize, suddenly, long after.
 
-    Begin with `grokking run embedding_mlp modulus=59`: a network that groks in a quarter of a minute.
+    Begin with `grokking run embedding_mlp modulus=59`: a network that groks in half a minute.
     """
 
 

@@ -73,6 +73,10 @@ def _read(experiment: str) -> str | dict[str, Any]:
     from grokking.catalogue import read_yaml
 
     file = Path(experiment).expanduser()
+    if not file.exists():
+        raise ConfigError(
+            f"there is no file {file}; `grokking search TASK` writes artifacts/searches/TASK.yaml"
+        )
     found = read_yaml(file, file)
     config = found.get("config", found) if isinstance(found, dict) else found
     if not isinstance(config, dict):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from grokking.search.study import SharedStudy
 
 EVERY_SECONDS = 30  # between two lines where the output is no terminal
+OPTIONS = {"family", "minutes"}
 
 
 def search(
@@ -60,7 +61,10 @@ def search(
     from grokking.cli.terminal import console
 
     deadline = time.monotonic() + 60 * minutes
-    screen, asked = console(), plan_search(task, parse_all(changes or []), family)
+    parsed = parse_all(changes or [])
+    for option in OPTIONS & parsed.keys():
+        raise ConfigError(f"`{option}` is an option of a search; write `--{option} {parsed[option]}`")
+    screen, asked = console(), plan_search(task, parsed, family)
     searched = ", ".join(asked.plan.config.space)
     screen.print(f"{asked.section['name']}: searching {searched} for {minutes:g} minutes", soft_wrap=True)
     with _Progress(asked, deadline, screen) as progress:
@@ -129,7 +133,9 @@ def _confirm(asked: "TaskSearch", own: "OwnRun", screen: "Console") -> None:
         own.train(live.show)
     show_result(own.run, screen)
     shown = asked.checkout.shown(asked.found)
-    screen.print(f"the recipe, to change and train:  grokking run {shown} weight_decay=0.5", soft_wrap=True)
+    screen.print(
+        f"to train the recipe, with KEY=VALUE where you change it:  grokking run {shown}", soft_wrap=True
+    )
 
 
 def _with_decay(values: Mapping[str, Any]) -> dict[str, Any]:

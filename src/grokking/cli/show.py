@@ -50,6 +50,9 @@ def show(
     cells = [[_cell(value) for value in row] for row in replicas[list(columns)].itertuples(index=False)]
     screen.print(table([column.replace("_", " ") for column in columns], cells))
     show_result(run, screen)
+    if is_own and len(replicas) < run.asked:
+        missing = f"{len(replicas)} of {run.asked} networks are trained to their end"
+        screen.print(f"{missing}: go on with `{_command(run, asked)}`", soft_wrap=True)
     for path in (run.folder, run.networks, run.committed):
         if path is not None and path.exists():
             screen.print(f"files: {checkout.shown(path)}", soft_wrap=True)

@@ -44,7 +44,7 @@ def require_batch(config: BatchConfig, train_equations: int, where: str) -> None
     if not isinstance(config, FullBatchConfig) and config.size > train_equations:
         raise ConfigError(
             f"`{where}.size` is {config.size}, but the task has {train_equations} training equations; "
-            "write a smaller size or `batch: {sampling: full}`"
+            "write a smaller size, or `batch: {sampling: full}`, on the command line `batch=full`"
         )
 
 
