@@ -13,6 +13,7 @@ from grokking.api import searching, training
 from grokking.api.checkout import Checkout, here
 from grokking.api.search_plan import BUDGET, FAMILY, families, plan_search
 from grokking.cli.search import search
+from grokking.config import ConfigError
 from grokking.engine.evaluation_steps import steps_within
 from grokking.search.confirmation_time import (
     FEWEST,
@@ -50,6 +51,32 @@ def test_the_first_point_is_the_winner_of_the_study(family):
     first = suggest(FixedTrial(config.initial_points[0]), config.space)
     assert {key: value for key, value in first.items() if key in best} == best
     assert set(first) - set(best) <= {"model.hidden_widths"}  # which the study itself does not search
+
+
+@pytest.mark.parametrize("family", STUDIES)
+def test_where_batches_of_the_study_are_larger_than_the_training_set_all_are_full(family):
+    fits, small = (plan_search("multiplication_97_f50", {"modulus": p}, family).plan for p in (97, 31))
+    written = here().catalogue.entry("studies", STUDIES[family])
+    own = written["experiment"]["batch"]
+    assert fits.config.experiment["batch"] == own
+    assert of_batches(fits.config.space) == of_batches(written["space"])
+    assert small.config.experiment["batch"] == {"sampling": "full"}
+    assert not of_batches(small.config.space)
+
+
+def of_batches(space):
+    return {key for key in space if key.startswith("batch")}
+
+
+@pytest.mark.parametrize("family", STUDIES)
+def test_full_batches_that_are_asked_for_leave_no_size_to_search(family):
+    asked = plan_search("multiplication_97_f50", {"batch": "full"}, family)
+    assert not of_batches(asked.plan.config.space)
+
+
+def test_a_study_is_not_taken_for_a_task():
+    with pytest.raises(ConfigError, match="`quick` is a study, .* such as addition_97_f50_many"):
+        plan_search("quick", {})
 
 
 @pytest.mark.parametrize("family", STUDIES)

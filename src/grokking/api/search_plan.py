@@ -23,6 +23,7 @@ WIDER: dict[str, Config] = {
     "one_hot_mlp": {"model.hidden_widths": {"kind": "choice", "values": [[128], [256], [512]]}}
 }
 FIRST: dict[str, Config] = {"one_hot_mlp": {"model.hidden_widths": "[256]"}}
+FULL: Config = {"sampling": "full"}
 UNLIMITED = 1_000_000  # trials; time is the limit
 
 
@@ -45,8 +46,10 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
     config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
     name = named_by_changes(task, meant)
     named = name if family == FAMILY else f"{name}-{family}"
-    if not _is_set("batch", meant) and not _batch_fits(config, task):
-        config, meant = config | {"batch": {"sampling": "full"}}, meant | {"batch": "full"}
+    if not _is_set("batch", meant) and not _batches_fit(config, entry["space"], task):
+        config, meant = config | {"batch": FULL}, meant | {"batch": "full"}
+    elif _is_set("batch", meant) and config["batch"] == FULL:
+        meant |= {"batch": "full"}  # so that no size is searched
     mapping = _mapping(checkout, study, config, meant)
     plan = read_study(mapping, f"own-{named}", f"studies.{study}")
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
@@ -93,11 +96,13 @@ def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> C
     return entry | own
 
 
-def _batch_fits(config: Config, task: str) -> bool:
-    """Whether a batch of the study has no more examples than there are to train on."""
+def _batches_fit(config: Config, space: Config, task: str) -> bool:
+    """Whether no batch of a study has more examples than there are to train on."""
     one: Config = {"seeds": [0], "split_seeds": [0], "grid": {}}
     equations = task_of({"task": config["task"], "replicas": one}, f"tasks.{task}").train_size(0)
-    return int(config["batch"].get("size", 0)) <= equations
+    batches = [config["batch"], *space.get("batch", {}).get("values", [])]
+    sizes = [batch.get("size", 0) for batch in batches] + space.get("batch.size", {}).get("values", [])
+    return bool(max(sizes) <= equations)
 
 
 def _is_set(key: str, meant: Config) -> bool:
