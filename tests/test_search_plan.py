@@ -75,7 +75,7 @@ def test_full_batches_that_are_asked_for_leave_no_size_to_search(family):
 
 
 def test_a_study_is_not_taken_for_a_task():
-    with pytest.raises(ConfigError, match="`quick` is a study, .* such as addition_97_f50_many"):
+    with pytest.raises(ConfigError, match=r"`quick` is a study, .* such as addition_97_f50_many"):
         plan_search("quick", {})
 
 
