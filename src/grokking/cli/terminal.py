@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from grokking.config import ConfigError
@@ -25,10 +25,15 @@ def console() -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> Table:
-    """A table with a line under its head; `right` are columns of numbers."""
+    """A table with a line under its head; `right` are columns of numbers.
+
+    In a file or a pipe the first column, of names, stays whole, so that it can be searched and copied.
+    """
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in columns:
-        shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column in right else "left"
+        whole = column == columns[0] and not sys.stdout.isatty()
+        shown.add_column(column, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         shown.add_row(*map(str, row))
     return shown
