@@ -31,6 +31,7 @@ def test_own_runs_are_published(laboratory, monkeypatch, client):
     assert set(runs) == {"system 2 · mine · own run", "seed 0", "seed 1"}
     parent = runs["system 2 · mine · own run"]
     assert parent.data.tags["group"] == "own"
+    assert parent.data.tags["role"] == "variant"
     assert parent.data.params["data.operation.name"] == mine.config["task"]["operation"]["name"]
     told = parent.data.tags[NOTE]
     assert "A run of your own" in told
@@ -40,6 +41,16 @@ def test_own_runs_are_published(laboratory, monkeypatch, client):
     own = own[own["replica"] == 0]
     assert {(p.step, p.value) for p in points} <= set(zip(own["step"], own["validation_loss"], strict=True))
     assert client.list_artifacts(parent.info.run_id, "figures")
+
+
+def test_a_run_on_another_task_is_not_of_a_published_system(laboratory, monkeypatch, client):
+    enter(laboratory, monkeypatch)
+    grokking.train("wide_mlp", steps=20, modulus=7, name="other")
+    (other,) = (trained for trained in own_runs() if trained.name == "other")
+    publish(client, other)
+    (parent,) = (run for run in runs_of(client) if run.info.run_name == "other · own run")
+    assert (parent.data.tags["system"], parent.data.tags["role"]) == ("none", "variant")
+    shutil.rmtree(laboratory / "artifacts" / "own" / "other")
 
 
 def test_an_interrupted_run_is_published_and_says_what_is_missing(laboratory, monkeypatch, client):

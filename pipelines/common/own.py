@@ -47,6 +47,10 @@ def _trained(folder: Path) -> Trained:
     trained = runs.read(run.folder)
     if not run.figure.exists():  # it was interrupted
         figures.curves(trained.history, trained.replicas, run.name, run.figure)
+    if asked["changes"]:  # it repeats no published system
+        trained.replicas["role"] = "variant"
+    if any(key.startswith("task.") for key in asked["changes"]):  # each of which has a task of its own
+        trained.replicas["system"] = "none"
     about = _about(trained.replicas, task, section, asked)
     lacking = run.folder / DIAGNOSTICS_TABLE, run.folder / NETWORK  # own runs have neither
     return Trained(run.name, OWN_GROUP, run.folder, trained, split, run.figure, *lacking, about, data)
