@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from grokking import figures
 from grokking.analysis.nested import flat
 from grokking.api.checkout import here
 from grokking.api.loading import of_folder, read_config
 from grokking.api.recipe import prepared
+from grokking.api.training import draw
 from grokking.catalogue import OWN_GROUP
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
@@ -46,7 +46,7 @@ def _trained(folder: Path) -> Trained:
     data = {f"data.{key}": value for key, value in section.items() if key != "name"}
     trained = runs.read(run.folder)
     if not run.figure.exists():  # it was interrupted
-        figures.curves(trained.history, trained.replicas, run.name, run.figure)
+        draw(run)
     if asked["changes"]:  # it repeats no published system
         trained.replicas["role"] = "variant"
     if any(key.startswith("task.") for key in asked["changes"]):  # each of which has a task of its own

@@ -119,10 +119,12 @@ def targets(workload: Names = None) -> None:
 
     benchmark, screen = open_benchmark(here().root), console()
     chosen = chosen_by_name(benchmark, workload or [])
-    if workload:
-        for own in chosen:
-            find_target(benchmark, own, _Lines(screen).show)
-    targets = {own.name: read_target(benchmark, own) for own in chosen}
+    targets = {
+        own.name: find_target(benchmark, own, _Lines(screen).show)
+        if workload
+        else read_target(benchmark, own)
+        for own in chosen
+    }
     rows = targets_table(benchmark, {name: target for name, target in targets.items() if target is not None})
     columns = [str(name) for name in rows]
     if columns:

@@ -61,18 +61,14 @@ def _own_outcome(checkout: "Checkout", name: str) -> tuple[str, str, str]:
     """That of an own run, with the number of networks that an interruption has left untrained."""
     from grokking.api.loading import of_folder
     from grokking.config import ConfigError
-    from grokking.storage import runs
 
-    generalized, step, ratio = _outcome(checkout.own / name / "tables")
     try:
-        run = of_folder(checkout.own / name)
-        missing = run.asked - len(run.replicas()) if runs.exists(run.folder) else 0
+        return _outcome(checkout.own / name / "tables", of_folder(checkout.own / name).asked)
     except ConfigError:
         return DAMAGED
-    return f"{generalized}, {missing} not trained" if missing else generalized, step, ratio
 
 
-def _outcome(folder: Path) -> tuple[str, str, str]:
+def _outcome(folder: Path, asked: int | None = None) -> tuple[str, str, str]:
     """Generalized, time-to-grok and ratio; of a grid those of its best point."""
     from grokking.analysis import results
     from grokking.config import ConfigError
@@ -86,5 +82,7 @@ def _outcome(folder: Path) -> tuple[str, str, str]:
         return DAMAGED
     best, points = results.summary(results.best_of_grid(replicas)[1]), len(results.grid_points(replicas))
     of = f", best of {points} points" if points > 1 else ""
+    if asked is not None and len(replicas) < asked:
+        of += f", {asked - len(replicas)} not trained"
     ratio = "" if best["median_ratio"] is None else f"{best['median_ratio']:.1f}"
     return f"{results.generalized_text(best)}{of}", results.median_and_range(best), ratio
