@@ -7,7 +7,7 @@ import pytest
 from clones import tiny_params
 
 from grokking.executors.executor import executor
-from grokking.leaderboard import running, table
+from grokking.leaderboard import assignment, running, table
 from grokking.leaderboard.trials import trials
 from grokking.leaderboard.workloads import read_benchmark
 from grokking.updates.optimizers import OPTIMIZERS
@@ -51,13 +51,15 @@ def no_rule_stays_known():
 def benchmark(tmp_path):
     """A tiny one, in a folder of its own."""
     (tmp_path / "leaderboard/submissions").mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("tiny_leaderboard.yaml"), tmp_path / "leaderboard/v0.yaml")
-    return read_benchmark(tmp_path, 0)
+    shutil.copy(Path(__file__).with_name("tiny_leaderboard.yaml"), tmp_path / "leaderboard/v1.yaml")
+    return read_benchmark(tmp_path, 1)
 
 
 def train(benchmark, submission, names=()):
     folder = table.result_folder(benchmark, submission.name)
-    return running.train_missing(submission, table.trials_by_workload(benchmark, submission, names), folder)
+    return running.train_missing(
+        submission, assignment.trials_by_workload(benchmark, submission, names), folder
+    )
 
 
 def trained_alone(job):

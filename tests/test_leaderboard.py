@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from grokking.cli.main import app
 from grokking.config import ConfigError
-from grokking.leaderboard import page, running, scoring, table
+from grokking.leaderboard import assignment, page, running, scoring, table
 from grokking.leaderboard.curves import NETWORK, all_curves
 from grokking.leaderboard.submission import parse
 from grokking.leaderboard.workloads import read_benchmark
@@ -142,30 +142,33 @@ def test_a_first_run_that_ends_in_an_error_leaves_nothing(benchmark):
     rule = "def update(param, grad, state, hparams):\n    param.sub_(grad[:, :3])\n"
     mine = parse("mine", f'"""Mine."""\n\nRULESET = "self-tuning"\n\n\n{rule}', "mine.py")
     folder = table.result_folder(benchmark, "mine")
-    asked = table.trials_by_workload(benchmark, mine, [])
+    asked = assignment.trials_by_workload(benchmark, mine, [])
     with pytest.raises(ConfigError, match=r"mine, line 7"), table.source_kept(benchmark, mine):
         running.train_missing(mine, asked, folder)
     assert not folder.exists()
 
 
-def test_a_workload_that_does_not_count_yet_is_run_where_it_is_named(checkout, benchmark):
-    file = checkout / "leaderboard/v0.yaml"
-    text = file.read_text()
-    planned = (
-        text.partition("  tiny_mlp:")[2]
-        .partition("\nleak_check")[0]
-        .replace("budget: 60", "budget: 20\n    scored: false")
-    )
-    file.write_text(text.replace("\nleak_check", f"  other:{planned}\nleak_check"))
-    own = str(checkout / "leaderboard/submissions/own.py")
-    assert "the workload lost is unknown; known: tiny_mlp, other" in refused(
-        "bench", "run", own, "--workload", "lost"
-    )
-    call("bench", "run", own, "--workload", "other")
-    (entry,) = table.entries(benchmark)
-    assert set(entry.runs["workload"]) == {"latin_square"}
-    assert entry.missing == 4
-    assert ", 0 differ" in call("bench", "verify", own)
+def test_a_rule_is_trained_on_variants_of_those_workloads_on_which_it_generalizes(checkout):
+    file = checkout / "leaderboard/v1.yaml"
+    text = file.read_text().replace("budget: 60", "budget: 1500")
+    file.write_text(text.replace("held_out_seed: null", "held_out_seed: 1"))
+    slow = checkout / "leaderboard/submissions/slow.py"
+    slow.write_text(ADAMW.replace("0.02", "1e-6").replace("0.1}", "1e-5}"))
+    said = call("bench", "run", str(checkout / "leaderboard/submissions/own.py"))
+    assert "Now on held-out variants of the workloads on which it generalizes." in said
+    assert re.search(r"^tiny_mlp_held_out: [\d,]+ steps", said, re.MULTILINE)
+    said = call("bench", "run", str(slow))
+    assert "held" not in said
+    ranked = table.rank(read_benchmark(checkout, 1))
+    assert [own.name for own in ranked.workloads] == ["tiny_mlp", "tiny_mlp_held_out"]
+    assert [score.submission for score in ranked.steps] == ["own", "slow"]
+    assert set(ranked.steps[1].times.values()) == {math.inf}
+    call("bench", "seconds", "--write")
+    call("bench", "table", "--write")
+    held_out = ranked.workloads[1]
+    assert f"tiny_mlp, {held_out.changed}" in (checkout / page.PAGE).read_text()
+    assert ", 0 differ" in call("bench", "verify", str(slow))
+    assert "held" not in call("bench", "targets")
 
 
 def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowhere(checkout, tmp_path):
@@ -174,7 +177,7 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     for file in (mine, checkout / "leaderboard/submissions/own.py"):
         call("bench", "run", str(file))
     assert "not ranked" not in call("bench", "table")
-    runs_file = checkout / "results/leaderboard/v0/own/runs.parquet"
+    runs_file = checkout / "results/leaderboard/v1/own/runs.parquet"
     whole = pd.read_parquet(runs_file)
     whole.iloc[:-1].to_parquet(runs_file)
     said = call("bench", "table")
@@ -183,19 +186,21 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     mine.write_text(ADAMW.replace("0.02", "0.03"))
     runs_file.unlink()
     said = call("bench", "run", str(mine), "--workload", "tiny_mlp")
-    assert "8 kept trials are of another version of the file; they are trained again" in said
-    assert len(table.entries(read_benchmark(checkout, 0))[0].runs) == 8
+    assert "8 kept trials are of an earlier file or workload; they are trained again" in said
+    assert len(table.entries(read_benchmark(checkout, 1))[0].runs) == 8
 
 
 @of_committed_results
 def test_the_committed_page_is_that_of_the_committed_results():
-    benchmark = read_benchmark(ROOT, 0)
+    benchmark = read_benchmark(ROOT, 1)
     assert (ROOT / page.PAGE).read_text(encoding="utf-8") == page.page(benchmark, table.rank(benchmark))
 
 
 def test_wrong_words_are_refused_in_one_line(checkout):
     file = str(checkout / "leaderboard/submissions/own.py")
-    assert "nothing is unknown; known: tiny_mlp" in refused("bench", "run", file, "--workload", "nothing")
+    assert "the workload nothing is unknown; known: tiny_mlp" in refused(
+        "bench", "run", file, "--workload", "nothing"
+    )
     assert "none.py is no file of text" in refused("bench", "run", "none.py")
     assert "no results of own are here" in refused("bench", "verify", file)
 
@@ -203,7 +208,7 @@ def test_wrong_words_are_refused_in_one_line(checkout):
 def test_a_difference_ends_with_exit_code_1(checkout):
     file = str(checkout / "leaderboard/submissions/own.py")
     call("bench", "run", file, "--workload", "tiny_mlp")
-    runs_file = checkout / "results/leaderboard/v0/own/runs.parquet"
+    runs_file = checkout / "results/leaderboard/v1/own/runs.parquet"
     table_ = pd.read_parquet(runs_file)
     table_["final_train_accuracy"] = 0.5
     table_.to_parquet(runs_file)

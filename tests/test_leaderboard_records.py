@@ -27,7 +27,7 @@ def source(rate=0.03, date="2026-01-01"):
 @pytest.fixture
 def long_checkout(checkout):
     """With a budget and a training set with which its network generalizes."""
-    file = checkout / "leaderboard/v0.yaml"
+    file = checkout / "leaderboard/v1.yaml"
     text = file.read_text().replace("budget: 60", "budget: 600")
     file.write_text(text.replace("train_fraction: 0.7", "train_fraction: 0.9"))
     return checkout

@@ -9,7 +9,7 @@ import torch
 from submissions import ADAMW, OWN_ADAMW, ROOT, SUBMISSIONS, only, trained_alone
 
 from grokking.config import ConfigError
-from grokking.leaderboard import running, table
+from grokking.leaderboard import assignment, running
 from grokking.leaderboard.submission import parse, read_submission
 from grokking.leaderboard.workloads import read_benchmark
 
@@ -18,9 +18,9 @@ from grokking.leaderboard.workloads import read_benchmark
 
 @pytest.mark.parametrize("path", SUBMISSIONS, ids=lambda path: path.stem)
 def test_every_submission_of_the_laboratory_can_be_trained_on_its_workloads(path):
-    benchmark = read_benchmark(ROOT, 0)
+    benchmark = read_benchmark(ROOT, 1)
     submission = read_submission(path)
-    found = table.trials_by_workload(benchmark, submission, [])
+    found = assignment.trials_by_workload(benchmark, submission, [])
     names, counts = [workload.name for workload, _ in found], {len(own) for _, own in found}
     if own := submission.declared.WORKLOAD:
         assert (names, counts) == ([own], {10})

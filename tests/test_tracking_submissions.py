@@ -39,7 +39,7 @@ def test_publishing_a_submission_twice_adds_nothing_and_a_new_score_is_published
     ranked = found(benchmark)
     assert publish(client, ranked[0])
     assert not publish(client, ranked[0])
-    (benchmark.root / "results/leaderboard/v0/own/runs.parquet").unlink()
+    (benchmark.root / "results/leaderboard/v1/own/runs.parquet").unlink()
     (alone,) = find(benchmark.root)
     assert publish(client, alone)
     runs = client.search_runs([store.experiment_id(client, identity.RANKED)])

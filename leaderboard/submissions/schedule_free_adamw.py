@@ -7,7 +7,7 @@ SETTINGS = {"epsilon": 1e-8, "schedule.warmup_steps": 10}
 SPACE = {
     "learning_rate": {"kind": "log", "low": 0.01, "high": 0.3},
     "weight_decay": {"kind": "log", "low": 0.15, "high": 5.0},
-    "beta1": {"kind": "linear", "low": 0.6, "high": 0.98},
+    "beta1": {"kind": "linear", "low": 0.7, "high": 0.995},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }
 STATE = ("fast", "square", "rates")

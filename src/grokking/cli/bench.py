@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
+
+    from grokking.leaderboard.assignment import WithTrials
+    from grokking.leaderboard.submission import Submission
+    from grokking.leaderboard.workloads import Benchmark
 
 HELP = """A benchmark of time-to-grok: run a training rule on its workloads, verify it, rank all.
 
@@ -35,7 +40,9 @@ Names = Annotated[list[str] | None, typer.Option("--workload", help="Only this w
 def run(file: File, workload: Names = None) -> None:
     """Train a submission's trials on the workloads that count, after the check that it sees no answers.
 
-    What has been trained is kept, so the same command goes on. Results are in results/leaderboard/v0/.
+    Then follow held-out variants of those workloads on which it generalizes.
+
+    What has been trained is kept, so the same command goes on. Results are in results/leaderboard/v1/.
 
     Examples:
 
@@ -45,18 +52,18 @@ def run(file: File, workload: Names = None) -> None:
     """
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
+    from grokking.leaderboard.assignment import trials_by_workload
     from grokking.leaderboard.records import sentence
-    from grokking.leaderboard.running import train_missing
     from grokking.leaderboard.submission import read_submission
-    from grokking.leaderboard.table import open_benchmark, result_folder, source_kept, trials_by_workload
+    from grokking.leaderboard.table import open_benchmark, source_kept
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
     chosen = trials_by_workload(benchmark, submission, workload or [])
-    folder = result_folder(benchmark, submission.name)
     with source_kept(benchmark, submission):
         screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
-        lines = _Lines(screen)
-        runs = train_missing(submission, chosen, folder, lines.show, lines.show_outdated)
+        runs = _train(benchmark, submission, chosen, screen)
+        if not workload and not submission.declared.WORKLOAD:
+            runs = _train_on_variants(benchmark, submission, runs, screen)
     if submission.declared.WORKLOAD:
         screen.print(f"{submission.declared.WORKLOAD}: {sentence(runs)}", soft_wrap=True)
         return
@@ -114,11 +121,13 @@ def targets(workload: Names = None) -> None:
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
-    from grokking.leaderboard.table import chosen_by_name, open_benchmark
+    from grokking.leaderboard.assignment import chosen_by_name
+    from grokking.leaderboard.table import open_benchmark
     from grokking.leaderboard.targets import find_target, read_target, targets_table
 
     benchmark, screen = open_benchmark(here().root), console()
-    chosen = chosen_by_name(benchmark, workload or [])
+    known = list(benchmark.workloads.values())
+    chosen = chosen_by_name(known, workload) if workload else known
     targets = {
         own.name: find_target(benchmark, own, _Lines(screen).show)
         if workload
@@ -153,7 +162,8 @@ def seconds(
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
     from grokking.leaderboard import step_seconds
-    from grokking.leaderboard.table import entries, open_benchmark, workloads
+    from grokking.leaderboard.assignment import workloads
+    from grokking.leaderboard.table import entries, open_benchmark
 
     benchmark, screen = open_benchmark(here().root), console()
     submissions = [entry.submission for entry in entries(benchmark) if not entry.is_open]
@@ -213,6 +223,32 @@ def curves(
     console().print(f"wrote {count:,} curves, {len(found):,} evaluations, to {file}", soft_wrap=True)
 
 
+def _train(
+    benchmark: "Benchmark", submission: "Submission", chosen: "list[WithTrials]", screen: "Console"
+) -> "pd.DataFrame":
+    """The runs of these trials; those that are not kept are trained, with a line for each."""
+    from grokking.leaderboard.running import train_missing
+    from grokking.leaderboard.table import result_folder
+
+    folder, lines = result_folder(benchmark, submission.name), _Lines(screen)
+    return train_missing(submission, chosen, folder, lines.show, lines.show_outdated)
+
+
+def _train_on_variants(
+    benchmark: "Benchmark", submission: "Submission", runs: "pd.DataFrame", screen: "Console"
+) -> "pd.DataFrame":
+    """The runs, and those on held-out variants of the workloads where they generalize."""
+    import pandas as pd
+
+    from grokking.leaderboard.assignment import held_out_trials
+
+    chosen = held_out_trials(benchmark, submission, runs)
+    if not chosen:
+        return runs
+    screen.print("Now on held-out variants of the workloads on which it generalizes.", soft_wrap=True)
+    return pd.concat([runs, _train(benchmark, submission, chosen, screen)], ignore_index=True)
+
+
 class _Lines:
     """A line for each trial that has ended: what it came to, how many are left, and for how long."""
 
@@ -220,7 +256,7 @@ class _Lines:
         self.screen, self.done, self.started = screen, 0, time.monotonic()
 
     def show_outdated(self, count: int) -> None:
-        self.screen.print(f"{count} kept trials are of another version of the file; they are trained again")
+        self.screen.print(f"{count} kept trials are of an earlier file or workload; they are trained again")
 
     def show(self, row: dict[str, Any], left: int) -> None:
         from tqdm import tqdm

@@ -24,7 +24,8 @@ def held_out(workload: Workload, seed: int) -> Workload:
     changes = [change for kind in KINDS if (change := kind(workload.config, random)) is not None]
     what, config = changes[random.integers(len(changes))]
     longer = replace(config, budget=round(BUDGET * workload.budget))
-    return replace(workload, name=f"{workload.name}_held_out", config=longer, held_out=what)
+    name = f"{workload.name}_held_out"
+    return replace(workload, name=name, config=longer, variant_of=workload.name, changed=what)
 
 
 def other_modulus(config: WorkloadConfig, random: np.random.Generator) -> Change | None:

@@ -1,7 +1,6 @@
 """The page of the benchmark."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +8,34 @@ import pandas as pd
 
 from grokking.analysis.pages import plain
 from grokking.leaderboard import records, step_seconds
-from grokking.leaderboard.scoring import Score, difference_p, shares_within
-from grokking.leaderboard.table import Ranking, ranking, times_table
+from grokking.leaderboard.scoring import difference_p, shares_within
+from grokking.leaderboard.table import Ranking, ranking, times_table, title
 from grokking.leaderboard.targets import read_target, targets_table
 from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
-from grokking.leaderboard.workloads import Benchmark
+from grokking.leaderboard.workloads import Benchmark, Workload
 
 PAGE = Path("reports/leaderboard.md")
 ALIKE_P = 0.05  # from it on two submissions cannot be told apart
 EDGE = 0.1  # of a range
 FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
 
-PAGE_TEXT = """# Benchmark of time-to-grok, version {version}: a draft
+PAGE_TEXT = """# Benchmark of time-to-grok, version {version}
 
 {ranking}
 Score: the mean height of the performance profile, from 0 to 1, in steps and in seconds on one core.
 Seconds: {processor}. Brackets are 95 % over trials and studies drawn again.
 Not ranked: {not_ranked}.
-Workloads that do not count yet: {planned}.
 
 ## Steps to generalization
 
 {times}
 The median over the studies of the fastest trial of each; "—" where it did not generalize within the budget.
+
+## Steps to generalization on held-out variants
+
+{times_on_variants}
+Each variant changes one thing of a workload, and has twice its budget. A variant of a workload that a
+submission misses counts as missed, too, and is not trained.
 
 ## Who is fastest where
 
@@ -80,20 +84,20 @@ def write_page(benchmark: Benchmark, ranked: Ranking) -> Path:
 def page(benchmark: Benchmark, ranked: Ranking) -> str:
     """Ranks, times, profiles, tests of differences, targets, and what each submission is."""
     entries, rules = ranked.entries, benchmark.targets
-    every = benchmark.workloads | benchmark.planned
-    targets = {name: read_target(benchmark, own) for name, own in every.items()}
+    targets = {name: read_target(benchmark, own) for name, own in benchmark.workloads.items()}
     known = {name: target for name, target in targets.items() if target is not None}
     attempted = records.attempts(benchmark)
+    variants = [own for own in ranked.workloads if own.variant_of]
     reasons = [f"`{name}` ({reason})" for name, reason in ranked.not_ranked.items()]
     return PAGE_TEXT.format(
         version=benchmark.version,
         ranking=plain(ranking(ranked)),
         processor=step_seconds.processor_of(benchmark),
         not_ranked=", ".join(reasons) or "none",
-        planned=", ".join(f"`{name}`" for name in benchmark.planned) or "none",
-        times=plain(times_table(ranked)),
+        times=plain(times_table(ranked, [own for own in ranked.workloads if not own.variant_of])),
+        times_on_variants=plain(times_table(ranked, variants)) if variants else "None are drawn yet.\n",
         fastest=plain(_fastest(ranked)),
-        profiles=plain(_profiles(ranked.steps, ranked.workloads)),
+        profiles=plain(_profiles(ranked)),
         edges=", ".join(at_an_edge(ranked)) or "None.",
         open_trials=OPEN_TRIALS,
         significant=records.RECORD_P,
@@ -107,31 +111,33 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
     )
 
 
-def _profiles(found: Sequence[Score], names: Sequence[str]) -> pd.DataFrame:
+def _profiles(ranked: Ranking) -> pd.DataFrame:
     """On which share of the workloads each submission is within some factors of the fastest."""
-    share_ST = shares_within(np.array([[score.times[name] for name in names] for score in found]), FACTORS)
+    time_SW = np.array([[score.times[own.name] for own in ranked.workloads] for score in ranked.steps])
+    share_ST = shares_within(time_SW, FACTORS)
     rows = [
         {"submission": score.submission}
         | {f"{factor:g}×": f"{share:.0%}" for factor, share in zip(FACTORS, own, strict=True)}
-        for score, own in zip(found, share_ST, strict=True)
+        for score, own in zip(ranked.steps, share_ST, strict=True)
     ]
     return pd.DataFrame(rows)
 
 
 def _fastest(ranked: Ranking) -> pd.DataFrame:
     """For each workload the fastest submission, and those that all trials cannot tell from it."""
-    return pd.DataFrame([_fastest_on(ranked, name) for name in ranked.workloads])
+    return pd.DataFrame([_fastest_on(ranked, own) for own in ranked.workloads])
 
 
-def _fastest_on(ranked: Ranking, workload: str) -> dict[str, str]:
-    first, *others = (score.submission for score in sorted(ranked.steps, key=lambda s: s.times[workload]))
-    steps = min(score.times[workload] for score in ranked.steps)
+def _fastest_on(ranked: Ranking, workload: Workload) -> dict[str, str]:
+    name, label = workload.name, title(workload)
+    first, *others = (score.submission for score in sorted(ranked.steps, key=lambda s: s.times[name]))
+    steps = min(score.times[name] for score in ranked.steps)
     if not np.isfinite(steps):
-        return {"workload": workload, "fastest": "nobody", "steps": "—", "cannot be told apart": "—"}
+        return {"workload": label, "fastest": "nobody", "steps": "—", "cannot be told apart": "—"}
     runs = {name: entry.runs for name, entry in ranked.entries.items()}
-    p = {other: difference_p(runs[first], runs[other], workload) for other in others}
+    p = {other: difference_p(runs[first], runs[other], name) for other in others}
     alike = [f"{other} ({value:.2f})" for other, value in p.items() if value >= ALIKE_P]
-    row = {"workload": workload, "fastest": first, "steps": f"{steps:,.0f}"}
+    row = {"workload": label, "fastest": first, "steps": f"{steps:,.0f}"}
     return row | {"cannot be told apart": ", ".join(alike) or "none"}
 
 

@@ -1,7 +1,7 @@
 """The benchmark of this checkout: where results are, the ranking of all submissions, and its page."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,22 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.leaderboard import step_seconds
-from grokking.leaderboard.held_out import held_out
+from grokking.leaderboard.assignment import (
+    WithTrials,
+    held_out_trials,
+    held_out_workloads,
+    trials_by_workload,
+    with_trials,
+    workloads,
+)
 from grokking.leaderboard.running import KEY, RUNS, kept, key_of, table_of
 from grokking.leaderboard.scoring import Score, scores
 from grokking.leaderboard.submission import Submission, read_submission
-from grokking.leaderboard.trials import Trial, trials
+from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Benchmark, Workload, read_benchmark
 from grokking.training.fingerprint import input_hash
 
-VERSION = 0  # a draft
+VERSION = 1
 
 
 class NothingRanked(ConfigError):
@@ -34,45 +41,6 @@ def open_benchmark(root: Path) -> Benchmark:
 
 def result_folder(benchmark: Benchmark, submission: str) -> Path:
     return benchmark.root / "results/leaderboard" / f"v{benchmark.version}" / submission
-
-
-def workloads(benchmark: Benchmark) -> list[Workload]:
-    """Those that count: of the file, and held-out ones where their seed has been drawn."""
-    own, seed = list(benchmark.workloads.values()), benchmark.rules.held_out_seed
-    return own if seed is None else own + [held_out(workload, seed) for workload in own]
-
-
-def trials_by_workload(
-    benchmark: Benchmark, submission: Submission, names: Sequence[str]
-) -> list[tuple[Workload, list[Trial]]]:
-    """The trials of a submission: the check for leaks, and the workloads of these names or all that count.
-
-    An open one has its own workload, and no check.
-    """
-    if own := submission.declared.WORKLOAD:
-        if set(names) - {own}:
-            raise ConfigError(f"{submission.name} is a submission to {own} alone; leave `--workload` out")
-        chosen = chosen_by_name(benchmark, [own])
-    else:
-        counted = chosen_by_name(benchmark, names) if names else workloads(benchmark)
-        chosen = [benchmark.leak_check, *counted]
-    return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
-
-
-def every_trial(benchmark: Benchmark, submission: Submission) -> list[tuple[Workload, list[Trial]]]:
-    """Its trials on all workloads, also on those that do not count yet."""
-    if submission.declared.WORKLOAD:
-        return trials_by_workload(benchmark, submission, [])
-    return trials_by_workload(benchmark, submission, [own.name for own in chosen_by_name(benchmark, [])])
-
-
-def chosen_by_name(benchmark: Benchmark, names: Sequence[str]) -> list[Workload]:
-    """The workloads of these names, or all with those that do not count yet; ConfigError for a wrong one."""
-    known = {workload.name: workload for workload in [*workloads(benchmark), *benchmark.planned.values()]}
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"the workload {name} is unknown; known: {', '.join(known)}")
-    return [known[name] for name in names or known]
 
 
 @dataclass(frozen=True)
@@ -139,12 +107,32 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
 def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
     rows, _ = kept(result_folder(benchmark, submission.name))
     by_key = {key_of(row): row for row in rows}
-    jobs = [
-        (workload, trial) for workload, own in trials_by_workload(benchmark, submission, []) for trial in own
-    ]
+    runs, missing = _runs_of(by_key, trials_by_workload(benchmark, submission, []))
+    if not missing and not submission.declared.WORKLOAD:
+        earned = held_out_trials(benchmark, submission, runs)
+        on_variants, missing = _runs_of(by_key, earned)
+        others = [own for own in held_out_workloads(benchmark) if own not in [each for each, _ in earned]]
+        runs = pd.concat([runs, on_variants, *_missed(benchmark, submission, others)], ignore_index=True)
+    return Entry(submission, runs, missing, leaks(benchmark, runs))
+
+
+def _missed(
+    benchmark: Benchmark, submission: Submission, chosen: Sequence[Workload]
+) -> Iterator[pd.DataFrame]:
+    """A row for each trial on these workloads, as if it had been trained and had missed."""
+    for _, own in with_trials(benchmark, submission, chosen):
+        rows = [dict(zip(KEY, trial.key, strict=True)) | {"budget": trial.limit} for trial in own]
+        yield pd.DataFrame(rows).assign(generalization_step=np.nan, observed=False)
+
+
+def _runs_of(
+    by_key: Mapping[tuple[Any, ...], dict[str, Any]], asked: Sequence[WithTrials]
+) -> tuple[pd.DataFrame, int]:
+    """The rows of those of the trials that are there, and how many are not."""
+    jobs = [(workload, trial) for workload, own in asked for trial in own]
     right = [by_key[t.key] for w, t in jobs if t.key in by_key and _is_of(by_key[t.key], t, w)]
     runs = table_of(right) if right else pd.DataFrame(columns=[*KEY, "observed"])
-    return Entry(submission, runs, len(jobs) - len(right), leaks(benchmark, runs))
+    return runs, len(jobs) - len(right)
 
 
 def _is_of(row: dict[str, Any], trial: Trial, workload: Workload) -> bool:
@@ -166,7 +154,7 @@ def source(benchmark: Benchmark, name: str) -> Path:
 class Ranking:
     """The submissions that have been run on all workloads, and the others."""
 
-    workloads: list[str]
+    workloads: list[Workload]
     steps: list[Score]  # best first
     seconds: dict[str, Score]  # by submission, those whose step was measured
     entries: dict[str, Entry]  # those that are ranked
@@ -181,13 +169,14 @@ def rank(benchmark: Benchmark) -> Ranking:
     if not ranked:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in not_ranked.items())
         raise NothingRanked(f"no submission is ranked ({reasons}); run `grokking bench run` of its file")
-    names, most = [own.name for own in workloads(benchmark)], benchmark.rules.ratio
+    counted, most = workloads(benchmark), benchmark.rules.ratio
+    names = [own.name for own in counted]
     seconds = step_seconds.read(benchmark)
     runs = {name: _with_step_seconds(entry, names, seconds) for name, entry in ranked.items()}
     measured = {name: own for name, own in runs.items() if own["step_seconds"].notna().all()}
     in_seconds = scores(measured, names, "seconds", most) if measured else []
     by_name = {score.submission: score for score in in_seconds}
-    return Ranking(names, scores(runs, names, "steps", most), by_name, ranked, not_ranked)
+    return Ranking(counted, scores(runs, names, "steps", most), by_name, ranked, not_ranked)
 
 
 def _with_step_seconds(entry: Entry, workloads: Sequence[str], measured: pd.Series) -> pd.DataFrame:
@@ -215,13 +204,18 @@ def ranking(ranked: Ranking) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def times_table(ranked: Ranking) -> pd.DataFrame:
+def times_table(ranked: Ranking, chosen: Sequence[Workload]) -> pd.DataFrame:
     """Steps to generalization of each submission, a column per workload, as texts."""
     rows = [
-        {"submission": score.submission} | {name: _time(score.times[name]) for name in ranked.workloads}
+        {"submission": score.submission} | {title(own): _time(score.times[own.name]) for own in chosen}
         for score in ranked.steps
     ]
     return pd.DataFrame(rows)
+
+
+def title(workload: Workload) -> str:
+    """Its name; of a held-out variant that of the workload that it varies, and what it changes."""
+    return f"{workload.variant_of}, {workload.changed}" if workload.variant_of else workload.name
 
 
 def _interval(score: Score) -> str:

@@ -55,11 +55,10 @@ def read_target(benchmark: Benchmark, workload: Workload) -> Target | None:
 
 def targets_table(benchmark: Benchmark, targets: Mapping[str, Target]) -> pd.DataFrame:
     """A row per workload, as texts: its target, whose it is, the fastest trials, the budget."""
-    every = benchmark.workloads | benchmark.planned
     rows = [
         {"workload": name, "target": _steps(own.steps), "of": own.baseline}
         | {f"fastest of {baseline}": _steps(steps) for baseline, steps in own.fastest.items()}
-        | {"budget": _steps(every[name].budget)}
+        | {"budget": _steps(benchmark.workloads[name].budget)}
         for name, own in targets.items()
     ]
     return pd.DataFrame(rows)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.executors.executor import executor
+from grokking.leaderboard.assignment import every_trial
 from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained
 from grokking.leaderboard.submission import Submission
-from grokking.leaderboard.table import every_trial, result_folder
+from grokking.leaderboard.table import result_folder
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.fingerprint import input_hash, same_code

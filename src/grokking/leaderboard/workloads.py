@@ -46,7 +46,6 @@ class WorkloadConfig:
     train_fraction: float
     budget: Steps  # updates by which generalization must begin; a falling rate ends there
     experiment: dict[str, Any]
-    scored: bool = True  # whether it counts; some are planned
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,12 +59,13 @@ class BenchmarkConfig:
 
 @plain_dataclass(frozen=True)
 class Workload:
-    """A workload with what a held-out variant has changed, if it is one."""
+    """A workload of the file, or a held-out variant of one."""
 
     name: str
     config: WorkloadConfig
     defaults: Mapping[str, Any]
-    held_out: str = ""  # what is changed, for people
+    variant_of: str = ""  # the workload of the file that it is drawn from
+    changed: str = ""  # what the variant changes, for people
 
     @property
     def budget(self) -> int:
@@ -98,7 +98,6 @@ class Benchmark:
     rules: Rules
     targets: TargetRules
     workloads: dict[str, Workload]
-    planned: dict[str, Workload]  # those that do not count yet
     leak_check: Workload
 
 
@@ -106,8 +105,6 @@ def read_benchmark(root: Path, version: int) -> Benchmark:
     """The benchmark as its file has it; ConfigError for what is unknown or out of range."""
     file = Path(FILE.format(version=version))
     config = load(BenchmarkConfig, read_yaml(root / file, file), str(file))
-    every = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
-    workloads = {key: own for key, own in every.items() if own.config.scored}
-    planned = {key: own for key, own in every.items() if not own.config.scored}
+    workloads = {key: Workload(key, own, config.defaults) for key, own in config.workloads.items()}
     leak_check = Workload("latin_square", config.leak_check, config.defaults)
-    return Benchmark(root, version, config.rules, config.targets, workloads, planned, leak_check)
+    return Benchmark(root, version, config.rules, config.targets, workloads, leak_check)
