@@ -98,7 +98,7 @@ ROOT = Path(__file__).parents[1]
         ),
         (
             {"operation": {"name": "latin_square", "size": 4, "seed": 0}},
-            "`tasks.t.operation.size` must be a whole number from 5, as smaller squares are group tables, to",
+            "`tasks.t.operation.size` must be a whole number from 5 to 150, but got 4",
         ),
         (
             {"operation": {"name": "latin_square", "size": 5, "seed": -1}},
@@ -106,6 +106,7 @@ ROOT = Path(__file__).parents[1]
         ),
         ({"labels": {"name": "exact", "seed": 0}}, "`tasks.t.labels.seed` is unknown; known keys here: name"),
         ({"labels": {"name": "shuffled"}}, "`tasks.t.labels.seed` is missing"),
+        ({"split_seeds": 3}, "`tasks.t.split_seeds` must be a list, such as [3], but got 3"),
         ({"modulus": 11}, "`tasks.t.modulus` is unknown; known keys here: operation, labels, split,"),
         (
             {"operation": {"name": "add", "modulus": 2**61 - 1}},
@@ -117,7 +118,7 @@ ROOT = Path(__file__).parents[1]
         ),
         (
             {"operation": {"name": "latin_square", "size": 500, "seed": 0}},
-            "are group tables, to 150, but got 500",
+            "must be a whole number from 5 to 150, but got 500",
         ),
         (
             {"split_seeds": list(range(20_000))},

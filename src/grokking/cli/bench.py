@@ -180,13 +180,13 @@ def seconds(
 
 @app.command("table")
 def table(
-    write: Annotated[bool, typer.Option(help="Write reports/leaderboard.md.")] = False,
+    write: Annotated[bool, typer.Option(help="Write reports/leaderboard.md and its picture.")] = False,
 ) -> None:
     """Rank all submissions whose results are here, by the integral of their performance profiles."""
+    from grokking.api import benchmark_page
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
-    from grokking.leaderboard.page import write_page
     from grokking.leaderboard.table import open_benchmark, rank, ranking
 
     benchmark, screen = open_benchmark(here().root), console()
@@ -197,7 +197,8 @@ def table(
     for name, reason in ranked.not_ranked.items():
         screen.print(f"{name} is not ranked: {reason}", soft_wrap=True)
     if write:
-        screen.print(f"wrote {write_page(benchmark, ranked)}", soft_wrap=True)
+        for file in benchmark_page.write(benchmark, ranked):
+            screen.print(f"wrote {file}", soft_wrap=True)
 
 
 @app.command("curves")

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, Seed, satisfying
+from grokking.config import STRICT, Seed, whole_number
 from grokking.data.table import Table, all_pairs
 
 Cell = tuple[int, int, int]  # row, column, symbol
 
-# Every smaller Latin square is isotopic to a group's table; the walk takes size³ steps, at 150 ten seconds
-SIZE_RULE = "be a whole number from 5, as smaller squares are group tables, to 150"
+SMALLEST = 5  # every smaller Latin square is isotopic to a group's table
+LARGEST = 150  # the walk takes size³ steps, ten seconds
 
 
 @dataclass(frozen=True, config=STRICT)
 class LatinSquareConfig:
     name: Literal["latin_square"]
-    size: Annotated[int, satisfying(lambda n: 5 <= n <= 150, SIZE_RULE)]
+    size: Annotated[int, whole_number(SMALLEST, LARGEST)]
     seed: Seed  # of the random walk
 
 

@@ -1,6 +1,7 @@
 """The page of the benchmark."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from grokking.leaderboard.targets import read_target, targets_table
 from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
 from grokking.leaderboard.workloads import Benchmark, Workload
 
-PAGE = Path("reports/leaderboard.md")
+PAGE, PICTURE = Path("reports/leaderboard.md"), Path("reports/leaderboard.png")
 ALIKE_P = 0.05  # from it on two submissions cannot be told apart
 EDGE = 0.1  # of a range
 FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
@@ -46,7 +47,10 @@ spaces, not their best points.
 
 ## Within a factor of the fastest
 
-The share of workloads on which a submission is so near the fastest: the performance profile.
+The share of workloads on which a submission is so near the fastest: the performance profile. The score is the
+mean height of its line in the picture, where factors from 1 to {ratio:g} have equal weight.
+
+![Performance profiles of all submissions]({picture})
 
 {profiles}
 
@@ -74,13 +78,6 @@ so "—" says that the rule was never ahead.
 """
 
 
-def write_page(benchmark: Benchmark, ranked: Ranking) -> Path:
-    """Write reports/leaderboard.md."""
-    (benchmark.root / PAGE).parent.mkdir(exist_ok=True)
-    (benchmark.root / PAGE).write_text(page(benchmark, ranked), encoding="utf-8")
-    return PAGE
-
-
 def page(benchmark: Benchmark, ranked: Ranking) -> str:
     """Ranks, times, profiles, tests of differences, targets, and what each submission is."""
     entries, rules = ranked.entries, benchmark.targets
@@ -97,7 +94,9 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
         times=plain(times_table(ranked, [own for own in ranked.workloads if not own.variant_of])),
         times_on_variants=plain(times_table(ranked, variants)) if variants else "None are drawn yet.\n",
         fastest=plain(_fastest(ranked)),
-        profiles=plain(_profiles(ranked)),
+        profiles=plain(_profiles_table(ranked)),
+        picture=PICTURE.name,
+        ratio=benchmark.rules.ratio,
         edges=", ".join(at_an_edge(ranked)) or "None.",
         open_trials=OPEN_TRIALS,
         significant=records.RECORD_P,
@@ -111,14 +110,18 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
     )
 
 
-def _profiles(ranked: Ranking) -> pd.DataFrame:
-    """On which share of the workloads each submission is within some factors of the fastest."""
+def profiles(ranked: Ranking, factor_T: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:
+    """By submission, best first: shares of workloads (T,) on which it is within each factor of the fastest."""
     time_SW = np.array([[score.times[own.name] for own in ranked.workloads] for score in ranked.steps])
-    share_ST = shares_within(time_SW, FACTORS)
+    names = [score.submission for score in ranked.steps]
+    return dict(zip(names, shares_within(time_SW, factor_T), strict=True))
+
+
+def _profiles_table(ranked: Ranking) -> pd.DataFrame:
     rows = [
-        {"submission": score.submission}
+        {"submission": name}
         | {f"{factor:g}×": f"{share:.0%}" for factor, share in zip(FACTORS, own, strict=True)}
-        for score, own in zip(ranked.steps, share_ST, strict=True)
+        for name, own in profiles(ranked, FACTORS).items()
     ]
     return pd.DataFrame(rows)
 

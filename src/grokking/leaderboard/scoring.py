@@ -54,9 +54,14 @@ def shares_within(time_SW: np.ndarray, factor_T: Sequence[float] | np.ndarray) -
     return np.asarray((ratio_SW[:, :, None] <= np.asarray(factor_T) + 1e-12).mean(axis=1))
 
 
+def factors(most: float) -> np.ndarray:
+    """The factors (T,) at which a profile is taken, evenly from 1 to the last that counts."""
+    return np.linspace(1.0, most, POINTS)
+
+
 def integral(time_SW: np.ndarray, most: float) -> np.ndarray:
     """The mean height of each profile (S,): 1 for the fastest everywhere, 0 for who is never near it."""
-    factor_T = np.linspace(1.0, most, POINTS)
+    factor_T = factors(most)
     return np.asarray(np.trapezoid(shares_within(time_SW, factor_T), factor_T, axis=1) / (most - 1))
 
 
