@@ -111,7 +111,7 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
 
 
 def profiles(ranked: Ranking, factor_T: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:
-    """By submission, best first: shares of workloads (T,) on which it is within each factor of the fastest."""
+    """By submission, best first: shares of workloads (T,) on which it is within a factor of the fastest."""
     time_SW = np.array([[score.times[own.name] for own in ranked.workloads] for score in ranked.steps])
     names = [score.submission for score in ranked.steps]
     return dict(zip(names, shares_within(time_SW, factor_T), strict=True))
