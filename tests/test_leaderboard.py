@@ -111,6 +111,7 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     said = call("bench", "verify", str(checkout / "leaderboard/submissions/own.py"))
     assert "8 of 8 trials again, 0 differ (--seed " in said
     assert "trials that generalize" in call("bench", "table", "--write")
+    assert (checkout / page.PICTURE).read_bytes().startswith(b"\x89PNG")
     written = (checkout / page.PAGE).read_text()
     assert "`own`: AdamW written out." in written
     assert "Not ranked: none." in written
