@@ -57,9 +57,8 @@ def benchmark(tmp_path):
 
 def train(benchmark, submission, names=()):
     folder = table.result_folder(benchmark, submission.name)
-    return running.train_missing(
-        submission, assignment.trials_by_workload(benchmark, submission, names), folder
-    )
+    asked = assignment.trials_by_workload(benchmark, submission, names)
+    return running.train_missing(submission, asked, assignment.every_trial(benchmark, submission), folder)
 
 
 def trained_alone(job):

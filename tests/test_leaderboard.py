@@ -16,7 +16,7 @@ from grokking.config import ConfigError
 from grokking.leaderboard import assignment, page, running, scoring, table
 from grokking.leaderboard.curves import NETWORK, all_curves
 from grokking.leaderboard.submission import parse
-from grokking.leaderboard.workloads import read_benchmark
+from grokking.leaderboard.workloads import Workload, read_benchmark
 
 # the score
 
@@ -69,7 +69,7 @@ def test_the_fastest_trial_of_a_study_counts_and_the_median_study():
 
 def test_scores_have_intervals_over_trials_and_studies():
     fast, slow, never = runs(10, 11, 10, 12), runs(12, 39, 45, 20), runs(*[math.inf] * 4)
-    found = scoring.scores({"slow": slow, "never": never, "fast": fast}, ["w"], "steps", 4.0)
+    found = scoring.scores({"slow": slow, "never": never, "fast": fast}, {"w": ""}, "steps", 4.0)
     assert [score.submission for score in found] == ["fast", "slow", "never"]
     for score in found:
         assert score.low <= score.score <= score.high
@@ -79,18 +79,94 @@ def test_scores_have_intervals_over_trials_and_studies():
     assert scoring.difference_p(fast, never, "w") < 0.02 < scoring.difference_p(fast, fast, "w")
 
 
+def in_three_studies(workload: str, *steps: float) -> pd.DataFrame:
+    """Three studies of five trials of a workload."""
+    step = pd.Series(steps, dtype=float)
+    return pd.DataFrame(
+        {
+            "workload": workload,
+            "study": np.repeat([0, 1, 2], 5),
+            "trial": np.tile(range(5), 3),
+            "generalization_step": step.where(np.isfinite(step)),
+            "observed": np.isfinite(step),
+            "budget": 1000,
+        }
+    )
+
+
+def test_an_interval_holds_the_score_that_other_trials_come_to():
+    """The fastest of five that are drawn from the same five is never faster: such intervals were too low."""
+    random, parents = np.random.default_rng(0), {"w": "", "x": "", "y": "", "z": ""}
+
+    def tried(factor: float) -> pd.DataFrame:
+        return pd.concat(in_three_studies(name, *factor * random.lognormal(4, 0.7, 15)) for name in parents)
+
+    found = [
+        next(score for score in scoring.scores(own, parents, "steps", 4.0) if score.submission == "better")
+        for own in ({"better": tried(1.0), "worse": tried(1.3)} for _ in range(100))
+    ]
+    expected = np.mean([score.score for score in found])
+    assert np.mean([score.low <= expected <= score.high for score in found]) > 0.85
+
+
+def test_a_variant_is_missed_where_its_workload_is():
+    inf, parents = math.inf, {"w": "", "v": "w"}
+    never, variant = in_three_studies("w", *[inf] * 15), in_three_studies("v", *[30.0] * 15)
+    both = pd.concat([in_three_studies("w", *[20.0] * 15), variant])
+    first, last = scoring.scores({"never": never, "both": both}, parents, "steps", 4.0)
+    assert last.times == {"w": inf, "v": inf}
+    assert (last.score, last.high, first.score) == (0.0, 0.0, 1.0)
+    assert [score.generalized[0] for score in (first, last)] == [1.0, 0.0]
+    assert first.generalized == scoring.share_with_interval(15, 15)  # not of 30: all have these trials
+    rare = pd.concat([in_three_studies("w", *[20.0, inf, inf, inf, inf] * 3), variant])
+    (score,) = scoring.scores({"rare": rare}, parents, "steps", 4.0)
+    assert (score.low, score.score) == (0.0, 1.0)  # in draws that miss the workload both are missed
+
+
+def test_equal_scores_have_equal_ranks():
+    never = runs(*[math.inf] * 4)
+    found = scoring.scores({"a": never, "b": runs(1, 2, 3, 4), "c": never}, {"w": ""}, "steps", 4.0)
+    assert [(score.submission, score.rank) for score in found] == [("b", 1), ("a", 2), ("c", 2)]
+    for score in found:
+        assert score.ranks[0] <= score.rank <= score.ranks[1]
+
+
+def test_who_is_fastest_is_told_from_who_is_better_over_its_whole_space(benchmark):
+    """One trial of each study is fast and no other generalizes; all of the other's do, some steps later."""
+    submission = parse("adamw", ADAMW, "adamw.py")
+    inf = math.inf
+    own = {
+        "lucky": in_three_studies("w", *[10, inf, inf, inf, inf] * 3),
+        "steady": in_three_studies("w", *[12, 13, 14, 15, 16] * 3),
+    }
+    entries = {name: table.Entry(submission, each, 0, 0, leaks=False) for name, each in own.items()}
+    scored = scoring.scores(own, {"w": ""}, "steps", 4.0)
+    ranked = table.Ranking([Workload("w", None, {})], scored, {}, entries, {})
+    (row,) = page._fastest(ranked).to_dict("records")
+    assert row["fastest"] == "lucky"
+    assert row[page.COMPARED[0]] == "none"
+    assert row[page.COMPARED[1]].startswith("steady (0.0")
+
+
 def test_best_points_at_an_edge_of_their_range_are_named(benchmark):
     submission = parse("adamw", ADAMW, "adamw.py")
     found = {}
     for rate in (0.021, 0.045, 0.099):
         own = runs(30, 40, 50, 60).assign(point=json.dumps({"learning_rate": rate}))
-        entry = table.Entry(submission, own, 0, leaks=False)
+        entry = table.Entry(submission, own, 0, 0, leaks=False)
         found[rate] = page.at_an_edge(table.Ranking(["w"], [], {}, {"adamw": entry}, {}))
     edge = "`learning_rate` of `adamw`"
     assert found == {0.021: [f"{edge} (low)"], 0.045: [], 0.099: [f"{edge} (high)"]}
 
 
 # the command
+
+
+def refused_after_its_title(*arguments: str) -> str:
+    """The line on standard error of a command that has printed what it works on."""
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, (done.output, done.exception)
+    return done.stderr
 
 
 def test_targets_are_searched_for_only_where_a_workload_is_named(checkout):
@@ -139,13 +215,33 @@ def test_a_name_that_another_submission_has_is_refused(checkout, tmp_path):
     assert not (checkout / "results").exists()
 
 
+def test_a_submission_whose_file_is_lost_is_not_ranked_and_the_others_are(checkout):
+    for name in ("adamw", "own"):
+        call("bench", "run", str(checkout / f"leaderboard/submissions/{name}.py"))
+    (checkout / "leaderboard/submissions/own.py").unlink()
+    said = call("bench", "table")
+    assert "own is not ranked: " in said
+    assert "submission.py is no file of text" in said
+    assert re.search(r"^ *1 \(1–1\) *adamw\b", said, re.MULTILINE)
+    (checkout / "leaderboard/submissions/adamw.py").unlink()
+    assert "no results are here" in refused("bench", "table")
+
+
+def test_a_second_run_of_a_submission_at_once_is_refused(checkout, benchmark):
+    own = checkout / "leaderboard/submissions/own.py"
+    with running._alone(table.result_folder(benchmark, "own")):
+        assert "another `grokking bench run` is writing to" in refused_after_its_title(
+            "bench", "run", str(own)
+        )
+
+
 def test_a_first_run_that_ends_in_an_error_leaves_nothing(benchmark):
     rule = "def update(param, grad, state, hparams):\n    param.sub_(grad[:, :3])\n"
     mine = parse("mine", f'"""Mine."""\n\nRULESET = "self-tuning"\n\n\n{rule}', "mine.py")
     folder = table.result_folder(benchmark, "mine")
     asked = assignment.trials_by_workload(benchmark, mine, [])
     with pytest.raises(ConfigError, match=r"mine, line 7"), table.source_kept(benchmark, mine):
-        running.train_missing(mine, asked, folder)
+        running.train_missing(mine, asked, asked, folder)
     assert not folder.exists()
 
 
@@ -187,7 +283,7 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     mine.write_text(ADAMW.replace("0.02", "0.03"))
     runs_file.unlink()
     said = call("bench", "run", str(mine), "--workload", "tiny_mlp")
-    assert "8 kept trials are of an earlier file or workload; they are trained again" in said
+    assert "8 kept trials are of the file, a workload or a core before a change, and forgotten" in said
     assert len(table.entries(read_benchmark(checkout, 1))[0].runs) == 8
 
 

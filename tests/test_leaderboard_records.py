@@ -39,6 +39,7 @@ def long_checkout(checkout):
         ('DATE = "2026-01-01"\n', "", "`WORKLOAD` and `DATE` are of open submissions, which need both"),
         ('"2026-01-01"', '"2026-1-1"', "`DATE` must be a day such as 2026-11-28, but got '2026-1-1'"),
         ('"2026-01-01"', '"2026-02-30"', "`DATE` must be a day such as 2026-11-28, but got '2026-02-30'"),
+        ('"2026-01-01"', '"2999-01-01"', "`DATE` must not be in the future, but got '2999-01-01'"),
         ('"open"', '"self-tuning"', "`WORKLOAD` and `DATE` are of open submissions, which need both"),
         ('"model.init_scale"', '"model.hidden_widths"', "set hyperparameters of the rule and keys of"),
         ('"loss"', '"budget"', "budget"),

@@ -26,7 +26,7 @@ def test_every_submission_of_the_laboratory_can_be_trained_on_its_workloads(path
         assert (names, counts) == ([own], {10})
     else:
         assert names == ["latin_square", *benchmark.workloads]
-        assert counts <= {15, 3}
+        assert counts == {15}
 
 
 TOP, INSIDE = "\n", "\n\n\ndef f(grad):\n    "
@@ -123,10 +123,19 @@ def test_a_rule_without_hyperparameters_tunes_itself(benchmark):
     source = re.sub("SPACE = .*\n", "", OWN_ADAMW.replace('"tuned"', '"self-tuning"'))
     source = source.replace("SETTINGS = {", 'SETTINGS = {"learning_rate": 0.05, ')
     own = only(benchmark, parse("own", source, "own.py"))
-    assert len(own) == benchmark.rules.studies
+    assert len(own) == benchmark.rules.studies * benchmark.rules.trials  # as many seeds as others have points
     assert {trial.replica.config.budget for trial in own} == {90}  # 1.5 times 60
     with pytest.raises(ConfigError, match="do not fit"):
         parse("own", OWN_ADAMW.replace('"tuned"', '"self-tuning"'), "own.py")
+
+
+def test_a_function_of_python_itself_is_not_there_under_a_name_that_was_let_in():
+    source = OWN_ADAMW.replace(
+        "\n\n\ndef update", "\n\n\ndef other(open):\n    return open\n\n\ndef update"
+    ).replace("    h = {", "    open('params.yaml')\n    h = {")
+    submission = parse("own", source, "own.py")
+    with pytest.raises(NameError, match="open"):
+        submission.rule.update(torch.zeros(1, 2), torch.zeros(1, 2), {"mean": 0, "square": 0}, {})
 
 
 def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):

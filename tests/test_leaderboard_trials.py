@@ -93,9 +93,11 @@ def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
         assignment.trials_by_workload(benchmark, submission, []),
     )
     with pytest.raises(KeyboardInterrupt):
-        running.train_missing(submission, asked, folder, stop)
+        running.train_missing(submission, asked, asked, folder, stop)
     seen = []
-    whole = running.train_missing(submission, asked, folder, lambda row, left: seen.append((row, left)))
+    whole = running.train_missing(
+        submission, asked, asked, folder, lambda row, left: seen.append((row, left))
+    )
     assert len(whole) == 8
     assert 0 < len(seen) < 8
     assert [left for _, left in seen] == list(range(len(seen)))[::-1]
@@ -122,8 +124,42 @@ def test_verification_trains_again_and_finds_a_changed_figure(benchmark):
     with pytest.raises(ConfigError, match="the 8 kept trials of adamw are of another file of that name"):
         verification.verify(benchmark, parse("adamw", f"{ADAMW}# a comment\n", "adamw.py"), 60, 0)
     table.keep_source(benchmark, submission)
-    with pytest.raises(ConfigError, match=r"no submission is ranked \(adamw: missing trials: 8\)"):
+    with pytest.raises(ConfigError, match=r"ranked \(adamw: missing trials: 8, 8 are of its file, of a work"):
         table.rank(benchmark)
+
+
+def test_verification_sees_what_is_missing_damaged_or_of_another_processor(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    train(benchmark, submission)
+    folder = table.result_folder(benchmark, "adamw")
+    runs, curves = (pd.read_parquet(folder / name) for name in (running.RUNS, running.CURVES))
+
+    def found(some_runs, some_curves=curves):
+        some_runs.to_parquet(folder / running.RUNS)
+        some_curves.to_parquet(folder / running.CURVES)
+        return verification.verify(benchmark, submission, 60, 0)
+
+    assert (found(runs).missing, found(runs.iloc[:5]).missing) == (0, 3)
+    (line,) = found(pd.concat([runs, runs.iloc[:1]])).differences
+    assert line.endswith("it is there more than once")
+    (line,) = found(
+        runs, curves[(curves["study"] != 0) | (curves["trial"] != 0) | (curves["workload"] != "tiny_mlp")]
+    ).differences
+    assert line == "tiny_mlp, study 0, trial 0: its curve is missing"
+    seen = found(runs.assign(processor="another", final_train_accuracy=0.5))
+    assert (seen.differences, len(seen.elsewhere)) == ([], 8)
+
+
+def test_what_an_earlier_file_left_is_forgotten(benchmark):
+    """A rule that was tuned and now tunes itself: other points, so other trials."""
+    train(benchmark, parse("own", OWN_ADAMW, "own.py"))
+    source = OWN_ADAMW.replace('"tuned"', '"self-tuning"').replace("1.0, ", '1.0, "learning_rate": 0.05, ', 1)
+    itself = parse(
+        "own", "\n".join(line for line in source.splitlines() if not line.startswith("SPACE")), "own.py"
+    )
+    train(benchmark, itself, ["tiny_mlp"])
+    seen = verification.verify(benchmark, itself, 60, 0)
+    assert (seen.kept, seen.missing, seen.differences) == (8, 0, [])
 
 
 def test_who_knows_the_answers_by_heart_is_caught_on_the_table_without_a_law(benchmark):

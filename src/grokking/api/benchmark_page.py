@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from grokking.leaderboard import page, scoring
+import numpy as np
+
+from grokking.leaderboard import page
 from grokking.leaderboard.table import Ranking
 from grokking.leaderboard.workloads import Benchmark
+
+POINTS = 301  # of a line of the picture
 
 
 def write(benchmark: Benchmark, ranked: Ranking) -> list[Path]:
@@ -13,6 +17,6 @@ def write(benchmark: Benchmark, ranked: Ranking) -> list[Path]:
 
     (benchmark.root / page.PAGE).parent.mkdir(exist_ok=True)
     (benchmark.root / page.PAGE).write_text(page.page(benchmark, ranked), encoding="utf-8")
-    factor_T = scoring.factors(benchmark.rules.ratio)
+    factor_T = np.linspace(1, benchmark.rules.ratio, POINTS)
     profiles.performance(page.profiles(ranked, factor_T), factor_T, benchmark.root / page.PICTURE)
     return [page.PAGE, page.PICTURE]

@@ -8,19 +8,17 @@ from grokking.config import ConfigError
 from grokking.leaderboard.held_out import held_out
 from grokking.leaderboard.scoring import MISSED, times
 from grokking.leaderboard.submission import Submission
-from grokking.leaderboard.trials import Trial, trials
+from grokking.leaderboard.trials import WithTrials, trials
 from grokking.leaderboard.workloads import Benchmark, Workload
-
-WithTrials = tuple[Workload, list[Trial]]  # a workload, and the trials of a submission there
 
 
 def workloads(benchmark: Benchmark) -> list[Workload]:
     """Those that count: of the file, and their held-out variants."""
-    return [*benchmark.workloads.values(), *held_out_workloads(benchmark)]
+    return [*benchmark.workloads.values(), *variants(benchmark)]
 
 
-def held_out_workloads(benchmark: Benchmark) -> list[Workload]:
-    """A variant of each workload of the file; none until their seed is drawn."""
+def variants(benchmark: Benchmark) -> list[Workload]:
+    """The held-out variant of each workload of the file; none until their seed is drawn."""
     seed = benchmark.rules.held_out_seed
     return [] if seed is None else [held_out(own, seed) for own in benchmark.workloads.values()]
 
@@ -36,28 +34,29 @@ def trials_by_workload(
     if own := submission.declared.WORKLOAD:
         if set(names) - {own}:
             raise ConfigError(f"{submission.name} is a submission to {own} alone; leave `--workload` out")
-        return with_trials(benchmark, submission, chosen_by_name(of_file, [own]))
+        return _with_trials(benchmark, submission, chosen_by_name(of_file, [own]))
     chosen = chosen_by_name(workloads(benchmark), names) if names else of_file
-    return with_trials(benchmark, submission, [benchmark.leak_check, *chosen])
+    return _with_trials(benchmark, submission, [benchmark.leak_check, *chosen])
 
 
-def held_out_trials(benchmark: Benchmark, submission: Submission, runs: pd.DataFrame) -> list[WithTrials]:
+def variants_to_train(benchmark: Benchmark, submission: Submission, runs: pd.DataFrame) -> list[WithTrials]:
     """The trials on variants of those workloads on which it generalizes, by its runs there.
 
     A variant of a workload that it misses counts as missed, too, and costs nobody a training.
     """
     steps = times(runs, "steps")
-    earned = [own for own in held_out_workloads(benchmark) if steps.get(own.variant_of, MISSED) < MISSED]
-    return with_trials(benchmark, submission, earned)
+    chosen = [own for own in variants(benchmark) if steps.get(own.variant_of, MISSED) < MISSED]
+    return _with_trials(benchmark, submission, chosen)
 
 
-def with_trials(benchmark: Benchmark, submission: Submission, chosen: Sequence[Workload]) -> list[WithTrials]:
-    """These workloads with the trials of a submission on each."""
+def _with_trials(
+    benchmark: Benchmark, submission: Submission, chosen: Sequence[Workload]
+) -> list[WithTrials]:
     return [(workload, trials(submission, workload, benchmark.rules)) for workload in chosen]
 
 
 def every_trial(benchmark: Benchmark, submission: Submission) -> list[WithTrials]:
-    """Its trials on all workloads, variants that it has not earned among them."""
+    """All trials that there may be, also on variants of workloads that it misses."""
     names = [] if submission.declared.WORKLOAD else [own.name for own in workloads(benchmark)]
     return trials_by_workload(benchmark, submission, names)
 

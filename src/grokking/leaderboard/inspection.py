@@ -6,6 +6,11 @@ run it.
 """
 
 import ast
+import builtins
+import math
+from typing import Any
+
+import torch
 
 from grokking.config import ConfigError
 
@@ -46,6 +51,13 @@ def require_harmless(tree: ast.Module, where: str) -> None:
     for node in ast.walk(tree):
         if reason := _reason(node, defined, parents):
             raise _refused(node, reason, where)
+
+
+def known_builtins() -> dict[str, Any]:
+    """What Python itself gives to the source: the functions above, and an import of math and torch."""
+    modules = {"math": math, "torch": torch}
+    named = {name: getattr(builtins, name) for name in BUILTINS}
+    return named | {"__import__": lambda name, *_: modules[name]}
 
 
 def _reason_at_the_top(statement: ast.stmt) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from grokking.analysis.pages import plain
 from grokking.leaderboard import records, step_seconds
-from grokking.leaderboard.scoring import difference_p, shares_within
+from grokking.leaderboard.scoring import difference_p, is_sooner, shares_within
 from grokking.leaderboard.table import Ranking, ranking, times_table, title
 from grokking.leaderboard.targets import read_target, targets_table
 from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
@@ -18,6 +18,7 @@ from grokking.leaderboard.workloads import Benchmark, Workload
 PAGE, PICTURE = Path("reports/leaderboard.md"), Path("reports/leaderboard.png")
 ALIKE_P = 0.05  # from it on two submissions cannot be told apart
 EDGE = 0.1  # of a range
+COMPARED = ["cannot be told apart (p)", "better over its whole space (p)"]
 FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
 
 PAGE_TEXT = """# Benchmark of time-to-grok, version {version}
@@ -41,9 +42,10 @@ submission misses counts as missed, too, and is not trained.
 ## Who is fastest where
 
 {fastest}
-A submission cannot be told apart where the log-rank test between all of its trials and all of the fastest
-one's has p of 0.05 or more. The values are not corrected for their number, and compare rules over their whole
-spaces, not their best points.
+Fastest: by the best points of each study, as in the score. The other columns compare all trials of a
+submission with all of the fastest one's, by the log-rank test. Where p is 0.05 or more, the two cannot be
+told apart. Where it is less, and the other's trials generalize sooner, that one is better over its whole
+space. The values of p are not corrected for their number.
 
 ## Within a factor of the fastest
 
@@ -133,15 +135,24 @@ def _fastest(ranked: Ranking) -> pd.DataFrame:
 
 def _fastest_on(ranked: Ranking, workload: Workload) -> dict[str, str]:
     name, label = workload.name, title(workload)
-    first, *others = (score.submission for score in sorted(ranked.steps, key=lambda s: s.times[name]))
     steps = min(score.times[name] for score in ranked.steps)
     if not np.isfinite(steps):
-        return {"workload": label, "fastest": "nobody", "steps": "—", "cannot be told apart": "—"}
-    runs = {name: entry.runs for name, entry in ranked.entries.items()}
-    p = {other: difference_p(runs[first], runs[other], name) for other in others}
-    alike = [f"{other} ({value:.2f})" for other, value in p.items() if value >= ALIKE_P]
-    row = {"workload": label, "fastest": first, "steps": f"{steps:,.0f}"}
-    return row | {"cannot be told apart": ", ".join(alike) or "none"}
+        return {"workload": label} | dict.fromkeys(["fastest", "steps", *COMPARED], "—")
+    fastest = [score.submission for score in ranked.steps if score.times[name] == steps]
+    compared = _compared(ranked, name, fastest[0])
+    return {"workload": label, "fastest": ", ".join(fastest), "steps": f"{steps:,.0f}"} | compared
+
+
+def _compared(ranked: Ranking, workload: str, first: str) -> dict[str, str]:
+    """Which submissions all trials cannot tell from this one, and which ones' trials are better."""
+    runs = {score.submission: ranked.entries[score.submission].runs for score in ranked.steps}
+    others = [name for name, own in runs.items() if name != first and (own["workload"] == workload).any()]
+    p = {name: difference_p(runs[first], runs[name], workload) for name in others}
+    alike = [f"{name} ({value:.2f})" for name, value in p.items() if value >= ALIKE_P]
+    apart = [name for name, value in p.items() if value < ALIKE_P]
+    better = [f"{name} ({p[name]:.3f})" for name in apart if is_sooner(runs[name], runs[first], workload)]
+    texts = (", ".join(found) or "none" for found in (alike, better))
+    return dict(zip(COMPARED, texts, strict=True))
 
 
 def at_an_edge(ranked: Ranking) -> list[str]:

@@ -60,7 +60,7 @@ def sentence(runs: pd.DataFrame) -> str:
     if steps.empty:
         return count
     middle = median(runs)
-    steps_of_half = f"{middle:,.1f} steps" if np.isfinite(middle) else "fewer than half did"
+    steps_of_half = f"{middle:,.1f} steps" if np.isfinite(middle) else "half or fewer did"
     return f"{steps_of_half} ({steps.min():,.0f}–{steps.max():,.0f}), {count}"
 
 
@@ -74,7 +74,9 @@ def _judged(own: Sequence[Entry]) -> list[Attempt]:
             if record is None
             else difference_p(record.runs, entry.runs, entry.submission.declared.WORKLOAD)
         )
-        is_faster = record is None or ((p or 0.0) < RECORD_P and median(entry.runs) < median(record.runs))
+        is_faster = record is None or (
+            p is not None and p < RECORD_P and median(entry.runs) < median(record.runs)
+        )
         is_record = bool(entry.runs["observed"].all()) and is_faster
         judged.append(Attempt(entry, p, is_record))
         record = entry if is_record else record

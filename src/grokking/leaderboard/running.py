@@ -1,6 +1,8 @@
 """Trains the trials of a submission that have not been trained yet, and keeps what each came to."""
 
+import hashlib
 import json
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from grokking.config import ConfigError
 from grokking.data.tasks import Task
@@ -16,7 +19,7 @@ from grokking.engine.events import CrossingDetector
 from grokking.executors.executor import Executor, executor
 from grokking.leaderboard.rule import known
 from grokking.leaderboard.submission import Submission, parse
-from grokking.leaderboard.trials import Trial
+from grokking.leaderboard.trials import Trial, WithTrials
 from grokking.leaderboard.workloads import Workload
 from grokking.storage.runs import read_table
 from grokking.storage.whole_file import whole_file
@@ -41,14 +44,24 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows, self.curves = kept(folder)
+        rows, self.curves = everything_kept(folder)
+        self.rows = [row for row in rows if row["code"] in same_code()]
+        self.of_other_code = len(rows) - len(self.rows)
 
-    def forget_others(self, jobs: Sequence[Job]) -> int:
-        """Forget rows of the same names that other inputs led to; returns how many."""
-        before = len(self.rows)
+    def forget_others(self, jobs: Sequence[Job]) -> None:
+        """Forget rows of the same names that other inputs led to."""
         wanted = {trial.key: input_hash(trial.replica, workload.task) for _, workload, trial in jobs}
         self.rows = [row for row in self.rows if wanted.get(key_of(row), row["inputs"]) == row["inputs"]]
-        return before - len(self.rows)
+
+    def keep_only(self, jobs: Sequence[Job]) -> int:
+        """Forget rows that are not results of these jobs, on the disk too; returns how many there were."""
+        before = len(self.rows) + self.of_other_code
+        names = {trial.key for _, _, trial in jobs}
+        self.rows = [row for row in self.rows if key_of(row) in names]
+        self.forget_others(jobs)
+        if (lost := before - len(self.rows)) and self.rows:
+            write(self.folder, self.rows, self.curves)
+        return lost
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of the jobs that are not here."""
@@ -68,26 +81,43 @@ class Results:
 
 def train_missing(
     submission: Submission,
-    asked: Sequence[tuple[Workload, list[Trial]]],
+    asked: Sequence[WithTrials],
+    known: Sequence[WithTrials],
     folder: Path,
     show: Show = lambda row, left: None,
     show_outdated: Callable[[int], None] = lambda count: None,
 ) -> pd.DataFrame:
     """Train those of the trials that `folder` does not hold; returns the rows of all asked.
 
-    `show_outdated` is called with the number of kept trials that other inputs led to, if there are any.
+    What is kept and is none of the submission's `known` trials is forgotten: it is of the file, a workload
+    or a core before a change. `show_outdated` is called with their number, if there are any.
     Each is written as soon as it has ended, so an interrupted call goes on where it was.
     """
-    results = Results(folder)
-    jobs = [(submission, workload, trial) for workload, own in asked for trial in own]
-    if count := results.forget_others(jobs):
-        show_outdated(count)
-    if missing := results.missing(jobs):
-        with executor(len(missing), "cpu") as workers:
-            for done, (row, curve) in enumerate(trained(missing, workers), start=1):
-                results.add(row, curve)
-                show(row, len(missing) - done)
-    return results.table(jobs)
+    with _alone(folder):
+        results, jobs = Results(folder), _jobs(submission, asked)
+        if count := results.keep_only(_jobs(submission, known)):
+            show_outdated(count)
+        if missing := results.missing(jobs):
+            with executor(len(missing), "cpu") as workers:
+                for done, (row, curve) in enumerate(trained(missing, workers), start=1):
+                    results.add(row, curve)
+                    show(row, len(missing) - done)
+        return results.table(jobs)
+
+
+def _jobs(submission: Submission, chosen: Sequence[WithTrials]) -> list[Job]:
+    return [(submission, workload, trial) for workload, own in chosen for trial in own]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a second call on a folder: each writes all of the rows that it knows."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / f"grokking-bench-{name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError(f"another `grokking bench run` is writing to {folder}; wait for it") from None
 
 
 def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:
@@ -155,12 +185,6 @@ def _mistakes_in_one_line(file: str) -> Iterator[None]:
             f"{file}, line {lines[-1]}: {what}; mend the rule (param and grad are (R, n), "
             "each hyperparameter is (R, 1) in float64)"
         ) from None
-
-
-def kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:
-    """The rows of earlier calls that this code computes alike, and their curves."""
-    rows, curves = everything_kept(folder)
-    return [row for row in rows if row["code"] in same_code()], curves
 
 
 def everything_kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:

@@ -4,7 +4,8 @@ import ast
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass as plain_dataclass
-from datetime import date
+from dataclasses import field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, ConfigError, load, satisfying
-from grokking.leaderboard.inspection import require_harmless
+from grokking.leaderboard.inspection import known_builtins, require_harmless
 from grokking.search.space import Space
 from grokking.updates.optimizers import HParams, Optimizer, State
 
@@ -45,12 +46,12 @@ class Declared:
     """What a submission says of itself; a name is of its hyperparameters, a dotted key of an experiment."""
 
     RULESET: Literal["tuned", "self-tuning", "open"]
-    WORKLOAD: str  # of an open one; empty for the others, which are tried on all
-    DATE: str  # of an open one, which has to beat what is older
-    SETTINGS: Annotated[dict[str, Any], SETTING]  # dotted keys that all trials share
-    SPACE: Annotated[Space, SETTING]  # what is tuned; empty where the rule tunes itself
-    STATE: tuple[str, ...]  # tensors that the rule keeps, of the shape of the parameters, zero at first
-    DECOUPLED: bool  # whether weight decay is the rule's own business, and not added to the gradient
+    WORKLOAD: str = ""  # of an open one; the others are tried on all
+    DATE: str = ""  # of an open one, which has to beat what is older
+    SETTINGS: Annotated[dict[str, Any], SETTING] = field(default_factory=dict)  # that all trials share
+    SPACE: Annotated[Space, SETTING] = field(default_factory=dict)  # what is tuned; none of it tunes itself
+    STATE: tuple[str, ...] = ()  # tensors that the rule keeps, of the shape of the parameters, zero at first
+    DECOUPLED: bool = True  # whether weight decay is the rule's own business, and not added to the gradient
 
     def __post_init__(self) -> None:
         is_open = self.RULESET == "open"
@@ -62,6 +63,9 @@ class Declared:
             raise ValueError("`WORKLOAD` and `DATE` are of open submissions, which need both")
         if is_open and not _is_date(self.DATE):
             raise ValueError(f"`DATE` must be a day such as 2026-11-28, but got {self.DATE!r}")
+        tomorrow = date.today() + timedelta(days=1)  # somewhere it is that day already
+        if is_open and date.fromisoformat(self.DATE) > tomorrow:
+            raise ValueError(f"`DATE` must not be in the future, but got {self.DATE!r}")
         beyond = [key for key in (*self.SETTINGS, *self.SPACE) if is_open_key(key)]
         if beyond and not is_open:
             raise ValueError(f"only open submissions set {beyond[0]}; remove it")
@@ -107,17 +111,16 @@ def parse(name: str, source: str, where: str) -> Submission:
     if not about:
         raise ConfigError(f"{where} has no docstring; begin with a line that says what the rule is")
     require_harmless(tree, where)
-    for name in _unused(tree):
-        raise ConfigError(f"{where} sets {name}, which nothing uses; known names: {', '.join(KNOWN)}")
-    names: dict[str, Any] = {}
+    for constant in _unused(tree):
+        raise ConfigError(f"{where} sets {constant}, which nothing uses; known names: {', '.join(KNOWN)}")
+    names: dict[str, Any] = {"__builtins__": known_builtins()}
     exec(compile(tree, where, "exec"), names)  # that is what a submission is
     given = {key: names[key] for key in KNOWN if key in names}
     if isinstance(word := given.get("STATE"), str):
         raise ConfigError(
             f"{where} has the word {word!r} as `STATE`; write a tuple, with a comma: ({word!r},)"
         )
-    usual = {"WORKLOAD": "", "DATE": "", "SETTINGS": {}, "SPACE": {}, "STATE": (), "DECOUPLED": True}
-    declared = load(Declared, usual | given, where)
+    declared = load(Declared, given, where)
     if "update" in names:
         _require_in_place(tree, where)
         _require_used(tree, declared, where)

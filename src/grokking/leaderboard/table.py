@@ -1,7 +1,7 @@
 """The benchmark of this checkout: where results are, the ranking of all submissions, and its page."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,11 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.leaderboard import step_seconds
-from grokking.leaderboard.assignment import (
-    WithTrials,
-    held_out_trials,
-    held_out_workloads,
-    trials_by_workload,
-    with_trials,
-    workloads,
-)
-from grokking.leaderboard.running import KEY, RUNS, kept, key_of, table_of
+from grokking.leaderboard.assignment import every_trial, trials_by_workload, variants_to_train, workloads
+from grokking.leaderboard.running import KEY, RUNS, Results, key_of, table_of
 from grokking.leaderboard.scoring import Score, scores
 from grokking.leaderboard.submission import Submission, read_submission
-from grokking.leaderboard.trials import Trial
+from grokking.leaderboard.trials import Trial, WithTrials
 from grokking.leaderboard.workloads import Benchmark, Workload, read_benchmark
 from grokking.training.fingerprint import input_hash
 
@@ -50,6 +43,7 @@ class Entry:
     submission: Submission
     runs: pd.DataFrame
     missing: int  # trials of those asked for
+    outdated: int  # trials that are kept, but are of the file, a workload or a core before a change
     leaks: bool  # whether it has generalized where there is no law: it has seen the answers
 
     @property
@@ -62,16 +56,33 @@ class Entry:
         """Why it has no score, or nothing."""
         if self.leaks:
             return "it generalizes on a table without a law"
-        return f"missing trials: {self.missing}" if self.missing else ""
+        before = f", {self.outdated} are of its file, of a workload or of a core before a change"
+        return f"missing trials: {self.missing}{before if self.outdated else ''}" if self.missing else ""
 
 
 def entries(benchmark: Benchmark) -> list[Entry]:
-    """All submissions that have results; ConfigError without any."""
-    folder = result_folder(benchmark, "any").parent
-    names = [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
-    found = [_entry(benchmark, read_submission(source(benchmark, name))) for name in names]
-    if not found:
+    """All submissions that have results and can be read; ConfigError without any."""
+    unread = unreadable(benchmark)
+    names = [name for name in with_results(benchmark) if name not in unread]
+    if not names:
         raise NothingRanked("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
+    return [entry_of(benchmark, read_submission(source(benchmark, name))) for name in names]
+
+
+def with_results(benchmark: Benchmark) -> list[str]:
+    """The names of submissions with a folder of results."""
+    folder = result_folder(benchmark, "any").parent
+    return [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
+
+
+def unreadable(benchmark: Benchmark) -> dict[str, str]:
+    """By name of a submission with results, why its file is not there or refused."""
+    found = {}
+    for name in with_results(benchmark):
+        try:
+            read_submission(source(benchmark, name))
+        except ConfigError as error:
+            found[name] = str(error)
     return found
 
 
@@ -104,25 +115,17 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
     return bool(runs.loc[runs["workload"] == benchmark.leak_check.name, "observed"].any())
 
 
-def _entry(benchmark: Benchmark, submission: Submission) -> Entry:
-    rows, _ = kept(result_folder(benchmark, submission.name))
-    by_key = {key_of(row): row for row in rows}
+def entry_of(benchmark: Benchmark, submission: Submission) -> Entry:
+    """What is kept of a submission, as the benchmark counts it."""
+    rows = Results(result_folder(benchmark, submission.name))
+    by_key = {key_of(row): row for row in rows.rows}
     runs, missing = _runs_of(by_key, trials_by_workload(benchmark, submission, []))
     if not missing and not submission.declared.WORKLOAD:
-        earned = held_out_trials(benchmark, submission, runs)
-        on_variants, missing = _runs_of(by_key, earned)
-        others = [own for own in held_out_workloads(benchmark) if own not in [each for each, _ in earned]]
-        runs = pd.concat([runs, on_variants, *_missed(benchmark, submission, others)], ignore_index=True)
-    return Entry(submission, runs, missing, leaks(benchmark, runs))
-
-
-def _missed(
-    benchmark: Benchmark, submission: Submission, chosen: Sequence[Workload]
-) -> Iterator[pd.DataFrame]:
-    """A row for each trial on these workloads, as if it had been trained and had missed."""
-    for _, own in with_trials(benchmark, submission, chosen):
-        rows = [dict(zip(KEY, trial.key, strict=True)) | {"budget": trial.limit} for trial in own]
-        yield pd.DataFrame(rows).assign(generalization_step=np.nan, observed=False)
+        on_variants, missing = _runs_of(by_key, variants_to_train(benchmark, submission, runs))
+        runs = pd.concat([runs, on_variants], ignore_index=True)
+    known, _ = _runs_of(by_key, every_trial(benchmark, submission))
+    outdated = len(rows.rows) - len(known) + rows.of_other_code
+    return Entry(submission, runs, missing, outdated, leaks(benchmark, runs))
 
 
 def _runs_of(
@@ -165,21 +168,22 @@ def rank(benchmark: Benchmark) -> Ranking:
     """All submissions by their scores; ConfigError where none has been run on all workloads."""
     found = {entry.submission.name: entry for entry in entries(benchmark) if not entry.is_open}
     not_ranked = {name: entry.why_not_ranked for name, entry in found.items() if entry.why_not_ranked}
+    not_ranked |= unreadable(benchmark)
     ranked = {name: entry for name, entry in found.items() if name not in not_ranked}
     if not ranked:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in not_ranked.items())
         raise NothingRanked(f"no submission is ranked ({reasons}); run `grokking bench run` of its file")
     counted, most = workloads(benchmark), benchmark.rules.ratio
-    names = [own.name for own in counted]
+    parents = {own.name: own.variant_of for own in counted}
     seconds = step_seconds.read(benchmark)
-    runs = {name: _with_step_seconds(entry, names, seconds) for name, entry in ranked.items()}
+    runs = {name: _with_step_seconds(entry, parents, seconds) for name, entry in ranked.items()}
     measured = {name: own for name, own in runs.items() if own["step_seconds"].notna().all()}
-    in_seconds = scores(measured, names, "seconds", most) if measured else []
+    in_seconds = scores(measured, parents, "seconds", most) if measured else []
     by_name = {score.submission: score for score in in_seconds}
-    return Ranking(counted, scores(runs, names, "steps", most), by_name, ranked, not_ranked)
+    return Ranking(counted, scores(runs, parents, "steps", most), by_name, ranked, not_ranked)
 
 
-def _with_step_seconds(entry: Entry, workloads: Sequence[str], measured: pd.Series) -> pd.DataFrame:
+def _with_step_seconds(entry: Entry, workloads: Iterable[str], measured: pd.Series) -> pd.DataFrame:
     """Its runs on these workloads, with the seconds of a step as they were measured beside all others."""
     runs = entry.runs[entry.runs["workload"].isin(list(workloads))]
     found = [measured.get((workload, entry.submission.sha256), np.nan) for workload in runs["workload"]]
@@ -189,18 +193,17 @@ def _with_step_seconds(entry: Entry, workloads: Sequence[str], measured: pd.Seri
 def ranking(ranked: Ranking) -> pd.DataFrame:
     """A row per submission, best first, as texts."""
     rows = []
-    for position, score in enumerate(ranked.steps):
+    for score in ranked.steps:
         share, low, high = score.generalized
         first, last = score.ranks
-        row = {
-            "rank": f"{position + 1} ({first}–{last})",
+        seconds = ranked.seconds.get(score.submission)
+        rows.append({
+            "rank": f"{score.rank} ({first}–{last})",
             "submission": score.submission,
             "score in steps": _interval(score),
-        }
-        if ranked.seconds:
-            own = ranked.seconds.get(score.submission)
-            row["score in seconds"] = "not measured" if own is None else _interval(own)
-        rows.append(row | {"trials that generalize": f"{share:.0%} ({low:.0%}–{high:.0%})"})
+            "score in seconds": "not measured" if seconds is None else _interval(seconds),
+            "trials that generalize": f"{share:.0%} ({low:.0%}–{high:.0%})",
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 

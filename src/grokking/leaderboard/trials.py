@@ -33,6 +33,9 @@ class Trial:
         return self.workload, self.study, self.number
 
 
+WithTrials = tuple[Workload, list[Trial]]  # a workload, and the trials of a submission there
+
+
 class Drawn:
     """Gives each hyperparameter the value at its coordinate in [0, 1)."""
 
@@ -100,12 +103,11 @@ def trials(submission: Submission, workload: Workload, rules: Rules) -> list[Tri
     """All trials that decide its score on a workload."""
     if submission.declared.RULESET == "open":
         return _of_open(submission, workload)
-    tuned = submission.declared.RULESET == "tuned"
-    count = rules.trials if tuned else 1
-    budget = workload.budget if tuned else round(rules.self_tuning_budget * workload.budget)
+    longer = rules.self_tuning_budget if submission.declared.RULESET == "self-tuning" else 1
+    budget = round(longer * workload.budget)
     found = []
     for study in range(rules.studies):
-        for number, point in enumerate(points(submission.declared.SPACE, count, study)):
+        for number, point in enumerate(points(submission.declared.SPACE, rules.trials, study)):
             seed = study * rules.trials + number
             found.append(trial_at(submission, workload, study, number, point, seed, budget))
     return found

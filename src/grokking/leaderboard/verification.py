@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,11 @@ import pandas as pd
 
 from grokking.config import ConfigError
 from grokking.executors.executor import executor
+from grokking.executors.processor import processor
 from grokking.leaderboard.assignment import every_trial
 from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained
 from grokking.leaderboard.submission import Submission
-from grokking.leaderboard.table import result_folder
+from grokking.leaderboard.table import entry_of, result_folder
 from grokking.leaderboard.trials import Trial
 from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.fingerprint import input_hash, same_code
@@ -27,15 +29,17 @@ class Verified:
     """How many trials are kept, how many were trained again, and a line for each that differs."""
 
     kept: int
+    missing: int  # trials that the file asks for and that are not kept
     compared: int
     differences: list[str]
-    processors: set[str]  # of the kept trials
+    elsewhere: list[str]  # what differs where another kind of processor trained; bits may differ there
 
 
 def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: int) -> Verified:
     """Train trials again until the time is over, in an order that the seed decides.
 
-    A kept trial that its file does not ask for, or with other inputs or by another core, differs at once.
+    A kept trial that its file does not ask for, that is there twice, without its curve, with other inputs or
+    by another core differs at once.
     """
     deadline = time.monotonic() + seconds
     rows, curves = everything_kept(result_folder(benchmark, submission.name))
@@ -44,6 +48,7 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
         raise ConfigError(f"no results of {submission.name} are here; run `grokking bench run` first")
     asked_for = {t.key: (w, t) for w, own in every_trial(benchmark, submission) for t in own}
     wrong = {key: text for key, row in by_key.items() if (text := _mismatch(row, asked_for.get(key)))}
+    wrong |= _damaged(rows, curves)
     if len(wrong) == len(rows) and all(row["submission"] != submission.sha256 for row in rows):
         raise ConfigError(
             f"the {len(rows)} kept trials of {submission.name} are of another file of that name, or of this "
@@ -52,16 +57,19 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
     differences = [_line(key, text) for key, text in wrong.items()]
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
-    compared = 0
+    compared, here = 0, processor()
+    elsewhere: list[str] = []
     with executor(None, "cpu") as workers:
         while compared < len(jobs) and time.monotonic() < deadline:
             some = jobs[compared : compared + STARTED * workers.workers]
             for row, curve in trained(some, workers):
                 key = key_of(row)
                 if text := difference(by_key[key], row, curves[key], curve):
-                    differences.append(_line(key, text))
+                    of_here = by_key[key]["processor"] == here
+                    (differences if of_here else elsewhere).append(_line(key, text))
             compared += len(some)
-    return Verified(len(rows), compared, differences, {str(row["processor"]) for row in rows})
+    missing = entry_of(benchmark, submission).missing
+    return Verified(len(rows), missing, compared, differences, elsewhere)
 
 
 def _mismatch(row: Mapping[str, Any], job: tuple[Workload, Trial] | None) -> str:
@@ -72,6 +80,14 @@ def _mismatch(row: Mapping[str, Any], job: tuple[Workload, Trial] | None) -> str
     if row["inputs"] != input_hash(trial.replica, workload.task):
         return "its hyperparameters, seeds or data are others than the file asks for"
     return "" if row["code"] in same_code() else "it was trained by another core"
+
+
+def _damaged(rows: Sequence[Mapping[str, Any]], curves: Mapping[Key, pd.DataFrame]) -> dict[Key, str]:
+    """Trials that are there more than once or without a curve, with that as text."""
+    counts = Counter(map(key_of, rows))
+    twice = [key for key, count in counts.items() if count > 1]
+    lost = counts.keys() - curves.keys()
+    return dict.fromkeys(twice, "it is there more than once") | dict.fromkeys(lost, "its curve is missing")
 
 
 def _line(key: Key, text: str) -> str:

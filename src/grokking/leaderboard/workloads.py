@@ -19,13 +19,13 @@ SPLITS = 100  # of each task, by their seeds
 
 @dataclass(frozen=True, config=STRICT)
 class Rules:
-    """How many points of its space a tuned rule may try, and for how long."""
+    """How many trials a rule has, and for how long."""
 
-    trials: PositiveInt  # of a study; the fastest counts
+    trials: PositiveInt  # of a study, each with a seed and at a point of the rule's space; the fastest counts
     studies: PositiveInt  # of a submission; the median counts
     self_tuning_budget: float  # budgets that a rule without hyperparameters has
     ratio: float  # of the slowest time that still counts to the fastest
-    held_out_seed: int | None  # of the workloads that nobody has seen; null until a round is closed
+    held_out_seed: int | None  # of the draw of held-out variants; null until they are drawn
 
 
 @dataclass(frozen=True, config=STRICT)
