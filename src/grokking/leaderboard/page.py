@@ -25,7 +25,7 @@ PAGE_TEXT = """# Benchmark of time-to-grok, version {version}
 
 {ranking}
 Score: the mean height of the performance profile, from 0 to 1, in steps and in seconds on one core.
-Seconds: {processor}. Brackets are 95 % over trials and studies drawn again.
+Seconds: {processor}. Brackets are 95 % over trials drawn again.
 Not ranked: {not_ranked}.
 
 ## Steps to generalization

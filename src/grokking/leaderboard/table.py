@@ -43,7 +43,7 @@ class Entry:
     submission: Submission
     runs: pd.DataFrame
     missing: int  # trials of those asked for
-    outdated: int  # trials that are kept, but are of the file, a workload or a core before a change
+    outdated: int  # where some are missing: kept trials of the file, a workload or a core before a change
     leaks: bool  # whether it has generalized where there is no law: it has seen the answers
 
     @property
@@ -117,15 +117,21 @@ def leaks(benchmark: Benchmark, runs: pd.DataFrame) -> bool:
 
 def entry_of(benchmark: Benchmark, submission: Submission) -> Entry:
     """What is kept of a submission, as the benchmark counts it."""
-    rows = Results(result_folder(benchmark, submission.name))
-    by_key = {key_of(row): row for row in rows.rows}
+    results = Results(result_folder(benchmark, submission.name))
+    by_key = {key_of(row): row for row in results.rows}
     runs, missing = _runs_of(by_key, trials_by_workload(benchmark, submission, []))
     if not missing and not submission.declared.WORKLOAD:
         on_variants, missing = _runs_of(by_key, variants_to_train(benchmark, submission, runs))
         runs = pd.concat([runs, on_variants], ignore_index=True)
-    known, _ = _runs_of(by_key, every_trial(benchmark, submission))
-    outdated = len(rows.rows) - len(known) + rows.of_other_code
+    outdated = _outdated(benchmark, submission, results) if missing else 0
     return Entry(submission, runs, missing, outdated, leaks(benchmark, runs))
+
+
+def _outdated(benchmark: Benchmark, submission: Submission, results: Results) -> int:
+    """How many trials are kept that are of the file, a workload or a core before a change."""
+    by_key = {key_of(row): row for row in results.rows}
+    of_file, _ = _runs_of(by_key, every_trial(benchmark, submission))
+    return len(results.rows) - len(of_file) + results.of_other_code
 
 
 def _runs_of(
