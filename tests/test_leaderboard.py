@@ -283,7 +283,7 @@ def test_a_submission_from_elsewhere_is_ranked_and_an_unfinished_one_counts_nowh
     mine.write_text(ADAMW.replace("0.02", "0.03"))
     runs_file.unlink()
     said = call("bench", "run", str(mine), "--workload", "tiny_mlp")
-    assert "8 kept trials are of the file, a workload or a core before a change, and forgotten" in said
+    assert "8 kept trials are of an earlier file, workload or core; they are forgotten" in said
     assert len(table.entries(read_benchmark(checkout, 1))[0].runs) == 8
 
 

@@ -265,7 +265,7 @@ class _Lines:
         self.screen, self.done, self.started = screen, 0, time.monotonic()
 
     def show_outdated(self, count: int) -> None:
-        text = f"{count} kept trials are of the file, a workload or a core before a change, and forgotten"
+        text = f"{count} kept trials are of an earlier file, workload or core; they are forgotten"
         self.screen.print(text, soft_wrap=True)
 
     def show(self, row: dict[str, Any], left: int) -> None:

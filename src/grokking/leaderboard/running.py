@@ -89,8 +89,8 @@ def train_missing(
 ) -> pd.DataFrame:
     """Train those of the trials that `folder` does not hold; returns the rows of all asked.
 
-    What is kept and is none of the submission's `known` trials is forgotten: it is of the file, a workload
-    or a core before a change. `show_outdated` is called with their number, if there are any.
+    What is kept and is none of the submission's `known` trials is forgotten: it is of an earlier file,
+    workload or core. `show_outdated` is called with their number, if there are any.
     Each is written as soon as it has ended, so an interrupted call goes on where it was.
     """
     with _alone(folder):

@@ -43,7 +43,7 @@ class Entry:
     submission: Submission
     runs: pd.DataFrame
     missing: int  # trials of those asked for
-    outdated: int  # where some are missing: kept trials of the file, a workload or a core before a change
+    outdated: int  # where some are missing: kept trials of an earlier file, workload or core
     leaks: bool  # whether it has generalized where there is no law: it has seen the answers
 
     @property
@@ -56,8 +56,10 @@ class Entry:
         """Why it has no score, or nothing."""
         if self.leaks:
             return "it generalizes on a table without a law"
-        before = f", {self.outdated} are of its file, of a workload or of a core before a change"
-        return f"missing trials: {self.missing}{before if self.outdated else ''}" if self.missing else ""
+        if not self.missing:
+            return ""
+        kept = f" ({self.outdated} are kept of an earlier file, workload or core)" if self.outdated else ""
+        return f"missing trials: {self.missing}{kept}"
 
 
 def entries(benchmark: Benchmark) -> list[Entry]:
@@ -128,7 +130,7 @@ def entry_of(benchmark: Benchmark, submission: Submission) -> Entry:
 
 
 def _outdated(benchmark: Benchmark, submission: Submission, results: Results) -> int:
-    """How many trials are kept that are of the file, a workload or a core before a change."""
+    """How many trials are kept that are of an earlier file, workload or core."""
     by_key = {key_of(row): row for row in results.rows}
     of_file, _ = _runs_of(by_key, every_trial(benchmark, submission))
     return len(results.rows) - len(of_file) + results.of_other_code
