@@ -525,7 +525,7 @@ def test_commands_on_the_page_are_commands():
 
 @of_committed_results
 @pytest.mark.parametrize(
-    "command", ["list --group systems", "compare embedding_mlp embedding_mlp_no_decay", "bench table"]
+    "command", ["list --group systems", "compare embedding_mlp embedding_mlp_no_decay", "bench targets"]
 )
 def test_output_on_the_page_is_what_the_command_prints(command, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)

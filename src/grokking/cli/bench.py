@@ -169,10 +169,10 @@ def seconds(
     from grokking.cli.terminal import table as shown
     from grokking.leaderboard import step_seconds
     from grokking.leaderboard.assignment import workloads
-    from grokking.leaderboard.table import entries, open_benchmark
+    from grokking.leaderboard.table import open_benchmark, with_results
 
     benchmark, screen = open_benchmark(here().root), console()
-    submissions = [entry.submission for entry in entries(benchmark) if not entry.is_open]
+    submissions = [own for own in with_results(benchmark)[0] if not own.is_open]
     found = []
     for rows in step_seconds.measure(benchmark, submissions, workloads(benchmark)):
         found.append(rows)

@@ -10,7 +10,7 @@ import pandas as pd
 from grokking.analysis.pages import plain
 from grokking.leaderboard import records, step_seconds
 from grokking.leaderboard.scoring import difference_p, is_sooner, shares_within
-from grokking.leaderboard.table import Ranking, ranking, times_table, title
+from grokking.leaderboard.table import Entry, Ranking, ranking, times_table, title
 from grokking.leaderboard.targets import read_target, targets_table
 from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
 from grokking.leaderboard.workloads import Benchmark, Workload
@@ -43,9 +43,9 @@ submission misses counts as missed, too, and is not trained.
 
 {fastest}
 Fastest: by the best points of each study, as in the score. The other columns compare all trials of a
-submission with all of the fastest one's, by the log-rank test. Where p is 0.05 or more, the two cannot be
-told apart. Where it is less, and the other's trials generalize sooner, that one is better over its whole
-space. The values of p are not corrected for their number.
+submission with all of the fastest one's, the first that is named, by the log-rank test. Where p is 0.05 or
+more, the two cannot be told apart. Where it is less, and the other's trials generalize sooner, that one is
+better over its whole space. The values of p are not corrected for their number.
 
 ## Within a factor of the fastest
 
@@ -75,6 +75,8 @@ Fastest: a rule's fastest trial of one network. A trial ended where it could no 
 so "—" says that the rule was never ahead.
 
 ## Submissions
+
+Minutes: what the updates of all its trials took on one core, on machines that may have had other work.
 
 {submissions}
 """
@@ -107,9 +109,15 @@ def page(benchmark: Benchmark, ranked: Ranking) -> str:
         reruns=rules.reruns,
         trials=rules.trials,
         submissions="\n".join(
-            f"- `{score.submission}`: {entries[score.submission].submission.about}" for score in ranked.steps
+            f"- `{score.submission}`, {_minutes(entries[score.submission]):.0f} minutes: "
+            f"{entries[score.submission].submission.about}"
+            for score in ranked.steps
         ),
     )
+
+
+def _minutes(entry: Entry) -> float:
+    return float((entry.runs["step_seconds"] * entry.runs["steps_run"]).sum() / 60)
 
 
 def profiles(ranked: Ranking, factor_T: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:

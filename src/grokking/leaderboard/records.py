@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from grokking.leaderboard.scoring import difference_p
-from grokking.leaderboard.table import Entry, entries
+from grokking.leaderboard.table import Entry, entry_of, with_results
 from grokking.leaderboard.workloads import Benchmark
 
 RECORD_P = 0.01  # below it an attempt is faster than the record before it
@@ -36,9 +36,10 @@ class Attempt:
 
 def attempts(benchmark: Benchmark) -> list[Attempt]:
     """All open submissions whose trials are there, by workload and date."""
-    found = [entry for entry in entries(benchmark) if entry.is_open and not entry.missing]
+    submissions, _ = with_results(benchmark)
+    found = [entry_of(benchmark, own) for own in submissions if own.is_open]
     by_workload: dict[str, list[Entry]] = {}
-    for entry in sorted(found, key=_place):
+    for entry in sorted((entry for entry in found if not entry.missing), key=_place):
         by_workload.setdefault(entry.submission.declared.WORKLOAD, []).append(entry)
     return [attempt for own in by_workload.values() for attempt in _judged(own)]
 

@@ -86,6 +86,11 @@ class Submission:
         return hashlib.sha256(self.source.encode()).hexdigest()[:16]
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is to one workload alone, and has no rank among the others."""
+        return self.declared.RULESET == "open"
+
+    @property
     def optimizer_name(self) -> str:
         """Under which its rule is registered in a process that trains."""
         return f"submitted/{self.name}/{self.sha256}"

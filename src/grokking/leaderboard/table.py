@@ -47,11 +47,6 @@ class Entry:
     leaks: bool  # whether it has generalized where there is no law: it has seen the answers
 
     @property
-    def is_open(self) -> bool:
-        """Whether it is a submission to one workload, which has no rank among the others."""
-        return self.submission.declared.RULESET == "open"
-
-    @property
     def why_not_ranked(self) -> str:
         """Why it has no score, or nothing."""
         if self.leaks:
@@ -62,30 +57,22 @@ class Entry:
         return f"missing trials: {self.missing}{kept}"
 
 
-def entries(benchmark: Benchmark) -> list[Entry]:
-    """All submissions that have results and can be read; ConfigError without any."""
-    unread = unreadable(benchmark)
-    names = [name for name in with_results(benchmark) if name not in unread]
-    if not names:
-        raise NothingRanked("no results are here; run `grokking bench run leaderboard/submissions/adamw.py`")
-    return [entry_of(benchmark, read_submission(source(benchmark, name))) for name in names]
+def with_results(benchmark: Benchmark) -> tuple[list[Submission], dict[str, str]]:
+    """The submissions that have results; and by name, why the file of one is not there or refused.
 
-
-def with_results(benchmark: Benchmark) -> list[str]:
-    """The names of submissions with a folder of results."""
-    folder = result_folder(benchmark, "any").parent
-    return [file.parent.name for file in sorted(folder.glob(f"*/{RUNS}"))]
-
-
-def unreadable(benchmark: Benchmark) -> dict[str, str]:
-    """By name of a submission with results, why its file is not there or refused."""
-    found = {}
-    for name in with_results(benchmark):
+    ConfigError where none is left.
+    """
+    found: list[Submission] = []
+    refused: dict[str, str] = {}
+    for file in sorted(result_folder(benchmark, "any").parent.glob(f"*/{RUNS}")):
         try:
-            read_submission(source(benchmark, name))
+            found.append(read_submission(source(benchmark, file.parent.name)))
         except ConfigError as error:
-            found[name] = str(error)
-    return found
+            refused[file.parent.name] = str(error)
+    if not found:
+        reasons = "; ".join(refused.values()) or "no results are here"
+        raise NothingRanked(f"{reasons}; run `grokking bench run leaderboard/submissions/adamw.py`")
+    return found, refused
 
 
 @contextmanager
@@ -174,12 +161,12 @@ class Ranking:
 
 def rank(benchmark: Benchmark) -> Ranking:
     """All submissions by their scores; ConfigError where none has been run on all workloads."""
-    found = {entry.submission.name: entry for entry in entries(benchmark) if not entry.is_open}
-    not_ranked = {name: entry.why_not_ranked for name, entry in found.items() if entry.why_not_ranked}
-    not_ranked |= unreadable(benchmark)
+    submissions, not_ranked = with_results(benchmark)
+    found = {own.name: entry_of(benchmark, own) for own in submissions if not own.is_open}
+    not_ranked |= {name: entry.why_not_ranked for name, entry in found.items() if entry.why_not_ranked}
     ranked = {name: entry for name, entry in found.items() if name not in not_ranked}
     if not ranked:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in not_ranked.items())
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in not_ranked.items()) or "all are open"
         raise NothingRanked(f"no submission is ranked ({reasons}); run `grokking bench run` of its file")
     counted, most = workloads(benchmark), benchmark.rules.ratio
     parents = {own.name: own.variant_of for own in counted}
