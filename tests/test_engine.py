@@ -167,15 +167,25 @@ def _assert_equal_training(replicas, task, device):
 
 def _assert_same_state(stack, position, twin):
     slots = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq"}
+    rule = stack.update_rule
     for name, parameter in twin.model.named_parameters():
         assert_close(
             stack.params.views(stack.params.data)[name][position].cpu(), parameter, rtol=1e-8, atol=1e-10
         )
         theirs = twin.optimizer.state[parameter]
-        for slot in set(slots) & set(stack.update_rule.state):
-            if slots[slot] in theirs:  # Muon keeps momenta of hidden matrices, AdamW's moments of the rest
-                value = stack.params.views(stack.update_rule.state[slot])[name][position].cpu()
+        for slot in set(slots) & set(rule.state):
+            if slots[slot] in theirs:  # Muon has no moments of hidden matrices
+                value = stack.params.views(rule.state[slot])[name][position].cpu()
                 assert_close(value, theirs[slots[slot]], rtol=1e-7, atol=1e-10)
+    for i, momentum in enumerate(_momenta(twin, rule.hidden) if "momentum/0" in rule.state else []):
+        assert_close(rule.state[f"momentum/{i}"][position].cpu(), momentum, rtol=1e-7, atol=1e-10)
+
+
+def _momenta(twin, hidden):
+    """Muon's momentum of each hidden matrix, of which a weight may hold several."""
+    weights = dict(twin.model.named_parameters())
+    for name, count in hidden.items():
+        yield from twin.optimizer.state[weights[name]]["momentum_buffer"].chunk(count)
 
 
 @pytest.mark.parametrize("family", MODELS)

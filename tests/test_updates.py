@@ -86,11 +86,10 @@ def test_muon_follows_torchs_own():
     theirs, start = ours[0].clone().requires_grad_(), ours.clone()
     optimizer = torch.optim.Muon([theirs], lr=0.1, momentum=0.95, weight_decay=0.1)
     hparams = columns({"learning_rate": [0.1], "momentum": [0.95], "weight_decay": [0.1]})
-    momentum = torch.zeros_like(ours)
+    state = {"momentum": torch.zeros_like(ours)}
     for _ in range(5):
         grad = torch.randn(1, 24, 16, generator=random)
-        momentum.lerp_(grad, 0.05)
-        OPTIMIZERS["muon"].update_matrices([ours], [grad], [momentum], hparams)
+        OPTIMIZERS["muon"].update_matrices([ours], [grad], [state], hparams)
         theirs.grad = grad[0].clone()
         optimizer.step()
     moved = (ours[0] - start[0]).norm()

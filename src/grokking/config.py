@@ -37,13 +37,14 @@ def one_of(choices: Mapping[str, object]) -> AfterValidator:
     return satisfying(choices.__contains__, f"be one of {', '.join(choices)}")
 
 
-def satisfying(rule: Callable[[Any], bool], text: str) -> AfterValidator:
+def satisfying(
+    rule: Callable[[Any], bool], text: str, found: Callable[[Any], str] = "got {!r}".format
+) -> AfterValidator:
     """A validator for a value that must satisfy `rule`; its error says that the value must `text`."""
 
     def check(value: Any) -> Any:
         if not rule(value):
-            written = list(value) if isinstance(value, tuple) else value
-            raise ValueError(f"must {text}, but got {written!r}")
+            raise ValueError(f"must {text}, but {found(list(value) if isinstance(value, tuple) else value)}")
         return value
 
     return AfterValidator(check)
@@ -56,13 +57,8 @@ def whole_number(low: int, high: int) -> AfterValidator:
 
 def at_most(most: int, what: str) -> AfterValidator:
     """A validator for a list of at most `most` values, which it counts and does not print."""
-
-    def check(values: Any) -> Any:
-        if len(values) > most:
-            raise ValueError(f"must list at most {most:,} {what}, but has {len(values):,}")
-        return values
-
-    return AfterValidator(check)
+    text = f"list at most {most:,} {what}"
+    return satisfying(lambda values: len(values) <= most, text, lambda values: f"has {len(values):,}")
 
 
 Fraction = Annotated[float, satisfying(lambda x: 0 < x < 1, "lie in (0, 1)")]

@@ -23,6 +23,8 @@ from grokking.updates.projections import PROJECTIONS
 from grokking.updates.schedules import ScheduleConfig
 from grokking.updates.weight_clamps import ClampConfig
 
+MOST_REPLICAS = 10_000  # of one experiment
+
 
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
@@ -57,7 +59,7 @@ class ExperimentConfig:
                 f"`matmul_precision` bfloat16 needs torch, but `{self.model.family}` multiplies by NumPy; "
                 "write full"
             )
-        if OPTIMIZERS[self.optimizer.name].update_matrices and not family.has_hidden_matrices(self.model):
+        if OPTIMIZERS[self.optimizer.name].needs_matrices and not family.has_hidden_matrices(self.model):
             raise ValueError(
                 f"`optimizer` {self.optimizer.name} updates matrices between hidden layers, but this model "
                 "has none; add a hidden layer, take another family or write adamw"
@@ -126,9 +128,6 @@ class Seeds:
         if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
             seed, split_seed = repeated[0]
             raise ValueError(f"has seed {seed} with split seed {split_seed} twice; write each pair once")
-
-
-MOST_REPLICAS = 10_000  # of one experiment
 
 
 @dataclass(frozen=True, config=STRICT)

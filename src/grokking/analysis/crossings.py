@@ -13,7 +13,10 @@ from grokking.storage.runs import Run
 
 @dataclass(frozen=True)
 class Crossings:
-    """The step of each replica's crossing where it was observed, else the step until which it was not."""
+    """The step of each replica's crossing where it was observed, else the step until which it was not.
+
+    One that diverged ended early, but would not have crossed by its budget either: it counts until then.
+    """
 
     times: np.ndarray
     observed: np.ndarray
@@ -67,7 +70,8 @@ def first_at(run: Run | None, threshold: float, column: str = "validation_accura
         return NONE
     at = run.history[run.history[column] >= threshold].groupby("replica")["step"].min()
     step = at.reindex(run.replicas["replica"]).to_numpy(float)
-    return Crossings(np.where(np.isnan(step), run.replicas["steps_run"], step), ~np.isnan(step))
+    until = run.replicas[["steps_run", "budget"]].max(axis=1)
+    return Crossings(np.where(np.isnan(step), until, step), ~np.isnan(step))
 
 
 def sustained(run: Run | None) -> Crossings:
@@ -75,5 +79,5 @@ def sustained(run: Run | None) -> Crossings:
     if run is None:
         return NONE
     observed = run.replicas["observed"].to_numpy(bool)
-    step = run.replicas["generalization_step"].where(observed, run.replicas["steps_run"])
+    step = run.replicas["generalization_step"].where(observed, run.replicas["budget"])
     return Crossings(step.to_numpy(float), observed)

@@ -11,9 +11,7 @@ from torch import Tensor
 class FlatTensors:
     """`data` (R, n) holds every tensor of every replica; `views` finds them in it by name."""
 
-    def __init__(
-        self, replicas: Sequence[Mapping[str, Tensor]], dtype: torch.dtype, device: torch.device | str
-    ) -> None:
+    def __init__(self, replicas: Sequence[Mapping[str, Tensor]], dtype: torch.dtype, device: str) -> None:
         """Copies of each replica's tensors, which have equal names and shapes."""
         self.shapes = {name: tensor.shape for name, tensor in replicas[0].items()}
         self.sizes = [shape.numel() for shape in self.shapes.values()]

@@ -12,7 +12,7 @@ from grokking.experiment import Replica
 from grokking.models.layers import Dense
 from grokking.models.model import Model
 from grokking.updates.gradient_filters import FILTERS
-from grokking.updates.optimizers import OPTIMIZERS, HParams
+from grokking.updates.optimizers import OPTIMIZERS, HParams, State
 from grokking.updates.projections import PROJECTIONS
 from grokking.updates.schedules import factor
 from grokking.updates.weight_clamps import CLAMPS, total_norm
@@ -32,10 +32,10 @@ class UpdateRule:
         self.frozen = frozen_parameters(model, config.frozen)
         self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state_names}
         self.state |= self.filter.initial_state(config.gradient_filter, params.data)
+        self.state |= self._matrix_state()
         self.hparams = _hparams(replicas, params.data) | {"initial_norm": total_norm(params.data)}
         self.hparams["step"] = torch.zeros_like(self.hparams["learning_rate"])
         self.rates = {k: v.clone() for k, v in self.hparams.items() if k.endswith("learning_rate")}
-        self.rate_factor = 1.0  # of the rates in `hparams`
         if model.undecayed and not self.optimizer.decoupled:
             decayed_n = params.mask(model.undecayed).logical_not()
             self.hparams["weight_decay"] = self.hparams["weight_decay"] * decayed_n
@@ -53,10 +53,8 @@ class UpdateRule:
         """Give the hyperparameters their values at this step: its number, from 1, and the scheduled rates."""
         self.hparams["step"].fill_(step)
         rate_factor = factor(self.config.schedule, step, self.config.budget)
-        if rate_factor != self.rate_factor:
-            self.rate_factor = rate_factor
-            for name, rate in self.rates.items():
-                self.hparams[name].copy_(rate_factor * rate)
+        for name, rate in self.rates.items():
+            self.hparams[name].copy_(rate_factor * rate)
 
     @torch.no_grad()
     def apply(self) -> None:
@@ -71,7 +69,7 @@ class UpdateRule:
             params[name].copy_(tensor)
 
     def _optimize(self) -> None:
-        """Update all parameters entry by entry; Muon takes that back for hidden matrices and updates them."""
+        """Update all parameters; hidden matrices by a rule of their own where the optimizer has one."""
         update, update_matrices = self.optimizer.update, self.optimizer.update_matrices
         matrices = self._matrices(self.named_params) if update_matrices else []
         before = [matrix.clone() for matrix in matrices]
@@ -79,8 +77,19 @@ class UpdateRule:
         if update_matrices:
             for matrix, old in zip(matrices, before, strict=True):
                 matrix.copy_(old)
-            momenta = self._matrices(self.params.views(self.state["momentum"]))
-            update_matrices(matrices, self._matrices(self.named_grads), momenta, self.hparams)
+            names = self.optimizer.matrix_state
+            states = [{name: self.state[f"{name}/{i}"] for name in names} for i in range(len(matrices))]
+            update_matrices(matrices, self._matrices(self.named_grads), states, self.hparams)
+
+    def _matrix_state(self) -> State:
+        """Zeros for the state of each hidden matrix, which is named by the matrix's number."""
+        matrices = self._matrices(self.params.views(self.params.data))
+        sizes = [dict(zip("ROI", matrix.shape, strict=True)) for matrix in matrices]
+        return {
+            f"{name}/{i}": self.params.data.new_zeros([size[axis] for axis in f"R{axes}"])
+            for i, size in enumerate(sizes)
+            for name, axes in self.optimizer.matrix_state.items()
+        }
 
     def _make_views(self) -> None:
         """Make the views of single tensors once: making them takes as long as a small operation."""

@@ -60,12 +60,11 @@ class LSTM(Cell):
 
 
 class GRU(Cell):
-    """Cho et al. 2014, in torch's form: the reset gate acts after the product with the last output."""
+    """Cho et al. 2014, as in torch: the reset gate acts after the product with the output, its only state."""
 
     gates = 3
 
     def step(self, x: Tensor, output: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The output is all of its state."""
         reset, update, new = self.input(x).chunk(3, dim=-1)
         last_reset, last_update, last_new = self.recurrent(output).chunk(3, dim=-1)
         new = (new + (reset + last_reset).sigmoid() * last_new).tanh()

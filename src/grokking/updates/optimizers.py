@@ -7,8 +7,9 @@ where some parameters are not decayed. `hparams["step"]` is the number of the up
 
 # R replicas, n parameters of one replica, O outputs and I inputs of a hidden matrix
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 from typing import Annotated, Literal
 
 import torch
@@ -109,20 +110,20 @@ def _adam_step(param: Tensor, grad: Tensor, state: State, hparams: HParams, deca
 
 
 def muon_adamw(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
-    """AdamW for all parameters, and Muon's momentum; hidden matrices get their values by `muon_matrices`."""
+    """AdamW for all parameters; hidden matrices get their values by `muon_matrices`."""
     of_adamw = {key: hparams[f"adamw_{key}"] for key in ("learning_rate", "weight_decay")}
     adamw(param, grad, state, hparams | of_adamw)
-    state["momentum"].lerp_(grad, 1 - hparams["momentum"].to(param.dtype))
 
 
 def muon_matrices(
-    matrices: Sequence[Tensor], grads: Sequence[Tensor], momenta: Sequence[Tensor], hparams: HParams
+    matrices: Sequence[Tensor], grads: Sequence[Tensor], states: Sequence[State], hparams: HParams
 ) -> None:
     """Muon for hidden matrices (R, O, I) (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
-    names = "learning_rate", "weight_decay", "momentum"
-    rate, decay, momentum = (hparams[name].unsqueeze(-1) for name in names)
-    pairs = zip(grads, momenta, strict=True)
-    ahead = [grad_ROI.lerp(average_ROI, momentum.to(grad_ROI.dtype)) for grad_ROI, average_ROI in pairs]
+    rate, decay, momentum = (hparams[k].unsqueeze(-1) for k in ("learning_rate", "weight_decay", "momentum"))
+    ahead = []
+    for grad_ROI, state in zip(grads, states, strict=True):
+        average_ROI = state["momentum"].lerp_(grad_ROI, 1 - momentum.to(grad_ROI.dtype))
+        ahead.append(grad_ROI.lerp(average_ROI, momentum.to(grad_ROI.dtype)))
     for matrix_ROI, update_ROI in zip(matrices, orthogonalize(ahead), strict=True):
         outputs, inputs = matrix_ROI.shape[1:]
         matrix_ROI.mul_((1 - rate * decay).to(matrix_ROI.dtype))
@@ -159,8 +160,11 @@ class Optimizer:
     update: Callable[[Tensor, Tensor, State, HParams], None]
     state_names: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
-    # overwrites what `update` makes of hidden matrices; called with (matrices, grads, momenta, hparams)
+    # in place of `update` for hidden matrices; called with lists of matrices, grads and states, and `hparams`
     update_matrices: Callable[..., None] | None = None
+    # state of each hidden matrix: name -> axes after R, such as "OI" or "OO"; starts as zeros
+    matrix_state: Mapping[str, str] = field(default_factory=dict)
+    needs_matrices: bool = False  # whether a network without hidden matrices is refused
 
 
 OPTIMIZERS = {
@@ -168,5 +172,5 @@ OPTIMIZERS = {
     "nesterov": Optimizer(nesterov, ("momentum",), decoupled=False),
     "adam": Optimizer(adam, ("mean", "square"), decoupled=False),
     "adamw": Optimizer(adamw, ("mean", "square"), decoupled=True),
-    "muon": Optimizer(muon_adamw, ("mean", "square", "momentum"), True, muon_matrices),
+    "muon": Optimizer(muon_adamw, ("mean", "square"), True, muon_matrices, {"momentum": "OI"}, True),
 }
