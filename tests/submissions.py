@@ -37,6 +37,49 @@ def update(param, grad, state, hparams):
     square = state["square"] / (1 - h["beta2"] ** h["step"])
     param.sub_(h["learning_rate"] * mean / (square.sqrt() + h["epsilon"]))
 """
+MUON = """'Muon of the laboratory.'
+RULESET = "tuned"
+SETTINGS = {
+    "optimizer.name": "muon", "epsilon": 1e-8, "weight_decay": 1.0, "momentum": 0.9, "beta1": 0.9,
+    "beta2": 0.98, "adamw_learning_rate": 0.02, "adamw_weight_decay": 0.5,
+}
+SPACE = {"learning_rate": {"kind": "log", "low": 0.02, "high": 0.1}}
+"""
+OWN_MUON = """'Muon written out.'
+import torch
+
+RULESET = "tuned"
+SETTINGS = {
+    "epsilon": 1e-8, "weight_decay": 1.0, "momentum": 0.9, "beta1": 0.9,
+    "beta2": 0.98, "adamw_learning_rate": 0.02, "adamw_weight_decay": 0.5,
+}
+SPACE = {"learning_rate": {"kind": "log", "low": 0.02, "high": 0.1}}
+STATE = ("mean", "square")
+MATRIX_STATE = {"momentum": "OI"}
+
+
+def update(param, grad, state, hparams):
+    h = {name: value.to(param.dtype) for name, value in hparams.items()}
+    param.mul_(1 - h["adamw_learning_rate"] * h["adamw_weight_decay"])
+    state["mean"].lerp_(grad, 1 - h["beta1"])
+    state["square"].lerp_(grad * grad, 1 - h["beta2"])
+    mean = state["mean"] / (1 - h["beta1"] ** h["step"])
+    square = state["square"] / (1 - h["beta2"] ** h["step"])
+    param.sub_(h["adamw_learning_rate"] * mean / (square.sqrt() + h["epsilon"]))
+
+
+def update_matrix(matrix, grad, state, hparams):
+    h = {name: value.to(matrix.dtype) for name, value in hparams.items()}
+    average = state["momentum"].lerp_(grad, 1 - h["momentum"])
+    ahead = grad.lerp(average, h["momentum"])
+    x = ahead / (torch.linalg.matrix_norm(ahead)[:, None, None] + 1e-7)
+    for _ in range(5):
+        inner = x @ x.mT
+        x = 3.4445 * x + (2.0315 * inner @ inner - 4.7750 * inner) @ x
+    longer = max(1, matrix.shape[1] / matrix.shape[2]) ** 0.5
+    matrix.mul_(1 - h["learning_rate"] * h["weight_decay"])
+    matrix.sub_(h["learning_rate"] * longer * x)
+"""
 
 
 @pytest.fixture(autouse=True)

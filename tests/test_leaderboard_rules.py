@@ -2,15 +2,17 @@
 
 import math
 import re
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-from submissions import ADAMW, OWN_ADAMW, ROOT, SUBMISSIONS, only, trained_alone
+from submissions import ADAMW, MUON, OWN_ADAMW, OWN_MUON, ROOT, SUBMISSIONS, only, trained_alone
 
 from grokking.config import ConfigError
 from grokking.leaderboard import assignment, running
 from grokking.leaderboard.submission import parse, read_submission
+from grokking.leaderboard.trials import trials
 from grokking.leaderboard.workloads import read_benchmark
 
 # what a submission may hold
@@ -108,6 +110,29 @@ WRONG = {
 }
 
 
+WRONG_MATRICES = {
+    "(matrix, grad, state, hparams)": (
+        "(param, grad, state, hparams)",
+        "update_matrix takes matrix, grad, state, hparams",
+    ),
+    '"momentum": "OI"': ('"momentum": "RI"', "must be made of O, outputs, and I, inputs, but got 'RI'"),
+    "def update(": ("def others(", "needs a function `update` or the setting optimizer.name"),
+    "def update_matrix(": ("def matrices(", "has a `MATRIX_STATE`, but no function `update_matrix`"),
+    "MATRIX_STATE": ("DECOUPLED = False\nMATRIX_STATE", "a weight decay of its own"),
+    "    matrix.sub_(": ("    matrix = matrix.sub(", "`update_matrix` changes `matrix` in place"),
+    '{"momentum": "OI"}': ("{}", "uses state['momentum']; name it in `STATE`, or in `MATRIX_STATE`"),
+}
+
+
+@pytest.mark.parametrize("part", WRONG_MATRICES)
+def test_a_rule_on_matrices_with_a_mistake_is_refused_in_one_line(part):
+    other, message = WRONG_MATRICES[part]
+    with pytest.raises(ConfigError, match="wrong") as error:
+        parse("wrong", OWN_MUON.replace(part, other), "wrong.py")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("part", WRONG)
 def test_a_submission_with_a_mistake_is_refused_in_one_line(part, benchmark):
     other, message = (
@@ -150,6 +175,28 @@ def test_a_rule_of_its_own_is_trained_as_that_of_the_laboratory(benchmark):
     for metric in ("train_loss", "weight_norm"):
         np.testing.assert_allclose(curves[0][metric], curves[1][metric], rtol=1e-3)
     assert curves[0]["train_loss"].iloc[-1] < curves[0]["train_loss"].iloc[0]
+
+
+def test_a_rule_on_matrices_is_trained_as_that_of_the_laboratory(benchmark):
+    """Muon written out, on a network with a wide, a square and a tall hidden matrix."""
+    assert _first_losses(benchmark, MUON, [25, 20, 20, 25]) == pytest.approx(
+        _first_losses(benchmark, OWN_MUON, [25, 20, 20, 25]), rel=1e-3
+    )
+
+
+def test_a_rule_on_matrices_has_its_update_alone_where_there_are_none(benchmark):
+    source = OWN_MUON.replace("    average = ", "    matrix.mul_(0)\n    average = ")
+    assert _first_losses(benchmark, source, [25]) == _first_losses(benchmark, OWN_MUON, [25])
+
+
+def _first_losses(benchmark, source, widths):
+    """The training losses of the first 20 updates of a network with these hidden widths."""
+    workload = deepcopy(benchmark.workloads["tiny_mlp"])
+    workload.config.experiment["model"]["hidden_widths"] = widths
+    submission = parse("own", source, "own.py")
+    trial = trials(submission, workload, benchmark.rules)[0]
+    [(_, curve)] = trained_alone((submission, workload, trial))
+    return curve[curve["step"] <= 20]["train_loss"].tolist()
 
 
 def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):

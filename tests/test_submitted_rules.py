@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pytorch_optimizer import Lion
+from pytorch_optimizer import SOAP, Lion
 from schedulefree import AdamWScheduleFree
 
 from grokking.leaderboard.submission import read_submission
@@ -105,3 +105,44 @@ def test_a_rule_is_as_in_its_paper(name, formula):
 def test_lion_that_is_clamped_is_lion_without_decay(name):
     theirs = by_library(lambda params: Lion(params, RATE, (BETA1, BETA2), weight_decay=0.0))
     torch.testing.assert_close(by_rule(name), theirs)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (8, 2)])
+def test_soap_is_as_in_a_library(shape):
+    """Two matrices side by side, over three turns of the bases.
+
+    After one gradient most eigenvalues of the longer side are 0, and any basis of their space will do. Ours
+    must be one, and then takes the library's.
+    """
+    draws = torch.tensor(np.random.default_rng(0).normal(size=(36, 2, *shape)), dtype=torch.float32)
+    ours, grads = draws[0].clone(), draws[1:]
+    singles = [torch.nn.Parameter(matrix.clone()) for matrix in ours]
+    theirs = SOAP(singles, RATE, (BETA1, BETA2), weight_decay=DECAY, eps=EPSILON)
+    rule, state = read_submission(SUBMISSIONS / "soap.py").rule, {}
+    for name, axes in rule.matrix_state.items():
+        state[name] = torch.zeros(2, *(shape["OI".index(axis)] for axis in axes))
+    for step, grad in enumerate(grads, start=1):
+        rule.update_matrices([ours], [grad.clone()], [state], two_replicas(step))
+        for single, own in zip(singles, grad, strict=True):
+            single.grad = own.clone()
+        theirs.step()
+        if step == 1:
+            take_bases(state, [theirs.state[single]["Q"] for single in singles])
+        torch.testing.assert_close(ours, torch.stack([s.detach() for s in singles]), rtol=1e-3, atol=1e-4)
+
+
+def two_replicas(step: int) -> dict[str, torch.Tensor]:
+    values = {"learning_rate": RATE, "weight_decay": DECAY, "beta1": BETA1, "beta2": BETA2}
+    values |= {"epsilon": EPSILON, "step": step}
+    return {name: torch.full((2, 1), value, dtype=torch.float64) for name, value in values.items()}
+
+
+def take_bases(state, theirs) -> None:
+    """Theirs in place of ours, which must give the diagonal of the eigenvalues, the largest first."""
+    for number, side in enumerate(("left", "right")):
+        basis, product = state[f"{side}_basis"], state[side]
+        eigenvalues = torch.linalg.eigvalsh(product).flip(-1)
+        torch.testing.assert_close(
+            basis.mT @ product @ basis, torch.diag_embed(eigenvalues), rtol=0, atol=1e-4
+        )
+        basis.copy_(torch.stack([bases[number] for bases in theirs]))

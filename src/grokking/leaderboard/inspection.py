@@ -37,8 +37,11 @@ BEYOND = {
 }  # fmt: skip
 # Attributes that begin so: Python's own, frames of functions and coroutines, hooks
 FRAMES = ("_", "ag_", "co_", "cr_", "f_", "gi_", "register_", "tb_", "untyped_")
-DECLARATIONS = ("SETTINGS", "SPACE")  # read once, before any training
-ARGUMENTS = ["param", "grad", "state", "hparams"]
+DECLARATIONS = ("SETTINGS", "SPACE", "MATRIX_STATE")  # read once, before any training
+ARGUMENTS = {
+    "update": ["param", "grad", "state", "hparams"],
+    "update_matrix": ["matrix", "grad", "state", "hparams"],
+}
 
 
 def require_harmless(tree: ast.Module, where: str) -> None:
@@ -77,7 +80,8 @@ def _reason_at_the_top(statement: ast.stmt) -> str:
             if any(getattr(part, "annotation", None) for part in ast.walk(arguments)) or statement.returns:
                 return "a function has no annotations, which reading it would compute"
             given = [argument.arg for argument in arguments.args]
-            return f"update takes {', '.join(ARGUMENTS)}" if name == "update" and given != ARGUMENTS else ""
+            wanted = ARGUMENTS.get(name, given)
+            return f"{name} takes {', '.join(wanted)}" if given != wanted else ""
     return "only imports, constants and functions stand at the top"
 
 

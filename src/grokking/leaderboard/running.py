@@ -183,7 +183,7 @@ def _mistakes_in_one_line(file: str) -> Iterator[None]:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"{file}, line {lines[-1]}: {what}; mend the rule (param and grad are (R, n), "
-            "each hyperparameter is (R, 1) in float64)"
+            "each hyperparameter is (R, 1) in float64; for a matrix (R, O, I) and (R, 1, 1))"
         ) from None
 
 

@@ -13,15 +13,16 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from grokking.config import STRICT, ConfigError, load, satisfying
-from grokking.leaderboard.inspection import known_builtins, require_harmless
+from grokking.leaderboard.inspection import ARGUMENTS, known_builtins, require_harmless
 from grokking.search.space import Space
 from grokking.updates.optimizers import HParams, Optimizer, State
 
-KNOWN = ("RULESET", "WORKLOAD", "DATE", "SETTINGS", "SPACE", "STATE", "DECOUPLED")
+KNOWN = ("RULESET", "WORKLOAD", "DATE", "SETTINGS", "SPACE", "STATE", "MATRIX_STATE", "DECOUPLED")
 SECTIONS = ("optimizer", "schedule", "gradient_filter", "gradient_projection", "weight_clamp")
 # what an open submission may set, too: how its one workload is trained, and where its weights begin
 OPEN = ("loss", "loss_precision", "matmul_precision", "batch")
 OPEN_MODEL = ("initialisation", "init_scale", "embedding_std", "output_scale")
+AXES = satisfying(lambda axes: axes and set(axes) <= set("OI"), "be made of O, outputs, and I, inputs")
 SETTING = satisfying(
     lambda keys: all("." not in key or key.partition(".")[0] in SECTIONS or is_open_key(key) for key in keys),
     f"set hyperparameters of the rule and keys of {', '.join(SECTIONS)} only, as the workload fixes the rest",
@@ -51,6 +52,8 @@ class Declared:
     SETTINGS: Annotated[dict[str, Any], SETTING] = field(default_factory=dict)  # that all trials share
     SPACE: Annotated[Space, SETTING] = field(default_factory=dict)  # what is tuned; none of it tunes itself
     STATE: tuple[str, ...] = ()  # tensors that the rule keeps, of the shape of the parameters, zero at first
+    # of each hidden matrix: name -> axes, such as "OI" or "OO"; zero at first
+    MATRIX_STATE: dict[str, Annotated[str, AXES]] = field(default_factory=dict)
     DECOUPLED: bool = True  # whether weight decay is the rule's own business, and not added to the gradient
 
     def __post_init__(self) -> None:
@@ -133,14 +136,16 @@ def parse(name: str, source: str, where: str) -> Submission:
 
 
 def _require_in_place(tree: ast.Module, where: str) -> None:
-    """Raise ConfigError where `update` makes new parameters: nothing reads them."""
+    """Raise ConfigError where an update makes new parameters: nothing reads them."""
     for function in tree.body:
-        if isinstance(function, ast.FunctionDef) and function.name == "update":
+        if isinstance(function, ast.FunctionDef) and function.name in ARGUMENTS:
+            changed, *_ = ARGUMENTS[function.name]
             for node in _own_nodes(function):
-                if _is_unread(node):
+                if _is_unread(node, changed):
                     raise ConfigError(
-                        f"{where}, line {getattr(node, 'lineno', 1)}: `update` changes `param` in place, as "
-                        "by param.sub_(...); nothing reads what it returns or calls param"
+                        f"{where}, line {getattr(node, 'lineno', 1)}: `{function.name}` changes `{changed}` "
+                        f"in place, as by {changed}.sub_(...); nothing reads what it returns or calls "
+                        f"{changed}"
                     )
 
 
@@ -152,12 +157,12 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
             yield from _own_nodes(child)
 
 
-def _is_unread(node: ast.AST) -> bool:
+def _is_unread(node: ast.AST, changed: str) -> bool:
     match node:
         case ast.Return(value=value):
             return value is not None
         case ast.Assign(targets=targets):
-            return any(isinstance(target, ast.Name) and target.id == "param" for target in targets)
+            return any(isinstance(target, ast.Name) and target.id == changed for target in targets)
     return False
 
 
@@ -175,8 +180,8 @@ def _require_used(tree: ast.Module, declared: Declared, where: str) -> None:
     used = {"weight_decay" if key == "decay_rate" else key for key in given}
     for key in sorted(used - {"gradient_projection"} - in_functions):
         raise ConfigError(f"{where} gives {key}, which `update` does not use; mend its name or remove it")
-    for slot in sorted(_slots(tree) - set(declared.STATE)):
-        raise ConfigError(f"{where} uses state[{slot!r}]; name it in `STATE`")
+    for slot in sorted(_slots(tree) - set(declared.STATE) - set(declared.MATRIX_STATE)):
+        raise ConfigError(f"{where} uses state[{slot!r}]; name it in `STATE`, or in `MATRIX_STATE`")
     if "learning_rate" in in_functions and "learning_rate" not in given:
         raise ConfigError(f"{where} uses learning_rate, but gives none; add it to `SPACE` or `SETTINGS`")
 
@@ -205,9 +210,19 @@ def _rule(names: Mapping[str, Any], declared: Declared, where: str) -> Optimizer
     own, set_name = names.get("update"), declared.SETTINGS.get("optimizer.name")
     if (own is None) == (set_name is None):
         raise ConfigError(f"{where} needs a function `update` or the setting optimizer.name, and not both")
+    own_matrix = names.get("update_matrix")
+    if own_matrix is None and declared.MATRIX_STATE:
+        raise ConfigError(f"{where} has a `MATRIX_STATE`, but no function `update_matrix`; add it")
+    if own_matrix is not None and not (own and declared.DECOUPLED):
+        raise ConfigError(
+            f"{where} has `update_matrix`, which needs `update` for all other parameters and a weight decay "
+            "of its own; add `update` and leave `DECOUPLED` out"
+        )
     if own is None:
         return None
-    return Optimizer(_apart(own, declared.STATE), declared.STATE, declared.DECOUPLED)
+    update_matrices = _one_by_one(own_matrix) if own_matrix else None
+    update = _apart(own, declared.STATE)
+    return Optimizer(update, declared.STATE, declared.DECOUPLED, update_matrices, declared.MATRIX_STATE)
 
 
 def _apart(own: Any, slots: tuple[str, ...]) -> Any:
@@ -218,3 +233,15 @@ def _apart(own: Any, slots: tuple[str, ...]) -> Any:
         own(param, grad, {slot: state[slot] for slot in slots}, copies)
 
     return update
+
+
+def _one_by_one(own: Any) -> Any:
+    """The update of one matrix for all; hyperparameters are copies (R, 1, 1), as a matrix is (R, O, I)."""
+
+    def update_matrices(
+        matrices: list[Tensor], grads: list[Tensor], states: list[State], hparams: HParams
+    ) -> None:
+        for matrix, grad, state in zip(matrices, grads, states, strict=True):
+            own(matrix, grad, state, {name: value.unsqueeze(-1).clone() for name, value in hparams.items()})
+
+    return update_matrices
