@@ -35,6 +35,8 @@ RECORD_TARGETS = [
     ("quadratic_mlp", 5, 5, 60),
     ("orthogonal_mlp", 3, 3, 300),
     ("muon_transformer", 3, 3, 150),
+    ("muon_transformer_full", 10, 10, 75),
+    ("muon_permutations_full", 10, 10, 250),
     ("adamw_transformer", 5, 3, 800),  # two of five seeds have not generalized when its budget ends
 ]
 SEARCHES = json.loads((ROOT / "reports" / "searches.json").read_text())
@@ -47,7 +49,7 @@ SEARCH_TARGETS = {
     "system_0": 5_000,
     "system_1": 150,
     "system_2": 200,
-    "system_3": 150,
+    "system_3": 90,
     "system_4": 600,
 }
 IN_SECONDS = {"speedrun_seconds"}

@@ -65,6 +65,7 @@ def run_of(accuracies, **columns):
                 "generalization_step": None,
                 "memorization_step": 1,
                 "steps_run": 10 * len(curve) - 10,
+                "budget": 10 * len(curve) - 10,
             }
             for i, curve in enumerate(accuracies)
         ]
@@ -82,6 +83,14 @@ def test_authors_count_the_first_evaluation_whether_it_holds_or_not():
     assert not sustained(run).observed.any()
     assert Crossings.text_of(sustained(run).numbers()) == "> 40, 0 of 2"
     assert Crossings.text_of(first_at(None, 0.99).numbers()) == "—"
+
+
+def test_a_replica_that_diverged_counts_until_its_budget():
+    """It ended at step 10, before the others crossed: as one that was stopped there, it would not count."""
+    run = run_of([[0, 0, 0.99, 1.0], [0, 0.1], [0, 0, 0, 0.99]], budget=30)
+    assert first_at(run, 0.99).times.tolist() == [20, 30, 30]
+    assert first_at(run, 0.99).median == 30
+    assert sustained(run).times.tolist() == [30, 30, 30]
 
 
 def judged_of(number, preset, ours):

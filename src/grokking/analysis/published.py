@@ -101,7 +101,11 @@ RECORDS = (
     Record("one-hot ReLU MLP 200-200, AdamW on ⟂Grad without decay, f=0.4; a+b mod 113 there, 97 here",
            "orthogonal_mlp", "about 110–130",
            "https://github.com/LucasPrietoAl/grokking-at-the-edge-of-numerical-stability"),
-    Record("transformer 2×128×4, Muon, a+b mod 97, f=0.4",
+    Record("transformer 2×128×4, Muon, a+b mod 97, f=0.4; batches of 512 here, all equations there",
            "muon_transformer", "75–100, evaluated every 25–50", NORM_CAP),
+    Record("the same transformer on all training equations, tuned here",
+           "muon_transformer_full", "75–100, evaluated every 25–50", NORM_CAP),
     Record("the same transformer, AdamW with decay 1", "adamw_transformer", "500, 575, 600", NORM_CAP),
+    Record("transformer, Muon, products in S₅, f=0.5; 2×256×4 there, 1×128×4 tuned here",
+           "muon_permutations_full", "300–400, evaluated every 100", NORM_CAP),
 )  # fmt: skip
