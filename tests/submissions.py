@@ -90,12 +90,23 @@ def no_rule_stays_known():
     assert list(OPTIMIZERS) == known
 
 
+def tiny_benchmark(folder):
+    """In this folder."""
+    (folder / "leaderboard/submissions").mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("tiny_leaderboard.yaml"), folder / "leaderboard/v1.yaml")
+    return read_benchmark(folder, 1)
+
+
+def add_baselines(benchmark):
+    folder = benchmark.root / "leaderboard/submissions"
+    (folder / "adamw.py").write_text(ADAMW)
+    (folder / "own.py").write_text(OWN_ADAMW)
+
+
 @pytest.fixture
 def benchmark(tmp_path):
     """A tiny one, in a folder of its own."""
-    (tmp_path / "leaderboard/submissions").mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("tiny_leaderboard.yaml"), tmp_path / "leaderboard/v1.yaml")
-    return read_benchmark(tmp_path, 1)
+    return tiny_benchmark(tmp_path)
 
 
 def train(benchmark, submission, names=()):
@@ -121,7 +132,5 @@ def checkout(benchmark, monkeypatch):
 
     monkeypatch.setattr(checkout, "here", lambda: checkout.Checkout(benchmark.root))
     (benchmark.root / "params.yaml").write_text(tiny_params())
-    folder = benchmark.root / "leaderboard/submissions"
-    (folder / "adamw.py").write_text(ADAMW)
-    (folder / "own.py").write_text(OWN_ADAMW)  # the two baselines
+    add_baselines(benchmark)
     return benchmark.root

@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 from conftest import make_task
+from draws import normal_array
 
 from grokking.data.table import all_pairs
 from grokking.diagnostics import cyclic, fourier
 from grokking.diagnostics.known_solutions import cosine_mlp, random_mlp
 
 SIZES = [11, 12]  # without and with the real character (-1)^t
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def exact_logits(n, width, activation="square"):
@@ -28,7 +25,7 @@ def test_basis_is_orthonormal(n):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_power_is_the_energy_in_the_rows_of_the_basis_and_sums_to_that_of_the_table(n):
-    table = normal(n, 5)
+    table = normal_array(n, 5)
     energy, frequency = (fourier.real_basis(n) @ table) ** 2, fourier.row_frequencies(n)
     expected = [energy[frequency == k].sum(0) for k in range(1, n // 2 + 1)]
     np.testing.assert_allclose(fourier.power(table), expected, rtol=1e-12)
@@ -53,7 +50,7 @@ def test_gini_is_the_mean_difference_over_twice_the_mean():
 
 def test_the_published_signal_to_noise_sees_the_mean_only():
     """Noise becomes as good as a solution when its mean is taken away."""
-    table = normal(97, 512)
+    table = normal_array(97, 512)
     assert 85 < fourier.mean_free_ratio(table) < 110
     assert fourier.mean_free_ratio(table - table.mean(0)) > 1e6
     assert fourier.mean_free_ratio(np.zeros((97, 2))) == np.inf
@@ -71,7 +68,7 @@ def projection(n, argument):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_energies_by_dependence_are_those_of_projections(n):
-    logits = normal(n, n, n) + 2 * normal(n, 1, n, seed=1) + normal(1, n, n, seed=2)
+    logits = normal_array(n, n, n) + 2 * normal_array(n, 1, n, seed=1) + normal_array(1, n, n, seed=2)
     centred = (logits - logits.mean((0, 1)) - logits.mean(2, keepdims=True) + logits.mean()).reshape(n * n, n)
     found = fourier.dependence_energy(logits)
     arguments = {
@@ -96,11 +93,11 @@ def test_energies_by_dependence_are_those_of_projections(n):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_spectrum_of_logits_keeps_their_energy(n):
-    logits = normal(n, n, n)
+    logits = normal_array(n, n, n)
     spectrum = fourier.spectrum_2d(logits)
     assert spectrum.sum() == pytest.approx(np.square(fourier.double_centred(logits)).sum())
     wave = np.cos(2 * np.pi * np.add.outer(2 * np.arange(n), 3 * np.arange(n)) / n)
-    peaks = np.argwhere(fourier.spectrum_2d(wave[:, :, None] * normal(n)) > 1e-9)
+    peaks = np.argwhere(fourier.spectrum_2d(wave[:, :, None] * normal_array(n)) > 1e-9)
     assert peaks.tolist() == [[2, 3], [n - 2, n - 3]]
 
 
@@ -110,7 +107,7 @@ def test_spectrum_of_logits_keeps_their_energy(n):
 def test_functions_of_one_argument_have_all_their_energy_there(argument):
     of_a, of_b, name = argument
     a, b = all_pairs(11)
-    logits = normal(11, 11)[(of_a * a + of_b * b) % 11].reshape(11, 11, 11)
+    logits = normal_array(11, 11)[(of_a * a + of_b * b) % 11].reshape(11, 11, 11)
     assert fourier.dependence_energy(logits)[name] == pytest.approx(1)
 
 
@@ -120,7 +117,7 @@ def test_logits_alike_for_all_pairs_depend_on_nothing():
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_shares_do_not_depend_on_scale(scale):
-    table, logits = normal(11, 6), normal(11, 11, 11)
+    table, logits = normal_array(11, 6), normal_array(11, 11, 11)
     for of in (fourier.inverse_participation_ratio, fourier.gini):
         np.testing.assert_allclose(of(fourier.power(scale * table)), of(fourier.power(table)), rtol=1e-10)
     assert fourier.sum_energy(scale * logits) == pytest.approx(fourier.sum_energy(logits))
@@ -129,7 +126,7 @@ def test_shares_do_not_depend_on_scale(scale):
 @pytest.mark.parametrize("unit", [2, 5])
 def test_relabelling_tokens_by_a_unit_permutes_frequencies(unit):
     """a -> g a is an automorphism of Z_n: what is concentrated stays so, what depends on a + b does."""
-    table, logits, relabelled = normal(11, 6), normal(11, 11, 11), unit * np.arange(11) % 11
+    table, logits, relabelled = normal_array(11, 6), normal_array(11, 11, 11), unit * np.arange(11) % 11
     before, after = fourier.power(table), fourier.power(table[relabelled])
     assert not np.allclose(before, after)
     np.testing.assert_allclose(np.sort(before, 0), np.sort(after, 0), rtol=1e-10)
@@ -139,7 +136,7 @@ def test_relabelling_tokens_by_a_unit_permutes_frequencies(unit):
 
 def test_rotating_an_embedding_keeps_its_summed_spectrum_but_not_each_dimension():
     network = cosine_mlp(11, 30, "square", np.random.default_rng(0))
-    rotation = np.linalg.qr(normal(30, 30))[0]
+    rotation = np.linalg.qr(normal_array(30, 30))[0]
     before, after = (fourier.power(t) for t in (network.first_a_TN, network.first_a_TN @ rotation))
     np.testing.assert_allclose(before.sum(1), after.sum(1), rtol=1e-10)
     assert fourier.inverse_participation_ratio(before).min() > 1 - 1e-12
@@ -187,7 +184,7 @@ def test_a_network_that_multiplies_looks_random_until_tokens_are_in_order(operat
 
 @pytest.mark.parametrize("n", [11, 12])
 def test_power_of_functions_of_both_operands_is_that_of_each_column_summed(n):
-    table = np.random.default_rng(0).standard_normal((n, n, 3))
+    table = normal_array(n, n, 3)
     along_a = sum(fourier.power(table[:, b]) for b in range(n))
     along_b = sum(fourier.power(table[a]) for a in range(n))
     np.testing.assert_allclose(fourier.pair_power(table), np.hstack([along_a, along_b]), rtol=1e-10)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from draws import normal_array
 from numpy.testing import assert_allclose
 
 from grokking.data.table import all_pairs
@@ -9,12 +10,8 @@ from grokking.diagnostics import fourier, geometry, spectrum
 from grokking.diagnostics.known_solutions import cosine_mlp
 
 
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
 def rotation(size):
-    return np.linalg.qr(normal(size, size, seed=9))[0]
+    return np.linalg.qr(normal_array(size, size, seed=9))[0]
 
 
 def circles(n, frequencies, dimensions=8):
@@ -43,12 +40,14 @@ def test_effective_ranks_of_known_singular_values():
 
 def test_participation_ratio_counts_directions_of_equal_variance():
     hidden = np.zeros((400, 10))
-    hidden[:, :4] = np.linalg.qr(normal(400, 4) - normal(400, 4).mean(0))[0]
+    hidden[:, :4] = np.linalg.qr(normal_array(400, 4) - normal_array(400, 4).mean(0))[0]
     hidden -= hidden.mean(0)
     hidden[:, :4] = np.linalg.qr(hidden[:, :4])[0]
     assert spectrum.participation_ratio(5 * hidden @ rotation(10) + 3) == pytest.approx(4)
-    values = np.linalg.eigvalsh(np.cov(normal(50, 6).T))
-    assert spectrum.participation_ratio(normal(50, 6)) == pytest.approx(values.sum() ** 2 / (values**2).sum())
+    values = np.linalg.eigvalsh(np.cov(normal_array(50, 6).T))
+    assert spectrum.participation_ratio(normal_array(50, 6)) == pytest.approx(
+        values.sum() ** 2 / (values**2).sum()
+    )
 
 
 def plain_rqi(table):
@@ -67,14 +66,14 @@ def plain_rqi(table):
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 5.0])
 def test_rqi_is_that_of_the_authors_loops(noise):
-    table = np.arange(11)[:, None] / 3 * np.array([[1.0, -2]]) + noise * normal(11, 2)
+    table = np.arange(11)[:, None] / 3 * np.array([[1.0, -2]]) + noise * normal_array(11, 2)
     assert geometry.parallelogram_quality(table) == plain_rqi(table)
 
 
 def test_rqi_sees_lines_and_not_circles():
-    line = np.arange(31)[:, None] * normal(1, 6) + 1
+    line = np.arange(31)[:, None] * normal_array(1, 6) + 1
     assert geometry.parallelogram_quality(line) == 1
-    assert geometry.parallelogram_quality(line * np.exp(normal(6))) == 1
+    assert geometry.parallelogram_quality(line * np.exp(normal_array(6))) == 1
     assert geometry.parallelogram_quality(np.hstack([line, np.ones((31, 1))])) == 1  # a constant dimension
     assert geometry.parallelogram_quality(circles(31, [3], 2)) < 0.05
     assert phase_quality(circles(31, [3], 2), [3]) == 1
@@ -84,12 +83,12 @@ def test_plane_puts_tokens_of_an_ellipse_on_the_unit_circle():
     table = circles(31, [4, 7]) @ rotation(8) * 5
     expected = np.exp(2j * np.pi * 7 * np.arange(31) / 31)
     assert_allclose(geometry.plane(table, 7), expected, atol=1e-10)
-    skewed = circles(31, [7]) @ normal(8, 8)
+    skewed = circles(31, [7]) @ normal_array(8, 8)
     assert_allclose(geometry.plane(skewed, 7), expected, atol=1e-10)
 
 
 def test_phase_quality_counts_quadruples_of_the_modulus():
-    table = circles(13, [5]) + 0.1 * normal(13, 8)
+    table = circles(13, [5]) + 0.1 * normal_array(13, 8)
     z = geometry.plane(table, 5)
     z /= np.abs(z)
     products = {s: [(a, (s - a) % 13) for a in range(13) if a <= (s - a) % 13] for s in range(13)}
@@ -104,7 +103,7 @@ def test_phase_quality_counts_quadruples_of_the_modulus():
 
 
 def test_phase_quality_weighs_frequencies_and_does_not_change_with_basis_scale_or_labels():
-    table = circles(31, [3, 5]) + 0.15 * normal(31, 8)
+    table = circles(31, [3, 5]) + 0.15 * normal_array(31, 8)
     alone, power = [phase_quality(table, [k]) for k in (3, 5)], fourier.power(table).sum(1)
     expected = np.average(alone, weights=power[[2, 4]])
     assert phase_quality(table, [3, 5]) == pytest.approx(expected)
@@ -115,12 +114,12 @@ def test_phase_quality_weighs_frequencies_and_does_not_change_with_basis_scale_o
 
 def test_hidden_quality_counts_near_pairs_of_equal_answer():
     answer = np.arange(40) % 8
-    hidden = normal(8, 5)[answer] + 0.15 * normal(40, 5)
+    hidden = normal_array(8, 5)[answer] + 0.15 * normal_array(40, 5)
     gaps = np.square(hidden[:, None] - hidden).sum(-1)
     distinct = ~np.eye(40, dtype=bool)
     same = np.equal.outer(answer, answer) & distinct
     expected = (gaps[same] < 0.1 * gaps[distinct].mean()).mean()
-    assert 0.1 < geometry.hidden_quality(normal(8, 5)[answer] + 0.4 * normal(40, 5), answer) < 0.9
+    assert 0.1 < geometry.hidden_quality(normal_array(8, 5)[answer] + 0.4 * normal_array(40, 5), answer) < 0.9
     assert geometry.hidden_quality(hidden, answer) == pytest.approx(expected)
     assert geometry.hidden_quality(3 * hidden @ rotation(5) + 1, answer) == pytest.approx(expected)
     assert geometry.hidden_quality(np.eye(8)[answer], answer) == 1
@@ -128,7 +127,7 @@ def test_hidden_quality_counts_near_pairs_of_equal_answer():
 
 def test_circularity_is_one_on_circles_in_any_basis():
     assert geometry.circularity(circles(31, [3, 5]) @ rotation(8) + 2, 4) == pytest.approx(1)
-    assert geometry.circularity(normal(31, 8), 4) < 0.4
+    assert geometry.circularity(normal_array(31, 8), 4) < 0.4
 
 
 def test_gradient_symmetricity_is_the_mean_cosine():
@@ -141,11 +140,11 @@ def test_distance_irrelevance_of_logits_of_one_argument():
     """Right logits that depend on a + b only vary as much at each difference as over all pairs."""
     n, a = 11, np.arange(11)
     of_sum, of_difference = np.add.outer(a, a) % n, np.subtract.outer(a, a) % n
-    values = normal(n)
+    values = normal_array(n)
     for argument, expected in ((of_sum, 1), (of_difference, 0)):
         logits = np.repeat(values[argument][:, :, None], n, axis=2)
         assert geometry.distance_irrelevance(logits) == pytest.approx(expected, abs=1e-12)
-    logits, right = normal(n, n, n), np.empty((n, n))
+    logits, right = normal_array(n, n, n), np.empty((n, n))
     for i in range(n):
         for j in range(n):
             right[(j - i) % n, i] = logits[i, j, (i + j) % n]

@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from draws import normal
 from torch.nn.functional import cross_entropy
 
 from grokking.diagnostics.landscape import Langevin, smoothed_excess, top_eigenvalue
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def tiny_net():

@@ -133,7 +133,3 @@ def test_memorizing_network_knows_its_labels_and_is_the_same_each_time():
 def test_too_small_a_network_cannot_memorize():
     with pytest.raises(ValueError, match="take fewer pairs or a wider network"):
         known_solutions.memorizing_mlp(13, 1, "relu", 169, np.random.default_rng(0))
-
-
-def test_the_page_shows_this_table(table):
-    assert sensitivity.markdown(table) in PAGE.read_text()

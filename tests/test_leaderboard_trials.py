@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from submissions import ADAMW, OWN_ADAMW, ROOT, only, train
+from submissions import ADAMW, OWN_ADAMW, ROOT, add_baselines, only, tiny_benchmark, train
 from test_cli import of_committed_results
 
 from grokking.config import ConfigError
@@ -204,12 +204,19 @@ def with_budget(benchmark, budget):
     return dataclasses.replace(own, config=dataclasses.replace(own.config, budget=budget))
 
 
-def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark):
-    workload = with_budget(benchmark, 1500)
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A benchmark whose target was searched for in one go; nobody changes it."""
+    benchmark = tiny_benchmark(tmp_path_factory.mktemp("searched") / "checkout")
+    add_baselines(benchmark)
+    workload, rows = with_budget(benchmark, 1500), []
     assert targets.read_target(benchmark, workload) is None
-    shown = []
-    found = targets.find_target(benchmark, workload, lambda row, left: shown.append(row))
-    rows = pd.DataFrame(shown)
+    target = targets.find_target(benchmark, workload, lambda row, left: rows.append(row))
+    return SimpleNamespace(benchmark=benchmark, workload=workload, target=target, rows=pd.DataFrame(rows))
+
+
+def test_a_target_is_the_lowest_median_of_the_fastest_points(searched):
+    rows, benchmark = searched.rows, searched.benchmark
     search = rows[rows["study"] == targets.SEARCH]
     assert len(search) == 8  # four points of two baselines
     for _, row in search.iterrows():  # no trial is longer than the fastest one before its round
@@ -218,17 +225,22 @@ def test_a_target_is_the_lowest_median_of_the_fastest_points(checkout, benchmark
     again = rows[rows["study"] != targets.SEARCH]
     medians = again.fillna({"generalization_step": math.inf}).groupby("study")["generalization_step"].median()
     assert len(again) == 2 * 3
-    assert found.steps == medians.min()
+    assert searched.target.steps == medians.min()
     assert not set(rows["seed"]) & {trial.replica.seed for trial in only(benchmark, parse("a", ADAMW, "a"))}
-    shown.clear()
-    assert targets.find_target(benchmark, workload, lambda row, left: shown.append(row)) == found
-    assert shown == []
-    assert targets.read_target(benchmark, workload) == found
-    assert targets.read_target(benchmark, with_budget(benchmark, 1400)) is None  # that is another workload
 
 
-def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark):
-    workload, seen = with_budget(benchmark, 1500), []
+def test_a_target_that_was_found_is_kept(searched):
+    shown = []
+    found = targets.find_target(searched.benchmark, searched.workload, lambda row, left: shown.append(row))
+    assert (found, shown) == (searched.target, [])
+    assert targets.read_target(searched.benchmark, searched.workload) == searched.target
+    other = with_budget(searched.benchmark, 1400)
+    assert targets.read_target(searched.benchmark, other) is None  # that is another workload
+
+
+def test_a_search_for_a_target_that_was_interrupted_goes_on(searched, checkout, benchmark):
+    """To the target of the one that was not, and no trial is trained twice."""
+    seen = []
 
     def stop(row, left):
         seen.append(row)
@@ -236,18 +248,19 @@ def test_a_search_for_a_target_that_was_interrupted_goes_on(checkout, benchmark)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        targets.find_target(benchmark, workload, stop)
-    found = targets.find_target(benchmark, workload)
-    shutil.rmtree(targets.target_folder(benchmark, "tiny_mlp"))
-    assert targets.find_target(benchmark, workload) == found
+        targets.find_target(benchmark, searched.workload, stop)
+    found = targets.find_target(benchmark, searched.workload, lambda row, left: seen.append(row))
+    assert found == searched.target
+    assert len(seen) == len(searched.rows)
 
 
-def test_a_target_of_a_baseline_that_has_changed_is_none(checkout, benchmark):
-    workload = with_budget(benchmark, 1500)
-    targets.find_target(benchmark, workload)
-    file = checkout / "leaderboard/submissions/own.py"
+def test_a_target_of_a_baseline_that_has_changed_is_none(searched, tmp_path):
+    root = shutil.copytree(searched.benchmark.root, tmp_path / "copy")
+    benchmark = read_benchmark(root, 1)
+    assert targets.read_target(benchmark, searched.workload) == searched.target
+    file = root / "leaderboard/submissions/own.py"
     file.write_text(file.read_text().replace('"low": 0.02', '"low": 0.03'))
-    assert targets.read_target(benchmark, workload) is None
+    assert targets.read_target(benchmark, searched.workload) is None
 
 
 def test_where_nothing_generalizes_there_is_no_target(checkout, benchmark):

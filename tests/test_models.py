@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from draws import integers, normal
 from examples import experiment
 from reference import LOGITS
 from torch.nn.functional import one_hot
@@ -15,7 +16,7 @@ from grokking.models.layers import INITIALISATIONS, Dense
 from grokking.ops.lookup import rows
 
 TOKENS, CLASSES = 11, 7
-A, B = (torch.randint(11, (60,), generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+A, B = integers(11, 60), integers(11, 60, seed=1)
 
 VARIANTS = [
     ("one_hot_mlp", {}),
@@ -77,7 +78,7 @@ def slow_gradients(family, model):
 
 def weights_of(logits):
     """Gradients at the logits, the same for every network of a stack."""
-    weights = torch.randn(logits.shape[-2:], generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    weights = normal(*logits.shape[-2:], seed=2)
     return weights.expand_as(logits)
 
 

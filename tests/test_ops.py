@@ -4,6 +4,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from draws import integers, normal
 from torch.nn import functional as F
 from torch.testing import assert_close
 
@@ -18,14 +19,6 @@ TOKENS, EXAMPLES, WIDTH = 7, 40, 19
 TOLERANCE = {torch.float32: {"rtol": 1e-5, "atol": 1e-5}, torch.float64: {"rtol": 1e-12, "atol": 1e-12}}
 TYPES = [torch.float32, torch.float64]
 LEADING = [(), (1,), (3,)]
-
-
-def normal(*shape: int, dtype=torch.float64, seed=0) -> torch.Tensor:
-    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
-def integers(end: int, *shape: int, seed=0) -> torch.Tensor:
-    return torch.randint(end, shape, generator=torch.Generator().manual_seed(seed))
 
 
 def value_and_grads(mode, function, inputs):

@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from laboratory import enter, make
+from laboratory import enter, untrained
 from stores import runs_of
 from test_cli import call
 
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own dependencies w
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("own") / "lab")
+    """Without results of the stages, on which no own run rests."""
+    return untrained(tmp_path_factory.mktemp("own") / "lab", "\n")
 
 
 def test_own_runs_are_published(laboratory, monkeypatch, client):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from draws import integers, normal
 from examples import experiment
 from reference import transformer_hidden, transformer_logits
 from torch.func import functional_call
@@ -39,14 +40,6 @@ OPTIONS = [
     {"norm": "post", "norm_type": "rms", "positions": "sinusoidal", "activation": "square"},
 ]
 SHARED = [option for option in OPTIONS if not {"pooling", "attention"} & set(option)][:-2] + OPTIONS[-1:]
-
-
-def normal(*shape: int, dtype=torch.float64, seed=0) -> torch.Tensor:
-    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
-def integers(end: int, *shape: int, seed=0) -> torch.Tensor:
-    return torch.randint(end, shape, generator=torch.Generator().manual_seed(seed))
 
 
 A, B = integers(TOKENS, 60), integers(TOKENS, 60, seed=1)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from draws import normal
 from examples import experiment
 from torch.testing import assert_close
 
@@ -67,7 +68,7 @@ def test_decay_is_decoupled_where_it_is_said_to_be(name):
 
 @pytest.mark.parametrize("shape", [(12, 30), (30, 12), (16, 16)])
 def test_muon_brings_singular_values_near_one_and_keeps_singular_vectors(shape):
-    matrix = torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    matrix = normal(2, *shape)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     others = [torch.ones(2, 9, 4, dtype=torch.float64), matrix.mT.flip(0)]
     together = orthogonalize([others[0], matrix, others[1]])
