@@ -92,6 +92,19 @@ def job_of(replica: Replica, exempt: bool = True, objective: str = "steps", **kn
     return SeedJob(replica.index, 0, replica, objective, pruning_context(**known), exempt)
 
 
+def outcome_of(seed_number: int, cost: float | None = 1.0, **changes: Any) -> SeedOutcome:
+    """That of a seed of which only these things matter."""
+    return SeedOutcome(
+        **{
+            "trial": 0, "seed_number": seed_number, "reason": "", "value": 1.0, "gap": 0.0, "cost": cost,
+            "step": None, "steps_run": 1, "flops": 1.0, "seconds": 1.0, "memorization_step": None,
+            "generalization_norm": None, "stopped_by": None, "stop_step": None, "limit": None,
+            "forecast_error": None, "curves": {},
+        }
+        | changes
+    )  # fmt: skip
+
+
 def open_in(
     folder: Path, plan: StudyPlan, stop: StopCondition | None = None, url: str | None = None
 ) -> SharedStudy:

@@ -8,7 +8,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from searches import open_in, plan_of
+from searches import open_in, outcome_of, plan_of
 
 from grokking.search.journal import open_journal, trials_begun
 from grokking.search.known_trials import KnownTrials
@@ -24,14 +24,11 @@ STATES = [None, [TrialState.RUNNING], [TrialState.WAITING, TrialState.RUNNING], 
 def outcome(draws: np.random.Generator, seed_number: int) -> SeedOutcome:
     """One that generalized, or in one case of three did not; some numbers are missing, some equal."""
     cost = None if draws.random() < 0.3 else float(draws.integers(1, 9))
-    return SeedOutcome(
-        trial=0, seed_number=seed_number, reason="", value=1.0, gap=0.0, cost=cost, step=None, steps_run=1,
-        flops=float(draws.integers(1, 9)), seconds=1.0,
+    return outcome_of(
+        seed_number, cost, flops=float(draws.integers(1, 9)),
         memorization_step=None if draws.random() < 0.3 else int(draws.integers(1, 9)),
         generalization_norm=None if cost is None else float(draws.normal(10, 1)),
-        stopped_by=None, stop_step=None, limit=None,
         forecast_error=None if cost is None else float(draws.normal(3, 1)),
-        curves={},
     )  # fmt: skip
 
 

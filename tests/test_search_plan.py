@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FixedTrial, TrialState, create_trial
-from searches import network, plan_of, search_task
+from searches import network, outcome_of, plan_of, search_task
 
 from grokking.api import searching, training
 from grokking.api.checkout import Checkout, here
@@ -137,10 +137,9 @@ def study(*steps: int) -> SimpleNamespace:
 
 
 def outcome(seed_number: int, step: int) -> SeedOutcome:
-    return SeedOutcome(
-        trial=0, seed_number=seed_number, reason=GENERALIZED, value=0.0, gap=0.0, cost=float(step), step=step,
-        steps_run=2 * step, flops=1.0, seconds=0.02 * step, memorization_step=None, generalization_norm=None,
-        stopped_by=None, stop_step=None, limit=None, forecast_error=None, curves={},
+    return outcome_of(
+        seed_number, float(step), reason=GENERALIZED, value=0.0, step=step, steps_run=2 * step,
+        seconds=0.02 * step,
     )  # fmt: skip
 
 

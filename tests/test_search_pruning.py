@@ -103,6 +103,50 @@ def test_rule(rule, seen, known, fires):
     assert rule(curve(**seen), pruning_context(**known)) is fires
 
 
+def last_three(before, value):
+    return [before] * 5 + [value] * 3
+
+
+KNEW, LEARNED = [*[0.5] * 2, *[1.0] * 6], {"train_accuracy": 0.5, "train_loss": 4.0}
+TURN = {"weight_norm": math.e}  # at a rate of 1 / t it takes t steps to a norm of 1
+TO_ONE = {"generalization_norm": 1.0}
+BORDERS = [
+    # rule, curve, context: where it does not fire yet; what of either changes; where it fires just so
+    (collapsed, {"train_loss": 4.0}, {},
+     {"train_accuracy": last_three(1.0, 0.5)}, {"train_accuracy": last_three(1.0, 0.499)}),
+    (collapsed, {"train_loss": 4.0}, {},
+     {"train_accuracy": last_three(0.499, 0.1)}, {"train_accuracy": last_three(0.5, 0.1)}),
+    (collapsed, {"train_loss": 4.0}, {},
+     {"logit_rms": last_three(1.0, 1e-6)}, {"logit_rms": last_three(1.0, 0.9e-6)}),
+    (collapsed, {"train_accuracy": FORGOT}, {},
+     {"train_loss": [*[1.0] * 7, 0.989]}, {"train_loss": [*[1.0] * 7, 0.99]}),
+    (underfit, LEARNED, {}, {"memorization_step": 56.0}, {"memorization_step": 55.9}),
+    (underfit, LEARNED, {"memorization_step": 50.0}, {"train_accuracy": 0.99}, {"train_accuracy": 0.989}),
+    (frozen, {"zero_gradient": 1.0}, {}, {"decay_rate": 1 / 720}, {"decay_rate": 1 / 721}),
+    (frozen, {}, {}, {"zero_gradient": 0.95}, {"zero_gradient": 0.951}),
+    (slow_decay, TURN, TO_ONE, {"decay_rate": 1 / 2719}, {"decay_rate": 1 / 2721}),  # thrice the budget
+    (stagnant, {"train_accuracy": KNEW}, {},
+     {"step": [10, 20, 28, *STEPS[3:]]}, {"step": [10, 20, 27, *STEPS[3:]]}),
+    (raced, {}, {}, {"limit": 280.0}, {"limit": 279.9}),
+    (raced, {"monitor_loss": FALLING}, {"slack": 1.0}, {"limit": 361.0}, {"limit": 359.0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "seen", "known", "short", "beyond"), BORDERS)
+def test_a_rule_fires_beyond_its_threshold_only(rule, seen, known, short, beyond):
+    """The last check is at step 280, the budget 1000 steps."""
+    for more, fires in ((short, False), (beyond, True)):
+        both = seen | known | more
+        at = {name: value for name, value in both.items() if name in vars(pruning_context())}
+        columns = {name: value for name, value in both.items() if name not in at}
+        assert rule(curve(**columns), pruning_context(**at)) is fires
+
+
+def test_no_rule_applies_before_the_fourth_check():
+    at = pruning_context(limit=1.0)
+    assert [stop_rule(curve()[:checks], at) for checks in (3, 4)] == [None, "raced"]
+
+
 def test_every_rule_has_cases_of_both_kinds():
     rules = [*RULES.values(), *SPARING_RULES.values()]
     assert {(rule, fires) for rule, *_, fires in CASES} == {
@@ -144,6 +188,15 @@ def test_progressing():
     assert not progressing(curve(r_sum=math.nan, ipr=math.nan))
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "short", "beyond"),
+    [("monitor_loss", 1.0, 0.99, 0.989), ("r_sum", 0.0, 0.01, 0.011), ("ipr", 0.0, 0.01, 0.011)],
+)
+def test_progress_is_a_change_by_more_than_a_hundredth_within_the_last_checks(name, before, short, beyond):
+    assert not progressing(curve(**{name: [before] * 7 + [short]}))
+    assert progressing(curve(**{name: [before] * 7 + [beyond]}))
+
+
 def test_a_curve_that_is_flat_for_long_and_then_falls_is_never_stopped():
     """As of grokking: memorized at 51, the monitor loss at its peak until 560, generalized at 1000.
 
@@ -168,6 +221,8 @@ def test_recent_is_the_last_share_of_the_steps_or_three_checks():
     assert [point.step for point in recent(curve())] == [200, 240, 280]
     assert [point.step for point in recent(curve()[:5])] == [40, 80, 160]
     assert len(recent(curve()[:2])) == 2
+    evenly = curve(step=[10, 20, 69, 70, 75, 80, 90, 100])
+    assert [point.step for point in recent(evenly)] == [70, 75, 80, 90, 100]  # three tenths of 100 steps
 
 
 def test_forecast_is_where_the_loss_would_be_zero():
@@ -181,7 +236,7 @@ def test_forecast_is_where_the_loss_would_be_zero():
 
 def test_slack_is_the_worst_of_many_errors_and_infinite_of_few():
     assert slack([1.5, 3.0] * 5) == 3.0
-    assert slack([1.5, 3.0] * 4) == math.inf
+    assert slack([3.0] * 9) == math.inf
     assert slack([]) == math.inf
 
 
@@ -258,6 +313,19 @@ def test_a_crossing_that_does_not_hold_is_none(monkeypatch):
     assert monitor.outcome().step == whole.step + 21
 
 
+def shown(monkeypatch, readings):
+    """The monitor of a replica with a budget of 100 steps, after these readings by step; others are 1."""
+    nothing = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
+    monkeypatch.setattr(TrialMonitor, "_structure", lambda *given: nothing)
+    replica = replica_of(GOOD, budget=100)
+    monitor = TrialMonitor(job_of(replica), search_task(), ORDER)
+    others = dict.fromkeys((*trial_monitor.CURVES, "weight_norm", "logit_rms"), 1.0)
+    for at, seen in readings.items():
+        if monitor(Observation(replica, at, 0.0, others | seen, dict)):
+            break
+    return monitor
+
+
 # step -> accuracy of a replica with a budget of 100 steps
 HELD = {80: 0.5, 90: 0.99, 100: 0.99, 120: 0.985, 139: 1.0, 140: 1.0}
 LOST = {80: 0.5, 90: 0.99, 100: 0.99, 120: 0.98, 130: 1.0, 180: 1.0}
@@ -276,21 +344,32 @@ LATE = {80: 0.5, 100: 0.98, 101: 1.0, 160: 1.0}
 )
 def test_a_crossing_within_the_budget_must_hold_through_its_trial(accuracies, end, reason, step, monkeypatch):
     """Whether the loop itself ends at the budget, at the trial's end or never."""
-    nothing = {"zero_gradient": 0.0, "r_sum": math.nan, "ipr": math.nan}
-    monkeypatch.setattr(TrialMonitor, "_structure", lambda *given: nothing)
-    replica = replica_of(GOOD, budget=100)
-    monitor = TrialMonitor(job_of(replica), search_task(), ORDER)
-    others = dict.fromkeys(
-        ("train_loss", "train_accuracy", "validation_loss", "weight_norm", "logit_rms"), 1.0
-    )
-    for at, accuracy in accuracies.items():
-        seen = Observation(replica, at, 0.0, others | {"validation_accuracy": accuracy}, dict)
-        if monitor(seen):
-            break
+    monitor = shown(monkeypatch, {at: {"validation_accuracy": seen} for at, seen in accuracies.items()})
     found = monitor.outcome()
     assert (found.steps_run, found.reason, found.step) == (end, reason, step)
     assert (found.cost, found.gap > 0) == (step, step is None)
     assert found.value == log_cost(step) if step else found.value > log_cost(100)
+
+
+# step -> loss: by its last three checks it would be zero at 80, seen at the fourth, and at 78, at the fifth
+FALL = {10: 10.0, 20: 9.0, 30: 8.0, 40: 6.0, 60: 3.0}
+
+
+@pytest.mark.parametrize(("generalized", "ratio"), [(80, 1.0), (100, 0.8), (None, None)])
+def test_rules_and_forecasts_see_the_loss_of_the_monitor_part(generalized, ratio, monkeypatch):
+    """The error is the largest forecast over the step at which the replica generalized."""
+    readings = {at: {"validation_loss": loss, "validation_accuracy": 0.5} for at, loss in FALL.items()}
+    if generalized:
+        readings |= {at: {"validation_accuracy": 1.0} for at in (generalized, 200)}
+    monitor = shown(monkeypatch, readings)
+    assert {point.step: point.monitor_loss for point in monitor.curve} == FALL
+    assert {point.train_loss for point in monitor.curve} == {1.0}
+    assert monitor.outcome().forecast_error == ratio
+
+
+def test_who_generalized_before_any_forecast_has_an_error_of_zero(monkeypatch):
+    readings = {at: {"validation_accuracy": 1.0} for at in (10, 100)}
+    assert shown(monkeypatch, readings).outcome().forecast_error == 0.0
 
 
 def test_who_does_not_arrive_is_graded_by_how_far_it_was():
@@ -387,9 +466,10 @@ def test_a_family_that_shows_no_neurons_is_followed_without_their_ipr(family, mo
 
 
 def test_no_forecast_from_a_loss_that_has_only_left_its_peak():
+    """The fall must be of a tenth of it."""
     peak = [4.0] * 5
-    assert forecast(curve(monitor_loss=[*peak, 3.95, 3.9, 3.8])) == 0.0
-    assert forecast(curve(monitor_loss=[*peak, 3.9, 3.7, 3.5])) > 280
+    assert forecast(curve(monitor_loss=[*peak, 3.95, 3.9, 3.61])) == 0.0
+    assert forecast(curve(monitor_loss=[*peak, 3.95, 3.9, 3.59])) > 280
 
 
 def test_a_network_that_guesses_has_no_structure():

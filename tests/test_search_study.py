@@ -1,5 +1,6 @@
 """A study gives the same trials however often it is killed, and each of them once however many search."""
 
+import itertools
 import json
 import math
 import multiprocessing
@@ -24,6 +25,7 @@ from searches import (
     job_of,
     network,
     open_in,
+    outcome_of,
     plan_of,
     search,
     search_task,
@@ -36,8 +38,8 @@ from grokking.search import executor, leases, results, study
 from grokking.search.config import StudyPlan, random_arm
 from grokking.search.executor import ReplicaExecutor, replica_executor
 from grokking.search.owner import OWNER, this_process
-from grokking.search.scheduler import Scheduler
-from grokking.search.seed_job import SeedJob, SeedOutcome
+from grokking.search.scheduler import ActiveTrial, Scheduler, is_exempt
+from grokking.search.seed_job import BUDGET, GENERALIZED, SeedJob, SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.study import max_trials, study_key
 from grokking.search.tables import best_trials, trial_table
@@ -159,11 +161,66 @@ def test_the_first_trial_runs_alone_and_the_others_are_raced_against_it(tmp_path
 
     good = {"model.init_scale": 0.1, "optimizer.learning_rate": 0.03, "optimizer.decay_rate": 0.1}
     plan = plan_of(trials=4, initial_points=[good], experiment=network(budget=200))
+    trials = open_in(tmp_path, plan)
     with ThreadExecutor("cpu") as thread:
         thread.workers = 4
-        Scheduler(plan, open_in(tmp_path, plan), Spied(thread, search_task(), ORDER)).run()
+        Scheduler(plan, trials, Spied(thread, search_task(), ORDER)).run()
     assert [(job.trial, job.seed_number) for job in submitted[:3]] == [(0, 0), (0, 1), (1, 0)]
     assert [math.isinf(job.context.limit) for job in submitted] == [job.trial == 0 for job in submitted]
+    assert submitted[2].context.limit == pytest.approx(1.5 * 10 ** trials.ended()[0].value)
+    assert {job.trial for job in submitted if job.exempt} == {0, 1}
+
+
+def test_the_first_trials_and_every_nth_are_never_stopped():
+    pruner = plan_of().config.pruner
+    assert [number for number in range(12) if is_exempt(number, pruner)] == [0, 1, 4, 9]
+    assert all(is_exempt(number, replace(pruner, name="none")) for number in range(12))
+
+
+@pytest.fixture
+def trials_of_three_seeds(tmp_path):
+    """The study's first two trials, each with what is known of its seeds."""
+    seeds = {"seeds": [0, 1, 2], "split_seeds": [0, 1, 0]}
+    plan = plan_of(search=seeds, confirm={"seeds": [5], "split_seeds": [2]})
+    study = open_in(tmp_path, plan)
+
+    def begun(*outcomes):
+        asked = study.ask()
+        for outcome in outcomes:
+            save_outcome(asked, outcome)
+        return ActiveTrial(asked, plan)
+
+    return begun
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_a_trial_is_what_its_middle_seed_is(order, trials_of_three_seeds):
+    """Not its mean: one of three that did not arrive is no part of the value."""
+    ends = [(1.0, 0.0, GENERALIZED), (1.2, 0.1, BUDGET), (9.0, 0.5, "stagnant")]
+    seeds = [outcome_of(seed, value=v, gap=g, reason=r) for seed, (v, g, r) in zip(order, ends, strict=True)]
+    trial = trials_of_three_seeds(*seeds)
+    assert (trial.value(), trial.gap(), trial.reason()) == (1.2, 0.1, BUDGET)
+    assert trial.is_done
+
+
+@pytest.mark.parametrize(("cost", "follow"), [(60.0, [1, 2]), (70.0, [1, 2]), (70.1, []), (None, [])])
+def test_other_seeds_follow_one_that_cost_no_more_than_the_limit(cost, follow, trials_of_three_seeds):
+    """But for the study's first trial, of which all are trained at once."""
+    first = trials_of_three_seeds()
+    assert first.next_seeds(limit=70.0) == [0, 1, 2]
+    assert trials_of_three_seeds().next_seeds(limit=70.0) == [0]
+    assert trials_of_three_seeds(outcome_of(0, cost)).next_seeds(limit=70.0) == follow
+
+
+@pytest.mark.parametrize(
+    ("known", "middle"), [([], None), ([4.0], 4.0), ([1.0, 2.0, 9.0], 2.0), ([1.0, 2.0, 6.0, 9.0], 4.0)]
+)
+def test_a_replica_is_compared_with_the_median_of_those_before_it(known, middle, tmp_path):
+    plan = plan_of()
+    study = open_in(tmp_path, plan)
+    study.known.memorization_steps = study.known.generalization_norms = known
+    context = Scheduler(plan, study, executor=None)._context(plan.replicas({}, plan.config.search)[0].config)
+    assert (context.memorization_step, context.generalization_norm) == (middle, middle)
 
 
 def test_a_study_of_another_key_is_another_study(tmp_path):
