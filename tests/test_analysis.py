@@ -67,6 +67,12 @@ def test_summary_never_drops_or_averages_a_censored_replica():
     assert results.summary(replica_rows([100, 300, None]))["last_step"] == 300
 
 
+def test_a_replica_that_diverged_early_is_one_that_never_generalized():
+    """It stopped at step 50; taken for one that was not watched beyond, it would make the median 100."""
+    lost = replica_rows([100, 300, None], steps_run=[600, 800, 50], diverged=[False, False, True])
+    assert results.summary(lost)["median_step"] == 300
+
+
 def test_grokking_is_claimed_from_three_times_memorization_on():
     assert results.summary(replica_rows([59, 60, None]))["grokked"] == 1
 

@@ -4,12 +4,14 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import make_task
+from draws import normal
 from examples import MODELS, experiment
 from reference import LOGITS
 from safetensors.numpy import load_file, save_file
@@ -271,6 +273,63 @@ def test_single_measurements_are_of_the_portrayed_replica_at_the_last_snapshot_a
     network = differentiable(replicas[1], task, todo[1].arrays(steps[-1]).parameters)
     expected = suite.measure_single(network, todo[1].context())
     assert measured["top_eigenvalue"].iloc[-1] == pytest.approx(expected["top_eigenvalue"], rel=1e-6)
+
+
+def test_the_loss_around_a_network_is_that_of_256_random_equations_that_it_was_trained_on():
+    task = make_task(modulus=23)
+    (replica,) = expand(experiment(label_noise=0.2), "e")
+    context = context_of(replica, task)
+    a, b, answer = (column.tolist() for column in suite.some_training_equations(context))
+    numbers = [23 * of_a + of_b for of_a, of_b in zip(a, b, strict=True)]  # of equations, in the task's order
+    assert len(set(numbers)) == len(numbers) == 256
+    assert context.train_P[numbers].all()
+    assert answer == context.answer_P[numbers].tolist()  # wrong ones among them, as trained on
+    assert set(a) == set(range(23))  # of the first 256 none has a = 22
+    assert suite.some_training_equations(context)[0].tolist() == a
+    few = context_of(replica, make_task())
+    assert len(suite.some_training_equations(few)[0]) == few.train_P.sum() == 73
+
+
+def bowl(curvatures):
+    """A network whose mean loss is ½ Σ h w², at its minimum, and how often that was computed."""
+    h = torch.tensor(curvatures, dtype=torch.float64)
+    w, calls = torch.zeros(len(h), dtype=torch.float64, requires_grad=True), []
+
+    def mean_loss(*equations):
+        calls.append(equations)
+        return (h * w**2).sum() / 2
+
+    return SimpleNamespace(parameters=[w], mean_loss=mean_loss), calls
+
+
+def some_context():
+    (replica,) = expand(experiment(), "e")
+    return context_of(replica, make_task())
+
+
+def test_sharpness_is_what_ten_products_find():
+    """By powers of the curvatures: of a start v the k-th quotient is Σ h^(2k-1) v² / Σ h^(2k-2) v²."""
+    h, v = np.linspace(0.5, 2.0, 30), normal(30).numpy()
+    found = suite.top_eigenvalue(bowl(h)[0], some_context())
+    assert found == pytest.approx((h**19 * v**2).sum() / (h**18 * v**2).sum(), rel=1e-9)
+    assert found == pytest.approx(2.0, rel=0.1)
+
+
+def test_the_excess_of_the_suite_is_that_of_weights_a_thirtieth_apart():
+    """In a shallow bowl: the pull alone takes a fifth of a weight away in each step, noise adds ε = 4e-4.
+
+    After k steps from the minimum the variance is ε (1 + 0.64 + ... + 0.64^(k-1)): 1 / 900 in the end.
+    """
+    network, calls = bowl([0.01] * 20_000)
+    variance = np.cumsum(4e-4 * 0.64 ** np.arange(19))[9:].mean()  # of steps 10 to 19
+    assert variance**0.5 == pytest.approx(1 / 30, rel=0.01)
+    found = suite.smoothed_excess(network, some_context())
+    equations = 73
+    assert found["mean"] == pytest.approx(
+        equations / np.log(equations) * 0.01 / 2 * 20_000 * variance, rel=0.02
+    )
+    assert 0 < found["standard_error"] < 0.02 * found["mean"]
+    assert len(calls) == 1 + 2 * (10 + 10)  # at the minimum, then two chains of twenty steps
 
 
 TINY = {

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -81,12 +82,17 @@ def test_scores_have_intervals_over_trials_and_studies():
 
 def in_three_studies(workload: str, *steps: float) -> pd.DataFrame:
     """Three studies of five trials of a workload."""
-    step = pd.Series(steps, dtype=float)
+    return studies_of(workload, 3, steps)
+
+
+def studies_of(workload: str, studies: int, steps: Sequence[float]) -> pd.DataFrame:
+    """As many studies of a workload, with as many trials each."""
+    step, trials = pd.Series(steps, dtype=float), len(steps) // studies
     return pd.DataFrame(
         {
             "workload": workload,
-            "study": np.repeat([0, 1, 2], 5),
-            "trial": np.tile(range(5), 3),
+            "study": np.repeat(range(studies), trials),
+            "trial": np.tile(range(trials), studies),
             "generalization_step": step.where(np.isfinite(step)),
             "observed": np.isfinite(step),
             "budget": 1000,
@@ -122,8 +128,31 @@ def test_equal_scores_have_equal_ranks():
     never = runs(*[math.inf] * 4)
     found = scoring.scores({"a": never, "b": runs(1, 2, 3, 4), "c": never}, {"w": ""}, "steps", 4.0)
     assert [(score.submission, score.rank) for score in found] == [("b", 1), ("a", 2), ("c", 2)]
-    for score in found:
-        assert score.ranks[0] <= score.rank <= score.ranks[1]
+    assert [score.ranks for score in found] == [(1, 1), (2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("missed", "risky", "steady", "ranks"),
+    [(6, (1.0, 1.0), (2 / 3, 2 / 3), [(1, 1), (2, 2)]), (7, (0.0, 1.0), (2 / 3, 1.0), [(1, 2), (1, 2)])],
+)
+def test_an_interval_leaves_a_fortieth_of_the_draws_out_on_either_side(missed, risky, steady, ranks):
+    """By hand: how often two of three studies of four trials, drawn from twelve, have none that generalizes.
+
+    The risky one is twice as fast as the steady one, and has missed where two of its studies have.
+    """
+    never = (missed / 12) ** 4  # of the trials of a study
+    chance = 3 * never**2 - 2 * never**3
+    assert (chance > 0.025) == (missed == 7)
+    assert 0.01 < chance < 0.04  # so that an interval of 90 or 99 % would be another in one of the cases
+    inf = math.inf
+    own = {
+        "risky": studies_of("w", 3, [inf] * missed + [10.0] * (12 - missed)),
+        "steady": studies_of("w", 3, [20.0] * 12),
+    }
+    found = {score.submission: score for score in scoring.scores(own, {"w": ""}, "steps", 4.0)}
+    assert (found["risky"].low, found["risky"].high) == pytest.approx(risky)
+    assert (found["steady"].low, found["steady"].high) == pytest.approx(steady)
+    assert [found[name].ranks for name in own] == ranks
 
 
 def test_who_is_fastest_is_told_from_who_is_better_over_its_whole_space(benchmark):

@@ -1,5 +1,6 @@
 """Open submissions to the benchmark: one workload by any means, and what counts as a record."""
 
+import pandas as pd
 import pytest
 from submissions import ADAMW
 from test_cli import call, refused
@@ -90,6 +91,47 @@ def test_a_record_is_faster_than_the_one_before_it_beyond_doubt(long_checkout):
     assert found[1].p < records.RECORD_P <= found[2].p
     assert found[1].median < found[0].median
     assert list(records.table(found)["record"]) == ["yes", "yes", "no"]
+
+
+ALL = list(range(100, 200, 10))
+
+
+def entry(*steps):
+    """An open submission whose networks generalized at these steps; None: not within 1000."""
+    rows = [
+        {"workload": "tiny_mlp", "generalization_step": step, "observed": step is not None, "budget": 1000}
+        for step in steps
+    ]
+    runs = pd.DataFrame(rows).astype({"generalization_step": float})
+    return table.Entry(parse("one", source(), "one.py"), runs, 0, 0, leaks=False)
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_record"),
+    [
+        ([step / 2 for step in ALL], True),
+        ([*(step / 2 for step in ALL[:-1]), None], False),  # one of ten did not generalize
+        ([2 * step for step in ALL], False),  # beyond doubt another time, and a longer one
+        ([step - 35 for step in ALL], False),  # sooner, with p = 0.018
+        (ALL, False),
+    ],
+)
+def test_a_record_needs_all_its_networks_and_fewer_steps_beyond_doubt(steps, is_record):
+    first, second = records._judged([entry(*ALL), entry(*steps)])
+    assert first.is_record
+    assert second.is_record is is_record
+
+
+def test_the_first_attempt_is_no_record_unless_all_its_networks_generalized():
+    first, second = records._judged([entry(*ALL[:-1], None), entry(*(2 * step for step in ALL))])
+    assert (first.is_record, first.p) == (False, None)
+    assert (second.is_record, second.p) == (True, None)  # there is none to be faster than
+
+
+def test_an_attempt_is_judged_against_the_record_and_not_the_last_attempt():
+    slower, faster = entry(*(2 * step for step in ALL)), entry(*(step / 2 for step in ALL))
+    found = records._judged([faster, slower, entry(*ALL)])
+    assert [attempt.is_record for attempt in found] == [True, False, False]
 
 
 def test_an_open_submission_has_no_rank_and_one_workload(long_checkout):

@@ -146,8 +146,22 @@ def test_verification_sees_what_is_missing_damaged_or_of_another_processor(bench
         runs, curves[(curves["study"] != 0) | (curves["trial"] != 0) | (curves["workload"] != "tiny_mlp")]
     ).differences
     assert line == "tiny_mlp, study 0, trial 0: its curve is missing"
+    other = curves.copy()
+    other.loc[other.index[-1], "validation_loss"] *= 1.001  # in one curve, at one step, and in no row
+    (line,) = found(runs, other).differences
+    assert line.endswith(": the curves differ")
     seen = found(runs.assign(processor="another", final_train_accuracy=0.5))
     assert (seen.differences, len(seen.elsewhere)) == ([], 8)
+
+
+@pytest.mark.parametrize("column", running.CURVE)
+def test_two_trainings_differ_where_their_curves_do(column):
+    """Whatever the rows say; the curves' own numbering of lines does not count."""
+    row, curve = {"generalization_step": None}, pd.DataFrame({name: [1.0, 2.0] for name in running.CURVE})
+    assert verification.difference(row, row, curve.set_axis([1, 2]), curve.set_axis([7, 8])) == ""
+    changed = curve.assign(**{column: [1.0, 2.5]})
+    assert verification.difference(row, row, curve, changed) == "the curves differ"
+    assert verification.difference(row, row, curve, curve[:1]) == "the curves differ"
 
 
 def test_what_an_earlier_file_left_is_forgotten(benchmark):

@@ -13,6 +13,7 @@ from grokking.analysis.phase_panels import panels
 from grokking.config import ConfigError
 from grokking.experiment import with_values
 from grokking.sweeps import sweep_folder
+from grokking.sweeps.measures import AT_EVENTS, measures
 from grokking.sweeps.networks import expand
 from grokking.sweeps.sweep_folder import SweepFolder
 from grokking.sweeps.training import stacks, train_networks, train_stack
@@ -144,6 +145,38 @@ def test_networks_trained_together_are_those_trained_alone():
         history = history_table(alone)
         assert own["final_weight_norm"] == history["weight_norm"].iloc[-1]
         assert own["best_validation_accuracy"] == history["validation_accuracy"].max()
+
+
+HISTORY = pd.DataFrame({
+    "step": [0, 5, 10, 20, 30, 40, 50],
+    "train_loss": [0.25, 4.0, 0.5, 5.0, 0.25, 2.75, 2.0],  # ten times the one before at 20; more at 5 and 40
+    "train_accuracy": [0.1, 0.5, 1.0, 0.75, 1.0, 0.75, 0.75],
+    "validation_loss": [3.0, 6.0, 7.0, 4.0, 1.0, 2.0, 2.0],
+    "validation_accuracy": [0.1, 0.2, 0.3, 0.9, 1.0, 0.875, 0.875],
+    "weight_norm": [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0],
+    "logit_rms": [0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+})  # fmt: skip
+
+
+def test_what_a_sweep_keeps_of_a_history_by_hand():
+    """Accuracies are the best, not the last; a spike is a loss of more than ten times the one before."""
+    found = measures(HISTORY, {"memorization_step": 10, "generalization_step": 30})
+    norms = [found[f"{at}_weight_norm"] for at in ("initial", "memorization", "generalization", "final")]
+    assert norms == [9.0, 7.0, 5.0, 3.0]
+    assert (found["memorization_validation_loss"], found["generalization_train_loss"]) == (7.0, 0.25)
+    assert (found["best_train_accuracy"], found["best_validation_accuracy"]) == (1.0, 1.0)
+    assert found["generalization_after_step"] == 20
+    assert found["loss_spikes"] == 1
+
+
+def test_a_sweep_keeps_nothing_of_an_event_that_did_not_come():
+    found = measures(HISTORY, {"memorization_step": None, "generalization_step": None})
+    missing = {name for name, value in found.items() if value is None}
+    of_events = {f"{at}_{of}" for at in ("memorization", "generalization") for of in AT_EVENTS}
+    assert missing == of_events | {"generalization_after_step"}
+    assert found["loss_spikes"] == 0
+    at_once = measures(HISTORY, {"memorization_step": 0, "generalization_step": 0})
+    assert (at_once["generalization_after_step"], at_once["loss_spikes"]) == (0, 2)
 
 
 def test_stacks_have_one_shape_and_one_task():

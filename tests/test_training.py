@@ -1,5 +1,6 @@
 """The loop: when replicas stop, what is kept, and that packing and processes change nothing."""
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,6 +8,7 @@ from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import every_evaluation, make_task
 from examples import experiment
@@ -20,7 +22,7 @@ from grokking.search.monitor import monitored
 from grokking.training import history
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train
-from grokking.training.records import Observation
+from grokking.training.records import Evaluation, Observation
 from grokking.training.workers import stacks, train_all
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +112,21 @@ def test_a_crossing_that_falls_back_after_the_budget_is_censored(device, monkeyp
     assert not table["observed"][0]
 
 
+@pytest.mark.parametrize(("highest", "until"), [(1.0, 200), (0.9, 900)])
+def test_costs_are_until_generalization_or_the_end(highest, until, tiny_task):
+    """The seconds too: not those of the steps that only show whether the crossing holds."""
+    (replica,) = expand(experiment(budget=900), "e")
+    names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    evaluations = [
+        Evaluation(0, step, step / 100, "cpu", dict.fromkeys(names, accuracy), None, step == 900)
+        for step, accuracy in ((0, 0.1), (200, highest), (500, highest), (900, highest))
+    ]
+    row = history.replica_row(replica, evaluations, tiny_task)
+    assert (row["steps_run"], row["seconds"]) == (900, until / 100)
+    assert row["examples"] == until * tiny_task.train_size(0)
+    assert row["flops"] == row["examples"] * history.flops_per_example(replica, tiny_task)
+
+
 def test_a_diverged_replica_is_stopped_and_censored(tiny_task):
     grid = {"optimizer.learning_rate": [1e30, 1e-2]}
     mapping = experiment(optimizer="sgd", grid=grid, loss="mean_squared_error", precision="float32")
@@ -197,3 +214,18 @@ def test_monitor_is_a_tenth_of_the_equations_that_no_replica_trains_on(tiny_task
     replica = expand(experiment(budget=1), "test")[0]
     *_, last = train([replica], task, "cpu")
     assert last.metrics["validation_equations"] == round(0.1 * len(task.equations))
+
+
+def test_the_monitor_part_is_drawn_anew_for_each_split_seed(tiny_task):
+    """Also where all have one training set: each of the other equations is judged by about as often."""
+    train = tiny_task.train_mask(0)
+    task = monitored(replace(tiny_task, splits=pd.DataFrame({str(seed): train for seed in range(400)})))
+    counts = sum(task.validation_mask(seed).astype(int) for seed in range(400))[~train]
+    share = 12 / len(counts)
+    assert abs(counts - 400 * share).max() < 5 * math.sqrt(400 * share * (1 - share))
+
+
+def test_the_monitor_part_is_the_one_that_committed_searches_were_judged_by(tiny_task):
+    """Drawn from a stream of its own, and not from that of the split."""
+    found = monitored(tiny_task).validation_mask(0)
+    assert np.flatnonzero(found).tolist() == [0, 29, 38, 46, 60, 61, 69, 77, 78, 80, 116, 117]
