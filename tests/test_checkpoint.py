@@ -17,6 +17,7 @@ from grokking.training import history
 from grokking.training.checkpoint import Checkpoint
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train
+from grokking.training.state import TrainingState
 from grokking.training.workers import train_all
 
 KILLS = 10
@@ -91,6 +92,44 @@ def test_an_interrupted_run_does_not_begin_again(tmp_path):
     assert_same_bits(resumed, whole)
     again = list(train(replicas, task, "cpu", checkpoint=checkpoint))
     assert [e.seconds for e in again] == [e.seconds for e in resumed]
+
+
+def test_a_state_comes_back_with_its_crossings_and_its_seconds(tmp_path):
+    """Pending, sustained and none, of the replicas that are left; the seconds to the last bit."""
+    task, replicas = make_task(), example()
+    state, again = (TrainingState(replicas, task, "cpu") for _ in range(2))
+    state.select([0, 2])
+    of_first, of_last = (evaluator.detectors for evaluator in state.evaluators)
+    of_first["train"].update(5, 1.0)
+    of_first["train"].update(505, 1.0)
+    of_first["validation"].update(300, 0.99)
+    of_last["train"].update(7, 0.995)
+    state.stack.update(3)
+    state.seconds = 0.1 + 0.2
+
+    checkpoint = Checkpoint(tmp_path, "key")
+    checkpoint.save(state.to_checkpoint())
+    again.restore(checkpoint.load())
+    assert again.seconds == 0.1 + 0.2
+    assert again.stack.step == 3
+    assert [replica.index for replica in again.replicas] == [0, 2]
+    assert [evaluator.detectors for evaluator in again.evaluators] == [of_first, of_last]
+    assert of_first["train"].sustained
+    assert of_last["train"].is_pending
+
+
+def test_a_crossing_that_is_pending_is_still_pending_after_an_interruption(tmp_path):
+    """Memorization begins within the budget and is followed beyond it, to the same step as without one."""
+    task, replicas = make_task(train_fraction=0.3), example("numpy_mlp", "adam", "full", budget=80)[:1]
+    whole = list(train(replicas, task, "cpu", snapshots=False))
+    memorized = history.replica_table(replicas, whole, task)["memorization_step"][0]
+    assert 500 <= whole[-1].step - memorized < 520
+    checkpoint = Checkpoint(tmp_path, "key")
+    checkpoint.every = 0.0
+    interrupted = train(replicas, task, "cpu", checkpoint=checkpoint, snapshots=False)
+    assert next(evaluation for evaluation in interrupted if evaluation.step > 100)
+    resumed = train(replicas, task, "cpu", checkpoint=Checkpoint(tmp_path, "key"), snapshots=False)
+    assert_same_bits(list(resumed), whole)
 
 
 def test_a_checkpoint_of_another_fingerprint_is_not_used(tmp_path, monkeypatch):

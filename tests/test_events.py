@@ -38,6 +38,60 @@ def test_a_crossing_must_begin_within_the_budget():
     assert first_crossing(STEPS, late, 29) is None
 
 
+def test_how_long_a_crossing_must_hold():
+    """500 steps, or to 1.2 times its step where that is longer: from step 2,500 on."""
+    assert [hold_end(step) for step in (0, 20, 2500, 10_000)] == [500, 520, 3000, 12_000]
+    assert [hold_end(step, hold_steps=100) for step in (20, 500, 10_000)] == [120, 600, 12_000]
+
+
+def sustained_by_both(steps, accuracies, budget=10**6):
+    """The sustained crossing, by the definition and by a detector that follows it step by step."""
+    detector = CrossingDetector(budget)
+    for step, accuracy in zip(steps, accuracies, strict=True):
+        detector.update(step, accuracy)
+    found = detector.candidate if detector.sustained else None
+    assert sustained_crossing(np.array(steps), np.array(accuracies), budget) == found
+    return found
+
+
+@pytest.mark.parametrize(("start", "end"), [(20, 520), (10_000, 12_000)])
+@pytest.mark.parametrize(
+    ("after_end", "dip", "holds"),
+    [
+        (-1, 0.985, True),
+        (-1, 0.9849, False),
+        (0, 0.985, True),
+        (0, 0.9849, False),
+        (1, 0.9849, True),
+        (1, 0.0, True),
+    ],
+)
+def test_a_crossing_fails_below_0_985_until_its_end(after_end, dip, holds, start, end):
+    """Its last step counts, and the step after that does not."""
+    steps = [0, start, end + after_end, end + 2]
+    assert sustained_by_both(steps, [0.1, 0.99, dip, 1.0]) == (start if holds else None)
+
+
+@pytest.mark.parametrize(("last", "holds"), [(519, False), (520, True), (521, True)])
+def test_a_crossing_must_be_seen_to_its_end(last, holds):
+    assert sustained_by_both([0, 20, last], [0.1, 0.99, 0.99]) == (20 if holds else None)
+
+
+def test_a_crossing_begins_at_0_99():
+    steps = [0, 20, 30, 600]
+    assert sustained_by_both(steps, [0.1, 0.9899, 0.99, 1.0]) == 30
+    assert first_crossing(np.array(steps), np.array([0.1, 0.9899, 0.99, 1.0]), 600) == 30
+    assert sustained_by_both(steps, [0.1, 0.99, 0.99, 1.0], budget=20) == 20
+    assert sustained_by_both(steps, [0.1, 0.99, 0.99, 1.0], budget=19) is None
+
+
+def test_a_crossing_that_fails_makes_way_for_the_next():
+    """The one of step 20 fails at 30; the next must begin at 0.99 again, and hold to 540."""
+    steps, accuracies = [0, 20, 30, 35, 40, 530, 540], [0.1, 0.99, 0.9849, 0.9899, 0.99, 0.985, 0.985]
+    assert sustained_by_both(steps[:-1], accuracies[:-1]) is None
+    assert sustained_by_both(steps, accuracies) == 40
+
+
 @pytest.mark.parametrize("budget", [5000, 1500])
 def test_the_detector_agrees_with_the_definition(budget):
     """On random walks around the threshold it settles at the end of the crossing's trial."""
