@@ -1,7 +1,7 @@
 """Slow, obvious twins of the fast paths: dense one-hot inputs, four full positions, one network at a time."""
 
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -94,6 +94,19 @@ def additive_rank(equations: Iterable[tuple[int, int, int]], sign: int, q: int, 
             for unknown, value in basis[lead].items():
                 row[unknown] = (row.get(unknown, 0) - factor * value) % q
     return len(basis)
+
+
+def splitmix64(state: int) -> Iterator[int]:
+    """The generator of Steele, Lea and Flood in whole numbers without a sign."""
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        yield splitmix64_output(state)
+
+
+def splitmix64_output(z: int) -> int:
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
 
 
 def one_hot_logits(model: OneHotMLP, a: Tensor, b: Tensor) -> Tensor:

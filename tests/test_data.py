@@ -20,6 +20,7 @@ from grokking.data.modular import RULES
 from grokking.data.operations import OPERATIONS, OperationConfig
 from grokking.data.permutations import PRODUCTS
 from grokking.data.primes import prime_factors, require_prime
+from grokking.data.seeds import BATCHES, EVALUATION_SAMPLE, INITIALISATION, LABEL_NOISE, derived_seed
 from grokking.data.splits import SPLITS, SplitConfig
 from grokking.data.table import Additive, Table
 from grokking.data.tasks import Task
@@ -255,6 +256,22 @@ def test_random_split_is_uniform():
     assert abs(share - expected).max() < 5 * (expected * (1 - expected) / 2000) ** 0.5
 
 
+@pytest.mark.parametrize("split", ["rows", "difference_classes"])
+def test_whole_groups_are_a_uniformly_random_set(split):
+    """Over many seeds every group, and every pair of groups, is trained on equally often.
+
+    Three groups of seven are trained on. Neighbouring groups are no likelier together than others.
+    """
+    equations = make_table("add", 7).equations
+    config = load(SplitConfig, {"name": split, "train_fraction": 3 / 7}, "split")
+    first = (equations["a"] if split == "rows" else (equations["a"] - equations["b"]) % 7).to_numpy()
+    row_of_group = [np.flatnonzero(first == group)[0] for group in range(7)]
+    chosen = np.array([SPLITS[split](equations, config, seed)[row_of_group] for seed in range(1000)])
+    together = chosen.T.astype(float) @ chosen / 1000
+    expected = np.where(np.eye(7) == 1, 3 / 7, 3 / 7 * 2 / 6)
+    assert (abs(together - expected) < 5 * (expected * (1 - expected) / 1000) ** 0.5).all()
+
+
 @pytest.fixture(params=["add", "divide"])
 def equations(request) -> pd.DataFrame:
     """A table with every pair, and one without those of b = 0."""
@@ -474,6 +491,32 @@ def test_shuffled_labels_keep_the_label_counts():
     assert (shuffled.equations["c"] != exact.equations["c"]).mean() > 0.8
 
 
+def shuffled_answers(seed: int) -> np.ndarray:
+    """Of a + b mod 41, as an array with a row for each a and a column for each b."""
+    table = make_table("add", 41)
+    config = load(LabelsConfig, {"name": "shuffled", "seed": seed}, "labels")
+    return LABELS["shuffled"](table, config).equations["c"].to_numpy().reshape(41, 41)
+
+
+def test_shuffled_labels_are_determined_by_their_seed():
+    assert (shuffled_answers(1) == shuffled_answers(1)).all()
+    assert (shuffled_answers(1) == shuffled_answers(2)).mean() < 0.1  # one in 41 by chance
+
+
+def test_shuffled_labels_have_nothing_of_the_table():
+    """No shift, row or column of it: each agrees with the answers as often as chance has it (5 deviations).
+
+    In the table every row and every column has each answer once, in a random one two thirds of them.
+    """
+    given, number = shuffled_answers(0), np.arange(41)
+    spread = (1 / 41 * 40 / 41 / 41**2) ** 0.5
+    for a_times, b_times in [(1, 1), (1, 0), (0, 1), (1, -1)]:
+        rule = np.add.outer(a_times * number, b_times * number)
+        shares = np.bincount(((given - rule) % 41).ravel(), minlength=41) / 41**2
+        assert abs(shares - 1 / 41).max() < 5 * spread
+    assert max(len(set(line)) for line in [*given, *given.T]) < 41
+
+
 @pytest.mark.parametrize(("operation", "labels"), [("divide", "exact"), ("add", "shuffled")])
 def test_saved_task_reads_back(operation, labels, tmp_path):
     task = make_task(operation, labels=labels)
@@ -497,6 +540,14 @@ def test_description_counts_what_is_trained_on():
         "mirrored_validation_share": round(shared.sum() / (~train).sum(), 4),
         "deficit": {"untied": 0, "tied": 0},
     }
+
+
+def test_each_purpose_of_each_seed_has_a_stream_of_its_own():
+    purposes = [INITIALISATION, BATCHES, LABEL_NOISE, EVALUATION_SAMPLE]
+    seeds = {derived_seed(seed, purpose) for seed in range(200) for purpose in purposes}
+    assert len(seeds) == 200 * 4
+    streams = [np.random.default_rng(derived_seed(0, purpose)).normal(size=1000) for purpose in purposes]
+    assert abs(np.corrcoef(streams) - np.eye(4)).max() < 5 / 1000**0.5
 
 
 def test_unknown_split_seed_names_the_known_ones(tiny_task):
