@@ -1,11 +1,13 @@
 """The stack of replicas against one network at a time, and its independence of packing."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from examples import BATCHES, CLAMPS, FILTERS, MODELS, OPTIMIZERS, experiment
+from conftest import make_task
+from examples import BATCHES, CLAMPS, FILTERS, MODELS, OPTIMIZERS, SCHEDULES, experiment
 from reference import LOGITS, SequentialTrainer, frozen_prefixes
 from torch.testing import assert_close
 
@@ -307,6 +309,115 @@ def test_label_noise_gives_wrong_answers_to_its_share_of_the_training_equations(
     assert (given == right)[~train].all()
     assert set(given) <= set(right)
     assert (answers(exact, tiny_task) == right).all()
+
+
+def noisy_answers(task, seeds, share, split_seed=0):
+    """Given answers minus right ones, of replicas with these seeds and one split: (replicas, equations)."""
+    (replica,) = expand(experiment(label_noise=share), "e")
+    right = task.equations["c"].to_numpy()
+    replicas = [replace(replica, seed=seed, split_seed=split_seed) for seed in seeds]
+    return np.array([answers(replica, task) - right for replica in replicas]) % task.sizes.classes
+
+
+def test_label_noise_is_drawn_by_the_seed_and_not_by_the_split_seed(tiny_task):
+    one, same, other = noisy_answers(tiny_task, [3, 3, 4], 0.25)
+    assert (one == same).all()
+    assert (one != other).any()
+    noise = [noisy_answers(tiny_task, [3], 0.999, split_seed) for split_seed in (0, 1)]
+    for split_seed, given in enumerate(noise):
+        assert ((given[0] != 0) == tiny_task.train_mask(split_seed)).all()
+
+
+@pytest.mark.parametrize(("share", "wrong"), [(0.0, 0), (0.05, 42), (0.101, 85), (0.25, 210), (0.9, 756)])
+def test_label_noise_is_of_exactly_its_share(share, wrong):
+    """Of 840 training equations."""
+    task = make_task(modulus=41, train_fraction=0.5)
+    assert (noisy_answers(task, range(5), share) != 0).sum(1).tolist() == [wrong] * 5
+
+
+def test_label_noise_meets_all_training_equations_and_all_wrong_answers_alike(tiny_task):
+    """Over 1,000 seeds (5 standard deviations): half of 73 equations have one of ten wrong answers."""
+    off_by = noisy_answers(tiny_task, range(1000), 0.5)[:, tiny_task.train_mask(0)]
+    assert off_by.shape == (1000, 73)
+    often = (off_by != 0).mean(0)
+    assert (off_by != 0).sum(1).tolist() == [36] * 1000
+    assert abs(often - 36 / 73).max() < 5 * (36 / 73 * 37 / 73 / 1000) ** 0.5
+    shares = np.bincount(off_by[off_by != 0], minlength=11)[1:] / (1000 * 36)
+    assert abs(shares - 1 / 10).max() < 5 * (1 / 10 * 9 / 10 / (1000 * 36)) ** 0.5
+
+
+def test_label_noise_gives_answers_that_the_network_can_give():
+    """Sums of squares mod 8 are 0, 1, 2, 4 and 5: there are eight tokens, but six answers."""
+    task = make_task("sum_of_squares", 8)
+    (replica,) = expand(experiment(label_noise=0.5), "e")
+    given = {int(c) for seed in range(20) for c in answers(replace(replica, seed=seed), task)}
+    assert given == set(range(6))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
+def test_rates_follow_the_schedule_after_a_neighbour_has_left(schedule, tiny_task):
+    """It leaves during warm-up; the others' rates then are their own, to the bit."""
+    grid = {"optimizer.learning_rate": [1e-2, 3e-3, 2e-2]}
+    changes = {"schedule": SCHEDULES[schedule], "precision": "float32"}
+    replicas = expand(experiment(grid=grid, **changes), "e")
+    together = ReplicaStack(replicas, tiny_task, "cpu")
+    alone = [ReplicaStack([replicas[i]], tiny_task, "cpu") for i in (2, 1)]
+    for stack in (together, *alone):
+        stack.update(2)
+    together.select([2, 1])
+    for stack in (together, *alone):
+        stack.update(8)
+    for position, single in enumerate(alone):
+        assert not _differing(together.snapshot(position), single.snapshot(0))
+
+
+def test_a_cosine_reaches_zero_at_the_budget_warm_up_included(tiny_task):
+    """10 updates of warm-up, 20 of the cosine: at half of them half the rate, at the last none."""
+    schedule = {"name": "cosine", "warmup_steps": 10}
+    (replica,) = expand(experiment(optimizer="sgd", schedule=schedule), "e")
+    stack = ReplicaStack([replica], tiny_task, "cpu")
+    rates, moved = {}, {}
+    for step in range(1, 31):
+        before = stack.snapshot(0)
+        stack.update(1)
+        rates[step] = stack.update_rule.hparams["learning_rate"].item()
+        moved[step] = bool(_differing(before, stack.snapshot(0)))
+    at = [1, 5, 10, 20, 30]
+    assert [rates[step] for step in at] == pytest.approx([0.01, 0.05, 0.1, 0.05, 0.0], rel=1e-12, abs=0)
+    assert [moved[step] for step in (29, 30)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"schedule": [SCHEDULES["constant"], SCHEDULES["cosine"]]},
+        {"schedule.warmup_steps": [0, 3]},
+        {"schedule.step_size": [2, 3]},
+        {"schedule.gamma": [0.5, 0.6]},
+    ],
+    ids=lambda grid: next(iter(grid)),
+)
+def test_a_stack_has_one_schedule(grid, tiny_task):
+    """Its factor of the rate is one number for all of its replicas."""
+    replicas = expand(experiment(schedule=SCHEDULES["step"], grid=grid), "e")
+    assert len({replica.stack_key(tiny_task) for replica in replicas}) == 2
+    with pytest.raises(ValueError, match="replicas of one stack may differ only in"):
+        next(train(replicas, tiny_task, "cpu"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_examples_in_several_chunks_give_what_they_give_at_once(family, tiny_task, monkeypatch):
+    """73 training equations in chunks of 16 and a rest of 9: gradients and what is measured."""
+    replicas = expand(experiment(family, "sgd", seeds=(0, 1)), "e")
+    index_RE = np.arange(len(tiny_task.equations))[None].repeat(2, 0)
+    found = []
+    for chunk in (8192, 16):
+        monkeypatch.setattr("grokking.engine.stack.CHUNK_OF_EACH_ON_CPU", chunk)
+        stack = ReplicaStack(replicas, tiny_task, "cpu")
+        stack.update(3)
+        measured = stack.measure([0, 1], index_RE)
+        found.append([stack.params.data.clone(), *measured])
+    assert_close(found[1], found[0], rtol=1e-9, atol=1e-12)
 
 
 def test_alpha_and_betas_are_values_of_a_stack(tiny_task, device):
