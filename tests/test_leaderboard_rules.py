@@ -11,6 +11,7 @@ from submissions import ADAMW, MUON, OWN_ADAMW, OWN_MUON, ROOT, SUBMISSIONS, onl
 
 from grokking.config import ConfigError
 from grokking.leaderboard import assignment, running
+from grokking.leaderboard.rehearsal import rehearse
 from grokking.leaderboard.submission import parse, read_submission
 from grokking.leaderboard.trials import trials
 from grokking.leaderboard.workloads import read_benchmark
@@ -86,7 +87,7 @@ WRONG = {
     ),
     'RULESET = "tuned"': ('RULESET = "fast"', "RULESET"),
     "'''AdamW written out.'''": ("", "has no docstring"),
-    "def update(": ("def updates(", "needs a function `update` or the setting optimizer.name"),
+    "def update(": ("def updates(", "has neither a function `update` nor the setting optimizer.name"),
     '"low": 0.02': '"low": 0.2',
     "import torch": ("import torch\n\nx = (", "write plain Python"),
     "(param, grad, state, hparams)": ("(param, grad)", "update takes param, grad, state, hparams"),
@@ -95,6 +96,14 @@ WRONG = {
         "gives leanring_rate, which `update` does not use",
     ),
     '"beta1": 0.9': ('"beta1": "high"', "beta1"),
+    '"weight_decay": 1.0': (
+        '"weight_decay": 1.0, "decay_rate": 0.1',
+        "sets weight_decay and decay_rate, which are the same; remove one",
+    ),
+    'SETTINGS = {"epsilon"': (
+        'SETTINGS = {"optimizer.name": "adamw", "epsilon"',
+        "has a function `update` and the setting optimizer.name; remove one",
+    ),
     "STATE = (": (
         "SLOTS = (",
         "sets SLOTS, which nothing uses; known names: RULESET, WORKLOAD",
@@ -116,7 +125,7 @@ WRONG_MATRICES = {
         "update_matrix takes matrix, grad, state, hparams",
     ),
     '"momentum": "OI"': ('"momentum": "RI"', "must be made of O, outputs, and I, inputs, but got 'RI'"),
-    "def update(": ("def others(", "needs a function `update` or the setting optimizer.name"),
+    "def update(": ("def others(", "has neither a function `update` nor the setting optimizer.name"),
     "def update_matrix(": ("def matrices(", "has a `MATRIX_STATE`, but no function `update_matrix`"),
     "MATRIX_STATE": ("DECOUPLED = False\nMATRIX_STATE", "a weight decay of its own"),
     "    matrix.sub_(": ("    matrix = matrix.sub(", "`update_matrix` changes `matrix` in place"),
@@ -150,7 +159,7 @@ def test_a_rule_without_hyperparameters_tunes_itself(benchmark):
     own = only(benchmark, parse("own", source, "own.py"))
     assert len(own) == benchmark.rules.studies * benchmark.rules.trials  # as many seeds as others have points
     assert {trial.replica.config.budget for trial in own} == {90}  # 1.5 times 60
-    with pytest.raises(ConfigError, match="do not fit"):
+    with pytest.raises(ConfigError, match="is self-tuning, but has a `SPACE`"):
         parse("own", OWN_ADAMW.replace('"tuned"', '"self-tuning"'), "own.py")
 
 
@@ -204,8 +213,73 @@ def test_a_mistake_in_a_rule_is_told_with_its_line(benchmark):
     submission, workload = parse("own", source, "own.py"), benchmark.workloads["tiny_mlp"]
     trial = only(benchmark, submission)[0]
     line = source.partition('h["average"]')[0].count("\n") + 1
-    with pytest.raises(ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule "):
+    with pytest.raises(
+        ConfigError, match=f"^own, line {line}: KeyError: 'average'; mend the rule .hparams has"
+    ):
         running.train_trial("own", source, trial, workload.task, "cpu")
+
+
+MISTAKES = {
+    'h["momentum"]': (
+        'h["momentums"]',
+        "KeyError: 'momentums'; mend the rule (hparams has adamw_learning_rate, adamw_weight_decay, beta1, "
+        "beta2, epsilon, learning_rate, momentum, step, weight_decay; state in update has mean, square, in "
+        "update_matrix momentum)",
+    ),
+    "grad.lerp(average": ("grad.mT.lerp(average", "; momentum (R, O, I))"),
+    "grad, 1 -": ("grad.double(), 1 -", "write .to(param.dtype)"),
+}
+
+
+@pytest.mark.parametrize("part", MISTAKES)
+def test_a_mistake_on_matrices_is_told_before_anything_is_trained(part, benchmark):
+    """The benchmark's network has no hidden matrix: the rehearsal has two."""
+    other, message = MISTAKES[part]
+    update, matrices = OWN_MUON.split("def update_matrix")
+    submission = parse("own", update + "def update_matrix" + matrices.replace(part, other), "own.py")
+    with pytest.raises(ConfigError, match=r"^own, line \d+: ") as error:
+        rehearse(submission, only(benchmark, submission)[0])
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("path", SUBMISSIONS, ids=lambda path: path.stem)
+def test_every_rule_of_the_laboratory_passes_its_rehearsal(path, benchmark):
+    submission = read_submission(path)
+    if submission.rule is not None:
+        rehearse(submission, only(benchmark, submission)[0])
+
+
+def test_the_submission_that_the_docs_show_passes_its_rehearsal(benchmark):
+    page = (ROOT / "docs/leaderboard.md").read_text(encoding="utf-8")
+    (source,) = re.findall("```python\n(.*?)```", page, re.DOTALL)
+    submission = parse("shown", source, "shown.py")
+    assert submission.rule.update_matrices
+    rehearse(submission, only(benchmark, submission)[0])
+
+
+@pytest.mark.parametrize("source", [OWN_ADAMW, OWN_MUON], ids=["vectors", "matrices"])
+def test_what_is_put_in_place_of_a_state_is_kept(source, benchmark):
+    replaced = source.replace('state["mean"].lerp_(', 'state["mean"] = state["mean"].lerp(').replace(
+        'state["momentum"].lerp_(grad, 1 - h["momentum"])',
+        'state["momentum"].lerp(grad, 1 - h["momentum"])\n    state["momentum"] = average',
+    )
+    assert replaced != source
+    widths = [25, 20, 25]
+    assert _first_losses(benchmark, replaced, widths) == _first_losses(benchmark, source, widths)
+
+
+def test_a_state_of_another_shape_is_refused(benchmark):
+    source = OWN_ADAMW + '    state["square"] = torch.zeros(3)\n'
+    submission = parse("own", source, "own.py")
+    with pytest.raises(ConfigError, match=r"puts \(3,\) into state\['square'\]; there is .*\(1, 15\)"):
+        rehearse(submission, only(benchmark, submission)[0])
+
+
+def test_an_update_that_writes_into_its_gradients_leaves_those_of_matrices(benchmark):
+    writing = OWN_MUON.replace("\n\n\ndef update_matrix", "\n    grad.mul_(0)\n\n\ndef update_matrix")
+    assert writing != OWN_MUON
+    widths = [25, 20, 25]
+    assert _first_losses(benchmark, writing, widths) == _first_losses(benchmark, OWN_MUON, widths)
 
 
 def test_what_a_rule_writes_into_its_hyperparameters_is_forgotten():

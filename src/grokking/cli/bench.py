@@ -54,11 +54,13 @@ def run(file: File, workload: Names = None) -> None:
     from grokking.cli.terminal import console
     from grokking.leaderboard.assignment import trials_by_workload
     from grokking.leaderboard.records import sentence
+    from grokking.leaderboard.rehearsal import rehearse
     from grokking.leaderboard.submission import read_submission
     from grokking.leaderboard.table import open_benchmark, source_kept
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
     chosen = trials_by_workload(benchmark, submission, workload or [])
+    rehearse(submission, chosen[0][1][0])
     with source_kept(benchmark, submission):
         screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
         runs = _train(benchmark, submission, chosen, screen)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from grokking.config import STRICT, NonNegative, Positive, load
+from grokking.config import STRICT, ConfigError, NonNegative, Positive, load
 from grokking.experiment import ExperimentConfig
 from grokking.leaderboard.submission import OPEN, Submission
 from grokking.models import FAMILIES, ModelConfig
@@ -69,7 +69,10 @@ def configured(submission: Submission, experiment: dict[str, Any], point: dict[s
     kept = {"learning_rate": own["learning_rate"], "weight_decay": own["weight_decay"]}
     mapping["optimizer"] = {"name": submission.optimizer_name, **kept, "values": dict(sorted(rest.items()))}
     with known(submission):
-        return load(SubmittedExperiment, mapping, where)
+        try:
+            return load(SubmittedExperiment, mapping, where)
+        except ConfigError as error:  # who wrote it knows no `optimizer.values`
+            raise ConfigError(str(error).replace(".optimizer.values.", ".")) from None
 
 
 def _trainable(mapping: dict[str, Any], where: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.engine.events import CrossingDetector
 from grokking.executors.executor import Executor, executor
+from grokking.leaderboard.rehearsal import mistakes_in_one_line
 from grokking.leaderboard.rule import known
 from grokking.leaderboard.submission import Submission, parse
 from grokking.leaderboard.trials import Trial, WithTrials
@@ -134,7 +134,7 @@ def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:
 def train_trial(name: str, source: str, trial: Trial, task: Task, device: str) -> Trained:
     """Train one network by the rule of this source until it has generalized for good, or to its budget."""
     submission = parse(name, source, name)
-    with known(submission), _mistakes_in_one_line(name):
+    with known(submission), mistakes_in_one_line(submission, trial.replica.config.update_hparams()):
         decided = Decided(trial.limit)
         evaluations = list(train([trial.replica], task, device, stop=decided, snapshots=False))
     row = replica_row(trial.replica, evaluations, task)
@@ -167,24 +167,6 @@ class Decided:
     def __call__(self, observation: Observation) -> bool:
         self.generalization.update(observation.step, observation.metrics["validation_accuracy"])
         return observation.step >= self.generalization.budget and not self.generalization.is_pending
-
-
-@contextmanager
-def _mistakes_in_one_line(file: str) -> Iterator[None]:
-    """An error that the submission's own code raises, as a ConfigError with its line."""
-    try:
-        yield
-    except Exception as error:
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file
-        ]
-        if not lines:
-            raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(
-            f"{file}, line {lines[-1]}: {what}; mend the rule (param and grad are (R, n), "
-            "each hyperparameter is (R, 1) in float64; for a matrix (R, O, I) and (R, 1, 1))"
-        ) from None
 
 
 def everything_kept(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[Any, ...], pd.DataFrame]]:

@@ -58,10 +58,12 @@ class Declared:
 
     def __post_init__(self) -> None:
         is_open = self.RULESET == "open"
-        if (self.RULESET == "tuned") != bool(self.SPACE):
-            raise ValueError(
-                f"{self.RULESET} and a `SPACE` of {len(self.SPACE)} do not fit; tune, or remove it"
-            )
+        if self.RULESET == "tuned" and not self.SPACE:
+            raise ValueError("is tuned, but has no `SPACE`; add it, or write another `RULESET`")
+        if self.RULESET != "tuned" and self.SPACE:
+            raise ValueError(f"is {self.RULESET}, but has a `SPACE`; remove it, or write tuned")
+        if {"weight_decay", "decay_rate"} <= {*self.SETTINGS, *self.SPACE}:
+            raise ValueError("sets weight_decay and decay_rate, which are the same; remove one")
         if is_open != bool(self.WORKLOAD) or is_open != bool(self.DATE):
             raise ValueError("`WORKLOAD` and `DATE` are of open submissions, which need both")
         if is_open and not _is_date(self.DATE):
@@ -208,8 +210,10 @@ def _slots(tree: ast.Module) -> set[str]:
 
 def _rule(names: Mapping[str, Any], declared: Declared, where: str) -> Optimizer | None:
     own, set_name = names.get("update"), declared.SETTINGS.get("optimizer.name")
-    if (own is None) == (set_name is None):
-        raise ConfigError(f"{where} needs a function `update` or the setting optimizer.name, and not both")
+    if own is None and set_name is None:
+        raise ConfigError(f"{where} has neither a function `update` nor the setting optimizer.name; add one")
+    if own is not None and set_name is not None:
+        raise ConfigError(f"{where} has a function `update` and the setting optimizer.name; remove one")
     own_matrix = names.get("update_matrix")
     if own_matrix is None and declared.MATRIX_STATE:
         raise ConfigError(f"{where} has a `MATRIX_STATE`, but no function `update_matrix`; add it")
@@ -221,16 +225,21 @@ def _rule(names: Mapping[str, Any], declared: Declared, where: str) -> Optimizer
     if own is None:
         return None
     update_matrices = _one_by_one(own_matrix) if own_matrix else None
-    update = _apart(own, declared.STATE)
+    update = _apart(own, declared.STATE, uses_grad_alone=own_matrix is None)
     return Optimizer(update, declared.STATE, declared.DECOUPLED, update_matrices, declared.MATRIX_STATE)
 
 
-def _apart(own: Any, slots: tuple[str, ...]) -> Any:
-    """The update with its own tensors only, and copies of the hyperparameters, which are the engine's."""
+def _apart(own: Any, slots: tuple[str, ...], uses_grad_alone: bool) -> Any:
+    """The update with its own tensors only, and copies of the hyperparameters, which are the engine's.
+
+    It may write into the gradients, which are copies where an update of matrices has them after it.
+    """
 
     def update(param: Tensor, grad: Tensor, state: State, hparams: HParams) -> None:
         copies = {name: value.clone() for name, value in hparams.items()}
-        own(param, grad, {slot: state[slot] for slot in slots}, copies)
+        given = {slot: state[slot] for slot in slots}
+        own(param, grad if uses_grad_alone else grad.clone(), given, copies)
+        _write_back(given, state)
 
     return update
 
@@ -242,6 +251,19 @@ def _one_by_one(own: Any) -> Any:
         matrices: list[Tensor], grads: list[Tensor], states: list[State], hparams: HParams
     ) -> None:
         for matrix, grad, state in zip(matrices, grads, states, strict=True):
-            own(matrix, grad, state, {name: value.unsqueeze(-1).clone() for name, value in hparams.items()})
+            given = dict(state)
+            own(matrix, grad, given, {name: value.unsqueeze(-1).clone() for name, value in hparams.items()})
+            _write_back(given, state)
 
     return update_matrices
+
+
+def _write_back(given: State, kept: State) -> None:
+    """Keep what a rule has put in place of a tensor of its state, as by state["mean"] = ..."""
+    for name, new in given.items():
+        if new is kept.get(name):
+            continue
+        if name not in kept or new.shape != kept[name].shape:
+            known = {key: tuple(tensor.shape) for key, tensor in kept.items()}
+            raise ConfigError(f"a rule puts {tuple(new.shape)} into state[{name!r}]; there is {known}")
+        kept[name].copy_(new)

@@ -54,7 +54,7 @@ class Entry:
         if not self.missing:
             return ""
         kept = f" ({self.outdated} are kept of an earlier file, workload or core)" if self.outdated else ""
-        return f"missing trials: {self.missing}{kept}"
+        return f"missing trials: {self.missing}{kept}; `grokking bench run` goes on"
 
 
 def with_results(benchmark: Benchmark) -> tuple[list[Submission], dict[str, str]]:
