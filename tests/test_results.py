@@ -225,10 +225,10 @@ def test_readme_and_pages_show_every_study():
 
 def test_rules_save_a_third_of_the_compute_in_the_mean_study():
     """On replicas that no rule may stop. Added up over studies, those of the largest network would decide."""
-    tables = [pd.read_csv(file) for file in (ROOT / "reports/search").glob("*/judgements.csv")]
-    assert len(tables) == len(SEARCHED)
-    saved = [pruner_audit.comparison(table).set_index("pruner").loc["rules", "saved"] for table in tables]
-    assert np.mean(saved) >= 1 / 3
+    files = {file.parent.name: file for file in (ROOT / "reports/search").glob("*/judgements.csv")}
+    assert files.keys() >= SEARCHED.keys()
+    tables = [pruner_audit.comparison(pd.read_csv(file)).set_index("pruner") for file in files.values()]
+    assert np.mean([table.loc["rules", "saved"] for table in tables]) >= 1 / 3
 
 
 def test_rules_are_seldom_wrong():
