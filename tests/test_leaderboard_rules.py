@@ -271,7 +271,7 @@ def test_what_is_put_in_place_of_a_state_is_kept(source, benchmark):
 def test_a_state_of_another_shape_is_refused(benchmark):
     source = OWN_ADAMW + '    state["square"] = torch.zeros(3)\n'
     submission = parse("own", source, "own.py")
-    with pytest.raises(ConfigError, match=r"puts \(3,\) into state\['square'\]; there is .*\(1, 15\)"):
+    with pytest.raises(ConfigError, match=r"puts \(3,\) into state\['square'\]; keep to .*\(1, 15\)"):
         rehearse(submission, only(benchmark, submission)[0])
 
 

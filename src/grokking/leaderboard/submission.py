@@ -265,5 +265,5 @@ def _write_back(given: State, kept: State) -> None:
             continue
         if name not in kept or new.shape != kept[name].shape:
             known = {key: tuple(tensor.shape) for key, tensor in kept.items()}
-            raise ConfigError(f"a rule puts {tuple(new.shape)} into state[{name!r}]; there is {known}")
+            raise ConfigError(f"a rule puts {tuple(new.shape)} into state[{name!r}]; keep to {known}")
         kept[name].copy_(new)
