@@ -1,6 +1,6 @@
 """Which trials of the benchmark would a pruner have stopped? All were trained to their ends, so one can tell.
 
-    python -m benchmarks.pruners [--orders 5] [--write]
+    python -m benchmarks.pruners [--orders 5] [--processes 2] [--write]
 
 The trials of all tuned rules on one workload are one search. It is replayed in random orders, as a pruner
 compares a trial with those before it. Every pruner looks at the same steps: 10, and then 1.3 times the last,
@@ -9,9 +9,12 @@ as a study does. Ours has the rules of a study that need nothing but the curve.
 
 import argparse
 import math
+import os
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pruners", description=__doc__)
     parser.add_argument("--orders", type=int, default=5, help="random orders of the trials")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/curves.md")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="workloads at a time")
     options = parser.parse_args(arguments)
+    workloads = complete_trials(all_curves(open_benchmark(ROOT)))
     parts = ["## Pruners on these curves\n"]
-    for trials in complete_trials(all_curves(open_benchmark(ROOT))):
-        table = pruner_table(trials, options.orders)
-        parts.append(
-            f"{heading(trials, options.orders)}\n\n{table.to_markdown(index=False, disable_numparse=True)}\n"
-        )
-        print(parts[-1], flush=True)
+    with ProcessPoolExecutor(options.processes) as processes:
+        for part in processes.map(partial(workload_part, orders=options.orders), workloads):
+            parts.append(part)
+            print(part, flush=True)
     if options.write:
         page.write("\n".join([*parts, NOTE]), "pruners", "the committed curves", CURVES_PAGE)
 
@@ -105,6 +108,11 @@ would not have been trained. Counts are means over orders, brackets 95 % interva
 rounded. *Ours*: the rules of a [study](search.md) that need nothing but the curve. `python -m
 benchmarks.pruners --write` makes these tables.
 """
+
+
+def workload_part(trials: Trials, orders: int) -> str:
+    table = pruner_table(trials, orders).to_markdown(index=False, disable_numparse=True)
+    return f"{heading(trials, orders)}\n\n{table}\n"
 
 
 def heading(trials: Trials, orders: int) -> str:
