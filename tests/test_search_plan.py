@@ -11,7 +11,7 @@ from searches import network, outcome_of, plan_of, search_task
 
 from grokking.api import searching, training
 from grokking.api.checkout import Checkout, here
-from grokking.api.search_plan import BUDGET, FAMILY, families, plan_search
+from grokking.api.search_plan import BUDGET, BUDGETS, FAMILY, families, plan_search
 from grokking.cli.search import search
 from grokking.config import ConfigError
 from grokking.engine.evaluation_steps import steps_within
@@ -80,12 +80,12 @@ def test_a_study_is_not_taken_for_a_task():
 
 
 @pytest.mark.parametrize("family", STUDIES)
-def test_the_network_is_that_of_the_study_with_at_least_a_thousand_steps(family):
+def test_the_network_is_that_of_the_study_with_enough_steps_for_another_task(family):
     asked = plan_search("division_97_f50", {"modulus": 59}, family)
     written = here().catalogue.entry("studies", STUDIES[family])["experiment"]
     (replica, *_) = asked.plan.replicas({}, asked.plan.config.search)
     assert replica.config.model.family == family
-    assert replica.config.budget == max(BUDGET, written["budget"])
+    assert replica.config.budget == max(BUDGETS.get(family, BUDGET), written["budget"])
     assert asked.task.sizes.classes == 59
     assert asked.name.endswith(family) == (family != FAMILY)
 
