@@ -19,10 +19,12 @@ if here not in ("Python 3.11 on Linux", "Python 3.12 on Linux"):
 endef
 export TELL_UNTRIED
 
-.PHONY: help demo repro test test-all lint audit readme same accept browse publish ui dashboard docs notebooks clean
+.PHONY: help setup demo repro test test-all lint audit readme same accept browse publish ui dashboard docs notebooks clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(VENV)/installed  ## .venv with all libraries: two minutes
 
 demo: $(VENV)/installed  ## one network that groks, on the screen: half a minute
 	grokking run embedding_mlp modulus=59 --name demo

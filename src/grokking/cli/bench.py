@@ -1,7 +1,6 @@
 """`grokking bench`: run a submission to the benchmark of time-to-grok, verify it, rank all."""
 
 import secrets
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +51,7 @@ def run(file: File, workload: Names = None) -> None:
     """
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
+    from grokking.cli.trial_lines import titles
     from grokking.leaderboard.assignment import trials_by_workload
     from grokking.leaderboard.records import sentence
     from grokking.leaderboard.rehearsal import rehearse
@@ -63,14 +63,18 @@ def run(file: File, workload: Names = None) -> None:
     rehearse(submission, chosen[0][1][0])
     with source_kept(benchmark, submission):
         screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
+        if not workload and not submission.declared.WORKLOAD:
+            screen.print(_plan(chosen), soft_wrap=True)
         runs = _train(benchmark, submission, chosen, screen)
         if not workload and not submission.declared.WORKLOAD:
             runs = _train_on_variants(benchmark, submission, runs, screen)
     if submission.declared.WORKLOAD:
         screen.print(f"{submission.declared.WORKLOAD}: {sentence(runs)}", soft_wrap=True)
         return
-    for row in _by_workload(runs, benchmark.leak_check.name):
+    for row in _by_workload(runs, benchmark.leak_check.name, titles(benchmark)):
         screen.print(row, soft_wrap=True)
+    if not workload:
+        screen.print(f"next: grokking bench verify {file}, then grokking bench table", soft_wrap=True)
 
 
 @app.command("verify")
@@ -88,6 +92,7 @@ def verify(
     """
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
+    from grokking.cli.trial_lines import VerifiedLines, titles, verdict
     from grokking.executors.processor import processor
     from grokking.leaderboard.submission import read_submission
     from grokking.leaderboard.table import open_benchmark
@@ -95,13 +100,11 @@ def verify(
 
     benchmark, submission, screen = open_benchmark(here().root), read_submission(file), console()
     order = secrets.randbelow(10**9) if seed is None else seed
-    found = again(benchmark, submission, 60 * minutes, order)
+    lines = VerifiedLines(screen, titles(benchmark), 60 * minutes)
+    found = again(benchmark, submission, 60 * minutes, order, lines.show)
     for line in found.differences:
         screen.print(line, soft_wrap=True)
-    screen.print(
-        f"{found.compared} of {found.kept} trials again, {len(found.differences)} differ (--seed {order})",
-        soft_wrap=True,
-    )
+    screen.print(verdict(submission.name, found, order), soft_wrap=True)
     if found.elsewhere:
         screen.print(
             f"{len(found.elsewhere)} more differ that another kind of processor trained than this one, "
@@ -129,6 +132,7 @@ def targets(workload: Names = None) -> None:
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.cli.terminal import table as shown
+    from grokking.cli.trial_lines import TrialLines
     from grokking.leaderboard.assignment import chosen_by_name
     from grokking.leaderboard.table import open_benchmark
     from grokking.leaderboard.targets import find_target, read_target, targets_table
@@ -137,7 +141,7 @@ def targets(workload: Names = None) -> None:
     known = list(benchmark.workloads.values())
     chosen = chosen_by_name(known, workload) if workload else known
     targets = {
-        own.name: find_target(benchmark, own, _Lines(screen).show)
+        own.name: find_target(benchmark, own, TrialLines(screen, {}, {}).show)
         if workload
         else read_target(benchmark, own)
         for own in chosen
@@ -204,6 +208,8 @@ def table(
     screen.print(shown(columns, rows.to_numpy().tolist(), right=columns[2:]))
     for name, reason in ranked.not_ranked.items():
         screen.print(f"{name} is not ranked: {reason}", soft_wrap=True)
+    if len(ranked.seconds) < len(ranked.steps):
+        screen.print("not measured: `grokking bench seconds --write` does, in minutes", soft_wrap=True)
     if write:
         for file in benchmark_page.write(benchmark, ranked):
             screen.print(f"wrote {file}", soft_wrap=True)
@@ -236,11 +242,13 @@ def _train(
     benchmark: "Benchmark", submission: "Submission", chosen: "list[WithTrials]", screen: "Console"
 ) -> "pd.DataFrame":
     """The runs of these trials; those that are not kept are trained, with a line for each."""
+    from grokking.cli.trial_lines import TrialLines, titles
     from grokking.leaderboard.assignment import every_trial
     from grokking.leaderboard.running import train_missing
-    from grokking.leaderboard.table import result_folder
+    from grokking.leaderboard.table import result_folder, typical_seconds
 
-    folder, lines = result_folder(benchmark, submission.name), _Lines(screen)
+    folder = result_folder(benchmark, submission.name)
+    lines = TrialLines(screen, titles(benchmark), typical_seconds(benchmark))
     known = every_trial(benchmark, submission)
     return train_missing(submission, chosen, known, folder, lines.show, lines.show_outdated)
 
@@ -256,34 +264,21 @@ def _train_on_variants(
     chosen = variants_to_train(benchmark, submission, runs)
     if not chosen:
         return runs
-    screen.print("Now on held-out variants of the workloads on which it generalizes.", soft_wrap=True)
+    count = sum(len(own) for _, own in chosen)
+    screen.print(f"now {count} on held-out variants, of workloads where it generalizes", soft_wrap=True)
     return pd.concat([runs, _train(benchmark, submission, chosen, screen)], ignore_index=True)
 
 
-class _Lines:
-    """A line for each trial that has ended: what it came to, how many are left, and for how long."""
-
-    def __init__(self, screen: "Console") -> None:
-        self.screen, self.done, self.started = screen, 0, time.monotonic()
-
-    def show_outdated(self, count: int) -> None:
-        text = f"{count} kept trials are of an earlier file, workload or core; they are forgotten"
-        self.screen.print(text, soft_wrap=True)
-
-    def show(self, row: dict[str, Any], left: int) -> None:
-        from tqdm import tqdm
-
-        self.done += 1
-        step = row["generalization_step"]
-        missed = "diverged" if row["diverged"] else f"not in {row['budget']:,} steps"
-        outcome = f"generalized at {step:,.0f}" if row["observed"] else missed
-        name = f"{row['workload']}, study {row['study']}, trial {row['trial']}"
-        seconds = (time.monotonic() - self.started) / self.done * left
-        over = f"{left} left, about {tqdm.format_interval(seconds)}"
-        self.screen.print(f"{name}: {outcome} ({over})", soft_wrap=True)
+def _plan(chosen: "list[WithTrials]") -> str:
+    """What a run on all workloads trains; how many variants follow is known when it has."""
+    count = sum(len(own) for _, own in chosen)
+    variants = sum(len(own) for _, own in chosen[1:])
+    return (
+        f"{count} trials, then up to {variants} on held-out variants of the workloads on which it generalizes"
+    )
 
 
-def _by_workload(runs: Any, leak_check: str) -> list[str]:
+def _by_workload(runs: Any, leak_check: str, titles: "dict[str, str]") -> list[str]:
     """A line per workload: the time that counts, and how many trials generalized."""
     from grokking.leaderboard.scoring import times
 
@@ -293,5 +288,5 @@ def _by_workload(runs: Any, leak_check: str) -> list[str]:
         share = f"{own['observed'].sum()} of {len(own)} trials generalized"
         counts = f"{steps:,.0f} steps" if steps < float("inf") else "missed"
         passed = "passed" if not own["observed"].any() else "failed, so the rule has no score"
-        lines.append(f"{name}: {passed if name == leak_check else counts}, {share}")
+        lines.append(f"{titles[str(name)]}: {passed if name == leak_check else counts}, {share}")
     return lines

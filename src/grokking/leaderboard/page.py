@@ -10,7 +10,7 @@ import pandas as pd
 from grokking.analysis.pages import plain
 from grokking.leaderboard import records, step_seconds
 from grokking.leaderboard.scoring import difference_p, is_sooner, shares_within
-from grokking.leaderboard.table import Entry, Ranking, ranking, times_table, title
+from grokking.leaderboard.table import Entry, Ranking, ranking, times_table
 from grokking.leaderboard.targets import read_target, targets_table
 from grokking.leaderboard.trials import OPEN_TRIALS, share_of_range
 from grokking.leaderboard.workloads import Benchmark, Workload
@@ -142,7 +142,7 @@ def _fastest(ranked: Ranking) -> pd.DataFrame:
 
 
 def _fastest_on(ranked: Ranking, workload: Workload) -> dict[str, str]:
-    name, label = workload.name, title(workload)
+    name, label = workload.name, workload.title
     steps = min(score.times[name] for score in ranked.steps)
     if not np.isfinite(steps):
         return {"workload": label} | dict.fromkeys(["fastest", "steps", *COMPARED], "—")

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import math
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,8 @@ CURVE = ["step", "train_loss", "train_accuracy", "validation_loss", "validation_
 
 Job = tuple[Submission, Workload, Trial]
 Trained = tuple[dict[str, Any], pd.DataFrame]  # a row of the table of runs, and its curve
-Show = Callable[[dict[str, Any], int], None]  # takes the row of a trial that ended, and how many are left
+Left = Mapping[str, int]  # by workload, how many trials are left
+Show = Callable[[dict[str, Any], Left], None]  # takes the row of a trial that has ended, and what is left
 
 
 class Results:
@@ -98,10 +102,12 @@ def train_missing(
         if count := results.keep_only(_jobs(submission, known)):
             show_outdated(count)
         if missing := results.missing(jobs):
-            with executor(len(missing), "cpu") as workers:
-                for done, (row, curve) in enumerate(trained(missing, workers), start=1):
+            left = Counter(workload.name for _, workload, _ in missing)
+            with executor(None, "cpu") as workers:
+                for row, curve in trained(missing, workers):
                     results.add(row, curve)
-                    show(row, len(missing) - done)
+                    left[row["workload"]] -= 1
+                    show(row, left)
         return results.table(jobs)
 
 
@@ -120,13 +126,19 @@ def _alone(folder: Path) -> Iterator[None]:
         raise ConfigError(f"another `grokking bench run` is writing to {folder}; wait for it") from None
 
 
-def trained(jobs: Sequence[Job], workers: Executor) -> Iterator[Trained]:
-    """Train these trials, as many at once as there are workers; each as soon as it has ended."""
-    running = {
-        workers.submit(train_trial, own.name, own.source, trial, workload.task, workers.device)
-        for own, workload, trial in jobs
-    }
-    while running:
+def trained(jobs: Sequence[Job], workers: Executor, deadline: float = math.inf) -> Iterator[Trained]:
+    """Train these trials, as many at once as there are workers; each as soon as it has ended.
+
+    After the deadline, by `time.monotonic`, none is begun.
+    """
+    waiting, running = list(reversed(jobs)), set[Future[Trained]]()
+    while True:
+        while waiting and len(running) < workers.workers and time.monotonic() < deadline:
+            own, workload, trial = waiting.pop()
+            job = own.name, own.source, trial, workload.task, workers.device
+            running.add(workers.submit(train_trial, *job))
+        if not running:
+            return
         done, running = wait(running, return_when=FIRST_COMPLETED)
         yield from (future.result() for future in done)
 

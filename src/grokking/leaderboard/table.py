@@ -18,6 +18,7 @@ from grokking.leaderboard.scoring import Score, scores
 from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.trials import Trial, WithTrials
 from grokking.leaderboard.workloads import Benchmark, Workload, read_benchmark
+from grokking.storage.runs import read_table
 from grokking.training.fingerprint import input_hash
 
 VERSION = 1
@@ -148,6 +149,14 @@ def source(benchmark: Benchmark, name: str) -> Path:
     return own if own.exists() else result_folder(benchmark, name) / "submission.py"
 
 
+def typical_seconds(benchmark: Benchmark) -> dict[str, float]:
+    """By workload, the mean seconds of a trial of all submissions whose results are here."""
+    files = result_folder(benchmark, "any").parent.glob(f"*/{RUNS}")
+    tables = [read_table(file)[["workload", "seconds"]] for file in files]
+    means = pd.concat(tables).groupby("workload")["seconds"].mean() if tables else pd.Series(dtype=float)
+    return {str(workload): float(seconds) for workload, seconds in means.items()}
+
+
 @dataclass(frozen=True)
 class Ranking:
     """The submissions that have been run on all workloads, and the others."""
@@ -205,15 +214,10 @@ def ranking(ranked: Ranking) -> pd.DataFrame:
 def times_table(ranked: Ranking, chosen: Sequence[Workload]) -> pd.DataFrame:
     """Steps to generalization of each submission, a column per workload, as texts."""
     rows = [
-        {"submission": score.submission} | {title(own): _time(score.times[own.name]) for own in chosen}
+        {"submission": score.submission} | {own.title: _time(score.times[own.name]) for own in chosen}
         for score in ranked.steps
     ]
     return pd.DataFrame(rows)
-
-
-def title(workload: Workload) -> str:
-    """Its name; of a held-out variant that of the workload that it varies, and what it changes."""
-    return f"{workload.variant_of}, {workload.changed}" if workload.variant_of else workload.name
 
 
 def _interval(score: Score) -> str:

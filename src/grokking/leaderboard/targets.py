@@ -157,7 +157,7 @@ class _Search:
         kept_in = {own.sha256: self.results[name] for name, own in self.baselines.items()}
         for row, curve in trained(missing, workers):
             kept_in[row["submission"]].add(row, curve)
-            self.show(row, self._left())
+            self.show(row, {self.workload.name: self._left()})
 
     def _left(self) -> int:
         """How many trials and reruns are left, if there are as many finalists as there should be."""

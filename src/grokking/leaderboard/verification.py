@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.fingerprint import input_hash, same_code
 
 Key = tuple[Any, ...]
-STARTED = 3  # trials for each worker between two looks at the clock
+Show = Callable[[Mapping[str, Any], str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,18 @@ class Verified:
     elsewhere: list[str]  # what differs where another kind of processor trained; bits may differ there
 
 
-def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: int) -> Verified:
+def verify(
+    benchmark: Benchmark,
+    submission: Submission,
+    seconds: float,
+    seed: int,
+    show: Show = lambda row, text, done, total: None,
+) -> Verified:
     """Train trials again until the time is over, in an order that the seed decides.
 
     A kept trial that its file does not ask for, that is there twice, without its curve, with other inputs or
-    by another core differs at once.
+    by another core differs at once. `show` takes the row of a trial that was trained again, in what it
+    differs, how many were, and of how many.
     """
     deadline = time.monotonic() + seconds
     rows, curves = everything_kept(result_folder(benchmark, submission.name))
@@ -60,14 +67,13 @@ def verify(benchmark: Benchmark, submission: Submission, seconds: float, seed: i
     compared, here = 0, processor()
     elsewhere: list[str] = []
     with executor(None, "cpu") as workers:
-        while compared < len(jobs) and time.monotonic() < deadline:
-            some = jobs[compared : compared + STARTED * workers.workers]
-            for row, curve in trained(some, workers):
-                key = key_of(row)
-                if text := difference(by_key[key], row, curves[key], curve):
-                    of_here = by_key[key]["processor"] == here
-                    (differences if of_here else elsewhere).append(_line(key, text))
-            compared += len(some)
+        for row, curve in trained(jobs, workers, deadline):
+            key = key_of(row)
+            if text := difference(by_key[key], row, curves[key], curve):
+                of_here = by_key[key]["processor"] == here
+                (differences if of_here else elsewhere).append(_line(key, text))
+            compared += 1
+            show(row, text, compared, len(jobs))
     missing = entry_of(benchmark, submission).missing
     return Verified(len(rows), missing, compared, differences, elsewhere)
 

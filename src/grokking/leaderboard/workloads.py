@@ -68,6 +68,11 @@ class Workload:
     changed: str = ""  # what the variant changes, for people
 
     @property
+    def title(self) -> str:
+        """Its name; of a variant that of the workload that it varies, and what it changes."""
+        return f"{self.variant_of}, {self.changed}" if self.variant_of else self.name
+
+    @property
     def budget(self) -> int:
         return self.config.budget
 

@@ -1,0 +1,80 @@
+"""Lines of `grokking bench`: what each trial came to, how many are left, and for how long."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from tqdm import tqdm
+
+from grokking.executors.processor import processor
+from grokking.leaderboard.assignment import workloads
+from grokking.leaderboard.verification import Verified
+from grokking.leaderboard.workloads import Benchmark
+
+
+class TrialLines:
+    """A line for each trial that has ended.
+
+    Trials of one workload take a hundred times as long as those of another. So the time left follows from
+    what trials of the same workloads have taken in other submissions, relative to each other.
+    """
+
+    def __init__(
+        self, screen: Console, titles: Mapping[str, str], typical_seconds: Mapping[str, float]
+    ) -> None:
+        self.screen, self.titles, self.typical = screen, titles, typical_seconds
+        self.started, self.expected = time.monotonic(), 0.0
+
+    def show_outdated(self, count: int) -> None:
+        text = f"{count} kept trials are of an earlier file, workload or core; they are forgotten"
+        self.screen.print(text, soft_wrap=True)
+
+    def show(self, row: Mapping[str, Any], left: Mapping[str, int]) -> None:
+        self.expected += self._expected(row["workload"])
+        seconds = (time.monotonic() - self.started) / self.expected * self._expected_of(left)
+        over = f"{sum(left.values())} left, about {tqdm.format_interval(seconds)}"
+        self.screen.print(f"{name_of(row, self.titles)}: {outcome(row)} ({over})", soft_wrap=True)
+
+    def _expected_of(self, left: Mapping[str, int]) -> float:
+        return sum(count * self._expected(workload) for workload, count in left.items())
+
+    def _expected(self, workload: str) -> float:
+        """Of one trial; one second where no submission has any, such as a target's."""
+        return self.typical.get(workload, 1.0)
+
+
+class VerifiedLines:
+    """A line for each trial that was trained again."""
+
+    def __init__(self, screen: Console, titles: Mapping[str, str], seconds: float) -> None:
+        self.screen, self.titles, self.deadline = screen, titles, time.monotonic() + seconds
+
+    def show(self, row: Mapping[str, Any], text: str, done: int, total: int) -> None:
+        left = tqdm.format_interval(max(0.0, self.deadline - time.monotonic()))
+        found = f"{name_of(row, self.titles)}: {text or 'the same'}"
+        self.screen.print(f"{found} ({done} of {total}, {left} left)", soft_wrap=True)
+
+
+def name_of(row: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """A trial, by the title of its workload."""
+    workload = titles.get(row["workload"], row["workload"])
+    return f"{workload}, study {row['study']}, trial {row['trial']}"
+
+
+def outcome(row: Mapping[str, Any]) -> str:
+    missed = "diverged" if row["diverged"] else f"not in {row['budget']:,} steps"
+    return f"generalized at {row['generalization_step']:,.0f}" if row["observed"] else missed
+
+
+def verdict(submission: str, found: Verified, order: int) -> str:
+    """Of how many trials all figures came out the same, and how to repeat it."""
+    differ = len(found.differences)
+    outcome = f"{differ} differ" if differ else "all figures are the same"
+    again = f"{submission}: {found.compared} of {found.kept} kept trials trained again, {outcome}"
+    return f"{again} ({processor()}; the same order by --seed {order})"
+
+
+def titles(benchmark: Benchmark) -> dict[str, str]:
+    """By name, all workloads as the page calls them."""
+    return {own.name: own.title for own in [benchmark.leak_check, *workloads(benchmark)]}
