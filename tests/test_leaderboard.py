@@ -281,7 +281,7 @@ def test_a_rule_is_trained_on_variants_of_those_workloads_on_which_it_generalize
     slow.write_text(ADAMW.replace("0.02", "1e-6").replace("0.1}", "1e-5}"))
     said = call("bench", "run", str(checkout / "leaderboard/submissions/own.py"))
     assert "now 4 on held-out variants, of workloads where it generalizes" in said
-    assert re.search(r"^tiny_mlp_held_out: [\d,]+ steps", said, re.MULTILINE)
+    assert re.search(r"^tiny_mlp, .*: [\d,]+ steps", said, re.MULTILINE)
     said = call("bench", "run", str(slow))
     assert "held" not in said
     ranked = table.rank(read_benchmark(checkout, 1))
@@ -292,7 +292,7 @@ def test_a_rule_is_trained_on_variants_of_those_workloads_on_which_it_generalize
     call("bench", "table", "--write")
     held_out = ranked.workloads[1]
     assert f"tiny_mlp, {held_out.changed}" in (checkout / page.PAGE).read_text()
-    assert ", 0 differ" in call("bench", "verify", str(slow))
+    assert "all figures are the same" in call("bench", "verify", str(slow))
     assert "held" not in call("bench", "targets")
 
 

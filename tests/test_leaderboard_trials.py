@@ -100,7 +100,17 @@ def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
     )
     assert len(whole) == 8
     assert 0 < len(seen) < 8
-    assert [left for _, left in seen] == list(range(len(seen)))[::-1]
+    assert [sum(left.values()) for _, left in seen] == list(range(len(seen)))[::-1]
+
+
+def test_after_its_time_verification_begins_no_trial(benchmark):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    train(benchmark, submission)
+    seen = []
+    found = verification.verify(benchmark, submission, 0, 0, lambda *trial: seen.append(trial))
+    assert (found.kept, found.compared, seen) == (8, 0, [])
+    verification.verify(benchmark, submission, 60, 0, lambda *trial: seen.append(trial))
+    assert [(text, done, total) for _, text, done, total in seen] == [("", n, 8) for n in range(1, 9)]
 
 
 def test_verification_trains_again_and_finds_a_changed_figure(benchmark):

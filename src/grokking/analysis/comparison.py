@@ -51,6 +51,10 @@ def _schedule(name: str, replicas: pd.DataFrame) -> str:
     return str(replicas["schedule.name"].iloc[0])
 
 
+def _budget(name: str, replicas: pd.DataFrame) -> str:
+    return f"{replicas['budget'].iloc[0]:,}"
+
+
 def _median(name: str, replicas: pd.DataFrame) -> str:
     return median_and_range(summary(replicas))
 
@@ -139,6 +143,13 @@ GROUPS = {
         + OF_RATIO,
         {"operation": _formula, "task": _task, "steps": _with_counts},
         across=_optimizer,
+    ),
+    "hard_operations": Group(
+        "Hard operations",
+        "The tasks of [operations.md](operations.md) that the transformer learned with neither optimizer, "
+        "but for the two cubic ones: with larger batches, other hyperparameters, more updates and, for the last "
+        "two, more of the table. Ten fresh seeds and splits each. " + OF_RATIO,
+        {"operation": _formula, "task": _task, "budget": _budget, "steps": _with_counts},
     ),
 }
 TUNING = (

@@ -107,7 +107,7 @@ def train_missing(
                 for row, curve in trained(missing, workers):
                     results.add(row, curve)
                     left[row["workload"]] -= 1
-                    show(row, left)
+                    show(row, dict(left))
         return results.table(jobs)
 
 
