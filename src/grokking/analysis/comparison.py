@@ -139,16 +139,16 @@ GROUPS = {
     "operations": Group(
         "Operations",
         "One transformer on the tasks of Power et al. 2022 (arXiv 2201.02177), with AdamW and with Muon. "
-        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may. "
-        + OF_RATIO,
+        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may: "
+        "[five of these tasks are learned so](hard_operations.md). " + OF_RATIO,
         {"operation": _formula, "task": _task, "steps": _with_counts},
         across=_optimizer,
     ),
     "hard_operations": Group(
-        "Hard operations",
+        "Operations that need more",
         "The tasks of [operations.md](operations.md) that the transformer learned with neither optimizer, "
-        "but for the two cubic ones: with larger batches, other hyperparameters, more updates and, for the last "
-        "two, more of the table. Ten fresh seeds and splits each. " + OF_RATIO,
+        "but for the two cubic ones: with larger batches, other hyperparameters, more updates and, for the "
+        "last two, more of the table. Ten fresh seeds and splits each. " + OF_RATIO,
         {"operation": _formula, "task": _task, "budget": _budget, "steps": _with_counts},
     ),
 }
