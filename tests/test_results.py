@@ -31,7 +31,7 @@ TARGETS = {
 
 EXTENDED = {
     group: json.loads((ROOT / "reports" / "extended" / f"{group}.json").read_text())
-    for group in ("fractions", "records", "controls", "operations", "tuning")
+    for group in ("fractions", "records", "controls", "operations", "hard_operations", "tuning")
 }
 # experiment, replicas at least, generalized of them at least, steps at most on each of these
 RECORD_TARGETS = [
@@ -42,6 +42,9 @@ RECORD_TARGETS = [
     ("muon_permutations_full", 10, 10, 250),
     ("adamw_transformer", 5, 3, 800),  # two of five seeds have not generalized when its budget ends
 ]
+HARD_OPERATIONS = (
+    "divide_or_subtract", "permutation_conjugate", "permutation_sandwich", "quadratic", "quadratic_plus_a",
+)  # fmt: skip
 SEARCHES = json.loads((ROOT / "reports" / "searches.json").read_text())
 SEARCHED = SEARCHES["studies"]
 # study: median of ten fresh seeds at most, in steps; seconds depend on the processor, so they are a share of
@@ -191,6 +194,14 @@ def test_every_operation_is_answered_with_both_optimizers():
     assert len(operations) == 24
     for optimizer in ("adamw", "muon"):
         assert operations[f"addition_{optimizer}"]["generalized"] == operations[f"addition_{optimizer}"]["n"]
+
+
+def test_operations_that_no_optimizer_learned_are_learned_with_larger_batches_on_ten_fresh_seeds():
+    hard, operations = EXTENDED["hard_operations"], EXTENDED["operations"]
+    assert set(hard) == {f"{name}_tuned" for name in HARD_OPERATIONS}
+    assert all(run["generalized"] == run["n"] == 10 for run in hard.values())
+    for name in HARD_OPERATIONS:
+        assert all(operations[f"{name}_{optimizer}"]["generalized"] == 0 for optimizer in ("adamw", "muon"))
 
 
 def test_optimizers_are_compared_on_at_least_five_fresh_seeds():

@@ -139,8 +139,8 @@ GROUPS = {
     "operations": Group(
         "Operations",
         "One transformer on the tasks of Power et al. 2022 (arXiv 2201.02177), with AdamW and with Muon. "
-        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may: "
-        "[five of these tasks are learned so](hard_operations.md). " + OF_RATIO,
+        "Where it did not generalize, a larger training fraction, more steps or other hyperparameters may. "
+        "[Five of these tasks are learned so](hard_operations.md). " + OF_RATIO,
         {"operation": _formula, "task": _task, "steps": _with_counts},
         across=_optimizer,
     ),
