@@ -1,6 +1,6 @@
 """Which trials of the benchmark would a pruner have stopped? All were trained to their ends, so one can tell.
 
-    python -m benchmarks.pruners [--orders 5] [--processes 2] [--write]
+    python -m benchmarks.pruners [--orders 5] [--write]
 
 The trials of all tuned rules on one workload are one search. It is replayed in random orders, as a pruner
 compares a trial with those before it. Every pruner looks at the same steps: 10, and then 1.3 times the last,
@@ -9,7 +9,6 @@ as a study does. Ours has the rules of a study that need nothing but the curve.
 
 import argparse
 import math
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +24,7 @@ from optuna.pruners import BasePruner, MedianPruner, PatientPruner, WilcoxonPrun
 
 from benchmarks import page
 from grokking.catalogue import read_catalogue
+from grokking.executors.resources import processes
 from grokking.leaderboard.curves import NETWORK, all_curves
 from grokking.leaderboard.table import open_benchmark
 from grokking.search import pruner_audit
@@ -86,12 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pruners", description=__doc__)
     parser.add_argument("--orders", type=int, default=5, help="random orders of the trials")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/curves.md")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="workloads at a time")
     options = parser.parse_args(arguments)
     workloads = complete_trials(all_curves(open_benchmark(ROOT)))
     parts = ["## Pruners on these curves\n"]
-    with ProcessPoolExecutor(options.processes) as processes:
-        for part in processes.map(partial(workload_part, orders=options.orders), workloads):
+    with ProcessPoolExecutor(processes(len(workloads))) as pool:
+        for part in pool.map(partial(workload_part, orders=options.orders), workloads):
             parts.append(part)
             print(part, flush=True)
     if options.write:

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from grokking.cli.trial_lines import TrialLines, VerifiedLines, name_of, verdict
+from grokking.executors.processor import processor
 from grokking.leaderboard.verification import Verified
 
 TITLES = {"small": "small", "large_held_out": "large, modulus 11"}
@@ -61,19 +62,32 @@ def test_a_verified_trial_says_what_differs_and_for_how_long_it_goes_on(monkeypa
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     lines = VerifiedLines(screen(), TITLES, 600.0)
     monkeypatch.setattr(time, "monotonic", lambda: 90.0)
-    lines.show(row("small"), "", 3, 240)
+    lines.show(row("small", processor=processor()), "", 3, 5)
     monkeypatch.setattr(time, "monotonic", lambda: 700.0)
-    lines.show(row("small"), "the curves differ", 4, 240)
+    lines.show(row("small", processor=processor()), "the curves differ", 4, 5)
+    lines.show(row("small", processor="another"), "the curves differ", 5, 5)
     assert lines.screen.file.getvalue().splitlines() == [
-        "small, study 1, trial 2: the same (3 of 240, 08:30 left)",
-        "small, study 1, trial 2: the curves differ (4 of 240, 00:00 left)",
+        "small, study 1, trial 2: the same (3 of 5, at most 08:30 left)",
+        "small, study 1, trial 2: the curves differ (4 of 5, at most 00:00 left)",
+        "small, study 1, trial 2: the curves differ (on another kind of processor) (5 of 5)",
     ]
 
 
 @pytest.mark.parametrize(
-    ("differences", "outcome"), [([], "all figures are the same"), (["one"], "1 differ")]
+    ("compared", "differences", "elsewhere", "outcome"),
+    [
+        (36, [], [], "36 of 240 kept trials trained again, all figures are the same ("),
+        (36, ["one"], [], "36 of 240 kept trials trained again, 1 kept trials differ ("),
+        (
+            36,
+            [],
+            ["one"],
+            "36 of 240 kept trials trained again, 35 are the same; the others are of another kind",
+        ),
+        (0, [], [], "0 of 240 kept trials trained again, so nothing was compared: give it more --minutes ("),
+    ],
 )
-def test_the_verdict_says_of_how_many_trials_and_on_what(differences, outcome):
-    said = verdict("adamw", Verified(240, 0, 36, differences, []), 7)
-    assert said.startswith(f"adamw: 36 of 240 kept trials trained again, {outcome} (")
+def test_the_verdict_says_of_how_many_trials_and_on_what(compared, differences, elsewhere, outcome):
+    said = verdict("adamw", Verified(240, 0, compared, differences, elsewhere), 7)
+    assert said.startswith(f"adamw: {outcome}")
     assert said.endswith("; the same order by --seed 7)")

@@ -1,6 +1,7 @@
 """`grokking bench`: run a submission to the benchmark of time-to-grok, verify it, rank all."""
 
 import secrets
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +65,7 @@ def run(file: File, workload: Names = None) -> None:
     with source_kept(benchmark, submission):
         screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
         if not workload and not submission.declared.WORKLOAD:
-            screen.print(_plan(chosen), soft_wrap=True)
+            screen.print(_plan(benchmark, chosen), soft_wrap=True)
         runs = _train(benchmark, submission, chosen, screen)
         if not workload and not submission.declared.WORKLOAD:
             runs = _train_on_variants(benchmark, submission, runs, screen)
@@ -74,7 +75,7 @@ def run(file: File, workload: Names = None) -> None:
     for row in _by_workload(runs, benchmark.leak_check.name, titles(benchmark)):
         screen.print(row, soft_wrap=True)
     if not workload:
-        screen.print(f"next: grokking bench verify {file}, then grokking bench table", soft_wrap=True)
+        screen.print(f"next: grokking bench verify {shlex.quote(str(file))}", soft_wrap=True)
 
 
 @app.command("verify")
@@ -93,7 +94,6 @@ def verify(
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.cli.trial_lines import VerifiedLines, titles, verdict
-    from grokking.executors.processor import processor
     from grokking.leaderboard.submission import read_submission
     from grokking.leaderboard.table import open_benchmark
     from grokking.leaderboard.verification import verify as again
@@ -105,15 +105,9 @@ def verify(
     for line in found.differences:
         screen.print(line, soft_wrap=True)
     screen.print(verdict(submission.name, found, order), soft_wrap=True)
-    if found.elsewhere:
-        screen.print(
-            f"{len(found.elsewhere)} more differ that another kind of processor trained than this one, "
-            f"{processor()}: bits may differ there, so these are no fault",
-            soft_wrap=True,
-        )
     if found.missing:
         screen.print(f"{found.missing} trials that the file asks for are not there", soft_wrap=True)
-    if found.differences:
+    if found.differences or not found.compared:
         raise typer.Exit(1)
 
 
@@ -209,7 +203,7 @@ def table(
     for name, reason in ranked.not_ranked.items():
         screen.print(f"{name} is not ranked: {reason}", soft_wrap=True)
     if len(ranked.seconds) < len(ranked.steps):
-        screen.print("not measured: `grokking bench seconds --write` does, in minutes", soft_wrap=True)
+        screen.print("`grokking bench seconds --write` measures seconds, in minutes", soft_wrap=True)
     if write:
         for file in benchmark_page.write(benchmark, ranked):
             screen.print(f"wrote {file}", soft_wrap=True)
@@ -264,18 +258,18 @@ def _train_on_variants(
     chosen = variants_to_train(benchmark, submission, runs)
     if not chosen:
         return runs
-    count = sum(len(own) for _, own in chosen)
-    screen.print(f"now {count} on held-out variants, of workloads where it generalizes", soft_wrap=True)
+    names = ", ".join(own.title for own, _ in chosen)
+    screen.print(f"now on variants of the workloads where it generalizes: {names}", soft_wrap=True)
     return pd.concat([runs, _train(benchmark, submission, chosen, screen)], ignore_index=True)
 
 
-def _plan(chosen: "list[WithTrials]") -> str:
-    """What a run on all workloads trains; how many variants follow is known when it has."""
-    count = sum(len(own) for _, own in chosen)
-    variants = sum(len(own) for _, own in chosen[1:])
-    return (
-        f"{count} trials, then up to {variants} on held-out variants of the workloads on which it generalizes"
-    )
+def _plan(benchmark: "Benchmark", chosen: "list[WithTrials]") -> str:
+    """What a run on all workloads comes to; which variants follow is known when it has ended."""
+    from grokking.leaderboard.assignment import variants
+
+    count, follow = sum(len(own) for _, own in chosen), sum(len(own) for _, own in chosen[1:])
+    then = f", then up to {follow} on held-out variants" if variants(benchmark) else ""
+    return f"{count} trials{then}; those that are kept are not trained again"
 
 
 def _by_workload(runs: Any, leak_check: str, titles: "dict[str, str]") -> list[str]:

@@ -16,8 +16,8 @@ from grokking.leaderboard.workloads import Benchmark
 class TrialLines:
     """A line for each trial that has ended.
 
-    Trials of one workload take a hundred times as long as those of another. So the time left follows from
-    what trials of the same workloads have taken in other submissions, relative to each other.
+    Trials of one workload take twenty times as long as those of another. So each counts by what trials of
+    its workload have taken so far, in all results that are here.
     """
 
     def __init__(
@@ -49,11 +49,14 @@ class VerifiedLines:
 
     def __init__(self, screen: Console, titles: Mapping[str, str], seconds: float) -> None:
         self.screen, self.titles, self.deadline = screen, titles, time.monotonic() + seconds
+        self.here = processor()
 
-    def show(self, row: Mapping[str, Any], text: str, done: int, total: int) -> None:
+    def show(self, kept: Mapping[str, Any], text: str, done: int, total: int) -> None:
         left = tqdm.format_interval(max(0.0, self.deadline - time.monotonic()))
-        found = f"{name_of(row, self.titles)}: {text or 'the same'}"
-        self.screen.print(f"{found} ({done} of {total}, {left} left)", soft_wrap=True)
+        until = f", at most {left} left" if done < total else ""
+        elsewhere = text and kept["processor"] != self.here
+        found = f"{text} (on another kind of processor)" if elsewhere else text or "the same"
+        self.screen.print(f"{name_of(kept, self.titles)}: {found} ({done} of {total}{until})", soft_wrap=True)
 
 
 def name_of(row: Mapping[str, Any], titles: Mapping[str, str]) -> str:
@@ -68,11 +71,20 @@ def outcome(row: Mapping[str, Any]) -> str:
 
 
 def verdict(submission: str, found: Verified, order: int) -> str:
-    """Of how many trials all figures came out the same, and how to repeat it."""
-    differ = len(found.differences)
-    outcome = f"{differ} differ" if differ else "all figures are the same"
-    again = f"{submission}: {found.compared} of {found.kept} kept trials trained again, {outcome}"
+    """How many trials came out the same, and how to repeat it."""
+    again = f"{submission}: {found.compared} of {found.kept} kept trials trained again, {_outcome(found)}"
     return f"{again} ({processor()}; the same order by --seed {order})"
+
+
+def _outcome(found: Verified) -> str:
+    if found.differences:
+        return f"{len(found.differences)} kept trials differ"
+    if not found.compared:
+        return "so nothing was compared: give it more --minutes"
+    if found.elsewhere:
+        same = found.compared - len(found.elsewhere)
+        return f"{same} are the same; the others are of another kind of processor, where bits may differ"
+    return "all figures are the same"
 
 
 def titles(benchmark: Benchmark) -> dict[str, str]:

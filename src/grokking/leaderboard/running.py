@@ -19,6 +19,7 @@ from grokking.config import ConfigError
 from grokking.data.tasks import Task
 from grokking.engine.events import CrossingDetector
 from grokking.executors.executor import Executor, executor
+from grokking.executors.resources import cores
 from grokking.leaderboard.rehearsal import mistakes_in_one_line
 from grokking.leaderboard.rule import known
 from grokking.leaderboard.submission import Submission, parse
@@ -103,7 +104,7 @@ def train_missing(
             show_outdated(count)
         if missing := results.missing(jobs):
             left = Counter(workload.name for _, workload, _ in missing)
-            with executor(None, "cpu") as workers:
+            with workers_for(len(missing)) as workers:
                 for row, curve in trained(missing, workers):
                     results.add(row, curve)
                     left[row["workload"]] -= 1
@@ -126,14 +127,20 @@ def _alone(folder: Path) -> Iterator[None]:
         raise ConfigError(f"another `grokking bench run` is writing to {folder}; wait for it") from None
 
 
-def trained(jobs: Sequence[Job], workers: Executor, deadline: float = math.inf) -> Iterator[Trained]:
-    """Train these trials, as many at once as there are workers; each as soon as it has ended.
+def workers_for(jobs: int) -> Executor:
+    """A worker per core, or per job where there are fewer."""
+    return executor(jobs if jobs < cores() else None, "cpu")
 
-    After the deadline, by `time.monotonic`, none is begun.
+
+def trained(jobs: Sequence[Job], workers: Executor, deadline: float = math.inf) -> Iterator[Trained]:
+    """Train these trials side by side; each is returned as soon as it has ended.
+
+    After the deadline, by `time.monotonic`, no more are handed to the workers, who have one each in store.
     """
     waiting, running = list(reversed(jobs)), set[Future[Trained]]()
+    most = len(jobs) if deadline == math.inf else 2 * workers.workers
     while True:
-        while waiting and len(running) < workers.workers and time.monotonic() < deadline:
+        while waiting and len(running) < most and time.monotonic() < deadline:
             own, workload, trial = waiting.pop()
             job = own.name, own.source, trial, workload.task, workers.device
             running.add(workers.submit(train_trial, *job))

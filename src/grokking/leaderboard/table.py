@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,9 +150,11 @@ def source(benchmark: Benchmark, name: str) -> Path:
 
 
 def typical_seconds(benchmark: Benchmark) -> dict[str, float]:
-    """By workload, the mean seconds of a trial of all submissions whose results are here."""
-    files = result_folder(benchmark, "any").parent.glob(f"*/{RUNS}")
-    tables = [read_table(file)[["workload", "seconds"]] for file in files]
+    """By workload, the mean seconds of a trial in all results that are here and can be read."""
+    tables = []
+    for file in result_folder(benchmark, "any").parent.glob(f"*/{RUNS}"):
+        with suppress(ConfigError, KeyError):
+            tables.append(read_table(file)[["workload", "seconds"]])
     means = pd.concat(tables).groupby("workload")["seconds"].mean() if tables else pd.Series(dtype=float)
     return {str(workload): float(seconds) for workload, seconds in means.items()}
 

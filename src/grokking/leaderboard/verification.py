@@ -10,10 +10,9 @@ from typing import Any
 import pandas as pd
 
 from grokking.config import ConfigError
-from grokking.executors.executor import executor
 from grokking.executors.processor import processor
 from grokking.leaderboard.assignment import every_trial
-from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained
+from grokking.leaderboard.running import CURVE, MEASURED, everything_kept, key_of, trained, workers_for
 from grokking.leaderboard.submission import Submission
 from grokking.leaderboard.table import entry_of, result_folder
 from grokking.leaderboard.trials import Trial
@@ -45,8 +44,8 @@ def verify(
     """Train trials again until the time is over, in an order that the seed decides.
 
     A kept trial that its file does not ask for, that is there twice, without its curve, with other inputs or
-    by another core differs at once. `show` takes the row of a trial that was trained again, in what it
-    differs, how many were, and of how many.
+    by another core differs at once. `show` takes the kept row of a trial that was trained again, what
+    differs, how many were trained, and of how many.
     """
     deadline = time.monotonic() + seconds
     rows, curves = everything_kept(result_folder(benchmark, submission.name))
@@ -66,14 +65,14 @@ def verify(
     random.Random(seed).shuffle(jobs)
     compared, here = 0, processor()
     elsewhere: list[str] = []
-    with executor(None, "cpu") as workers:
+    with workers_for(len(jobs)) as workers:
         for row, curve in trained(jobs, workers, deadline):
             key = key_of(row)
             if text := difference(by_key[key], row, curves[key], curve):
                 of_here = by_key[key]["processor"] == here
                 (differences if of_here else elsewhere).append(_line(key, text))
             compared += 1
-            show(row, text, compared, len(jobs))
+            show(by_key[key], text, compared, len(jobs))
     missing = entry_of(benchmark, submission).missing
     return Verified(len(rows), missing, compared, differences, elsewhere)
 
