@@ -148,8 +148,8 @@ GROUPS = {
         "Operations that need more",
         "Five of the seven tasks of [operations.md](operations.md) that neither optimizer learned there; the "
         "two cubic ones were not tried. Here with Muon, larger batches, other hyperparameters and more "
-        "updates, and with 80 % of the table where half was not enough. Four fifths of the rest of that table "
-        "of a² + ab + b² follow from its symmetry; the last fifth is hard. " + OF_RATIO,
+        "updates, and with 80 % of the table where half was not enough. Four fifths of the rest of that "
+        "table of a² + ab + b² follow from its symmetry; the last fifth is hard. " + OF_RATIO,
         {"operation": _formula, "task": _task, "budget": _budget, "steps": _with_counts},
     ),
 }
