@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {  # the task, its family, and wh
     "another modulus": ("addition_113_f40", FAMILY, []),
     "subtraction": ("subtraction_97_f50", "transformer", []),
     "a² + b²": ("sum_of_squares_97_f50", FAMILY, []),
-    "products in S5": ("permutation_product_5_f50", "transformer", []),
+    "products in S5": ("permutation_product_5_f50", "embedding_mlp", []),
     "one label of ten is wrong": ("addition_97_f50", FAMILY, ["label_noise=0.1"]),
     "a wider network": ("addition_97_f50", FAMILY, ["model.hidden_widths=[1024]"]),
 }
