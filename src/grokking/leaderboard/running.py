@@ -129,7 +129,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def workers_for(jobs: int) -> Executor:
     """A worker per core, or per job where there are fewer."""
-    return executor(jobs if jobs < cores() else None, "cpu")
+    return executor(jobs if 0 < jobs < cores() else None, "cpu")
 
 
 def trained(jobs: Sequence[Job], workers: Executor, deadline: float = math.inf) -> Iterator[Trained]:
