@@ -649,7 +649,7 @@ def run_stage(monkeypatch, capsys):
             "compare",
             params_of(),
             "group `t` has no columns; known: published, decays, fractions, records, literature, "
-            "controls, operations; add it to",
+            "controls, operations, hard_operations; add it to",
         ),
     ],
 )
