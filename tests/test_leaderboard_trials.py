@@ -103,6 +103,16 @@ def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
     assert [sum(left.values()) for _, left in seen] == list(range(len(seen)))[::-1]
 
 
+def test_a_damaged_table_of_another_submission_leaves_forecasts_to_the_others(benchmark):
+    assert table.typical_seconds(benchmark) == {}
+    runs = train(benchmark, parse("adamw", ADAMW, "adamw.py"))
+    other = table.result_folder(benchmark, "other")
+    other.mkdir()
+    (other / running.RUNS).write_bytes(b"no table")
+    found = table.typical_seconds(benchmark)
+    assert found == runs.groupby("workload")["seconds"].mean().to_dict()
+
+
 def test_after_its_time_verification_begins_no_trial(benchmark):
     submission = parse("adamw", ADAMW, "adamw.py")
     train(benchmark, submission)
