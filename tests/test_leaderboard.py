@@ -298,6 +298,10 @@ def test_a_rule_is_trained_on_variants_of_those_workloads_on_which_it_generalize
     held_out = ranked.workloads[1]
     assert f"tiny_mlp, {held_out.changed}" in (checkout / page.PAGE).read_text()
     assert "all figures are the same" in call("bench", "verify", str(slow))
+    runs_file = checkout / "results/leaderboard/v1/own/runs.parquet"
+    pd.read_parquet(runs_file).assign(final_train_accuracy=0.5).to_parquet(runs_file)
+    done = CliRunner().invoke(app, ["bench", "verify", str(checkout / "leaderboard/submissions/own.py")])
+    assert done.stdout.count(f"tiny_mlp, {held_out.changed}, study 0, trial 0: final_train_accuracy") == 2
     assert "held" not in call("bench", "targets")
 
 

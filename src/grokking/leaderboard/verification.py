@@ -60,7 +60,8 @@ def verify(
             f"the {len(rows)} kept trials of {submission.name} are of another file of that name, or of this "
             "one before an edit, be it of a comment; run `grokking bench run` on it first"
         )
-    differences = [_line(key, text) for key, text in wrong.items()]
+    titles = {key: workload.title for key, (workload, _) in asked_for.items()}
+    differences = [_line(key, titles, text) for key, text in wrong.items()]
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
     compared, here = 0, processor()
@@ -70,7 +71,7 @@ def verify(
             key = key_of(row)
             if text := difference(by_key[key], row, curves[key], curve):
                 of_here = by_key[key]["processor"] == here
-                (differences if of_here else elsewhere).append(_line(key, text))
+                (differences if of_here else elsewhere).append(_line(key, titles, text))
             compared += 1
             show(by_key[key], text, compared, len(jobs))
     missing = entry_of(benchmark, submission).missing
@@ -95,8 +96,8 @@ def _damaged(rows: Sequence[Mapping[str, Any]], curves: Mapping[Key, pd.DataFram
     return dict.fromkeys(twice, "it is there more than once") | dict.fromkeys(lost, "its curve is missing")
 
 
-def _line(key: Key, text: str) -> str:
-    return f"{key[0]}, study {key[1]}, trial {key[2]}: {text}"
+def _line(key: Key, titles: Mapping[Key, str], text: str) -> str:
+    return f"{titles.get(key, key[0])}, study {key[1]}, trial {key[2]}: {text}"
 
 
 def difference(
