@@ -47,8 +47,8 @@ HARD_OPERATIONS = {
     "divide_or_subtract": (10, 10),
     "permutation_conjugate": (10, 10),
     "permutation_sandwich": (10, 10),
-    "quadratic": (5, 0),
-    "quadratic_plus_a": (5, 0),
+    "quadratic": (5, 3),
+    "quadratic_plus_a": (5, 4),
 }
 SEARCHES = json.loads((ROOT / "reports" / "searches.json").read_text())
 SEARCHED = SEARCHES["studies"]

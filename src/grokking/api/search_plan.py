@@ -18,7 +18,7 @@ from grokking.storage.runs import read_table
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
-BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations, some 0.2 s each
+BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
 # By family, what is searched beside the study's own space, and where that is tried first (lists as text)
 WIDER: dict[str, Config] = {
     "one_hot_mlp": {"model.hidden_widths": {"kind": "choice", "values": [[128], [256], [512]]}}
