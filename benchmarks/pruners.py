@@ -23,6 +23,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, PatientPruner, WilcoxonPruner
 
 from benchmarks import page
+from benchmarks.signed_rank import fast_wilcoxon
 from grokking.catalogue import read_catalogue
 from grokking.executors.resources import processes
 from grokking.leaderboard.curves import NETWORK, all_curves
@@ -36,6 +37,7 @@ ROOT = Path(__file__).parents[1]
 CURVES_PAGE = page.DOCS / "curves.md"
 # Times the fastest trial so far: who is no slower should not be stopped, as the study `quick` has it
 RACING_FACTOR = read_catalogue(ROOT).entry("studies", "quick")["pruner"]["racing_factor"]
+COUNTS = ["bests", "bests_stopped", "good", "good_stopped", "saved", "steps"]  # of `judged`
 PATIENCE = 3  # looks without an improvement, before the median may stop a trial
 
 
@@ -88,38 +90,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/curves.md")
     options = parser.parse_args(arguments)
     workloads = complete_trials(all_curves(open_benchmark(ROOT)))
-    parts = ["## Pruners on these curves\n"]
     with ProcessPoolExecutor(processes(len(workloads))) as pool:
-        for part in pool.map(partial(workload_part, orders=options.orders), workloads):
-            parts.append(part)
-            print(part, flush=True)
+        found = pool.map(partial(judge, orders=options.orders), workloads)
+        judgements = []
+        for trials, rows in zip(workloads, found, strict=True):
+            judgements.append(rows)
+            print(workload_part(trials, rows), flush=True)
+    summary = summary_part(workloads, pd.concat(judgements))
+    print(summary)
     if options.write:
-        page.write("\n".join([*parts, NOTE]), "pruners", "the committed curves", CURVES_PAGE)
+        each = [workload_part(trials, rows) for trials, rows in zip(workloads, judgements, strict=True)]
+        parts = ["## Pruners on these curves\n", summary, NOTE, "### On each workload\n", *each]
+        page.write("\n".join(parts), "pruners", "the committed curves", CURVES_PAGE)
 
 
 NOTE = f"""
 *Best kept*: the step of the fastest trial that the pruner lets end, over that of the fastest of all; median
-and range over orders; inf: it stops all that generalize. *New bests stopped*: of the trials that were
-faster than all before them, those that it would have stopped before they generalized. *Stopped too soon*:
-the same of the trials that generalize within the budget, and within {RACING_FACTOR} times the step of the
-fastest before them, which is what the study `quick` waits for. *Steps saved*: the share of all steps that
-would not have been trained. Counts are means over orders, brackets 95 % intervals (Wilson) of the counts
-rounded. *Ours*: the rules of a [study](search.md) that need nothing but the curve. `python -m
-benchmarks.pruners --write` makes these tables.
+and range over workloads and orders; inf: it stops all that generalize. *New bests stopped*: of the trials
+that were faster than all before them, those that it would have stopped before they generalized. *Stopped too
+soon*: the same of the trials that generalize within the budget, and within {RACING_FACTOR} times the step
+of the fastest before them, which is what the study `quick` waits for. *Steps saved*: the share of all steps
+that would not have been trained. Counts are added up over workloads; they are means over orders, and
+brackets are 95 % intervals (Wilson) of the counts rounded. *Ours*: the rules of a [study](search.md) that
+need nothing but the curve. `python -m benchmarks.pruners --write` makes these tables.
 """
 
 
-def workload_part(trials: Trials, orders: int) -> str:
-    table = pruner_table(trials, orders).to_markdown(index=False, disable_numparse=True)
-    return f"{heading(trials, orders)}\n\n{table}\n"
-
-
-def heading(trials: Trials, orders: int) -> str:
+def workload_part(trials: Trials, judgements: pd.DataFrame) -> str:
     good = int(np.isfinite(trials.generalized).sum())
     return (
-        f"`{trials.workload}`: {len(trials.curves)} trials of all tuned rules, {good} of which generalize "
-        f"within {trials.budget} steps; {orders} random orders."
+        f"`{trials.workload}`: {len(trials.curves)} trials, {good} of which generalize within "
+        f"{trials.budget:,} steps.\n\n{markdown(judgements)}\n"
     )
+
+
+def summary_part(workloads: Sequence[Trials], judgements: pd.DataFrame) -> str:
+    """Counts of an order are added up over workloads."""
+    networks = sum(len(trials.curves) for trials in workloads)
+    return (
+        f"All {networks:,} trials of tuned rules on {len(workloads)} workloads and variants, each workload a "
+        f"search of its own, in {judgements['order'].nunique()} random orders.\n\n{markdown(judgements)}\n"
+    )
+
+
+def markdown(judgements: pd.DataFrame) -> str:
+    return pruner_table(judgements).to_markdown(index=False, disable_numparse=True)
 
 
 def complete_trials(curves: pd.DataFrame) -> list[Trials]:
@@ -198,30 +213,42 @@ def _our_stop(curve: pd.DataFrame, until: float, context: PruningContext) -> tup
     return math.nan, forecasts
 
 
-def pruner_table(trials: Trials, orders: int) -> pd.DataFrame:
-    """A row per pruner."""
+def judge(trials: Trials, orders: int) -> pd.DataFrame:
+    """What each pruner does to the trials in each order, a row per pruner and order."""
     replays: dict[str, Callable[..., list[float]]] = {"ours": our_stops}
     for name, pruner in OPTUNAS.items():
         replays[name] = lambda *of_trials, pruner=pruner: stops(pruner, *of_trials)
-    return pd.DataFrame([{"pruner": name} | _row(trials, replay, orders) for name, replay in replays.items()])
+    with fast_wilcoxon():
+        return pd.DataFrame(
+            [
+                {"pruner": name, "order": order} | _judged_in_order(trials, replay, order)
+                for name, replay in replays.items()
+                for order in range(orders)
+            ]
+        )
 
 
-def _row(trials: Trials, replay: Callable[..., list[float]], orders: int) -> dict[str, str]:
-    random, found = np.random.default_rng(0), []
-    for _ in range(orders):
-        order = random.permutation(len(trials.curves))
-        generalized_N, steps_N = trials.generalized[order], trials.steps_run[order]
-        curves = [trials.curves[i] for i in order]
-        stop_N = np.array(replay(curves, generalized_N.tolist(), trials.budget))
-        found.append(judged(generalized_N, steps_N, stop_N))
-    orders_found = pd.DataFrame(found)
-    mean = orders_found.mean()
-    best = orders_found["best_kept"]
+def _judged_in_order(trials: Trials, replay: Callable[..., list[float]], order: int) -> dict[str, float]:
+    number_N = np.random.default_rng(order).permutation(len(trials.curves))
+    generalized_N, steps_N = trials.generalized[number_N], trials.steps_run[number_N]
+    stop = replay([trials.curves[i] for i in number_N], generalized_N.tolist(), trials.budget)
+    return judged(generalized_N, steps_N, np.array(stop))
+
+
+def pruner_table(judgements: pd.DataFrame) -> pd.DataFrame:
+    """A row per pruner."""
+    by_pruner = judgements.groupby("pruner", sort=False)
+    return pd.DataFrame([{"pruner": name} | _row(rows) for name, rows in by_pruner])
+
+
+def _row(judgements: pd.DataFrame) -> dict[str, str]:
+    best = judgements["best_kept"]
+    counts = judgements.groupby("order")[COUNTS].sum().mean()
     return {
         "best kept": f"{best.median():.2f} ({best.min():.2f}–{best.max():.2f})",
-        "new bests stopped": _share(mean["bests_stopped"], mean["bests"]),
-        "stopped too soon": _share(mean["good_stopped"], mean["good"]),
-        "steps saved": f"{mean['saved'] / mean['steps']:.0%}",
+        "new bests stopped": _share(counts["bests_stopped"], counts["bests"]),
+        "stopped too soon": _share(counts["good_stopped"], counts["good"]),
+        "steps saved": f"{counts['saved'] / counts['steps']:.0%}",
     }
 
 

@@ -85,6 +85,18 @@ def test_table_has_a_row_for_each_pruner_and_trials_come_from_curves():
     assert np.sort(trials.generalized)[:7].tolist() == [50, 60, 70, 80, 90, 100, 110]
     assert np.isnan(trials.generalized).sum() == 1
     assert set(trials.steps_run) == {180}
-    table = pruners.pruner_table(trials, orders=2)
+    table = pruners.pruner_table(pruners.judge(trials, orders=2))
     assert table["pruner"].tolist() == ["ours", *pruners.OPTUNAS]
     assert table["best kept"].str.match(r"[\d.inf]+ \([\d.inf]+–[\d.inf]+\)").all()
+
+
+def test_counts_are_added_over_workloads_and_averaged_over_orders():
+    fixed = {"pruner": "a", "best_kept": 1.0, "bests_stopped": 0, "good": 5, "good_stopped": 1, "steps": 100}
+    rows = [
+        fixed | {"order": order, "bests": bests, "saved": saved}
+        for order, bests, saved in [(0, 2, 10), (0, 3, 30), (1, 2, 50), (1, 1, 70)]  # two workloads
+    ]
+    (row,) = pruners.pruner_table(pd.DataFrame(rows)).to_dict("records")
+    assert row["new bests stopped"].startswith("0.0 of 4.0:")  # of 5 and 3
+    assert row["stopped too soon"].startswith("2.0 of 10.0: 20%")
+    assert row["steps saved"] == "40%"
