@@ -4,7 +4,7 @@
 
 For each of CASES the command is run as a user runs it, from nothing. Fresh seeds for which it had no time are
 trained afterwards. Beside what it confirms stands the family's own network as its study has it before any
-search, on the same seeds and splits, trained for a thousand steps at most. Nothing else should use the
+search, on the same seeds and splits, within the budget of the search. Nothing else should use the
 machine. Own runs, studies and recipes stay in the checkout, and a case whose figures are in
 `.checkpoints/ten_minutes/` is not measured again.
 """
@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {  # the task, its family, and wh
     "another modulus": ("addition_113_f40", FAMILY, []),
     "subtraction": ("subtraction_97_f50", "transformer", []),
     "a² + b²": ("sum_of_squares_97_f50", FAMILY, []),
-    "products in S5": ("permutation_product_5_f50", "embedding_mlp", []),
+    "products in S5": ("permutation_product_5_f50", "transformer", []),
     "one label of ten is wrong": ("addition_97_f50", FAMILY, ["label_noise=0.1"]),
     "a wider network": ("addition_97_f50", FAMILY, ["model.hidden_widths=[1024]"]),
 }

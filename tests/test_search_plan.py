@@ -51,7 +51,20 @@ def test_the_first_point_is_the_winner_of_the_study(family):
     config = asked.plan.config
     first = suggest(FixedTrial(config.initial_points[0]), config.space)
     assert {key: value for key, value in first.items() if key in best} == best
-    assert set(first) - set(best) <= {"model.hidden_widths"}  # which the study itself does not search
+    assert set(first) - set(best) <= {"model.hidden_widths", "model.layers"}  # not searched by the study
+
+
+def test_a_transformer_is_tried_with_one_layer_first_and_searched_with_two():
+    config = plan_search("addition_97_f50", {}, "transformer").plan.config
+    assert suggest(FixedTrial(config.initial_points[0]), config.space)["model.layers"] == 1
+    assert config.space["model.layers"].values == (1, 2)
+    assert config.experiment["model"]["layers"] == 2  # of the family's own network
+
+
+def test_a_number_of_layers_that_is_asked_for_is_not_searched():
+    config = plan_search("addition_97_f50", {"model.layers": 2}, "transformer").plan.config
+    assert "model.layers" not in config.space
+    assert "model.layers" not in config.initial_points[0]
 
 
 @pytest.mark.parametrize("family", STUDIES)

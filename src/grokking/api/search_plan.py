@@ -21,9 +21,13 @@ BUDGET = 1000  # steps at least: a study's own is for its own task, and most tri
 BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
 # By family, what is searched beside the study's own space, and where that is tried first (lists as text)
 WIDER: dict[str, Config] = {
-    "one_hot_mlp": {"model.hidden_widths": {"kind": "choice", "values": [[128], [256], [512]]}}
+    "one_hot_mlp": {"model.hidden_widths": {"kind": "choice", "values": [[128], [256], [512]]}},
+    "transformer": {"model.layers": {"kind": "choice", "values": [1, 2]}},
 }
-FIRST: dict[str, Config] = {"one_hot_mlp": {"model.hidden_widths": "[256]"}}
+FIRST: dict[str, Config] = {
+    "one_hot_mlp": {"model.hidden_widths": "[256]"},
+    "transformer": {"model.layers": 1},
+}
 FULL: Config = {"sampling": "full"}
 UNLIMITED = 1_000_000  # trials; time is the limit
 
