@@ -17,17 +17,12 @@ from grokking.search.space import DECAY_RATES, Space, dimensions
 from grokking.storage.runs import read_table
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
+STUDIES = {"one_hot_mlp": "speedrun"}  # of another family: the first that trains it
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
 BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
 # By family, what is searched beside the study's own space, and where that is tried first (lists as text)
-WIDER: dict[str, Config] = {
-    "one_hot_mlp": {"model.hidden_widths": {"kind": "choice", "values": [[128], [256], [512]]}},
-    "transformer": {"model.layers": {"kind": "choice", "values": [1, 2]}},
-}
-FIRST: dict[str, Config] = {
-    "one_hot_mlp": {"model.hidden_widths": "[256]"},
-    "transformer": {"model.layers": 1},
-}
+WIDER: dict[str, Config] = {"transformer": {"model.layers": {"kind": "choice", "values": [1, 2]}}}
+FIRST: dict[str, Config] = {"transformer": {"model.layers": 1}}
 FULL: Config = {"sampling": "full"}
 UNLIMITED = 1_000_000  # trials; time is the limit
 
@@ -67,9 +62,10 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
 
 
 def families(checkout: Checkout) -> dict[str, str]:
-    """The families that can be searched, each with the first study of it."""
-    found: dict[str, str] = {}
-    for study in checkout.catalogue.names("studies"):
+    """The families that can be searched, each with the study that its searches are built from."""
+    known = checkout.catalogue.names("studies")
+    found = {family: study for family, study in STUDIES.items() if study in known}
+    for study in known:
         family = flat(checkout.catalogue.entry("studies", study)).get("experiment.model.family")
         found.setdefault(str(family), study)
     return found
