@@ -54,6 +54,17 @@ def test_the_first_point_is_the_winner_of_the_study(family):
     assert set(first) - set(best) <= {"model.layers"}  # which the study itself does not search
 
 
+def test_winners_of_other_studies_of_the_network_are_tried_too():
+    """A value that a study does not search is that of its network, and a width the search's own first one."""
+    config = plan_search("addition_97_f50", {}).plan.config
+    second = suggest(FixedTrial(config.initial_points[1]), config.space)
+    best = read_best(here().root / "results/search/quick")["winner"]["values"]
+    assert {key: second[key] for key in best} == best
+    assert second["model.hidden_widths"] == [256]
+    own = here().catalogue.entry("studies", "quick")["experiment"]
+    assert (second["loss"], second["optimizer.beta1"]) == (own["loss"], own["optimizer"]["beta1"])
+
+
 def test_a_transformer_is_tried_with_one_layer_first_and_searched_with_two():
     config = plan_search("addition_97_f50", {}, "transformer").plan.config
     assert suggest(FixedTrial(config.initial_points[0]), config.space)["model.layers"] == 1

@@ -1,7 +1,8 @@
 """What `grokking search` runs on a task: the study of a family of networks, put on that task."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from grokking.api.checkout import Checkout, here
@@ -17,12 +18,17 @@ from grokking.search.space import DECAY_RATES, Space, dimensions
 from grokking.storage.runs import read_table
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
-STUDIES = {"one_hot_mlp": "speedrun"}  # of another family: the first that trains it
+# By family, the study that a search is built from, and others of the same network whose winners are tried,
+# too. Of another family: the first study that trains it.
+STUDIES = {"one_hot_mlp": ("speedrun", "quick")}
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
 BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
 # By family, what is searched beside the study's own space, and where that is tried first (lists as text)
 WIDER: dict[str, Config] = {"transformer": {"model.layers": {"kind": "choice", "values": [1, 2]}}}
-FIRST: dict[str, Config] = {"transformer": {"model.layers": 1}}
+FIRST: dict[str, Config] = {
+    "one_hot_mlp": {"model.hidden_widths": "[256]"},
+    "transformer": {"model.layers": 1},
+}
 FULL: Config = {"sampling": "full"}
 UNLIMITED = 1_000_000  # trials; time is the limit
 
@@ -64,7 +70,7 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
 def families(checkout: Checkout) -> dict[str, str]:
     """The families that can be searched, each with the study that its searches are built from."""
     known = checkout.catalogue.names("studies")
-    found = {family: study for family, study in STUDIES.items() if study in known}
+    found = {family: study for family, (study, *_) in STUDIES.items() if study in known}
     for study in known:
         family = flat(checkout.catalogue.entry("studies", study)).get("experiment.model.family")
         found.setdefault(str(family), study)
@@ -91,7 +97,7 @@ def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> C
     entry["space"] = {key: values for key, values in wider.items() if not _is_set(key, meant)}
     entry["pruner"]["exempt_first"] = 2  # the known point and one more: one that is never stopped is slow
     known = dimensions(load(Space, entry["space"], f"studies.{study}.space"))
-    points = [*_winner(checkout, study, family), *entry["initial_points"]]
+    points = [*_winners(checkout, study, family), *entry["initial_points"]]
     entry["initial_points"] = [_held(point, known) for point in points]
     own = {"published": {}, "trials": UNLIMITED, "random_baseline": False, "objective": "steps"}
     return entry | own
@@ -116,15 +122,22 @@ def _holds(section: str, key: str) -> bool:
     return f"{key}.".startswith(f"{section}.")
 
 
-def _winner(checkout: Checkout, study: str, family: str) -> list[Config]:
-    """The point that the study itself has found, tried first: on a similar task it is good already."""
-    folder = checkout.root / "results/search" / study
-    if not (folder / BEST).exists():
-        return []
+def _winners(checkout: Checkout, study: str, family: str) -> Iterator[Config]:
+    """The points that studies of this network have found: on a similar task they are good already.
+
+    A key that such a study does not search has the value of its experiment.
+    """
+    for name in dict.fromkeys([study, *STUDIES.get(family, ())]):
+        folder = checkout.root / "results/search" / name
+        if (folder / BEST).exists():
+            not_searched = flat(checkout.catalogue.entry("studies", name)["experiment"])
+            yield not_searched | FIRST.get(family, {}) | _winner(folder)
+
+
+def _winner(folder: Path) -> Config:
     trials, number = read_table(folder / "trials.parquet"), read_best(folder)["winner"]["trial"]
     row = trials[(trials["arm"] == "search") & (trials["trial"] == number)].iloc[0].to_dict()
-    point = {str(column).removeprefix(PARAMS_PREFIX): value for column, value in row.items()}
-    return [FIRST.get(family, {}) | point]
+    return {str(column).removeprefix(PARAMS_PREFIX): value for column, value in row.items()}
 
 
 def _held(point: Config, known: Mapping[str, Any]) -> Config:
