@@ -3,6 +3,8 @@
 import dataclasses
 import math
 import shutil
+import time
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
@@ -121,6 +123,37 @@ def test_after_its_time_verification_begins_no_trial(benchmark):
     assert (found.kept, found.compared, seen) == (8, 0, [])
     verification.verify(benchmark, submission, 60, 0, lambda *trial: seen.append(trial))
     assert [(text, done, total) for _, text, done, total in seen] == [("", n, 8) for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(("longest", "reserved"), [(34.0, 34), (1000.0, 300)])
+def test_verification_begins_no_trial_that_might_not_end_in_time(benchmark, monkeypatch, longest, reserved):
+    submission = parse("adamw", ADAMW, "adamw.py")
+    train(benchmark, submission)
+    file = table.result_folder(benchmark, "adamw") / running.RUNS
+    runs = pd.read_parquet(file)
+    runs.loc[3, "seconds"] = longest
+    runs.to_parquet(file)
+    given = []
+    monkeypatch.setattr(verification, "trained", lambda jobs, workers, deadline: given.append(deadline) or ())
+    before = time.monotonic()
+    verification.verify(benchmark, submission, 600, 0)
+    assert 0 <= given[0] - before - (600 - reserved) <= time.monotonic() - before
+
+
+def test_with_a_deadline_each_worker_has_one_trial_and_none_in_store(benchmark):
+    submission, handed = parse("adamw", ADAMW, "adamw.py"), []
+
+    def submit(function, *job):
+        handed.append(job)
+        future = Future()
+        future.set_result(job)
+        return future
+
+    workers = SimpleNamespace(workers=2, device="cpu", submit=submit)
+    jobs = [(submission, w, t) for w, own in assignment.every_trial(benchmark, submission) for t in own]
+    next(running.trained(jobs, workers, time.monotonic() + 60))
+    assert len(handed) == 2
+    assert [*running.trained(jobs, workers, time.monotonic() - 1)] == []
 
 
 def test_verification_trains_again_and_finds_a_changed_figure(benchmark):

@@ -82,7 +82,7 @@ def run(file: File, workload: Names = None) -> None:
 def verify(
     file: File,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="For how long; trials under way are finished.")
+        float, typer.Option(min=0.1, help="For how long; no trial begins that would take longer.")
     ] = 10.0,
     seed: Annotated[int | None, typer.Option(help="Of the order; drawn unless given.")] = None,
 ) -> None:

@@ -135,10 +135,10 @@ def workers_for(jobs: int) -> Executor:
 def trained(jobs: Sequence[Job], workers: Executor, deadline: float = math.inf) -> Iterator[Trained]:
     """Train these trials side by side; each is returned as soon as it has ended.
 
-    After the deadline, by `time.monotonic`, no more are handed to the workers, who have one each in store.
+    After the deadline, by `time.monotonic`, no more are begun.
     """
     waiting, running = list(reversed(jobs)), set[Future[Trained]]()
-    most = len(jobs) if deadline == math.inf else 2 * workers.workers
+    most = len(jobs) if deadline == math.inf else workers.workers
     while True:
         while waiting and len(running) < most and time.monotonic() < deadline:
             own, workload, trial = waiting.pop()

@@ -41,13 +41,15 @@ def verify(
     seed: int,
     show: Show = lambda row, text, done, total: None,
 ) -> Verified:
-    """Train trials again until the time is over, in an order that the seed decides.
+    """Train trials again, in an order that the seed decides, as many as the time is enough for.
+
+    None is begun any more when less time is left than the longest of the kept ones took.
 
     A kept trial that its file does not ask for, that is there twice, without its curve, with other inputs or
     by another core differs at once. `show` takes the kept row of a trial that was trained again, what
     differs, how many were trained, and of how many.
     """
-    deadline = time.monotonic() + seconds
+    end = time.monotonic() + seconds
     rows, curves = everything_kept(result_folder(benchmark, submission.name))
     by_key = {key_of(row): row for row in rows}
     if not by_key:
@@ -64,6 +66,8 @@ def verify(
     differences = [_line(key, titles, text) for key, text in wrong.items()]
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
+    longest = max(row["seconds"] for row in rows)
+    deadline = end - min(longest, seconds / 2)
     compared, here = 0, processor()
     elsewhere: list[str] = []
     with workers_for(len(jobs)) as workers:
