@@ -24,33 +24,44 @@ def screen() -> Console:
 
 
 def lines_after(monkeypatch, seconds: float) -> TrialLines:
-    """Lines that were begun this long ago."""
+    """Lines that were begun this long ago, of trials on two cores."""
+    monkeypatch.setenv("GROKKING_PROCESSES", "2")
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    lines = TrialLines(screen(), TITLES, TYPICAL)
+    lines = TrialLines(screen(), TITLES, TYPICAL, ", then variants")
     monkeypatch.setattr(time, "monotonic", lambda: seconds)
     return lines
 
 
 def test_the_time_left_counts_a_trial_by_what_its_workload_takes(monkeypatch):
-    """A small one took two seconds on this machine, so the two large ones that are left take 400."""
-    lines = lines_after(monkeypatch, 2.0)
+    """By what is typical two cores need 100 s for the two large ones; a small one that took long says little.
+
+    It took 31 s where half a second is typical: (31 + 60 / 2) / (1 + 60) is 1 s for a typical one.
+    """
+    lines = lines_after(monkeypatch, 31.0)
     lines.show(row("small"), {"small": 0, "large_held_out": 2})
     assert lines.screen.file.getvalue() == (
-        "small, study 1, trial 2: generalized at 1,234 (2 left, about 06:40)\n"
+        "small, study 1, trial 2: generalized at 1,234 (2 left, about 03:20, then variants)\n"
     )
 
 
-def test_the_time_left_follows_all_trials_that_have_ended(monkeypatch):
-    lines = lines_after(monkeypatch, 202.0)
+def test_the_time_left_is_at_first_that_of_typical_trials(monkeypatch):
+    lines = lines_after(monkeypatch, 0.5)
     lines.show(row("small"), {"large_held_out": 2})
-    lines.show(row("large_held_out", observed=False), {"large_held_out": 1})
-    assert lines.screen.file.getvalue().endswith("not in 2,000 steps (1 left, about 03:20)\n")
+    assert "(2 left, about 01:40, then" in lines.screen.file.getvalue()
+
+
+def test_the_time_left_follows_all_trials_that_have_ended(monkeypatch):
+    """A hundred times slower than typical: after twenty large trials their pace counts."""
+    lines = lines_after(monkeypatch, 20 * 10_000.0)
+    for _ in range(20):
+        lines.show(row("large_held_out", observed=False), {"large_held_out": 1})
+    assert "not in 2,000 steps (1 left, about 2:41:50, then" in lines.screen.file.getvalue().splitlines()[-1]
 
 
 def test_a_trial_that_diverged_is_told_as_such(monkeypatch):
     lines = lines_after(monkeypatch, 1.0)
     lines.show(row("small", observed=False, diverged=True), {"small": 0})
-    assert "trial 2: diverged (0 left, about 00:00)" in lines.screen.file.getvalue()
+    assert "trial 2: diverged (0 left, about 00:00, then variants)" in lines.screen.file.getvalue()
 
 
 @pytest.mark.parametrize(("workload", "name"), [("large_held_out", "large, modulus 11"), ("new", "new")])
@@ -63,12 +74,14 @@ def test_a_verified_trial_says_what_differs_and_for_how_long_it_goes_on(monkeypa
     lines = VerifiedLines(screen(), TITLES, 600.0)
     monkeypatch.setattr(time, "monotonic", lambda: 90.0)
     lines.show(row("small", processor=processor()), "", 3, 5)
+    lines.show(row("small", processor=processor()), "", 3, 500)
     monkeypatch.setattr(time, "monotonic", lambda: 700.0)
     lines.show(row("small", processor=processor()), "the curves differ", 4, 5)
     lines.show(row("small", processor="another"), "the curves differ", 5, 5)
     assert lines.screen.file.getvalue().splitlines() == [
-        "small, study 1, trial 2: the same (3 of 5, at most 08:30 left)",
-        "small, study 1, trial 2: the curves differ (4 of 5, at most 00:00 left)",
+        "small, study 1, trial 2: the same (3 of 5, about 01:00 left)",
+        "small, study 1, trial 2: the same (3 of 500, about 08:30 left)",
+        "small, study 1, trial 2: the curves differ (4 of 5, about 00:00 left)",
         "small, study 1, trial 2: the curves differ (on another kind of processor) (5 of 5)",
     ]
 

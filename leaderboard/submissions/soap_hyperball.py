@@ -11,7 +11,7 @@ SETTINGS = {
 }
 SPACE = {
     "learning_rate": {"kind": "log", "low": 3e-3, "high": 0.1},
-    "beta1": {"kind": "linear", "low": 0.6, "high": 0.95},
+    "beta1": {"kind": "linear", "low": 0.6, "high": 0.98},
     "beta2": {"kind": "linear", "low": 0.9, "high": 0.99},
 }
 STATE = ("mean", "square")

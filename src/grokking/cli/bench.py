@@ -64,10 +64,11 @@ def run(file: File, workload: Names = None) -> None:
     rehearse(submission, chosen[0][1][0])
     with source_kept(benchmark, submission):
         screen.print(f"{submission.name}: {submission.about}", soft_wrap=True)
-        if not workload and not submission.declared.WORKLOAD:
+        with_variants = not workload and not submission.declared.WORKLOAD
+        if with_variants:
             screen.print(_plan(benchmark, chosen), soft_wrap=True)
-        runs = _train(benchmark, submission, chosen, screen)
-        if not workload and not submission.declared.WORKLOAD:
+        runs = _train(benchmark, submission, chosen, screen, ", then variants" if with_variants else "")
+        if with_variants:
             runs = _train_on_variants(benchmark, submission, runs, screen)
     if submission.declared.WORKLOAD:
         screen.print(f"{submission.declared.WORKLOAD}: {sentence(runs)}", soft_wrap=True)
@@ -75,7 +76,8 @@ def run(file: File, workload: Names = None) -> None:
     for row in _by_workload(runs, benchmark.leak_check.name, titles(benchmark)):
         screen.print(row, soft_wrap=True)
     if not workload:
-        screen.print(f"next: grokking bench verify {shlex.quote(str(file))}", soft_wrap=True)
+        verify = f"grokking bench verify {shlex.quote(str(file))}"
+        screen.print(f"next: {verify}, then grokking bench table --write", soft_wrap=True)
 
 
 @app.command("verify")
@@ -203,7 +205,8 @@ def table(
     for name, reason in ranked.not_ranked.items():
         screen.print(f"{name} is not ranked: {reason}", soft_wrap=True)
     if len(ranked.seconds) < len(ranked.steps):
-        screen.print("`grokking bench seconds --write` measures seconds, in minutes", soft_wrap=True)
+        missing = "not measured: `grokking bench seconds --write` times all rules; a submitter need not"
+        screen.print(missing, soft_wrap=True)
     if write:
         for file in benchmark_page.write(benchmark, ranked):
             screen.print(f"wrote {file}", soft_wrap=True)
@@ -233,7 +236,11 @@ def curves(
 
 
 def _train(
-    benchmark: "Benchmark", submission: "Submission", chosen: "list[WithTrials]", screen: "Console"
+    benchmark: "Benchmark",
+    submission: "Submission",
+    chosen: "list[WithTrials]",
+    screen: "Console",
+    then: str = "",
 ) -> "pd.DataFrame":
     """The runs of these trials; those that are not kept are trained, with a line for each."""
     from grokking.cli.trial_lines import TrialLines, titles
@@ -242,7 +249,7 @@ def _train(
     from grokking.leaderboard.table import result_folder, typical_seconds
 
     folder = result_folder(benchmark, submission.name)
-    lines = TrialLines(screen, titles(benchmark), typical_seconds(benchmark))
+    lines = TrialLines(screen, titles(benchmark), typical_seconds(benchmark), then)
     known = every_trial(benchmark, submission)
     return train_missing(submission, chosen, known, folder, lines.show, lines.show_outdated)
 
@@ -276,11 +283,13 @@ def _by_workload(runs: Any, leak_check: str, titles: "dict[str, str]") -> list[s
     """A line per workload: the time that counts, and how many trials generalized."""
     from grokking.leaderboard.scoring import times
 
-    lines = []
-    for name, steps in times(runs, "steps").items():
+    lines, steps = [], times(runs, "steps")
+    for name in (name for name in titles if name in steps):
         own = runs[runs["workload"] == name]
         share = f"{own['observed'].sum()} of {len(own)} trials generalized"
-        counts = f"{steps:,.0f} steps" if steps < float("inf") else "missed"
+        studies = own.groupby("study")["observed"].any()
+        missed = f"missed in {(~studies).sum()} of {len(studies)} studies"
+        counts = f"{steps[name]:,.0f} steps" if steps[name] < float("inf") else missed
         passed = "passed" if not own["observed"].any() else "failed, so the rule has no score"
-        lines.append(f"{titles[str(name)]}: {passed if name == leak_check else counts}, {share}")
+        lines.append(f"{titles[name]}: {passed if name == leak_check else counts}, {share}")
     return lines

@@ -8,22 +8,30 @@ from rich.console import Console
 from tqdm import tqdm
 
 from grokking.executors.processor import processor
+from grokking.executors.resources import processes
 from grokking.leaderboard.assignment import workloads
 from grokking.leaderboard.verification import Verified
 from grokking.leaderboard.workloads import Benchmark
+
+BELIEF = 60.0  # typical seconds; until so much is trained, typical ones count more than those seen
 
 
 class TrialLines:
     """A line for each trial that has ended.
 
     Trials of one workload take twenty times as long as those of another. So each counts by what trials of
-    its workload have taken so far, in all results that are here.
+    its workload have taken so far on one core, in all results that are here. `then` says what follows.
     """
 
     def __init__(
-        self, screen: Console, titles: Mapping[str, str], typical_seconds: Mapping[str, float]
+        self,
+        screen: Console,
+        titles: Mapping[str, str],
+        typical_seconds: Mapping[str, float],
+        then: str = "",
     ) -> None:
         self.screen, self.titles, self.typical = screen, titles, typical_seconds
+        self.workers, self.then = processes(None), then
         self.started, self.expected = time.monotonic(), 0.0
 
     def show_outdated(self, count: int) -> None:
@@ -32,9 +40,14 @@ class TrialLines:
 
     def show(self, row: Mapping[str, Any], left: Mapping[str, int]) -> None:
         self.expected += self._expected(row["workload"])
-        seconds = (time.monotonic() - self.started) / self.expected * self._expected_of(left)
-        over = f"{sum(left.values())} left, about {tqdm.format_interval(seconds)}"
+        seconds = self._pace() * self._expected_of(left)
+        over = f"{sum(left.values())} left, about {tqdm.format_interval(seconds)}{self.then}"
         self.screen.print(f"{name_of(row, self.titles)}: {outcome(row)} ({over})", soft_wrap=True)
+
+    def _pace(self) -> float:
+        """Seconds here for a typical one: what was seen so far, and before that one on each worker."""
+        seen = time.monotonic() - self.started
+        return (seen + BELIEF / self.workers) / (self.expected + BELIEF)
 
     def _expected_of(self, left: Mapping[str, int]) -> float:
         return sum(count * self._expected(workload) for workload, count in left.items())
@@ -48,15 +61,19 @@ class VerifiedLines:
     """A line for each trial that was trained again."""
 
     def __init__(self, screen: Console, titles: Mapping[str, str], seconds: float) -> None:
-        self.screen, self.titles, self.deadline = screen, titles, time.monotonic() + seconds
-        self.here = processor()
+        self.screen, self.titles, self.here = screen, titles, processor()
+        self.started, self.seconds = time.monotonic(), seconds
 
     def show(self, kept: Mapping[str, Any], text: str, done: int, total: int) -> None:
-        left = tqdm.format_interval(max(0.0, self.deadline - time.monotonic()))
-        until = f", at most {left} left" if done < total else ""
+        until = f", about {tqdm.format_interval(self._left(done, total))} left" if done < total else ""
         elsewhere = text and kept["processor"] != self.here
         found = f"{text} (on another kind of processor)" if elsewhere else text or "the same"
         self.screen.print(f"{name_of(kept, self.titles)}: {found} ({done} of {total}{until})", soft_wrap=True)
+
+    def _left(self, done: int, total: int) -> float:
+        """Trials are in a random order, so those that are left take as long as those before them."""
+        seen = time.monotonic() - self.started
+        return max(0.0, min(self.seconds - seen, seen / done * (total - done)))
 
 
 def name_of(row: Mapping[str, Any], titles: Mapping[str, str]) -> str:

@@ -106,7 +106,7 @@ def _reason(node: ast.AST, defined: set[str], parents: dict[ast.AST, ast.AST]) -
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
             return "attributes are not assigned"
         case ast.Attribute(value=ast.Name(id="torch"), attr=name) if name not in TORCH:
-            return f"`torch.{name}` is not allowed"
+            return f"`torch.{name}` is not allowed; these are: {', '.join(sorted(TORCH))}"
         case ast.Attribute(value=ast.Attribute(value=ast.Name(id="torch"), attr="linalg"), attr=name) if (
             name not in LINALG
         ):

@@ -26,12 +26,14 @@ PAGE_TEXT = """# Benchmark of time-to-grok, version {version}
 {ranking}
 Score: the mean height of the performance profile, from 0 to 1, in steps and in seconds on one core.
 Seconds: {processor}. Brackets are 95 % over trials drawn again.
+Trials that generalize: of those on the workloads, variants not counted.
 Not ranked: {not_ranked}.
 
 ## Steps to generalization
 
 {times}
-The median over the studies of the fastest trial of each; "—" where it did not generalize within the budget.
+The median over the studies of the fastest trial of each; "—" where no trial of most studies generalized
+within the budget.
 
 ## Steps to generalization on held-out variants
 
@@ -43,9 +45,9 @@ submission misses counts as missed, too, and is not trained.
 
 {fastest}
 Fastest: by the best points of each study, as in the score. The other columns compare all trials of a
-submission with all of the fastest one's, the first that is named, by the log-rank test. Where p is 0.05 or
-more, the two cannot be told apart. Where it is less, and the other's trials generalize sooner, that one is
-better over its whole space. The values of p are not corrected for their number.
+submission, if any generalizes, with all of the fastest one's, the first that is named, by the log-rank test.
+Where p is 0.05 or more, the two cannot be told apart. Where it is less, and the other's trials generalize
+sooner, that one is better over its whole space. The values of p are not corrected for their number.
 
 ## Within a factor of the fastest
 
@@ -154,7 +156,8 @@ def _fastest_on(ranked: Ranking, workload: Workload) -> dict[str, str]:
 def _compared(ranked: Ranking, workload: str, first: str) -> dict[str, str]:
     """Which submissions all trials cannot tell from this one, and which ones' trials are better."""
     runs = {score.submission: ranked.entries[score.submission].runs for score in ranked.steps}
-    others = [name for name, own in runs.items() if name != first and (own["workload"] == workload).any()]
+    learns = {name for name, own in runs.items() if own.loc[own["workload"] == workload, "observed"].any()}
+    others = [name for name in runs if name in learns - {first}]
     p = {name: difference_p(runs[first], runs[name], workload) for name in others}
     alike = [f"{name} ({value:.2f})" for name, value in p.items() if value >= ALIKE_P]
     apart = [name for name, value in p.items() if value < ALIKE_P]
