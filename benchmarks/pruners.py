@@ -270,7 +270,8 @@ def judged(generalized_N: np.ndarray, steps_N: np.ndarray, stop_N: np.ndarray) -
 
 
 def _share(count: float, total: float) -> str:
-    share, low, high = pruner_audit.share(round(count), round(total))
+    _, low, high = pruner_audit.share(round(count), round(total))
+    share = count / total if total else math.nan
     return f"{count:.1f} of {total:.1f}: {share:.0%} ({low:.0%}–{high:.0%})"
 
 

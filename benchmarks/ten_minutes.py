@@ -64,8 +64,9 @@ def main() -> None:
 
 
 def row(name: str, minutes: float) -> dict[str, Any]:
-    """A case's row, measured where it is not kept yet."""
-    file = FOLDER / f"{name}.json"
+    """A case's row, measured where this very search is not kept yet."""
+    task, family, changes = CASES[name]
+    file = FOLDER / f"{'-'.join([task, family, *changes])}.json"
     if not file.exists():
         file.write_text(json.dumps(measured(name, minutes), ensure_ascii=False))
     return dict(json.loads(file.read_text()))

@@ -209,7 +209,7 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
         assert "(0 left, about 00:00)" in said
         assert "8 trials; those that are kept are not trained again" in said  # no variants are drawn
         assert "latin_square: passed, 0 of 4 trials generalized" in said
-        assert f"next: grokking bench verify {checkout}/leaderboard/submissions/{name}.py" in said
+        assert f"next: grokking bench verify {checkout}/leaderboard/submissions/{name}.py\nthen: " in said
     said = call("bench", "verify", str(checkout / "leaderboard/submissions/own.py"))
     assert "tiny_mlp, study 0, trial 0: the same (" in said
     assert "(8 of 8)" in said

@@ -125,7 +125,7 @@ def test_after_its_time_verification_begins_no_trial(benchmark):
     assert [(text, done, total) for _, text, done, total in seen] == [("", n, 8) for n in range(1, 9)]
 
 
-@pytest.mark.parametrize(("longest", "reserved"), [(34.0, 34), (1000.0, 300)])
+@pytest.mark.parametrize(("longest", "reserved"), [(30.0, 45), (1000.0, 300)])
 def test_verification_begins_no_trial_that_might_not_end_in_time(benchmark, monkeypatch, longest, reserved):
     submission = parse("adamw", ADAMW, "adamw.py")
     train(benchmark, submission)

@@ -100,3 +100,8 @@ def test_counts_are_added_over_workloads_and_averaged_over_orders():
     assert row["new bests stopped"].startswith("0.0 of 4.0:")  # of 5 and 3
     assert row["stopped too soon"].startswith("2.0 of 10.0: 20%")
     assert row["steps saved"] == "40%"
+
+
+def test_a_share_is_of_the_mean_counts_and_its_interval_of_whole_ones():
+    low, high = (f"{end:.0%}" for end in pruners.pruner_audit.share(2, 2)[1:])
+    assert pruners._share(1.6, 2.4) == f"1.6 of 2.4: 67% ({low}–{high})"

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FixedTrial, TrialState, create_trial
 from searches import network, outcome_of, plan_of, search_task
 
-from grokking.api import searching, training
+from grokking.api import search_plan, searching, training
 from grokking.api.checkout import Checkout, here
 from grokking.api.search_plan import FAMILY, families, plan_search
 from grokking.cli.search import search
@@ -63,6 +63,27 @@ def test_winners_of_other_studies_of_the_network_are_tried_too():
     assert second["model.hidden_widths"] == [256]
     own = here().catalogue.entry("studies", "quick")["experiment"]
     assert (second["loss"], second["optimizer.beta1"]) == (own["loss"], own["optimizer"]["beta1"])
+
+
+def test_without_extended_studies_a_search_begins_from_those_that_are_there(tmp_path, monkeypatch):
+    root = here().root
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/search").symlink_to(root / "results/search")
+    monkeypatch.setattr(search_plan, "here", lambda: Checkout(tmp_path))
+    config = plan_search("addition_97_f50_many", {}).plan.config
+    assert set(config.space) == set(here().catalogue.entry("studies", "quick")["space"])
+    assert len(config.initial_points) == 1
+
+
+def test_a_study_of_that_name_with_another_family_is_not_taken_for_it():
+    of_study = {"speedrun": "transformer", "mine": "one_hot_mlp"}
+    catalogue = SimpleNamespace(
+        names=lambda section: [*of_study],
+        entry=lambda section, name: {"experiment": {"model": {"family": of_study[name]}}},
+    )
+    found = families(SimpleNamespace(catalogue=catalogue))
+    assert found == {"transformer": "speedrun", "one_hot_mlp": "mine"}
 
 
 def test_a_transformer_is_tried_with_one_layer_first_and_searched_with_two():

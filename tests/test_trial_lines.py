@@ -3,9 +3,11 @@
 import io
 import time
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
+from grokking.cli.bench import _by_workload
 from grokking.cli.trial_lines import TrialLines, VerifiedLines, name_of, verdict
 from grokking.executors.processor import processor
 from grokking.leaderboard.verification import Verified
@@ -42,6 +44,21 @@ def test_the_time_left_counts_a_trial_by_what_its_workload_takes(monkeypatch):
     assert lines.screen.file.getvalue() == (
         "small, study 1, trial 2: generalized at 1,234 (2 left, about 03:20, then variants)\n"
     )
+
+
+def test_without_kept_trials_the_time_left_is_by_those_of_this_run(monkeypatch):
+    """Such as of `grokking bench targets`."""
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    lines = TrialLines(screen(), {}, {})
+    monkeypatch.setattr(time, "monotonic", lambda: 10.0)
+    lines.show(row("small"), {"small": 3})
+    assert lines.screen.file.getvalue().endswith("(3 left, about 00:30)\n")
+
+
+def test_one_trial_does_not_count_as_if_two_workers_could_share_it(monkeypatch):
+    lines = lines_after(monkeypatch, 0.0)
+    assert lines._pace(0) == 1.0
+    assert lines._pace(1) == 0.5
 
 
 def test_the_time_left_is_at_first_that_of_typical_trials(monkeypatch):
@@ -104,3 +121,18 @@ def test_the_verdict_says_of_how_many_trials_and_on_what(compared, differences, 
     said = verdict("adamw", Verified(240, 0, compared, differences, elsewhere), 7)
     assert said.startswith(f"adamw: {outcome}")
     assert said.endswith("; the same order by --seed 7)")
+
+
+def test_a_workload_counts_as_missed_by_its_studies_and_workloads_come_in_their_order():
+    """One trial of three generalizes on each, but in one study of `b` and in two of `a`."""
+    rows = [
+        {"workload": workload, "study": study, "observed": step is not None, "generalization_step": step}
+        for workload, steps in {"a": (50.0, 70.0, None), "b": (40.0, None, None), "leak": (None,) * 3}.items()
+        for study, step in enumerate(steps)
+    ]
+    runs = pd.DataFrame(rows).assign(step_seconds=1.0)
+    assert _by_workload(runs, "leak", {"leak": "leak", "b": "the b", "a": "a", "unseen": "unseen"}) == [
+        "leak: passed, 0 of 3 trials generalized",
+        "the b: missed in 2 of 3 studies, 1 of 3 trials generalized",
+        "a: 70 steps, 2 of 3 trials generalized",
+    ]

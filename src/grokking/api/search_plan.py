@@ -18,16 +18,16 @@ from grokking.search.space import DECAY_RATES, Space, dimensions
 from grokking.storage.runs import read_table
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
-# By family, the study that a search is built from, and others of the same network whose winners are tried,
-# too. Of another family: the first study that trains it.
+# By family, the study that a search is built from, and others whose winners are tried, too. Of another
+# family, or where there is no such study: the first study that trains it.
 STUDIES = {"one_hot_mlp": ("speedrun", "quick")}
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
 BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
-# By family, what is searched beside the study's own space, and where that is tried first (lists as text)
-WIDER: dict[str, Config] = {"transformer": {"model.layers": {"kind": "choice", "values": [1, 2]}}}
+# By study, what is searched beside its own space, and with what its winner is tried there (lists as text)
+WIDER: dict[str, Config] = {"system_3": {"model.layers": {"kind": "choice", "values": [1, 2]}}}
 FIRST: dict[str, Config] = {
-    "one_hot_mlp": {"model.hidden_widths": "[256]"},
-    "transformer": {"model.layers": 1},
+    "quick": {"model.hidden_widths": "[256]"},
+    "system_3": {"model.layers": 1},
 }
 FULL: Config = {"sampling": "full"}
 UNLIMITED = 1_000_000  # trials; time is the limit
@@ -69,12 +69,15 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
 
 def families(checkout: Checkout) -> dict[str, str]:
     """The families that can be searched, each with the study that its searches are built from."""
-    known = checkout.catalogue.names("studies")
-    found = {family: study for family, (study, *_) in STUDIES.items() if study in known}
-    for study in known:
-        family = flat(checkout.catalogue.entry("studies", study)).get("experiment.model.family")
-        found.setdefault(str(family), study)
+    trained = {name: _family_of(checkout, name) for name in checkout.catalogue.names("studies")}
+    found = {family: study for family, (study, *_) in STUDIES.items() if trained.get(study) == family}
+    for study, family in trained.items():
+        found.setdefault(family, study)
     return found
+
+
+def _family_of(checkout: Checkout, study: str) -> str:
+    return str(flat(checkout.catalogue.entry("studies", study)).get("experiment.model.family"))
 
 
 def _study(checkout: Checkout, family: str) -> str:
@@ -91,11 +94,11 @@ def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> C
     """The study with this experiment and task: a wider space, nothing published, no limit of trials."""
     entry = copy.deepcopy(checkout.catalogue.entry("studies", study))
     family = entry["experiment"]["model"]["family"]
-    wider = WIDER.get(family, {}) | entry["space"]
+    wider = WIDER.get(study, {}) | entry["space"]
     experiment = {key: value for key, value in config.items() if key != "replicas"}
     entry["experiment"] = experiment | {"task": config["task"]["name"]}
     entry["space"] = {key: values for key, values in wider.items() if not _is_set(key, meant)}
-    entry["pruner"]["exempt_first"] = 2  # the known point and one more: one that is never stopped is slow
+    entry["pruner"]["exempt_first"] = 2  # the best known point and one more: never stopped, they are slow
     known = dimensions(load(Space, entry["space"], f"studies.{study}.space"))
     points = [*_winners(checkout, study, family), *entry["initial_points"]]
     entry["initial_points"] = [_held(point, known) for point in points]
@@ -123,15 +126,17 @@ def _holds(section: str, key: str) -> bool:
 
 
 def _winners(checkout: Checkout, study: str, family: str) -> Iterator[Config]:
-    """The points that studies of this network have found: on a similar task they are good already.
+    """The points that studies of this family have found: on a similar task they are good already.
 
-    A key that such a study does not search has the value of its experiment.
+    A key that such a study does not search has the value of its experiment, or of FIRST.
     """
-    for name in dict.fromkeys([study, *STUDIES.get(family, ())]):
+    known = [*checkout.catalogue.names("studies")]
+    others = [name for name in STUDIES.get(family, ()) if name in known]
+    for name in dict.fromkeys([study, *others]):
         folder = checkout.root / "results/search" / name
-        if (folder / BEST).exists():
+        if (folder / BEST).exists() and _family_of(checkout, name) == family:
             not_searched = flat(checkout.catalogue.entry("studies", name)["experiment"])
-            yield not_searched | FIRST.get(family, {}) | _winner(folder)
+            yield not_searched | FIRST.get(name, {}) | _winner(folder)
 
 
 def _winner(folder: Path) -> Config:

@@ -53,7 +53,7 @@ def run(file: File, workload: Names = None) -> None:
     from grokking.api.checkout import here
     from grokking.cli.terminal import console
     from grokking.cli.trial_lines import titles
-    from grokking.leaderboard.assignment import trials_by_workload
+    from grokking.leaderboard.assignment import trials_by_workload, variants
     from grokking.leaderboard.records import sentence
     from grokking.leaderboard.rehearsal import rehearse
     from grokking.leaderboard.submission import read_submission
@@ -67,7 +67,8 @@ def run(file: File, workload: Names = None) -> None:
         with_variants = not workload and not submission.declared.WORKLOAD
         if with_variants:
             screen.print(_plan(benchmark, chosen), soft_wrap=True)
-        runs = _train(benchmark, submission, chosen, screen, ", then variants" if with_variants else "")
+        then = ", then variants" if with_variants and variants(benchmark) else ""
+        runs = _train(benchmark, submission, chosen, screen, then)
         if with_variants:
             runs = _train_on_variants(benchmark, submission, runs, screen)
     if submission.declared.WORKLOAD:
@@ -76,15 +77,15 @@ def run(file: File, workload: Names = None) -> None:
     for row in _by_workload(runs, benchmark.leak_check.name, titles(benchmark)):
         screen.print(row, soft_wrap=True)
     if not workload:
-        verify = f"grokking bench verify {shlex.quote(str(file))}"
-        screen.print(f"next: {verify}, then grokking bench table --write", soft_wrap=True)
+        screen.print(f"next: grokking bench verify {shlex.quote(str(file))}", soft_wrap=True)
+        screen.print("then: grokking bench table --write", soft_wrap=True)
 
 
 @app.command("verify")
 def verify(
     file: File,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="For how long; no trial begins that would take longer.")
+        float, typer.Option(min=0.1, help="For how long; towards the end no trial begins any more.")
     ] = 10.0,
     seed: Annotated[int | None, typer.Option(help="Of the order; drawn unless given.")] = None,
 ) -> None:
@@ -205,8 +206,8 @@ def table(
     for name, reason in ranked.not_ranked.items():
         screen.print(f"{name} is not ranked: {reason}", soft_wrap=True)
     if len(ranked.seconds) < len(ranked.steps):
-        missing = "not measured: `grokking bench seconds --write` times all rules; a submitter need not"
-        screen.print(missing, soft_wrap=True)
+        how = "`grokking bench seconds --write` measures all rules in turns; a submitter need not run it"
+        screen.print(f"score in seconds: {how}", soft_wrap=True)
     if write:
         for file in benchmark_page.write(benchmark, ranked):
             screen.print(f"wrote {file}", soft_wrap=True)

@@ -13,7 +13,7 @@ from grokking.leaderboard.assignment import workloads
 from grokking.leaderboard.verification import Verified
 from grokking.leaderboard.workloads import Benchmark
 
-BELIEF = 60.0  # typical seconds; until so much is trained, typical ones count more than those seen
+BELIEF = 60.0  # seconds of kept trials that count beside those of this run in its forecasts
 
 
 class TrialLines:
@@ -32,6 +32,7 @@ class TrialLines:
     ) -> None:
         self.screen, self.titles, self.typical = screen, titles, typical_seconds
         self.workers, self.then = processes(None), then
+        self.belief = BELIEF if typical_seconds else 0.0
         self.started, self.expected = time.monotonic(), 0.0
 
     def show_outdated(self, count: int) -> None:
@@ -40,14 +41,15 @@ class TrialLines:
 
     def show(self, row: Mapping[str, Any], left: Mapping[str, int]) -> None:
         self.expected += self._expected(row["workload"])
-        seconds = self._pace() * self._expected_of(left)
+        seconds = self._pace(sum(left.values())) * self._expected_of(left)
         over = f"{sum(left.values())} left, about {tqdm.format_interval(seconds)}{self.then}"
         self.screen.print(f"{name_of(row, self.titles)}: {outcome(row)} ({over})", soft_wrap=True)
 
-    def _pace(self) -> float:
-        """Seconds here for a typical one: what was seen so far, and before that one on each worker."""
+    def _pace(self, left: int) -> float:
+        """Seconds here for one of a kept trial: as seen so far, and as if so many workers kept that pace."""
         seen = time.monotonic() - self.started
-        return (seen + BELIEF / self.workers) / (self.expected + BELIEF)
+        workers = min(self.workers, left + 1)
+        return (seen + self.belief / workers) / (self.expected + self.belief)
 
     def _expected_of(self, left: Mapping[str, int]) -> float:
         return sum(count * self._expected(workload) for workload, count in left.items())

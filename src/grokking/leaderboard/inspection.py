@@ -110,7 +110,7 @@ def _reason(node: ast.AST, defined: set[str], parents: dict[ast.AST, ast.AST]) -
         case ast.Attribute(value=ast.Attribute(value=ast.Name(id="torch"), attr="linalg"), attr=name) if (
             name not in LINALG
         ):
-            return f"`torch.linalg.{name}` is not allowed"
+            return f"`torch.linalg.{name}` is not allowed; these are: {', '.join(sorted(LINALG))}"
         case ast.Attribute(attr=name) if name.startswith(FRAMES) or name in BEYOND:
             return f"`.{name}` reaches beyond the tensors"
         case ast.Attribute(value=ast.Name(id="torch"), attr="linalg") if not _is_base(node, parents):

@@ -32,7 +32,7 @@ Not ranked: {not_ranked}.
 ## Steps to generalization
 
 {times}
-The median over the studies of the fastest trial of each; "—" where no trial of most studies generalized
+The median over the studies of the fastest trial of each; "—" where in most studies no trial generalized
 within the budget.
 
 ## Steps to generalization on held-out variants
@@ -45,7 +45,7 @@ submission misses counts as missed, too, and is not trained.
 
 {fastest}
 Fastest: by the best points of each study, as in the score. The other columns compare all trials of a
-submission, if any generalizes, with all of the fastest one's, the first that is named, by the log-rank test.
+submission, if any generalizes, with all of the fastest one's (of several, the first), by the log-rank test.
 Where p is 0.05 or more, the two cannot be told apart. Where it is less, and the other's trials generalize
 sooner, that one is better over its whole space. The values of p are not corrected for their number.
 

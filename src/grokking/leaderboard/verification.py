@@ -20,6 +20,7 @@ from grokking.leaderboard.workloads import Benchmark, Workload
 from grokking.training.fingerprint import input_hash, same_code
 
 Key = tuple[Any, ...]
+WITH_EVALUATIONS = 1.5  # times the seconds of a trial, which are those of its updates alone
 Show = Callable[[Mapping[str, Any], str, int, int], None]
 
 
@@ -43,7 +44,7 @@ def verify(
 ) -> Verified:
     """Train trials again, in an order that the seed decides, as many as the time is enough for.
 
-    None is begun any more when less time is left than the longest of the kept ones took.
+    None begins that might not end in time, by the longest of the kept ones; but all of the first half begin.
 
     A kept trial that its file does not ask for, that is there twice, without its curve, with other inputs or
     by another core differs at once. `show` takes the kept row of a trial that was trained again, what
@@ -66,7 +67,7 @@ def verify(
     differences = [_line(key, titles, text) for key, text in wrong.items()]
     jobs = [(submission, *job) for key, job in asked_for.items() if key in by_key.keys() - wrong.keys()]
     random.Random(seed).shuffle(jobs)
-    longest = max(row["seconds"] for row in rows)
+    longest = WITH_EVALUATIONS * max(row["seconds"] for row in rows)
     deadline = end - min(longest, seconds / 2)
     compared, here = 0, processor()
     elsewhere: list[str] = []
