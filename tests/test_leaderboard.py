@@ -214,7 +214,7 @@ def test_a_submission_is_run_verified_and_ranked(checkout):
     assert "tiny_mlp, study 0, trial 0: the same (" in said
     assert "(8 of 8)" in said
     assert "own: 8 of 8 kept trials trained again, all figures are the same (" in said
-    assert "`grokking bench seconds --write` measures seconds" in call("bench", "table")
+    assert "`grokking bench seconds --write` measures all rules" in call("bench", "table")
     assert "trials that generalize" in call("bench", "table", "--write")
     assert (checkout / page.PICTURE).read_bytes().startswith(b"\x89PNG")
     written = (checkout / page.PAGE).read_text()
