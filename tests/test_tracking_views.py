@@ -5,6 +5,7 @@ import json
 import zlib
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from grokking.tracking import identity, metrics, store, views
 from grokking.tracking.descriptions import NOTE
@@ -37,6 +38,25 @@ def test_every_view_is_published_and_named_in_the_banner(client):
             }
         for view in VIEWS:
             assert f"({views.address(client, view)[1:]})" in tags[NOTE]
+
+
+def test_a_tag_that_another_process_sets_at_the_same_moment_is_set_again(client, monkeypatch):
+    """As MLflow's UI may do while it is filled."""
+    set_tag, refused = client.set_experiment_tag, []
+
+    def refuse_once(experiment_id, key, value):
+        if (experiment_id, key) not in refused:
+            refused.append((experiment_id, key))
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: experiment_tags.key")
+        set_tag(experiment_id, key, value)
+
+    monkeypatch.setattr(client, "set_experiment_tag", refuse_once)
+    views.publish(client)
+    monkeypatch.undo()
+    for experiment in identity.EXPERIMENTS:
+        tags = client.get_experiment(store.experiment_id(client, experiment)).tags
+        assert NOTE in tags
+        assert {f"{views.TAG}{view.key}" for view in views.of_experiment(experiment)} <= set(tags)
 
 
 def test_views_are_the_same_bytes_each_time(client):

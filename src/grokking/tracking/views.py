@@ -229,9 +229,22 @@ def publish(client: "MlflowClient") -> None:
     for experiment in identity.EXPERIMENTS:
         number = store.experiment_id(client, experiment)
         for view in of_experiment(experiment):
-            client.set_experiment_tag(number, f"{TAG}{view.key}", encoded(view))
-        client.set_experiment_tag(number, NOTE, banner(client, experiment))
-        client.set_experiment_tag(number, "mlflow.experimentKind", "custom_model_development")
+            _set_tag(client, number, f"{TAG}{view.key}", encoded(view))
+        _set_tag(client, number, NOTE, banner(client, experiment))
+        _set_tag(client, number, "mlflow.experimentKind", "custom_model_development")
+
+
+def _set_tag(client: "MlflowClient", experiment_id: str, key: str, value: str) -> None:
+    """Set a tag of an experiment; once more where another process has set it at the same moment.
+
+    MLflow looks for the tag, and then adds it; its store refuses the second of two that were added.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_experiment_tag(experiment_id, key, value)
+    except MlflowException:
+        client.set_experiment_tag(experiment_id, key, value)
 
 
 def of_experiment(experiment: str) -> list[View]:
