@@ -69,15 +69,17 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
 
 def families(checkout: Checkout) -> dict[str, str]:
     """The families that can be searched, each with the study that its searches are built from."""
-    trained = {name: _family_of(checkout, name) for name in checkout.catalogue.names("studies")}
+    trained = _family_by_study(checkout)
     found = {family: study for family, (study, *_) in STUDIES.items() if trained.get(study) == family}
     for study, family in trained.items():
         found.setdefault(family, study)
     return found
 
 
-def _family_of(checkout: Checkout, study: str) -> str:
-    return str(flat(checkout.catalogue.entry("studies", study)).get("experiment.model.family"))
+def _family_by_study(checkout: Checkout) -> dict[str, str]:
+    catalogue = checkout.catalogue
+    entries = {name: flat(catalogue.entry("studies", name)) for name in catalogue.names("studies")}
+    return {name: str(entry.get("experiment.model.family")) for name, entry in entries.items()}
 
 
 def _study(checkout: Checkout, family: str) -> str:
@@ -130,11 +132,10 @@ def _winners(checkout: Checkout, study: str, family: str) -> Iterator[Config]:
 
     A key that such a study does not search has the value of its experiment, or of FIRST.
     """
-    known = [*checkout.catalogue.names("studies")]
-    others = [name for name in STUDIES.get(family, ()) if name in known]
-    for name in dict.fromkeys([study, *others]):
+    trained = _family_by_study(checkout)
+    for name in dict.fromkeys([study, *STUDIES.get(family, ())]):
         folder = checkout.root / "results/search" / name
-        if (folder / BEST).exists() and _family_of(checkout, name) == family:
+        if trained.get(name) == family and (folder / BEST).exists():
             not_searched = flat(checkout.catalogue.entry("studies", name)["experiment"])
             yield not_searched | FIRST.get(name, {}) | _winner(folder)
 

@@ -110,8 +110,11 @@ def reason(error: Exception) -> str:
     return refused or database.reason(error)
 
 
-def _creating(client: "MlflowClient") -> contextlib.AbstractContextManager[Any]:
-    """Held while something is looked up and created, so that two processes do not both create it."""
+def creating(client: "MlflowClient") -> contextlib.AbstractContextManager[Any]:
+    """Held while something is looked up and created, so that two processes do not both create it.
+
+    Not by one that holds it already.
+    """
     uri = tracking_uri()
     if server.is_server(uri):
         return ServerLock(client, "creating")
@@ -126,7 +129,7 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage != "deleted":
         return found.experiment_id
-    with _creating(client):
+    with creating(client):
         found = client.get_experiment_by_name(name)
         if found is None:
             return client.create_experiment(name, artifacts)
@@ -142,7 +145,7 @@ def ensure_run(
     query = f"tags.key = '{tags['key']}'"
     if found := client.search_runs([experiment], query, max_results=1):
         return found[0]
-    with _creating(client):
+    with creating(client):
         found = client.search_runs([experiment], query, max_results=1)
         return found[0] if found else create_run(client, experiment, name, tags, parent)
 
@@ -158,7 +161,7 @@ def ensure_children(
     found = children(client, experiment, parent)
     if found.keys() >= set(keys):
         return [found[key] for key in keys]
-    with _creating(client):
+    with creating(client):
         found = children(client, experiment, parent)
         if not found.keys() >= set(keys):
             found |= _adopted(client, experiment, parent, set(keys) - found.keys())

@@ -225,26 +225,14 @@ VIEWS = (
 
 
 def publish(client: "MlflowClient") -> None:
-    """Write all views, and on each experiment what is in it."""
+    """Write all views, and on each experiment what is in it; the UI and `publish` may do so at once."""
     for experiment in identity.EXPERIMENTS:
         number = store.experiment_id(client, experiment)
-        for view in of_experiment(experiment):
-            _set_tag(client, number, f"{TAG}{view.key}", encoded(view))
-        _set_tag(client, number, NOTE, banner(client, experiment))
-        _set_tag(client, number, "mlflow.experimentKind", "custom_model_development")
-
-
-def _set_tag(client: "MlflowClient", experiment_id: str, key: str, value: str) -> None:
-    """Set a tag of an experiment; once more where another process has set it at the same moment.
-
-    MLflow looks for the tag, and then adds it; its store refuses the second of two that were added.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.set_experiment_tag(experiment_id, key, value)
-    except MlflowException:
-        client.set_experiment_tag(experiment_id, key, value)
+        tags = {f"{TAG}{view.key}": encoded(view) for view in of_experiment(experiment)}
+        tags |= {NOTE: banner(client, experiment), "mlflow.experimentKind": "custom_model_development"}
+        with store.creating(client):
+            for key, value in tags.items():
+                client.set_experiment_tag(number, key, value)
 
 
 def of_experiment(experiment: str) -> list[View]:
