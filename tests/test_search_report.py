@@ -286,6 +286,11 @@ def load_space() -> Space:
 
 def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     page = study_pages.page(study(), MACHINE, RULES, 0.1)
+    assert "no search has used; earlier searches of this study were confirmed on the same |" in page
+    anew = replace(study(), config=CONFIG | {"round": 2})
+    of_round_2 = study_pages.page(anew, MACHINE, RULES, 0.1)
+    assert "confirmation of an earlier round has used; this is round 2 |" in of_round_2
+    assert "and earlier rounds of this study, from which its ranges follow.\n" in of_round_2
     assert "on most of 1 more, on splits of the search; passed over before two had: 1 |" in page
     assert "takes 120 (110–130) steps on 3 fresh seeds" in page
     assert "[637,000](" in page
@@ -298,6 +303,10 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     for name in ("survival", "parallel", "slices", "importances", "history", "pareto"):
         assert f"(small/{name}.png)" in page
     assert "the check of the best trials on further seeds.\n" in page
+    counted = replace(study(), trials=trial_rows().assign(check_flops=[2e12, 1e12, None, None, None]))
+    page = study_pages.page(counted, MACHINE, RULES, 0.1)
+    assert "| check of the best | 2        | —          | 3T " in page
+    assert "All training that led to the winner is counted.\n" in page
     given = replace(study(), config=CONFIG | {"objective": "steps", "initial_points": [{}, {}]})
     assert "find the 2 points that the study was given." in study_pages.page(given, MACHINE, RULES, 0.1)
     overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))

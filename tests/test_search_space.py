@@ -17,6 +17,7 @@ from searches import SPACE, network, plan_of, stage_folder, study_mapping
 from grokking.analysis.search_axes import axes
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError, load
+from grokking.experiment import Seeds
 from grokking.models.layers import INITIALISATIONS
 from grokking.search import objective
 from grokking.search.config import StudyPlan, random_arm, read_study
@@ -361,6 +362,21 @@ def test_a_sound_study_is_read_and_its_random_arm_has_the_same_rules():
     assert arm.config.pruner == plan.config.pruner
     assert arm.config.initial_points == ()
     assert arm.config.space == plan.config.space
+
+
+def test_each_round_confirms_on_seeds_and_splits_of_its_own():
+    confirm = {"seeds": [103, 100, 101], "split_seeds": [12, 10, 11]}
+    rounds = [plan_of(confirm=confirm, round=number).config.confirm for number in (1, 2, 3)]
+    assert rounds[0] == plan_of(confirm=confirm).config.confirm == Seeds((103, 100, 101), (12, 10, 11))
+    assert rounds[1] == Seeds((107, 104, 105), (15, 13, 14))
+    for kind in ("seeds", "split_seeds"):
+        used = [seed for of_round in rounds for seed in getattr(of_round, kind)]
+        assert len(set(used)) == len(used) == 9
+
+
+def test_a_round_must_not_come_to_seeds_of_the_search():
+    with pytest.raises(ConfigError, match=r"`studies.tiny.confirm.seeds` must be fresh, but 1 is in"):
+        plan_of(confirm={"seeds": [0], "split_seeds": [5]}, round=2)
 
 
 def test_every_study_of_params_yaml_loads():

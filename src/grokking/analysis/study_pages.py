@@ -36,6 +36,7 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame, monitor_
         passed_over=int(study.trials.query("arm == 'search'")["sustained"].eq(False).sum()),
         threshold=f"{ACCURACY_THRESHOLD:.0%}",
         monitor=f"{monitor_share:.0%}",
+        searched_anew=searched_anew(study),
         machine=machine["gpu"] or machine["processor"],
         arms=plain(studies.arm_table(study)),
         regression=plain(studies.regression_table(study)),
@@ -43,9 +44,25 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame, monitor_
         front=plain(front_table(study.whole_trials, study.axes)),
         counts=plain(studies.count_table(study)),
         compute=plain(studies.compute_table(study)),
+        not_counted=not_counted(study),
         rules=plain(pruner_table(rules)),
         parameters=flat(study.config),
     )
+
+
+def not_counted(study: Study) -> str:
+    """What led to the winner and is in no row of the table of compute."""
+    points = len(study.config["initial_points"])
+    parts = [] if study.counts_checks else ["the check of the best trials on further seeds"]
+    if points:
+        parts.append(f"what it had cost to find the {points} points that the study was given")
+    if searched_anew(study):
+        parts.append("earlier rounds of this study, from which its ranges follow")
+    return ", and ".join(parts)
+
+
+def searched_anew(study: Study) -> bool:
+    return bool(study.config.get("round", 1) > 1)
 
 
 def headline(study: Study) -> str:

@@ -24,7 +24,13 @@ STUDIES = {"one_hot_mlp": ("speedrun", "quick")}
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
 BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
 # By study, what is searched beside its own space, and with what its winner is tried there (lists as text)
-WIDER: dict[str, Config] = {"system_3": {"model.layers": {"kind": "choice", "values": [1, 2]}}}
+WIDER: dict[str, Config] = {
+    "speedrun": {
+        "model.activation": {"kind": "choice", "values": ["square", "relu", "gelu"]},
+        "loss": {"kind": "choice", "values": ["mean_squared_error", "cross_entropy"]},
+    },
+    "system_3": {"model.layers": {"kind": "choice", "values": [1, 2]}},
+}
 FIRST: dict[str, Config] = {
     "quick": {"model.hidden_widths": "[256]"},
     "system_3": {"model.layers": 1},
@@ -104,7 +110,7 @@ def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> C
     known = dimensions(load(Space, entry["space"], f"studies.{study}.space"))
     points = [*_winners(checkout, study, family), *entry["initial_points"]]
     entry["initial_points"] = [_held(point, known) for point in points]
-    own = {"published": {}, "trials": UNLIMITED, "random_baseline": False, "objective": "steps"}
+    own = {"published": {}, "trials": UNLIMITED, "random_baseline": False, "objective": "steps", "round": 1}
     return entry | own
 
 

@@ -53,10 +53,11 @@ class StudyConfig:
     trials: PositiveInt
     search: Seeds  # a trial's replicas; the first decides whether the others follow
     sustain_seeds: Seeds  # further ones, on which the best trials must sustain their crossings
-    confirm: Seeds  # fresh ones on fresh splits, used once
+    confirm: Seeds  # fresh ones on fresh splits, of the first round
     sampler: SamplerConfig
     pruner: PrunerConfig
     random_baseline: bool  # also run a random search of the same compute and confirm its best trial
+    round: PositiveInt = 1  # how often the study was searched anew; each round confirms on seeds of its own
 
 
 @plain_dataclass(frozen=True)
@@ -79,7 +80,12 @@ class StudyPlan:
             replicas = self.replicas(values, getattr(self.config, seeds))
             with self._blaming(values):
                 for replica in replicas:
-                    require_fit(replica, task, f"{self.where}.experiment", f"{self.where}.{seeds}")
+                    require_fit(replica, task, f"{self.where}.experiment", self._named(seeds))
+
+    def _named(self, seeds: str) -> str:
+        """Where seeds stand; those of later rounds are not the ones that are written there."""
+        later = seeds == "confirm" and self.config.round > 1
+        return f"{self.where}.{seeds}" + (f" (round {self.config.round})" if later else "")
 
     @contextmanager
     def _blaming(self, values: Mapping[str, Any]) -> Iterator[str]:
@@ -119,9 +125,10 @@ def _blamed(message: str, where: str, part: str, keys: Collection[str]) -> str:
 def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
     """The study as params.yaml has it; ConfigError for anything that could not be trained.
 
-    The experiment is built at every corner of the space before anything runs.
+    The experiment is built at every corner of the space before anything runs. `confirm` is that of the round.
     """
-    plan = StudyPlan(name, where, load(StudyConfig, mapping, where))
+    written = load(StudyConfig, mapping, where)
+    plan = StudyPlan(name, where, replace(written, confirm=of_round(written.confirm, written.round)))
     config = plan.config
     for values in plan.extremes():
         plan.replicas(values, config.search)
@@ -132,6 +139,15 @@ def read_study(mapping: Any, name: str, where: str) -> StudyPlan:
         raise ConfigError(f"`{where}.pruner.racing_factor` must be at least 1, but got {factor}")
     _require_fresh(config, where)
     return plan
+
+
+def of_round(first: Seeds, number: int) -> Seeds:
+    """The seeds and split seeds of a round: those of the first one, and in each later one the next range."""
+
+    def moved(seeds: Sequence[int]) -> tuple[int, ...]:
+        return tuple(seed + (number - 1) * (max(seeds) - min(seeds) + 1) for seed in seeds)
+
+    return Seeds(moved(first.seeds), moved(first.split_seeds))
 
 
 def _require_searchable(config: StudyConfig, where: str) -> None:

@@ -28,7 +28,12 @@ from grokking.search.storage import Storage
 from grokking.search.study_lock import StudyLock
 from grokking.search.trial_outcomes import seed_outcomes
 
-MAY_CHANGE = ("trials", "sustain_seeds", "confirm")  # keys under other values of which a study goes on
+MAY_CHANGE = (
+    "trials",
+    "sustain_seeds",
+    "confirm",
+    "round",
+)  # keys under other values of which a study goes on
 REASON = "reason"  # attribute of a trial that has ended
 
 Batch = Callable[[], AbstractContextManager[None]]

@@ -26,7 +26,7 @@ FILES = ("trials.parquet", "replicas.parquet", "best.yaml")
 METRICS = ("value", "cost", "seeds", "generalized", "flops", "seconds")
 FORM = "2"  # of what is written to MLflow: another one publishes everything again
 # not shown as parameters: too long, or not fixed for good
-MAY_CHANGE = ("space", "initial_points", "trials", "sustain_seeds", "confirm")
+MAY_CHANGE = ("space", "initial_points", "trials", "sustain_seeds", "confirm", "round")
 
 
 @dataclass(frozen=True)
