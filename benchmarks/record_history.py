@@ -3,12 +3,15 @@
 Run as `python -m benchmarks.record_history > docs/records.md`.
 """
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
+
+from grokking.analysis.studies import number
 
 RESULTS, SEARCHES = "reports/results.json", "reports/searches.json"
 TEXT = """# Record history
@@ -20,12 +23,22 @@ groks more clearly; [the changelog](../CHANGELOG.md) says when. Before version 0
 the budget ended its trial. Made by `python -m benchmarks.record_history`.
 """
 
+COMPUTE = """
+## Compute of the committed searches
+
+What leads to a winner is more than its own search: ranges and given points come from those before. A row for
+each search that was committed, random search of the same compute included. Searches before 2026-11-26 are
+not in git; [the log](log.md) names some.
+"""
+
 
 def main() -> None:
     print(TEXT)
     print(changes(pd.DataFrame(experiments())).to_markdown(index=False))
     print("\n## Winners of the searches\n")
     print(changes(pd.DataFrame(winners())).to_markdown(index=False))
+    print(COMPUTE)
+    print(pd.DataFrame(compute()).to_markdown(index=False))
 
 
 def experiments() -> Iterator[dict[str, str]]:
@@ -52,6 +65,21 @@ def versions(file: str) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
         yield {"day": day, "commit": commit}, json.loads(git("show", f"{commit}:{file}"))
 
 
+def compute() -> Iterator[dict[str, str]]:
+    """Trials and FLOP of each committed version of each study's trials."""
+    for file in sorted(git("ls-files", "results/search/*/trials.parquet").split()):
+        for line in git("log", "--reverse", "--format=%h %as", "--", file).splitlines():
+            commit, day = line.split()
+            trials = pd.read_parquet(io.BytesIO(git_bytes("show", f"{commit}:{file}")))
+            yield {
+                "study": file.split("/")[2],
+                "day": day,
+                "commit": commit,
+                "trials": str(len(trials)),
+                "FLOP": number(float(trials["flops"].sum()), "flops"),
+            }
+
+
 def changes(table: pd.DataFrame) -> pd.DataFrame:
     """The rows in which any number is another than in the row before."""
     numbers = table.drop(columns=["day", "commit"]).fillna("—")
@@ -59,7 +87,11 @@ def changes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
+    return git_bytes(*arguments).decode()
+
+
+def git_bytes(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -79,16 +79,19 @@ class Recordings:
 
     def _train(self, job: SeedJob) -> Recording:
         recorder = Recorder(job, self.task, self.order)
-        for _ in train(
-            [job.replica], self.task, "cpu", stop=recorder, evaluated_at=SEARCH_STEPS, snapshots=False
-        ):
-            pass
+        watch_training(recorder, job, self.task)
         return recorder.recording
 
     def _write(self, file: Path, recording: Recording) -> None:
         fresh = file.with_suffix(f".{os.getpid()}")
         fresh.write_bytes(gzip.compress(json.dumps(vars(recording)).encode()))
         fresh.replace(file)
+
+
+def watch_training(monitor: TrialMonitor, job: SeedJob, task: Task) -> None:
+    """Train a job's replica on the CPU until the monitor stops it."""
+    for _ in train([job.replica], task, "cpu", stop=monitor, evaluated_at=SEARCH_STEPS, snapshots=False):
+        pass
 
 
 class Replay(TrialMonitor):
@@ -130,15 +133,20 @@ class CostCap(NoRule):
         return False
 
 
-class Median(NoRule):
-    """Optuna's MedianPruner on the accuracy of the monitor equations; a trial of its own for each network."""
+class Median(TrialMonitor):
+    """Optuna's MedianPruner on the accuracy of the monitor equations; a trial of its own for each network.
+
+    It stops most networks early, so it trains them itself: whole recordings would cost twenty times as much.
+    """
 
     def __init__(self, job: SeedJob, recordings: Recordings, study: optuna.Study) -> None:
-        super().__init__(job, recordings)
+        super().__init__(replace(job, exempt=True), recordings.task, recordings.order)
         self.study, self.trial = study, study.ask()
 
     def run(self) -> SeedOutcome:
-        outcome = super().run()
+        """How the job ends."""
+        watch_training(self, self.job, self.task)
+        outcome = self.outcome()
         if outcome.reason == MEDIAN:
             self.study.tell(self.trial, state=TrialState.PRUNED)
         else:
@@ -172,7 +180,7 @@ class RecordedWorker:
         jobs, self.jobs = self.jobs, []
         return [self._replay(job).run() for job in jobs]
 
-    def _replay(self, job: SeedJob) -> Replay:
+    def _replay(self, job: SeedJob) -> Replay | Median:
         if self.rule == MEDIAN:
             return Median(job, self.recordings, self.medians)
         rules: dict[str, Any] = {"ours": Replay, "cost cap": CostCap, "none": NoRule}

@@ -1,14 +1,15 @@
 """Which sampler and which rules find the most: many searches of one study at equal FLOP.
 
-    python -m benchmarks.samplers [small_mlp] [--searches 8] [--rules ours none] [--cores 2] [--write]
+    python -m benchmarks.samplers [small_mlp] [--searches 8] [--samplers tpe] [--rules ours none] [--cores 2]
+        [--flops 9.16e11] [--write]
 
 Every sampler meets every rule, each pair with as many seeds of the sampler, none with given points. Points
 are rounded to a grid, so that searches meet the same networks: each is trained once, without a rule, and
 kept under `.checkpoints/samplers/`. A search may spend what the study's own trials cost with TPE and our
 rules. Its best trial is trained on the fresh seeds and splits of `confirm`, a crossing held for 50 steps. The
 same command goes on where it was interrupted; a row per search is in `benchmarks/results/`. CMA-ES takes part
-after `pip install cmaes`. `--rules` takes some of them: MedianPruner tries hundreds of trials in a search of
-the transformer, each recorded whole.
+after `pip install cmaes`. `--samplers` and `--rules` take some of them and leave the rows of the others as
+they are; `--flops` says what a search may spend where an earlier run has found that out.
 
 `quick` is the study of params.yaml, of five core-hours here. The others have the network and the table of a
 sweep, and take minutes: `small_mlp` searches the space of `quick`, `small_transformer` one of its own.
@@ -71,18 +72,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("study", nargs="?", default="small_mlp", choices=["quick", *SMALL])
     parser.add_argument("--searches", type=int, default=8, help="of each sampler with each rule")
+    parser.add_argument("--samplers", nargs="+", default=SAMPLERS, choices=SAMPLERS)
     parser.add_argument("--rules", nargs="+", default=RULES, choices=RULES)
+    parser.add_argument("--flops", type=float, help="of a search; without it those of the study's own trials")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--write", action="store_true", help="put the table into docs/search.md")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(given.cores, initializer=_prepare) as pool:
-        own = [pool.submit(flops_of_trials, given.study, number) for number in range(given.searches)]
-        spent = statistics.median(future.result() for future in own)
-        samplers = [name for name in SAMPLERS if name != "cma-es" or importlib.util.find_spec("cmaes")]
+        spent = given.flops
+        if spent is None:
+            own = [pool.submit(flops_of_trials, given.study, number) for number in range(given.searches)]
+            spent = statistics.median(future.result() for future in own)
+        samplers = [name for name in given.samplers if name != "cma-es" or importlib.util.find_spec("cmaes")]
         cells = itertools.product(range(given.searches), samplers, given.rules)
         jobs = [pool.submit(result, given.study, *cell, spent) for cell in cells]
-        rows = pd.DataFrame([job.result() for job in jobs])
+        rows = merged(kept_searches(given.study), pd.DataFrame([job.result() for job in jobs]))
     RESULTS.mkdir(parents=True, exist_ok=True)
     rows.to_csv(RESULTS / f"{given.study}.csv", index=False)
     title = f"Searches of `{given.study}`: {given.searches} for each row, {spent:.3g} FLOP each"
@@ -90,6 +95,26 @@ def main() -> None:
     print(report)
     if given.write:
         page.write(report, f"samplers {given.study}", str(processor()), page.SEARCH)
+
+
+def kept_searches(study: str) -> pd.DataFrame:
+    """A row per search of earlier runs; none where there was no run."""
+    file = RESULTS / f"{study}.csv"
+    return pd.read_csv(file, converters={"best": _numbers}) if file.exists() else pd.DataFrame()
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.strip("[]").split(",")]
+
+
+def merged(kept: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of this run, and those kept of other samplers and rules, in the order of the table."""
+    cell = ["search", "sampler", "rule"]
+    both = pd.concat([kept, rows], ignore_index=True).drop_duplicates(cell, keep="last")
+    places = [*SAMPLERS, *RULES]
+    return both.sort_values(
+        cell, key=lambda column: column if column.name == "search" else column.map(places.index)
+    )
 
 
 def _prepare() -> None:

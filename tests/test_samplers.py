@@ -11,7 +11,7 @@ from clones import ROOT
 from searches import ORDER, job_of, plan_of, search_task
 
 from benchmarks import rounded_study, samplers
-from benchmarks.recordings import MEDIAN, CostCap, Median, NoRule, Recordings, Replay
+from benchmarks.recordings import MEDIAN, METRICS, CostCap, Median, NoRule, Recordings, Replay
 from grokking.experiment import require_fit
 from grokking.search.executor import train_seed
 from grokking.search.seed_job import GENERALIZED, SeedJob, SeedOutcome
@@ -74,6 +74,38 @@ def test_the_median_stops_what_is_worse_than_half(recordings):
     assert study.trials[-1].state == optuna.trial.TrialState.PRUNED
 
 
+@pytest.mark.parametrize("rate", RATES)
+def test_the_median_stops_a_network_where_it_would_stop_its_recording(recordings, rate):
+    """The twin asks the same pruner at each evaluation of the whole network."""
+    studies = [
+        optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
+        for _ in range(2)
+    ]
+    for study in studies:
+        for _ in range(2):
+            Median(job(RATES[0]), recordings, study).run()
+    found = Median(job(rate), recordings, studies[0]).run()
+    trial = studies[1].ask()
+    for step, _, *values in recordings.of(job(rate)).evaluations:
+        trial.report(values[METRICS.index("validation_accuracy")], step)
+        if trial.should_prune():
+            break
+    assert found.steps_run == step
+    assert (found.reason == MEDIAN) == trial.should_prune() == (rate == RATES[1])
+
+
+def test_rows_of_a_run_take_the_place_of_kept_ones():
+    kept = pd.DataFrame({"sampler": ["random", "tpe"], "rule": "ours", "search": 0, "confirmed": [1.0, 2.0]})
+    rows = pd.DataFrame(
+        {"sampler": "tpe", "rule": ["median", "ours"], "search": [0, 0], "confirmed": [3.0, 4.0]}
+    )
+    found = samplers.merged(kept, rows)
+    assert [*zip(found["sampler"], found["rule"], found["confirmed"], strict=True)] == [
+        ("tpe", "ours", 4.0), ("tpe", "median", 3.0), ("random", "ours", 1.0),
+    ]  # fmt: skip
+    assert len(samplers.merged(pd.DataFrame(), rows)) == 2
+
+
 @pytest.mark.parametrize("kind", ["log", "linear"])
 def test_points_are_rounded_to_a_grid(kind):
     dimension = FloatDimension(kind, 0.01, 0.3)
@@ -126,23 +158,15 @@ def test_a_study_is_read_without_points_that_it_was_given(name):
         require_fit(replica, study.task, name)
 
 
-def kept_searches(study: str) -> pd.DataFrame:
-    return pd.read_csv(ROOT / f"benchmarks/results/{study}.csv", converters={"best": parsed})
-
-
-def parsed(text: str) -> list[float]:
-    return [float(part) for part in text.strip("[]").split(",")]
-
-
 @pytest.mark.parametrize("study", rounded_study.SMALL)
 def test_the_table_of_the_page_is_of_the_searches_that_are_kept(study):
-    found = samplers.table(kept_searches(study))
+    found = samplers.table(samplers.kept_searches(study))
     rows = found.to_markdown(index=False, stralign="left", disable_numparse=True)
     assert rows in (ROOT / "docs/search.md").read_text()
 
 
 def test_what_the_page_says_of_samplers_and_rules_holds():
-    rows = kept_searches("small_mlp")
+    rows = samplers.kept_searches("small_mlp")
     assert (rows.groupby(["sampler", "rule"]).size() == 8).all()
     found = samplers.table(rows).set_index(["sampler", "rules"])
     p = found["p (Wilcoxon)"].replace("—", "1").astype(float)
@@ -156,7 +180,7 @@ def test_what_the_page_says_of_samplers_and_rules_holds():
 
 
 def test_what_the_page_says_of_samplers_on_the_transformer_holds():
-    rows = kept_searches("small_transformer")
+    rows = samplers.kept_searches("small_transformer")
     assert (rows.groupby(["sampler", "rule"]).size() == 8).all()
     found = samplers.table(rows).set_index(["sampler", "rules"])
     p = found["p (Wilcoxon)"].replace("—", "1").astype(float)

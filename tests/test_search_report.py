@@ -290,7 +290,7 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     anew = replace(study(), config=CONFIG | {"round": 2})
     of_round_2 = study_pages.page(anew, MACHINE, RULES, 0.1)
     assert "confirmation of an earlier round has used; this is round 2 |" in of_round_2
-    assert "and earlier rounds of this study, from which its ranges follow.\n" in of_round_2
+    assert "searches) of this study, from which its ranges follow.\n" in of_round_2
     assert "on most of 1 more, on splits of the search; passed over before two had: 1 |" in page
     assert "takes 120 (110–130) steps on 3 fresh seeds" in page
     assert "[637,000](" in page

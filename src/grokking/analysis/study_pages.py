@@ -13,6 +13,7 @@ from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
 from grokking.engine.events import ACCURACY_THRESHOLD
 
+ROUNDS = "../../docs/records.md#compute-of-the-committed-searches"
 PRUNER_NAMES = {
     "rules": "rules of this study",
     "median/accuracy": "MedianPruner on validation accuracy",
@@ -57,7 +58,7 @@ def not_counted(study: Study) -> str:
     if points:
         parts.append(f"what it had cost to find the {points} points that the study was given")
     if searched_anew(study):
-        parts.append("earlier rounds of this study, from which its ranges follow")
+        parts.append(f"[earlier rounds]({ROUNDS}) of this study, from which its ranges follow")
     return ", and ".join(parts)
 
 
