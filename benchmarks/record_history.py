@@ -19,7 +19,8 @@ TEXT = """# Record history
 The median time-to-grok, in steps, of each system's main experiment and of each search's winner, at every
 commit where one changed. Experiments are medians of the replicas in brackets, winners of ten fresh seeds. A
 dash: not measured. A number may also rise, when an experiment got more seeds, a harder rule or a recipe that
-groks more clearly; [the changelog](../CHANGELOG.md) says when. Before version 0.4.0 a crossing counted when
+groks more clearly; [the changelog](../CHANGELOG.md) says when. `speedrun_seconds` is searched for seconds
+and shown in steps, too. Before version 0.4.0 a crossing counted when
 the budget ended its trial. Made by `python -m benchmarks.record_history`.
 """
 
@@ -27,8 +28,8 @@ COMPUTE = """
 ## Compute of the committed searches
 
 What leads to a winner is more than its own search: ranges and given points come from those before. A row for
-each search that was committed, random search of the same compute included. Searches before 2026-11-26 are
-not in git; [the log](log.md) names some.
+each table of trials that was committed, random search of the same compute included. Other searches are not in
+git; [the log](log.md) names some.
 """
 
 

@@ -1,5 +1,7 @@
 """Stage `report_search`: the page, figures and numbers of one study."""
 
+from dataclasses import asdict
+
 from grokking import figures
 from grokking.analysis import results, studies, study_pages
 from grokking.catalogue import read_catalogue
@@ -28,7 +30,8 @@ def main() -> None:
     histories = {arm: runs.read(CONFIRMED / name / arm).history for arm in study.confirmed}
     figures.draw_study(study, importances, histories, folder)
     judgements = pruner_audit.judgements(search_tables(study))
-    page = study_pages.page(study, machine(study), pruner_audit.comparison(judgements), MONITOR_SHARE)
+    rules, confirm = pruner_audit.comparison(judgements), asdict(plan.config.confirm)
+    page = study_pages.page(study, machine(study), rules, MONITOR_SHARE, confirm)
     texts = {folder.with_suffix(".md"): page, folder / OVERVIEW: as_json(studies.overview(study))}
     write(texts | found | {folder / JUDGEMENTS: judgements.to_csv(index=False)})
 

@@ -224,7 +224,7 @@ def test_searches_found_what_they_should(study, target):
     assert arms["winner"]["median"] <= target * (arms["published"]["median"] if study in IN_SECONDS else 1)
 
 
-def test_the_search_beats_random_search_of_the_same_compute():
+def test_the_winner_of_speedrun_beats_the_best_of_its_random_search():
     arms = SEARCHED["speedrun"]["arms"]
     assert arms["winner"]["generalized"] == arms["winner"]["n"] == 10
     assert arms["winner"]["median"] < arms["random_best"]["median"]

@@ -127,13 +127,13 @@ def test_confirmed_arms_with_medians_intervals_and_p_by_hand():
     assert list(table.index) == ["winner", "runner up", "random best", "published"]
     assert table.loc["winner", "median steps (95 %)"].startswith("120 (")
     assert table.loc["runner up", "generalized"] == "2 of 3"
-    assert table.loc["published", "median steps (95 %)"] == "not run to 637,000"
+    assert table.loc["published", "median steps (95 %)"] == "1 of 3 by 1,000"
     assert table.loc["winner", "log-rank p"] == "—"
     everybody = np.ones(3, bool)
     p = logrank_p(np.array([150.0, 160, 170]), everybody, np.array([110.0, 120, 130]), everybody)
     assert table.loc["random best", "log-rank p"] == f"{p:.3f}"
     assert table.loc["winner", "memorized at step"] == "20"
-    assert table.loc["winner", "ratio"] == "6.0"
+    assert table.loc["winner", "ratio"] == "6.00"
     assert "number 2" in table.loc["winner", "description"]
     assert "best of 1 random trials" in table.loc["random best", "description"]
 
@@ -192,7 +192,7 @@ def test_overview_has_the_published_number_of_the_systems_fraction():
     row = studies.overview(study())
     assert "637,000" in row["published steps"]
     # the published configuration did not generalize in the 1000 steps of the budget, which says nothing
-    assert (row["published, our run"], row["times faster"]) == ("not run to 637,000", "—")
+    assert (row["published, our run"], row["times faster"]) == ("1 of 3 by 1,000", "—")
     lacking = study()
     lacking = replace(lacking, confirmed={"winner": lacking.confirmed["winner"]})
     row = studies.overview(lacking)
@@ -284,15 +284,21 @@ def load_space() -> Space:
     return load(Space, SPACE, "space")
 
 
+def page_of(of_study):
+    return study_pages.page(of_study, MACHINE, RULES, 0.1, {"seeds": [7], "split_seeds": [8]})
+
+
 def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
-    page = study_pages.page(study(), MACHINE, RULES, 0.1)
+    page = page_of(study())
     assert "no search has used; earlier searches of this study were confirmed on the same |" in page
     anew = replace(study(), config=CONFIG | {"round": 2})
-    of_round_2 = study_pages.page(anew, MACHINE, RULES, 0.1)
+    of_round_2 = page_of(anew)
     assert "confirmation of an earlier round has used; this is round 2 |" in of_round_2
     assert "searches) of this study, from which its ranges follow.\n" in of_round_2
-    assert "on most of 1 more, on splits of the search; passed over before two had: 1 |" in page
-    assert "takes 120 (110–130) steps on 3 fresh seeds" in page
+    assert "on four fifths of 1 more, on splits of the search; passed over before two had: 1 |" in page
+    assert "The search's winner takes 120 (110–130) steps on 3 fresh seeds, of the published" in page
+    assert "of the published configuration 1 of 3 by 1,000 steps, where its budget ends" in page
+    assert "| `confirm.seeds` | [7] |" in page  # of the round, not what is written for the first one
     assert "[637,000](" in page
     assert "| budget | 1,000 steps a replica |" in page
     assert "99% accuracy" in page
@@ -302,13 +308,13 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     assert "1 of 5" in page
     for name in ("survival", "parallel", "slices", "importances", "history", "pareto"):
         assert f"(small/{name}.png)" in page
-    assert "the check of the best trials on further seeds.\n" in page
+    assert "Not counted: the check of the best trials on further seeds, and [earlier searches](" in page
     counted = replace(study(), trials=trial_rows().assign(check_flops=[2e12, 1e12, None, None, None]))
-    page = study_pages.page(counted, MACHINE, RULES, 0.1)
+    page = page_of(counted)
     assert "| check of the best | 2        | —          | 3T " in page
-    assert "All training that led to the winner is counted.\n" in page
+    assert f"Not counted: [earlier searches]({study_pages.SEARCHES}) of this study" in page
     given = replace(study(), config=CONFIG | {"objective": "steps", "initial_points": [{}, {}]})
-    assert "find the 2 points that the study was given." in study_pages.page(given, MACHINE, RULES, 0.1)
+    assert "find the 2 points that the study was given, and [earlier" in page_of(given)
     overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))
     assert overview.count("[small](search/small.md)") == 2
     assert "No rule applied" in study_pages.overview(overviews(study()), RULES, pd.DataFrame())

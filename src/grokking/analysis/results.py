@@ -257,8 +257,8 @@ def median_and_range(ours: Mapping[str, Any]) -> str:
     return f"{in_steps(ours['median_step'])} ({in_steps(ours['first_step'])}–{last})"
 
 
-def ratio_text(ratio: float | None) -> str:
-    return "—" if ratio is None else f"{ratio:.1f}"
+def ratio_text(ratio: float | None, digits: int = 1) -> str:
+    return "—" if ratio is None else f"{ratio:.{digits}f}"
 
 
 def in_steps(value: float | None) -> str:

@@ -123,7 +123,7 @@ def _arm(study: Study, arm: str) -> Row:
     if study.objective != "steps":
         row["steps (95 %)"] = with_interval(replicas, "steps")
     row["memorized at step"] = number(found["median_memorization_step"], "steps")
-    row["ratio"] = ratio_text(found["median_ratio"])
+    row["ratio"] = ratio_text(found["median_ratio"], digits=2)
     others = [objective for objective in ("flops", "seconds") if objective != study.objective]
     return row | {UNITS[name]: with_interval(replicas, name, interval=False) for name in others}
 
@@ -132,6 +132,8 @@ def describe(study: Study, arm: str) -> str:
     """An arm in words, with its trial number."""
     random = int((study.trials["arm"] == "random").sum())
     text = ARMS[arm].format(random=random)
+    if arm == "published" and published_number(study) is None:
+        text = "a configuration that was published for another task or training fraction"
     if arm not in study.best:
         return text
     given = ", a point that the study was given" if study.was_given(arm) else ""
@@ -251,7 +253,7 @@ def overview(study: Study) -> Row:
         "published steps": f"[{published[0]}]({published[1]})" if published else "—",
         "published, our run": medians["published"],
         "winner": medians["winner"],
-        "ratio": ratio_text(summary(study.confirmed["winner"])["median_ratio"]),
+        "ratio": ratio_text(summary(study.confirmed["winner"])["median_ratio"], digits=2),
         "times faster": _times_faster(study),
         "random best": medians["random_best"],
         "winner against random: p": p,
@@ -262,8 +264,14 @@ def overview(study: Study) -> Row:
 def medians_of(study: Study) -> dict[str, str]:
     """Each arm's median with its interval."""
     medians = {arm: with_interval(replicas, study.objective) for arm, replicas in study.confirmed.items()}
-    found = published_run(study)
-    return medians | ({"published": f"not run to {found.step:,}"} if found and stopped_early(study) else {})
+    if stopped_early(study):
+        medians["published"] = _by_the_budget(study.confirmed["published"])
+    return medians
+
+
+def _by_the_budget(replicas: pd.DataFrame) -> str:
+    """How many generalized within the budget, for a configuration of which most need more."""
+    return f"{int(replicas['observed'].sum())} of {len(replicas)} by {int(replicas['budget'].max()):,}"
 
 
 def stopped_early(study: Study) -> bool:

@@ -13,7 +13,7 @@ from grokking.analysis.search_axes import space_table
 from grokking.analysis.studies import Study
 from grokking.engine.events import ACCURACY_THRESHOLD
 
-ROUNDS = "../../docs/records.md#compute-of-the-committed-searches"
+SEARCHES = "../../docs/records.md#compute-of-the-committed-searches"
 PRUNER_NAMES = {
     "rules": "rules of this study",
     "median/accuracy": "MedianPruner on validation accuracy",
@@ -22,11 +22,17 @@ PRUNER_NAMES = {
 }
 
 
-def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame, monitor_share: float) -> str:
+def page(
+    study: Study,
+    machine: Mapping[str, Any],
+    rules: pd.DataFrame,
+    monitor_share: float,
+    confirm: Mapping[str, Any],
+) -> str:
     """The page of one study; its figures lie in a folder of its name beside it.
 
     `rules` counts the wrong stops of the pruners, as `pruner_audit.comparison` does; `monitor_share` of all
-    equations judged the trials.
+    equations judged the trials; `confirm` has the seeds and split seeds of the study's round.
     """
     return render(
         "search.md.jinja",
@@ -47,7 +53,7 @@ def page(study: Study, machine: Mapping[str, Any], rules: pd.DataFrame, monitor_
         compute=plain(studies.compute_table(study)),
         not_counted=not_counted(study),
         rules=plain(pruner_table(rules)),
-        parameters=flat(study.config),
+        parameters=flat({**study.config, "confirm": confirm}),
     )
 
 
@@ -56,9 +62,9 @@ def not_counted(study: Study) -> str:
     points = len(study.config["initial_points"])
     parts = [] if study.counts_checks else ["the check of the best trials on further seeds"]
     if points:
-        parts.append(f"what it had cost to find the {points} points that the study was given")
-    if searched_anew(study):
-        parts.append(f"[earlier rounds]({ROUNDS}) of this study, from which its ranges follow")
+        given = "points that the study was given" if points > 1 else "point that the study was given"
+        parts.append(f"what it had cost to find the {points} {given}")
+    parts.append(f"[earlier searches]({SEARCHES}) of this study, from which its ranges follow")
     return ", and ".join(parts)
 
 
@@ -69,10 +75,15 @@ def searched_anew(study: Study) -> bool:
 def headline(study: Study) -> str:
     """The result in a sentence, with its conditions."""
     medians, published = studies.medians_of(study), studies.published_number(study)
-    n = len(study.confirmed["winner"])
-    parts = [f"The best configuration found takes {medians['winner']} {study.unit} on {n} fresh seeds"]
-    if "published" in medians:
-        parts.append(f"the published one {medians['published']} on the same")
+    n, generalized = len(study.confirmed["winner"]), int(study.confirmed["winner"]["observed"].sum())
+    given = ", a point that it was given," if study.was_given("winner") else ""
+    which = "" if generalized == n else f", of which {generalized} generalize"
+    parts = [f"The search's winner{given} takes {medians['winner']} {study.unit} on {n} fresh seeds{which}"]
+    if studies.stopped_early(study):
+        parts.append(f"of the published configuration {medians['published']} steps, where its budget ends")
+    elif "published" in medians:
+        which = "the published one" if published else "one that was published for another task or fraction"
+        parts.append(f"{which} {medians['published']} on the same")
     if "random_best" in medians:
         parts.append(f"the best of a random search of the same compute {medians['random_best']}")
     source = f" Published steps: [{published[0]}]({published[1]})." if published else ""

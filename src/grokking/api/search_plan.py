@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,39 @@ from grokking.search.space import DECAY_RATES, Space, dimensions
 from grokking.storage.runs import read_table
 
 FAMILY = "one_hot_mlp"  # unless another is asked for
-# By family, the study that a search is built from, and others whose winners are tried, too. Of another
-# family, or where there is no such study: the first study that trains it.
-STUDIES = {"one_hot_mlp": ("speedrun", "quick")}
 BUDGET = 1000  # steps at least: a study's own is for its own task, and most trials are stopped long before
-BUDGETS = {"transformer": 300}  # of another family: its steps take all training equations
-# By study, what is searched beside its own space, and with what its winner is tried there (lists as text)
-WIDER: dict[str, Config] = {
-    "speedrun": {
-        "model.activation": {"kind": "choice", "values": ["square", "relu", "gelu"]},
-        "loss": {"kind": "choice", "values": ["mean_squared_error", "cross_entropy"]},
-    },
-    "system_3": {"model.layers": {"kind": "choice", "values": [1, 2]}},
-}
-FIRST: dict[str, Config] = {
-    "quick": {"model.hidden_widths": "[256]"},
-    "system_3": {"model.layers": 1},
+
+
+@dataclass(frozen=True)
+class FamilySearch:
+    """What a family's searches have beside the study that they are built from."""
+
+    study: str
+    network: Config = field(default_factory=dict)  # of the family's own network, in place of the study's
+    also: tuple[str, ...] = ()  # studies whose winners are tried, too
+    wider: Config = field(default_factory=dict)  # searched beside the space of `study`
+    first: Mapping[str, Config] = field(default_factory=dict)  # with what a study's winner is tried there
+    budget: int = BUDGET
+
+
+# Another family, or one without its study, is searched as the first study that trains it. Lists are text
+FAMILIES = {
+    "one_hot_mlp": FamilySearch(
+        "speedrun",
+        network={"loss": "mean_squared_error"},
+        also=("quick",),
+        wider={
+            "model.activation": {"kind": "choice", "values": ["square", "relu", "gelu"]},
+            "loss": {"kind": "choice", "values": ["mean_squared_error", "cross_entropy"]},
+        },
+        first={"quick": {"model.hidden_widths": "[256]"}},
+    ),
+    "transformer": FamilySearch(
+        "system_3",
+        wider={"model.layers": {"kind": "choice", "values": [1, 2]}},
+        first={"system_3": {"model.layers": 1}},
+        budget=300,  # its steps take all training equations
+    ),
 }
 FULL: Config = {"sampling": "full"}
 UNLIMITED = 1_000_000  # trials; time is the limit
@@ -51,10 +69,10 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
         raise ConfigError(
             f"`{task}` is a study, which runs as docs/recipes.md says; a search takes a task, such as {own}"
         )
-    study = _study(checkout, family)
-    entry = checkout.catalogue.entry("studies", study)
-    whole = entry["experiment"] | {"task": task_section(checkout.catalogue, task)}
-    whole["budget"] = max(BUDGETS.get(family, BUDGET), whole["budget"])
+    own = _family_search(checkout, family)
+    entry = checkout.catalogue.entry("studies", own.study)
+    whole = entry["experiment"] | own.network | {"task": task_section(checkout.catalogue, task)}
+    whole["budget"] = max(own.budget, whole["budget"])
     config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
     name = named_by_changes(task, meant)
     named = name if family == FAMILY else f"{name}-{family}"
@@ -62,8 +80,8 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
         config, meant = config | {"batch": FULL}, meant | {"batch": "full"}
     elif _is_set("batch", meant) and config["batch"] == FULL:
         meant |= {"batch": "full"}  # so that no size is searched
-    mapping = _mapping(checkout, study, config, meant)
-    plan = read_study(mapping, f"own-{named}", f"studies.{study}")
+    mapping = _mapping(checkout, own, config, meant)
+    plan = read_study(mapping, f"own-{named}", f"studies.{own.study}")
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
     seeds = {
         name: [seed for part in parts for seed in getattr(part, name)] for name in ("seeds", "split_seeds")
@@ -76,7 +94,7 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
 def families(checkout: Checkout) -> dict[str, str]:
     """The families that can be searched, each with the study that its searches are built from."""
     trained = _family_by_study(checkout)
-    found = {family: study for family, (study, *_) in STUDIES.items() if trained.get(study) == family}
+    found = {family: own.study for family, own in FAMILIES.items() if trained.get(own.study) == family}
     for study, family in trained.items():
         found.setdefault(family, study)
     return found
@@ -88,30 +106,36 @@ def _family_by_study(checkout: Checkout) -> dict[str, str]:
     return {name: str(entry.get("experiment.model.family")) for name, entry in entries.items()}
 
 
-def _study(checkout: Checkout, family: str) -> str:
+def _family_search(checkout: Checkout, family: str) -> FamilySearch:
     known = families(checkout)
     if family not in known:
         raise ConfigError(
             f"no entry of `studies` trains the family {family!r}, and a search is built from one; families "
             f"with one: {', '.join(known) or '(none)'}; write an entry for yours (docs/recipes.md)"
         )
-    return known[family]
+    own = FAMILIES.get(family)
+    return own if own is not None and own.study == known[family] else FamilySearch(known[family])
 
 
-def _mapping(checkout: Checkout, study: str, config: Config, meant: Config) -> Config:
+def _mapping(checkout: Checkout, own: FamilySearch, config: Config, meant: Config) -> Config:
     """The study with this experiment and task: a wider space, nothing published, no limit of trials."""
-    entry = copy.deepcopy(checkout.catalogue.entry("studies", study))
-    family = entry["experiment"]["model"]["family"]
-    wider = WIDER.get(study, {}) | entry["space"]
+    entry = copy.deepcopy(checkout.catalogue.entry("studies", own.study))
+    wider = own.wider | entry["space"]
     experiment = {key: value for key, value in config.items() if key != "replicas"}
     entry["experiment"] = experiment | {"task": config["task"]["name"]}
     entry["space"] = {key: values for key, values in wider.items() if not _is_set(key, meant)}
     entry["pruner"]["exempt_first"] = 2  # the best known point and one more: never stopped, they are slow
-    known = dimensions(load(Space, entry["space"], f"studies.{study}.space"))
-    points = [*_winners(checkout, study, family), *entry["initial_points"]]
+    known = dimensions(load(Space, entry["space"], f"studies.{own.study}.space"))
+    points = [*_winners(checkout, own), *entry["initial_points"]]
     entry["initial_points"] = [_held(point, known) for point in points]
-    own = {"published": {}, "trials": UNLIMITED, "random_baseline": False, "objective": "steps", "round": 1}
-    return entry | own
+    entry |= {
+        "published": {},
+        "trials": UNLIMITED,
+        "random_baseline": False,
+        "objective": "steps",
+        "round": 1,
+    }
+    return entry
 
 
 def _batches_fit(config: Config, space: Config, task: str) -> bool:
@@ -133,17 +157,17 @@ def _holds(section: str, key: str) -> bool:
     return f"{key}.".startswith(f"{section}.")
 
 
-def _winners(checkout: Checkout, study: str, family: str) -> Iterator[Config]:
+def _winners(checkout: Checkout, own: FamilySearch) -> Iterator[Config]:
     """The points that studies of this family have found: on a similar task they are good already.
 
-    A key that such a study does not search has the value of its experiment, or of FIRST.
+    A key that such a study does not search has the value of its experiment, or of `first`.
     """
     trained = _family_by_study(checkout)
-    for name in dict.fromkeys([study, *STUDIES.get(family, ())]):
+    for name in [own.study, *own.also]:
         folder = checkout.root / "results/search" / name
-        if trained.get(name) == family and (folder / BEST).exists():
+        if trained.get(name) == trained[own.study] and (folder / BEST).exists():
             not_searched = flat(checkout.catalogue.entry("studies", name)["experiment"])
-            yield not_searched | FIRST.get(name, {}) | _winner(folder)
+            yield not_searched | own.first.get(name, {}) | _winner(folder)
 
 
 def _winner(folder: Path) -> Config:
