@@ -125,7 +125,10 @@ def test_a_trial_is_sustained_if_all_its_seeds_keep_their_crossings(lost, monkey
         if lost is not None:
             {"own": own, "further": further}[lost][-1] = step
         tables = [
-            pd.DataFrame({"first_crossing_step": [1, 1], "generalization_step": own, "steps_run": 600}),
+            *(
+                pd.DataFrame({"first_crossing_step": [1], "generalization_step": [step], "steps_run": 600})
+                for step in own
+            ),
             pd.DataFrame({"first_crossing_step": [30] * 4, "generalization_step": further, "steps_run": 700}),
         ]
         monkeypatch.setattr(sustain, "train_all", lambda *given: [])
@@ -142,9 +145,10 @@ def test_one_of_six_further_seeds_may_lose_its_crossing(lost, lasts, monkeypatch
     best = run_study(plan_of(), tmp_path).ended()[0]
     seen = [outcome.step for outcome in seed_outcomes(best)]
     own = pd.DataFrame({"first_crossing_step": seen, "generalization_step": seen, "steps_run": 1})
+    first, rest = own[:1], own[1:]
     sustained = [30] * (6 - lost) + [None, 90][:lost]
     further = {"first_crossing_step": [30] * 6, "generalization_step": sustained, "steps_run": 1}
-    tables = [own, pd.DataFrame(further)]
+    tables = [first, rest, pd.DataFrame(further)]
     monkeypatch.setattr(sustain, "_replica_table", lambda *given: tables.pop(0))
     found = sustain.check(best, plan_of(), search_task())
     assert found.median == (30.0 if lasts else None)
@@ -168,7 +172,7 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
         ),
     )
     sustain.check(best, plan, task)
-    assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0), (1, 1)], [(3, 1)]]
+    assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0)], [(1, 1)], [(3, 1)]]
     rates = {replica.config.optimizer.learning_rate for part in trained for replica in part}
     assert rates == {best.params["optimizer.learning_rate"]}
 

@@ -27,7 +27,6 @@ class FamilySearch:
     """What a family's searches have beside the study that they are built from."""
 
     study: str
-    network: Config = field(default_factory=dict)  # of the family's own network, in place of the study's
     also: tuple[str, ...] = ()  # studies whose winners are tried, too
     wider: Config = field(default_factory=dict)  # searched beside the space of `study`
     first: Mapping[str, Config] = field(default_factory=dict)  # with what a study's winner is tried there
@@ -38,12 +37,7 @@ class FamilySearch:
 FAMILIES = {
     "one_hot_mlp": FamilySearch(
         "speedrun",
-        network={"loss": "mean_squared_error"},
         also=("quick",),
-        wider={
-            "model.activation": {"kind": "choice", "values": ["square", "relu", "gelu"]},
-            "loss": {"kind": "choice", "values": ["mean_squared_error", "cross_entropy"]},
-        },
         first={"quick": {"model.hidden_widths": "[256]"}},
     ),
     "transformer": FamilySearch(
@@ -71,7 +65,7 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
         )
     own = _family_search(checkout, family)
     entry = checkout.catalogue.entry("studies", own.study)
-    whole = entry["experiment"] | own.network | {"task": task_section(checkout.catalogue, task)}
+    whole = entry["experiment"] | {"task": task_section(checkout.catalogue, task)}
     whole["budget"] = max(own.budget, whole["budget"])
     config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
     name = named_by_changes(task, meant)

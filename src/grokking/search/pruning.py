@@ -101,11 +101,9 @@ def raced(curve: Curve, context: PruningContext) -> bool:
 
 
 def progressing(curve: Curve) -> bool:
-    """The monitor loss is past its peak and falls, or R_sum or IPR rises."""
+    """The monitor loss falls, or R_sum or IPR rises."""
     window = recent(curve)
-    past_peak = window[-1].monitor_loss < (1 - FALL) * max(point.monitor_loss for point in curve)
-    rising = any(_rising(window, name) for name in ("r_sum", "ipr"))
-    return rising or (past_peak and _falling(window, "monitor_loss"))
+    return _falling(window, "monitor_loss") or any(_rising(window, name) for name in ("r_sum", "ipr"))
 
 
 Rule = Callable[[Curve, PruningContext], bool]

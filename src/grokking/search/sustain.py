@@ -54,13 +54,21 @@ def check(trial: FrozenTrial, plan: StudyPlan, task: Task) -> Check:
     """Train a trial's point on the search's seeds, and on the further ones where those keep their crossings.
 
     It is sustained if all of the search's seeds keep the crossings seen there, and most others their first.
+    Most that fail do so on their first seed already, so that one is trained before the others.
     """
     values = parameters(trial, plan)
     own, others = (plan.replicas(values, seeds) for seeds in (plan.config.search, plan.config.sustain_seeds))
-    searched, step_flops = _replica_table(own, task), price(own[0], task).flops
-    spent = float(step_flops * searched["steps_run"].sum())
-    if _lost_share(searched, [float(outcome.step or 0) for outcome in seed_outcomes(trial)]):
-        return Check(None, spent)
+    seen, step_flops, spent = (
+        [float(o.step or 0) for o in seed_outcomes(trial)],
+        price(own[0], task).flops,
+        0.0,
+    )
+    for part in (slice(1), slice(1, None)):
+        if own[part]:
+            searched = _replica_table(own[part], task)
+            spent += float(step_flops * searched["steps_run"].sum())
+            if _lost_share(searched, seen[part]):
+                return Check(None, spent)
     further = _replica_table(others, task)
     spent += float(step_flops * further["steps_run"].sum())
     if _lost_share(further, further["first_crossing_step"].astype(float)) > LOST_SHARE:
