@@ -58,11 +58,8 @@ def check(trial: FrozenTrial, plan: StudyPlan, task: Task) -> Check:
     """
     values = parameters(trial, plan)
     own, others = (plan.replicas(values, seeds) for seeds in (plan.config.search, plan.config.sustain_seeds))
-    seen, step_flops, spent = (
-        [float(o.step or 0) for o in seed_outcomes(trial)],
-        price(own[0], task).flops,
-        0.0,
-    )
+    seen = [float(outcome.step or 0) for outcome in seed_outcomes(trial)]
+    step_flops, spent = price(own[0], task).flops, 0.0
     for part in (slice(1), slice(1, None)):
         if own[part]:
             searched = _replica_table(own[part], task)
