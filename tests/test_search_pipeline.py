@@ -31,7 +31,6 @@ from pipelines.common.stage import run
 
 ROOT = Path(__file__).parents[1]
 FORK = multiprocessing.get_context("fork")
-OF_CHECKS = ["sustained", "check_flops"]  # columns of trials.parquet that only the best trials have
 STUDY = {
     "experiment": network(budget=120),
     "trials": 5,
@@ -125,33 +124,30 @@ def test_a_trial_is_sustained_if_all_its_seeds_keep_their_crossings(lost, monkey
         if lost is not None:
             {"own": own, "further": further}[lost][-1] = step
         tables = [
-            *(
-                pd.DataFrame({"first_crossing_step": [1], "generalization_step": [step], "steps_run": 600})
-                for step in own
-            ),
-            pd.DataFrame({"first_crossing_step": [30] * 4, "generalization_step": further, "steps_run": 700}),
+            *(pd.DataFrame({"first_crossing_step": [1], "generalization_step": [step]}) for step in own),
+            pd.DataFrame({"first_crossing_step": [30] * 4, "generalization_step": further}),
         ]
         monkeypatch.setattr(sustain, "train_all", lambda *given: [])
         monkeypatch.setattr(sustain.history, "replica_table", lambda *given, left=tables: left.pop(0))
-        found = sustain.check(best, plan, task)
-        assert found.median == (36.0 if lost is None else None)
+        median = sustain.sustained_median(best, plan, task)
+        assert median == (36.0 if lost is None else None)
         assert len(tables) == (lost == "own")
-        steps = 2 * 600 + (0 if lost == "own" else 4 * 700)
-        assert found.flops == steps * seed_outcomes(best)[0].flops / seed_outcomes(best)[0].steps_run
 
 
 @pytest.mark.parametrize(("lost", "lasts"), [(0, True), (1, True), (2, False)])
 def test_one_of_six_further_seeds_may_lose_its_crossing(lost, lasts, monkeypatch, tmp_path):
     best = run_study(plan_of(), tmp_path).ended()[0]
     seen = [outcome.step for outcome in seed_outcomes(best)]
-    own = pd.DataFrame({"first_crossing_step": seen, "generalization_step": seen, "steps_run": 1})
-    first, rest = own[:1], own[1:]
+    own = pd.DataFrame({"first_crossing_step": seen, "generalization_step": seen})
     sustained = [30] * (6 - lost) + [None, 90][:lost]
-    further = {"first_crossing_step": [30] * 6, "generalization_step": sustained, "steps_run": 1}
-    tables = [first, rest, pd.DataFrame(further)]
+    tables = [
+        own[:1],
+        own[1:],
+        pd.DataFrame({"first_crossing_step": [30] * 6, "generalization_step": sustained}),
+    ]
     monkeypatch.setattr(sustain, "_replica_table", lambda *given: tables.pop(0))
-    found = sustain.check(best, plan_of(), search_task())
-    assert found.median == (30.0 if lasts else None)
+    median = sustain.sustained_median(best, plan_of(), search_task())
+    assert median == (30.0 if lasts else None)
 
 
 def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
@@ -165,13 +161,11 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
         lambda replicas, task: (
             trained.append(replicas)
             or pd.DataFrame(
-                dict.fromkeys(
-                    ("first_crossing_step", "generalization_step", "steps_run"), [1] * len(replicas)
-                )
+                {"first_crossing_step": [1] * len(replicas), "generalization_step": [1] * len(replicas)}
             )
         ),
     )
-    sustain.check(best, plan, task)
+    sustain.sustained_median(best, plan, task)
     assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0)], [(1, 1)], [(3, 1)]]
     rates = {replica.config.optimizer.learning_rate for part in trained for replica in part}
     assert rates == {best.params["optimizer.learning_rate"]}
@@ -179,12 +173,14 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
 
 def test_a_ranking_is_tried_until_enough_are_sustained(monkeypatch, tmp_path):
     ended = run_study(plan_of(), tmp_path).ended()
-    checks = {
-        number: sustain.Check(median, 1e9) for number, median in enumerate([None, 50.0, None, 40.0, 30.0])
+    medians = {1: 50.0, 3: 40.0, 4: 30.0}
+    monkeypatch.setattr(sustain, "sustained_median", lambda trial, *given: medians.get(trial.number))
+    assert sustain.first_sustained(ended, 2, plan_of(), search_task()) == {
+        0: None,
+        1: 50.0,
+        2: None,
+        3: 40.0,
     }
-    monkeypatch.setattr(sustain, "check", lambda trial, *given: checks[trial.number])
-    found = sustain.first_sustained(ended, 2, plan_of(), search_task())
-    assert found == {number: checks[number] for number in range(4)}
 
 
 def test_ties_go_to_the_lower_mean_over_seeds_then_to_the_earlier():
@@ -245,9 +241,7 @@ def test_more_trials_go_on_from_those_there_are(done, tmp_path):
     stage_folder(folder, **STUDY | {"trials": 6})
     run_stage(search, folder)
     tables = (read(at, "trials").query("arm == 'search'") for at in (done, folder))
-    before, after = (
-        trials.drop(columns=["sustained", "check_flops"]) for trials in tables
-    )  # the best may be others now
+    before, after = (trials.drop(columns="sustained") for trials in tables)  # the best may be others now
     assert list(after["trial"]) == list(range(6))
     assert after.iloc[:5].equals(before)
 
@@ -343,9 +337,7 @@ def test_a_later_round_needs_splits_of_its_own(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_stage(search, stage_folder(tmp_path / "f", confirm={"seeds": [5], "split_seeds": [2]}, round=2))
     told = capsys.readouterr().err
-    assert told.startswith(
-        "error: `studies.tiny.confirm (round 2).split_seeds` names 3, but the task is split"
-    )
+    assert told.startswith("error: `studies.tiny.confirm (round 2).split_seeds` names 3, but the task is")
 
 
 def test_a_point_that_does_not_fit_the_task_is_refused_before_the_search(tmp_path, capsys):
@@ -432,11 +424,7 @@ def test_a_search_in_postgresql_goes_on(postgres, tmp_path):
             assert in_own_process(search, folder, "--storage", postgres) == -signal.SIGKILL
     assert in_own_process(search, folder, "--storage", postgres) == 0
     second = read(folder, "trials")
-    assert (
-        second.iloc[:2]
-        .drop(columns=["sustained", "check_flops"])
-        .equals(first.drop(columns=["sustained", "check_flops"]))
-    )
+    assert second.iloc[:2].drop(columns="sustained").equals(first.drop(columns="sustained"))
     assert not list((folder / "studies").glob("*.journal"))
     assert in_own_process(search, stage_folder(in_file, **known, trials=4)) == 0
     expected = read(in_file, "trials").drop(columns="seconds")

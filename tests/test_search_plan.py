@@ -26,7 +26,6 @@ from grokking.search.confirmation_time import (
 from grokking.search.results import read_best
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.sustain import Check
 from grokking.search.trial_outcomes import OUTCOME
 
 STUDIES = {
@@ -218,8 +217,7 @@ def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
     trials = [SimpleNamespace(number=number) for number in (0, 1)]
     monkeypatch.setattr(searching, "trial_table", lambda *given: None)
     monkeypatch.setattr(searching, "ranked", lambda *given: trials)
-    checks = {number: Check(median, 1e9) for number, median in medians.items()}
-    monkeypatch.setattr(searching, "first_sustained", lambda *given: checks)
+    monkeypatch.setattr(searching, "first_sustained", lambda *given: medians)
     monkeypatch.setattr(searching, "chosen", lambda trial, plan: {"trial": trial.number, "values": {}})
     monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
     monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))

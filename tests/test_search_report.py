@@ -309,10 +309,6 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     for name in ("survival", "parallel", "slices", "importances", "history", "pareto"):
         assert f"(small/{name}.png)" in page
     assert "Not counted: the check of the best trials on further seeds, and [earlier searches](" in page
-    counted = replace(study(), trials=trial_rows().assign(check_flops=[2e12, 1e12, None, None, None]))
-    page = page_of(counted)
-    assert "| check of the best | 2        | —          | 3T " in page
-    assert f"Not counted: [earlier searches]({study_pages.SEARCHES}) of this study" in page
     given = replace(study(), config=CONFIG | {"objective": "steps", "initial_points": [{}, {}]})
     assert "find the 2 points that the study was given, and [earlier" in page_of(given)
     overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))

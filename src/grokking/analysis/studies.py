@@ -59,11 +59,6 @@ class Study:
         """The trials that generalized with all their seeds, with their steps and seconds."""
         return whole_trials(self.trials, self.replicas)
 
-    @property
-    def counts_checks(self) -> bool:
-        """Whether the search noted what the check of its best trials cost; before version 0.26 none did."""
-        return "check_flops" in self.trials
-
     def was_given(self, arm: str) -> bool:
         """Whether the point of an arm is one of `initial_points`, which are a search's first trials."""
         drawn = arm not in self.best or searched_by(arm) == "random"
@@ -202,26 +197,21 @@ def count_table(study: Study) -> pd.DataFrame:
 
 
 def compute_table(study: Study) -> pd.DataFrame:
-    """Trials, replicas, training and time of each search, of its check and of the confirmation."""
+    """Trials, replicas, training and time of each search and of the confirmation."""
     rows = []
     for arm, trials in study.trials.groupby("arm", sort=False):
         seeds = study.replicas["arm"] == arm
         rows.append(_compute(f"{arm}", len(trials), int(seeds.sum()), trials["flops"], trials["seconds"]))
-    if study.counts_checks:
-        checked = study.trials["check_flops"].dropna()
-        rows.append(_compute("check of the best", len(checked), None, checked, None))
     fresh = pd.concat(study.confirmed.values())
     whole = fresh["flops"] * fresh["steps_run"] / fresh["generalization_step"].fillna(fresh["steps_run"])
     return pd.DataFrame([*rows, _compute("confirmation", len(study.confirmed), len(fresh), whole, None)])
 
 
-def _compute(
-    part: str, trials: int, replicas: int | None, flops: pd.Series, seconds: pd.Series | None
-) -> Row:
+def _compute(part: str, trials: int, replicas: int, flops: pd.Series, seconds: pd.Series | None) -> Row:
     return {
         "part": part,
         "trials": str(trials),
-        "replicas": "—" if replicas is None else str(replicas),
+        "replicas": str(replicas),
         "FLOP": number(float(flops.sum()), "flops"),
         "seconds of training": "—" if seconds is None else f"{seconds.sum():,.0f}",
     }

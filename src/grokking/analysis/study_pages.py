@@ -60,7 +60,7 @@ def page(
 def not_counted(study: Study) -> str:
     """What led to the winner and is in no row of the table of compute."""
     points = len(study.config["initial_points"])
-    parts = [] if study.counts_checks else ["the check of the best trials on further seeds"]
+    parts = ["the check of the best trials on further seeds"]
     if points:
         given = "points that the study was given" if points > 1 else "point that the study was given"
         parts.append(f"what it had cost to find the {points} {given}")

@@ -101,8 +101,7 @@ class TaskSearch:
             ranking,
         )
         checked = first_sustained(in_time, CHECKED, self.plan, self.task)
-        medians = {number: found.median for number, found in checked.items()}
-        medians = {trial.number: medians.get(trial.number, math.inf) for trial in ranking}
+        medians = {trial.number: checked.get(trial.number, math.inf) for trial in ranking}
         left = [trial for trial in ranking if medians[trial.number] is not None]
         if not left:
             return None

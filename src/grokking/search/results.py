@@ -60,13 +60,9 @@ def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Pat
     by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
     ranking = {arm: tables.ranked(study, found[arm]) for arm, study in arms.items()}
     checked = {arm: first_sustained(ranking[arm], WANTED[arm], plan, task) for arm in arms}
-    sustained = {arm: {n: c.median is not None for n, c in own.items()} for arm, own in checked.items()}
-    costs = {arm: {n: c.flops for n, c in own.items()} for arm, own in checked.items()}
+    sustained = {arm: {n: median is not None for n, median in own.items()} for arm, own in checked.items()}
     written = {
-        "trials": {
-            arm: t.assign(sustained=t["trial"].map(sustained[arm]), check_flops=t["trial"].map(costs[arm]))
-            for arm, t in found.items()
-        },
+        "trials": {arm: t.assign(sustained=t["trial"].map(sustained[arm])) for arm, t in found.items()},
         "replicas": {arm: tables.replica_table(study) for arm, study in arms.items()},
         "curves": {arm: tables.curve_table(study) for arm, study in arms.items()},
     }

@@ -7,7 +7,6 @@ uses the search's own splits and monitored equations.
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from grokking.data.tasks import Task
 from grokking.engine.events import HOLD_FACTOR
 from grokking.experiment import Replica
 from grokking.search.config import StudyPlan
-from grokking.search.objective import price
 from grokking.search.tables import parameters
 from grokking.search.trial_outcomes import seed_outcomes
 from grokking.training import history
@@ -28,49 +26,35 @@ from grokking.training.workers import train_all
 LOST_SHARE = 0.2  # of the further seeds may lose their crossing: one of six, none of fewer than five
 
 
-@dataclass(frozen=True)
-class Check:
-    """What training to the full definition tells of a trial, and what it costs."""
-
-    median: float | None  # step of generalization on the further seeds; None where the trial is not sustained
-    flops: float  # of all steps trained
-
-
 def first_sustained(
     ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: Task
-) -> dict[int, Check]:
-    """Check trials in rank order until `wanted` are sustained: {trial number: its check}."""
-    found: dict[int, Check] = {}
+) -> dict[int, float | None]:
+    """Check trials in rank order until `wanted` are sustained: {trial number: its `sustained_median`}."""
+    found: dict[int, float | None] = {}
     for trial in ranking:
-        if sum(one.median is not None for one in found.values()) == wanted:
+        if sum(median is not None for median in found.values()) == wanted:
             break
-        found[trial.number] = check(trial, plan, task)
-        state = "not sustained" if found[trial.number].median is None else "sustained"
+        found[trial.number] = sustained_median(trial, plan, task)
+        state = "not sustained" if found[trial.number] is None else "sustained"
         print(f"trial {trial.number}: crossings {state}", flush=True)
     return found
 
 
-def check(trial: FrozenTrial, plan: StudyPlan, task: Task) -> Check:
-    """Train a trial's point on the search's seeds, and on the further ones where those keep their crossings.
+def sustained_median(trial: FrozenTrial, plan: StudyPlan, task: Task) -> float | None:
+    """The median step of generalization on the further seeds; None where the trial is not sustained.
 
-    It is sustained if all of the search's seeds keep the crossings seen there, and most others their first.
-    Most that fail do so on their first seed already, so that one is trained before the others.
+    It is if all of the search's seeds keep the crossings seen there, and most others their first. Most trials
+    that fail do so on their first seed, so that one is trained before the others.
     """
     values = parameters(trial, plan)
-    own, others = (plan.replicas(values, seeds) for seeds in (plan.config.search, plan.config.sustain_seeds))
-    seen = [float(outcome.step or 0) for outcome in seed_outcomes(trial)]
-    step_flops, spent = price(own[0], task).flops, 0.0
+    own, seen = plan.replicas(values, plan.config.search), [float(o.step or 0) for o in seed_outcomes(trial)]
     for part in (slice(1), slice(1, None)):
-        if own[part]:
-            searched = _replica_table(own[part], task)
-            spent += float(step_flops * searched["steps_run"].sum())
-            if _lost_share(searched, seen[part]):
-                return Check(None, spent)
-    further = _replica_table(others, task)
-    spent += float(step_flops * further["steps_run"].sum())
+        if own[part] and _lost_share(_replica_table(own[part], task), seen[part]):
+            return None
+    further = _replica_table(plan.replicas(values, plan.config.sustain_seeds), task)
     if _lost_share(further, further["first_crossing_step"].astype(float)) > LOST_SHARE:
-        return Check(None, spent)
-    return Check(float(further["generalization_step"].astype(float).fillna(np.inf).median()), spent)
+        return None
+    return float(further["generalization_step"].astype(float).fillna(np.inf).median())
 
 
 def _replica_table(replicas: list[Replica], task: Task) -> pd.DataFrame:
