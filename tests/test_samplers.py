@@ -174,6 +174,9 @@ def test_what_the_page_says_of_samplers_and_rules_holds():
     assert (p[~median] > 0.05).all()  # nothing else is told apart from TPE with our rules
     assert (p[median] == 0.008).all()
     assert (found["worse"][median] == "8 of 8").all()
+    under_median = rows[rows["rule"] == MEDIAN].pivot(index="search", columns="sampler", values="confirmed")
+    assert under_median["tpe"].equals(under_median["random"])
+    assert under_median["gp"].equals(under_median["cma-es"])
     trials = found["trials"].astype(float)
     for sampler in samplers.SAMPLERS:
         assert 4 <= trials[sampler, MEDIAN] / trials[sampler, "ours"] <= 5.5
