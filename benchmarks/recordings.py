@@ -136,7 +136,7 @@ class CostCap(NoRule):
 class Median(TrialMonitor):
     """Optuna's MedianPruner on the accuracy of the monitor equations; a trial of its own for each network.
 
-    It stops most networks early, so it trains them itself: whole recordings would cost twenty times as much.
+    It stops most networks early, so it trains them itself, and no further.
     """
 
     def __init__(self, job: SeedJob, recordings: Recordings, study: optuna.Study) -> None:

@@ -309,6 +309,8 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     for name in ("survival", "parallel", "slices", "importances", "history", "pareto"):
         assert f"(small/{name}.png)" in page
     assert "Not counted: the check of the best trials on further seeds, and [earlier searches](" in page
+    lost = replace(study(), confirmed=study().confirmed | {"winner": study().confirmed["runner_up"]})
+    assert "steps on 3 fresh seeds, of which 2 generalize, of the published" in page_of(lost)
     given = replace(study(), config=CONFIG | {"objective": "steps", "initial_points": [{}, {}]})
     assert "find the 2 points that the study was given, and [earlier" in page_of(given)
     overview = study_pages.overview(overviews(study(), study("flops")), RULES, RULES.assign(rule="raced"))
