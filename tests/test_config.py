@@ -107,6 +107,7 @@ ROOT = Path(__file__).parents[1]
         ({"labels": {"name": "exact", "seed": 0}}, "`tasks.t.labels.seed` is unknown; known keys here: name"),
         ({"labels": {"name": "shuffled"}}, "`tasks.t.labels.seed` is missing"),
         ({"split_seeds": 3}, "`tasks.t.split_seeds` must be a list, such as [3], but got 3"),
+        ({"split_seeds": "\n"}, r"`tasks.t.split_seeds` must be a list, such as ['\n'], but got '\n'"),
         ({"modulus": 11}, "`tasks.t.modulus` is unknown; known keys here: operation, labels, split,"),
         (
             {"operation": {"name": "add", "modulus": 2**61 - 1}},

@@ -89,7 +89,7 @@ def _one_line(kind: Any, where: str, error: ValidationError) -> str:
         case "dict_type" | "dataclass_type":
             return f"{key} must be a mapping of keys, but got {first['input']!r}"
         case "list_type" | "tuple_type":
-            return f"{key} must be a list, such as [{first['input']}], but got {first['input']!r}"
+            return f"{key} must be a list, such as [{first['input']!r}], but got {first['input']!r}"
         case "value_error":
             return f"{key} {first['msg'].removeprefix('Value error, ')}"
     return f"{key} {first['msg'].replace('Input should', 'should')}, but got {first['input']!r}"
