@@ -11,6 +11,7 @@ from searches import network, outcome_of, plan_of, search_task
 
 from grokking.api import search_plan, searching, training
 from grokking.api.checkout import Checkout, here
+from grokking.api.keys import flat
 from grokking.api.search_plan import FAMILY, families, plan_search
 from grokking.cli.search import search
 from grokking.config import ConfigError
@@ -51,7 +52,18 @@ def test_the_first_point_is_the_winner_of_the_study(family):
     config = asked.plan.config
     first = suggest(FixedTrial(config.initial_points[0]), config.space)
     assert {key: value for key, value in first.items() if key in best} == best
-    assert set(first) - set(best) <= {"model.layers"}  # which the study itself does not search
+    fixed_there = {"model.layers", "model.activation", "loss"}  # which the study itself does not search
+    assert set(first) - set(best) <= fixed_there
+    own = flat(here().catalogue.entry("studies", STUDIES[family])["experiment"])
+    for key in (set(first) - set(best)) & {"model.activation", "loss"}:
+        assert first[key] == own[key]  # with which the winner was found
+
+
+def test_the_network_before_a_search_is_not_the_winner_s():
+    """One-hot networks are compared with the squared error of their published recipe."""
+    plan = plan_search("addition_97_f50", {}).plan
+    assert plan.config.experiment["loss"] == "mean_squared_error"
+    assert plan.config.space["loss"].values == ("mean_squared_error", "cross_entropy")
 
 
 def test_winners_of_other_studies_of_the_network_are_tried_too():

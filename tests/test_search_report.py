@@ -148,6 +148,11 @@ def test_a_point_that_the_study_was_given_is_called_so():
     assert texts["runner up"].endswith("number 0, a point that the study was given")
     assert texts["winner"].endswith("number 2")
     assert studies.results(given)["arms"]["runner_up"]["given"] is True
+    all_given = replace(drawn, config=drawn.config | {"initial_points": [{}] * 3})  # trial 2, the winner, too
+    assert study_pages.headline(all_given).startswith(
+        "The search's winner, a point that it was given, takes 120 (110–130) steps on 3 fresh seeds, "
+    )
+    assert study_pages.headline(given).startswith("The search's winner takes 120 (110–130) steps on ")
 
 
 def test_costs_of_a_replica_that_stopped_early_are_those_of_its_whole_budget():

@@ -27,6 +27,7 @@ class FamilySearch:
     """What a family's searches have beside the study that they are built from."""
 
     study: str
+    network: Config = field(default_factory=dict)  # of the family's own network, in place of the study's
     also: tuple[str, ...] = ()  # studies whose winners are tried, too
     wider: Config = field(default_factory=dict)  # searched beside the space of `study`
     first: Mapping[str, Config] = field(default_factory=dict)  # with what a study's winner is tried there
@@ -34,10 +35,15 @@ class FamilySearch:
 
 
 # Another family, or one without its study, is searched as the first study that trains it. Lists are text
-FAMILIES = {
+FAMILY_SEARCHES = {
     "one_hot_mlp": FamilySearch(
         "speedrun",
+        network={"loss": "mean_squared_error"},
         also=("quick",),
+        wider={
+            "model.activation": {"kind": "choice", "values": ["square", "relu", "gelu"]},
+            "loss": {"kind": "choice", "values": ["mean_squared_error", "cross_entropy"]},
+        },
         first={"quick": {"model.hidden_widths": "[256]"}},
     ),
     "transformer": FamilySearch(
@@ -65,7 +71,7 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
         )
     own = _family_search(checkout, family)
     entry = checkout.catalogue.entry("studies", own.study)
-    whole = entry["experiment"] | {"task": task_section(checkout.catalogue, task)}
+    whole = entry["experiment"] | own.network | {"task": task_section(checkout.catalogue, task)}
     whole["budget"] = max(own.budget, whole["budget"])
     config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
     name = named_by_changes(task, meant)
@@ -88,7 +94,7 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
 def families(checkout: Checkout) -> dict[str, str]:
     """The families that can be searched, each with the study that its searches are built from."""
     trained = _family_by_study(checkout)
-    found = {family: own.study for family, own in FAMILIES.items() if trained.get(own.study) == family}
+    found = {family: own.study for family, own in FAMILY_SEARCHES.items() if trained.get(own.study) == family}
     for study, family in trained.items():
         found.setdefault(family, study)
     return found
@@ -107,7 +113,7 @@ def _family_search(checkout: Checkout, family: str) -> FamilySearch:
             f"no entry of `studies` trains the family {family!r}, and a search is built from one; families "
             f"with one: {', '.join(known) or '(none)'}; write an entry for yours (docs/recipes.md)"
         )
-    own = FAMILIES.get(family)
+    own = FAMILY_SEARCHES.get(family)
     return own if own is not None and own.study == known[family] else FamilySearch(known[family])
 
 
