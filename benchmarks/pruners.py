@@ -139,11 +139,15 @@ def markdown(judgements: pd.DataFrame) -> str:
 
 def complete_trials(curves: pd.DataFrame) -> list[Trials]:
     """The trials of tuned rules of each workload on which some generalize; no rule has stopped any."""
+    found = [_trials(str(name), rows) for name, rows in tuned_trials(curves).groupby("workload")]
+    return [trials for trials in found if np.isfinite(trials.generalized).any()]
+
+
+def tuned_trials(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves of submitted rules that are tuned."""
     submitted = curves[curves["origin"] == "submission"]
     studies = submitted.groupby("rule")["study"].transform("nunique")
-    tuned = submitted[studies > 1]
-    found = [_trials(str(name), rows) for name, rows in tuned.groupby("workload")]
-    return [trials for trials in found if np.isfinite(trials.generalized).any()]
+    return submitted[studies > 1]
 
 
 def _trials(workload: str, rows: pd.DataFrame) -> Trials:
