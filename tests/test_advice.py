@@ -8,7 +8,7 @@ from grokking.analysis.good_cells import fraction_table, is_a_map, moved
 from grokking.analysis.good_trials import good_trials, spread_table, study_table
 
 EXPERIMENT = {
-    "task": "addition", "model": {"family": "transformer"},
+    "task": "addition", "loss": "cross_entropy", "model": {"family": "transformer"},
     "optimizer": {"name": "adamw", "beta1": 0.9, "weight_decay": 1.0},
 }  # fmt: skip
 
@@ -63,6 +63,15 @@ def test_hyperparameters_of_branches_are_those_of_the_branch_that_was_taken():
     ]
 
 
+def test_a_row_says_with_which_loss_its_values_go():
+    table = pd.concat([three(0.01, 0.02), three(0.02, 0.02)], ignore_index=True)
+    fixed = good_trials({"experiment": EXPERIMENT}, table).assign(study="s")
+    assert study_table(fixed)["loss"].tolist() == ["cross_entropy"]
+    table["params/loss"] = ["mean_squared_error"] * 4 + ["cross_entropy"] * 2
+    searched = good_trials({"experiment": EXPERIMENT}, table).assign(study="s")
+    assert study_table(searched)["loss"].tolist() == ["mean_squared_error (4 of 6)"]
+
+
 def test_ranges_of_two_studies_that_do_not_meet_are_told_apart():
     studies = {"slow": three(0.001, 0.02), "fast": three(0.1, 0.02)}
     good = {name: good_trials({"experiment": EXPERIMENT}, table) for name, table in studies.items()}
@@ -101,7 +110,11 @@ def test_the_best_cell_of_each_fraction_and_the_range_of_the_good_ones():
     none, half = fraction_table(table).to_dict("records")
     assert (none["cells that generalize"], none["learning rate"]) == ("0 of 3", "—")
     assert half["steps of the best"] == "100"
-    assert (half["learning rate"], half["weight decay"]) == ("0.1 (0.01–0.1)", "1")
+    assert (half["learning rate"], half["weight decay"]) == ("0.1 (0.01–0.1) *", "1 *")
+    wide = networks(
+        {(0.5, 0.01, 1.0): 120, (0.5, 0.1, 1.0): 100, (0.5, 1.0, 1.0): 300, (0.3, 0.1, 3.0): None}
+    )
+    assert fraction_table(wide)["learning rate"].tolist() == ["—", "0.1 (0.01–0.1)"]  # 1.0 was tried, too
 
 
 def test_what_the_best_cell_of_a_fraction_is_worth_at_another():

@@ -155,6 +155,32 @@ def test_a_point_that_the_study_was_given_is_called_so():
     assert study_pages.headline(given).startswith("The search's winner takes 120 (110–130) steps on ")
 
 
+def test_a_trial_that_was_drawn_before_the_sampler_knew_anything_is_called_so():
+    """Numbers 0 and 1 are random with two trials to start from; random search and others learn nothing."""
+    texts = studies.arm_table(study()).set_index("arm")["description"]
+    assert texts["runner up"].endswith("number 0, drawn at random before TPE began")
+    assert texts["winner"].endswith("number 2")
+    assert texts["random best"].endswith("number 0")
+    blind = replace(study(), config=CONFIG | {"objective": "steps", "sampler": {"name": "random"}})
+    assert studies.arm_table(blind).set_index("arm").loc["runner up", "description"].endswith("number 0")
+
+
+def test_the_overview_says_how_many_seeds_of_a_winner_generalize_and_whether_it_was_given():
+    assert studies.overview(study())["winner"].startswith("120 (")
+    assert studies.overview(study())["winner"].endswith(")")
+    lost = study(winner=[110, 120, None])
+    assert studies.overview(lost)["winner"].endswith("), 2 of 3")
+    given = replace(lost, config=lost.config | {"initial_points": [{}] * 3})
+    assert studies.overview(given)["winner"].endswith("), 2 of 3, given")
+
+
+def test_the_overview_tells_a_configuration_that_was_published_for_another_setting():
+    assert "other setting" not in studies.overview(study())["published, our run"]
+    of_none = CONFIG["experiment"] | {"system": "none"}
+    other = replace(study(), config=CONFIG | {"objective": "steps", "experiment": of_none})
+    assert studies.overview(other)["published, our run"].endswith(", other setting")
+
+
 def test_costs_of_a_replica_that_stopped_early_are_those_of_its_whole_budget():
     replicas = replica_rows([100, None]).assign(flops=[500.0, 80.0], steps_run=[600, 200])
     for objective, expected in (("steps", [100, 1000]), ("flops", [500, 400])):
@@ -300,7 +326,10 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     of_round_2 = page_of(anew)
     assert "confirmation of an earlier round has used; this is round 2 |" in of_round_2
     assert "searches) of this study, from which its ranges follow.\n" in of_round_2
-    assert "on four fifths of 1 more, on splits of the search; passed over before two had: 1 |" in page
+    assert (
+        "on four fifths of 1 more, on splits of the search; rejected because a crossing did not hold: 1 |"
+        in page
+    )
     assert "The search's winner takes 120 (110–130) steps on 3 fresh seeds, of the published" in page
     assert "of the published configuration 1 of 3 by 1,000 steps, where its budget ends" in page
     assert "| `confirm.seeds` | [7] |" in page  # of the round, not what is written for the first one

@@ -28,9 +28,15 @@ def fraction_table(networks: pd.DataFrame) -> pd.DataFrame:
             ranked = reached.sort_values("median_step")
             good = ranked[ranked["median_step"] <= GOOD * ranked["median_step"].min()]
             row |= {"steps of the best": f"{ranked['median_step'].min():,.0f}"}
-            row |= {title: with_range(good[key].iloc[0], good[key]) for key, title in RATES.items()}
+            row |= {title: _starred(good[key], cells[key]) for key, title in RATES.items()}
         rows.append(row)
     return pd.DataFrame(rows).fillna("—")
+
+
+def _starred(good: pd.Series, tried: pd.Series) -> str:
+    """The best cell's value and the range of the good ones; * where it is at an end of those tried."""
+    best = good.iloc[0]
+    return with_range(best, good) + (" *" if best in (tried.min(), tried.max()) else "")
 
 
 def moved(networks: pd.DataFrame) -> dict[str, str]:

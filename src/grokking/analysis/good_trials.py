@@ -36,6 +36,7 @@ def good_trials(entry: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
         cost=own["cost"],
         optimizer=own.get(f"{PARAMS_PREFIX}optimizer", experiment["optimizer.name"]),
         family=experiment["model.family"],
+        loss=own.get(f"{PARAMS_PREFIX}loss", experiment["loss"]),
         task=experiment["task"],
     )
 
@@ -63,11 +64,18 @@ def study_table(good: pd.DataFrame) -> pd.DataFrame:
         if len(own) >= FEWEST:
             about = {
                 "study": f"[{study}](search/{study}.md)", "network": own["family"].iloc[0],
-                "optimizer": optimizer, "task": f"`{own['task'].iloc[0]}`",
+                "optimizer": optimizer, "loss": _most(own["loss"]), "task": f"`{own['task'].iloc[0]}`",
                 "good trials": str(len(own)), "steps": _span(own["cost"]),
             }  # fmt: skip
             rows.append(about | {title: _span(own[name]) for name, title in SHOWN.items()})
     return pd.DataFrame(rows)
+
+
+def _most(values: pd.Series) -> str:
+    """The most frequent value, and how often it occurs where it is not the only one."""
+    counts = values.value_counts()
+    text = str(counts.index[0])
+    return text if len(counts) == 1 else f"{text} ({counts.iloc[0]} of {len(values)})"
 
 
 def _span(values: pd.Series) -> str:

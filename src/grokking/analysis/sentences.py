@@ -1,6 +1,5 @@
 """What happened in a run, in a sentence, by the definitions of docs/architecture.md."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,9 +31,9 @@ def sentence(replica: Mapping[str, Any]) -> str:
     ratio = generalized / memorized
     if ratio >= GROKKING_RATIO:
         return f"{first}, generalized at {generalized:,}, ratio {ratio:.1f}: this is grokking"
-    below = math.floor(10 * ratio) / 10  # 2.99 is not shown as 3.0
+    below = min(round(ratio, 1), GROKKING_RATIO - 0.1)  # 2.99 is not shown as 3.0
     no = f"generalized without delay, as grokking begins at {GROKKING_RATIO}"
-    return f"{first}, generalized at {generalized:,}, ratio {below}: {no}"
+    return f"{first}, generalized at {generalized:,}, ratio {below:.1f}: {no}"
 
 
 def sentences(replicas: pd.DataFrame) -> list[str]:

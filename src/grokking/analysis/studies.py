@@ -131,8 +131,16 @@ def describe(study: Study, arm: str) -> str:
         text = "a configuration that was published for another task or training fraction"
     if arm not in study.best:
         return text
-    given = ", a point that the study was given" if study.was_given(arm) else ""
-    return f"{text}: number {study.best[arm]['trial']}{given}"
+    return f"{text}: number {study.best[arm]['trial']}{_origin(study, arm)}"
+
+
+def _origin(study: Study, arm: str) -> str:
+    """Where the point of a chosen trial is from, if not from the sampler's knowledge of others."""
+    if study.was_given(arm):
+        return ", a point that the study was given"
+    sampler, number = study.config["sampler"], study.best[arm]["trial"]
+    learns = searched_by(arm) == "search" and sampler["name"] == "tpe"
+    return ", drawn at random before TPE began" if learns and number < sampler["startup_trials"] else ""
 
 
 def with_interval(replicas: pd.DataFrame, objective: str, interval: bool = True) -> str:
@@ -241,14 +249,26 @@ def overview(study: Study) -> Row:
         "task": f"`{study.config['experiment']['task']}`",
         "objective": study.unit,
         "published steps": f"[{published[0]}]({published[1]})" if published else "—",
-        "published, our run": medians["published"],
-        "winner": medians["winner"],
+        "published, our run": medians["published"] + _setting(study),
+        "winner": medians["winner"] + _of_all(study) + (", given" if study.was_given("winner") else ""),
         "ratio": ratio_text(summary(study.confirmed["winner"])["median_ratio"], digits=2),
         "times faster": _times_faster(study),
         "random best": medians["random_best"],
         "winner against random: p": p,
         "trials": str(int((study.trials["arm"] == "search").sum())),
     }
+
+
+def _setting(study: Study) -> str:
+    """What is said behind a configuration that nobody published for the study's task and fraction."""
+    other = "published" in study.confirmed and published_number(study) is None
+    return ", other setting" if other else ""
+
+
+def _of_all(study: Study) -> str:
+    """How many of the winner's replicas generalized, unless all did."""
+    observed = study.confirmed["winner"]["observed"]
+    return "" if observed.all() else f", {int(observed.sum())} of {len(observed)}"
 
 
 def medians_of(study: Study) -> dict[str, str]:

@@ -15,7 +15,7 @@ from grokking.engine.events import ACCURACY_THRESHOLD
 
 SEARCHES = "../../docs/records.md#compute-of-the-committed-searches"
 PRUNER_NAMES = {
-    "rules": "rules of this study",
+    "rules": "the studies' own rules",
     "median/accuracy": "MedianPruner on validation accuracy",
     "hyperband/accuracy": "HyperbandPruner on validation accuracy",
     "hyperband/loss": "HyperbandPruner on validation loss",

@@ -25,7 +25,7 @@ def predict(
     run: Annotated[
         str, typer.Option(help="An experiment or a run of your own.", autocompletion=completion.runs)
     ] = "wide_mlp",
-    seed: Annotated[int | None, typer.Option(help="Which of its networks; the first without it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Which of its networks; by default the first.")] = None,
     step: Annotated[int | None, typer.Option(help="After how many steps; by default after training.")] = None,
 ) -> None:
     """Ask a trained network for a ∘ b: its answer, how sure it is, and whether it had seen the pair.
@@ -36,7 +36,7 @@ def predict(
 
       grokking predict 40 80
 
-      grokking predict 40 80 --run transformer --seed 1 --step 91
+      grokking predict 40 80 --run transformer --step 91
     """
     from grokking.api.loading import load
     from grokking.cli.terminal import console

@@ -38,15 +38,19 @@ def search(
     family: Annotated[
         str,
         typer.Option(
-            help="The family of networks; one of an entry of `studies`.", autocompletion=completion.families
+            help="The family of networks: one that an entry of `studies` trains.",
+            autocompletion=completion.families,
         ),
     ] = "one_hot_mlp",
-    minutes: Annotated[float, typer.Option(help="For how long, confirmation included.")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(help="For how long. Confirming three seeds may take longer.")
+    ] = 10.0,
 ) -> None:
     """Search hyperparameters for the fewest steps to generalization on a task, and confirm the best.
 
     Each trial is judged by a tenth of the equations, on up to three seeds. The best is then trained on fresh
-    seeds and splits, ten where they fit into the time, and judged by all equations. The same command goes on.
+    seeds and splits, ten where they fit into the time, and judged by all equations. The same command
+    continues the search.
 
     Examples:
 
@@ -70,7 +74,7 @@ def search(
     with _Progress(asked, deadline, screen) as progress:
         study = asked.run(deadline, progress.show)
     found = asked.confirmation(study, deadline)
-    _tell(study, None if found is None else found.best, screen)
+    _tell(study, None if found is None else found.best, len(asked.plan.config.initial_points), screen)
     if found is not None:
         _confirm(asked, found.run, screen)
     screen.print(
@@ -109,8 +113,8 @@ class _Progress:
         return f"{study.known.ended} trials, {found}; {over}"
 
 
-def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, screen: "Console") -> None:
-    """What was found."""
+def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, given: int, screen: "Console") -> None:
+    """What was found; the first `given` trials are points that earlier searches had found."""
     from grokking.cli.terminal import table
 
     trials = len(study.ended())
@@ -118,7 +122,8 @@ def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, screen: "Console
         screen.print(f"{trials} trials, none of which generalized for good with all seeds; search longer")
         return
     cost = f"{best['searched_cost']:,.0f} steps, the median of its seeds"
-    screen.print(f"{trials} trials; the best is number {best['trial']}: {cost}", style="bold")
+    origin = ", which an earlier search had found" if best["trial"] < given else ""
+    screen.print(f"{trials} trials; the best is number {best['trial']}{origin}: {cost}", style="bold")
     rows = [(key, _short(value)) for key, value in _with_decay(best["values"]).items()]
     screen.print(table(("key", "value"), rows))
 
