@@ -58,7 +58,7 @@ class CrossingDetector:
         self.sustained = self.hold_is_over(step)  # a candidate that is still there has held
 
     def hold_is_over(self, step: int) -> bool:
-        """Whether the candidate need hold no longer than to this step; not whether it has held."""
+        """Whether the time for which the candidate must hold is over at this step; it may have failed."""
         return self.candidate is not None and step >= hold_end(self.candidate, self.hold_steps)
 
     def is_undecided(self, accuracy: float) -> bool:
