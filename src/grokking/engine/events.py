@@ -65,8 +65,8 @@ class CrossingDetector:
         """Whether a sample with this accuracy cannot tell, so that all equations must be measured.
 
         No crossing yet: from 0.96 on, since it may be one. Pending: from 0.96 to 0.99, since above it holds
-        and below it fails. Sustained: never. An accuracy of 0.99 on all equations gives less than 0.96 on a
-        sample of 256 once in 15,000 samples (binomial).
+        and below it fails. Sustained: never. On a sample of 256 an accuracy of 0.99 on all equations gives
+        less than 0.96 once in 15,000 samples, one of 0.985 once in 500 (binomial).
         """
         if self.sustained or accuracy < POSSIBLE_ABOVE:
             return False
