@@ -13,7 +13,7 @@ from grokking.data.tasks import Task
 from grokking.engine.events import ACCURACY_THRESHOLD, SUSTAINED_ABOVE, hold_end
 from grokking.search.config import StudyPlan
 from grokking.search.space import suggest
-from grokking.search.trial_monitor import HOLD_STEPS
+from grokking.search.trial_monitor import SEARCH_HOLD_STEPS
 
 EVERY = 10  # steps from one evaluation to the next
 
@@ -70,6 +70,6 @@ def time_to_grok(loop: TunedLoop, report: Report) -> int:
             crossing = None
         elif crossing is None and accuracy >= ACCURACY_THRESHOLD:
             crossing = step
-        if crossing is not None and step >= hold_end(crossing, HOLD_STEPS):
+        if crossing is not None and step >= hold_end(crossing, SEARCH_HOLD_STEPS):
             break
     return budget if crossing is None else crossing

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples import MODELS, experiment
+from examples import FILTERS, MODELS, experiment
 from ruamel.yaml import YAML
 
 from grokking.catalogue import ENTRIES, Catalogue, merge, read_catalogue
@@ -202,6 +202,11 @@ ONE_HOT = MODELS["one_hot_mlp"]
         (
             {"model": ONE_HOT | {"hidden_widths": [10**9]}},
             "must list at least one width from 1 to 16384",
+        ),
+        ({"model": ONE_HOT | {"alpha": -200}}, "`e.model.alpha` must lie in [-10, 10], but got -200"),
+        (
+            {"gradient_filter": FILTERS["grokfast_ma"] | {"window": 10**8}},
+            "`e.gradient_filter.window` must be a whole number from 1 to 10000, but got 100000000",
         ),
         ({"model": ONE_HOT | {"hidden_widths": [8] * 101}}, "must list at most 100 layers, but has 101"),
         (

@@ -81,6 +81,7 @@ def test_inputs_are_not_a_replicas_number_nor_the_splits_of_others(tiny_task):
         "models/layers.py",
         "engine/stack.py",
         "training/loop.py",
+        "executors/process_settings.py",
     ],
 )
 def test_code_is_every_part_of_the_core(file, package):
@@ -91,7 +92,7 @@ def test_code_is_every_part_of_the_core(file, package):
     assert code_hash() != before
     (package / file).write_bytes(content)
     assert code_hash() == before
-    if "/" in file:
+    if "/" in file and not file.startswith("executors"):  # of which it takes one file
         (package / file).with_name("another.py").write_text("x = 1\n")
         assert code_hash() != before
 

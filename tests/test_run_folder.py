@@ -1,7 +1,9 @@
 """Results of an experiment on disk: kept in pieces, never trained twice, refused by name where damaged."""
 
+import contextlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -111,6 +113,18 @@ def test_results_of_other_code_are_trained_again_unless_accepted(task, whole, tm
         assert len(RunFolder(whole[0], replicas_of(), task, whole[1]).unfinished(False)) == missing
 
 
+def test_rows_are_kept_where_replicas_have_other_columns(task, tmp_path):
+    """The history of a deeper network has columns that are empty for the others."""
+    replicas = expand(experiment("one_hot_mlp", budget=12, grid={"model.hidden_widths": [[8], [8, 8]]}), "e")
+    found = every_evaluation(train_all(replicas, task, [], tmp_path / "checkpoints"))
+    RunFolder(tmp_path / "run", replicas, task).add(found)
+    before = written(tmp_path / "run")
+    again = RunFolder(tmp_path / "run", replicas, task)
+    again.add([replace(e, seconds=e.seconds + 1) for e in found])
+    assert not again.changed
+    assert written(tmp_path / "run") == before
+
+
 def test_a_write_that_fails_leaves_the_earlier_run(task, evaluations, whole, monkeypatch):
     before = written(whole[0])
     changed = RunFolder(whole[0], replicas_of(loss="mean_squared_error"), task)
@@ -122,6 +136,33 @@ def test_a_write_that_fails_leaves_the_earlier_run(task, evaluations, whole, mon
     with pytest.raises(OSError, match="No space left"):
         changed.add(evaluations[0])
     assert written(whole[0]) == before
+
+
+@pytest.mark.parametrize("name", ["rename", "rmtree"])
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_who_is_killed_on_the_way_loses_no_replica(
+    name, call, task, evaluations, whole, tmp_path, monkeypatch
+):
+    """A fourth replica has finished; at each renaming, and in the midst of each removal, the process ends."""
+    replicas = replicas_of(seeds=(0, 1, 2, 3))
+    fourth = every_evaluation(train_all(replicas[3:], task, [], tmp_path / "checkpoints"))
+    folder, calls = RunFolder(whole[0], replicas, task), []
+    rename, rmtree = Path.rename, shutil.rmtree
+
+    def killed(path, *arguments, **options):
+        calls.append(path)
+        if len(calls) < call:
+            return (rename if name == "rename" else rmtree)(path, *arguments, **options)
+        if name == "rmtree" and Path(path).exists():
+            next(file for file in Path(path).iterdir() if file.is_file()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(*((Path, "rename") if name == "rename" else (shutil, "rmtree")), killed)
+        folder.add(fourth)
+    left = [replica.index for replica in RunFolder(whole[0], replicas, task).unfinished(True)]
+    assert left in ([3], [])
+    assert len(runs.read(whole[0]).replicas) == 4 - len(left)
 
 
 def test_killed_between_two_folders_the_new_one_is_found(task, whole):

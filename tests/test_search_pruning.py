@@ -35,7 +35,7 @@ from grokking.search.pruning import (
 )
 from grokking.search.scheduler import decay_rate
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED
-from grokking.search.trial_monitor import HOLD_STEPS, TrialMonitor
+from grokking.search.trial_monitor import SEARCH_HOLD_STEPS, TrialMonitor
 from grokking.training.loop import Observation, train
 
 STEPS = (10, 20, 40, 80, 160, 200, 240, 280)
@@ -291,7 +291,7 @@ def test_the_crossing_is_that_of_the_recorded_curve():
     assert (found.gap, found.cost) == (0.0, crossed)
     assert found.generalization_norm == next(e.metrics["weight_norm"] for e in recorded if e.step == crossed)
     assert found.memorization_step == next(e.step for e in recorded if e.metrics["train_accuracy"] >= 0.99)
-    held = hold_end(crossed, HOLD_STEPS)
+    held = hold_end(crossed, SEARCH_HOLD_STEPS)
     assert steps[-1] == found.steps_run == next(e.step for e in recorded if e.step >= held)
     assert found.curves["step"] == steps
     assert found.curves["validation_accuracy"] == pytest.approx(accuracy[: len(steps)], rel=1e-4)

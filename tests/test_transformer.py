@@ -211,6 +211,19 @@ def test_what_does_not_fit_is_an_error_of_one_line(options, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("ratio", "width"), [(0.3, 16), (2.67, 192), (1.234, 100), (0.001, 96)])
+def test_the_ratio_that_a_message_says_to_write_is_accepted(ratio, width):
+    with pytest.raises(ConfigError) as error:
+        configuration(mlp_ratio=ratio, width=width)
+    advised = float(str(error.value).rpartition("write ")[2])
+    assert configuration(mlp_ratio=advised, width=width).hidden_width == max(1, round(ratio * width))
+
+
+def test_a_ratio_counts_as_whole_where_only_its_rounding_is_not():
+    assert 1.1 * 100 != 110
+    assert configuration(mlp_ratio=1.1, width=100).hidden_width == 110
+
+
 def test_a_tied_unembedding_needs_answers_that_are_tokens():
     model = configuration(tied_unembedding=True)
     Transformer.require_fit(model, Sizes(11, 11), "e.model")

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
@@ -35,8 +36,8 @@ class ExperimentConfig:
     loss: Annotated[str, one_of(LOSSES)]
     label_noise: UnitInterval  # share of the training equations that are given a wrong answer
     precision: Literal["float32", "float64"]  # of parameters and activations
-    # bfloat16: inputs of the dense layers' products are rounded to it, sums stay float32; fast where
-    # hardware has it. An embedding MLP's first layer and a tied unembedding are not rounded
+    # bfloat16: inputs and results of the dense layers' products are rounded to it, sums stay float32; fast
+    # where hardware has it. An embedding MLP's first layer and a tied unembedding are not rounded
     matmul_precision: Literal["full", "bfloat16"]
     loss_precision: Literal["float32", "float64"]  # of the sums over classes in the loss and its gradient
     gradient_filter: FilterConfig  # applied before the projection
@@ -124,8 +125,8 @@ class Seeds:
                 f"needs as many `split_seeds` as `seeds`, at least one, but got {len(self.split_seeds)} "
                 f"and {len(self.seeds)}"
             )
-        pairs = list(zip(self.seeds, self.split_seeds, strict=True))
-        if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
+        pairs = Counter(zip(self.seeds, self.split_seeds, strict=True))
+        if repeated := [pair for pair, count in pairs.items() if count > 1]:
             seed, split_seed = repeated[0]
             raise ValueError(f"has seed {seed} with split seed {split_seed} twice; write each pair once")
 

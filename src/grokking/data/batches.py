@@ -69,8 +69,7 @@ class Batches:
         """`train_RN` holds the row numbers of each replica's training equations."""
         self.config, self.train_RN = config, train_RN
         self.key_R = torch.tensor([derived_seed(seed, BATCHES) for seed in seeds], device=train_RN.device)
-        self.block = -1  # number of the block of batches that `block_RC` holds
-        self.block_RC = train_RN
+        self.block = -1  # number of the block of batches that `block_RC` holds; none yet
 
     def at(self, step: int) -> Tensor:
         """Row numbers (R, B) of the batch of an update; updates are counted from 1."""

@@ -58,15 +58,15 @@ class CrossingDetector:
         self.sustained = self.hold_is_over(step)  # a candidate that is still there has held
 
     def hold_is_over(self, step: int) -> bool:
-        """Whether the candidate need hold no longer than to this step; not whether it has held."""
+        """Whether the time for which the candidate must hold is over at this step; it may have failed."""
         return self.candidate is not None and step >= hold_end(self.candidate, self.hold_steps)
 
     def is_undecided(self, accuracy: float) -> bool:
         """Whether a sample with this accuracy cannot tell, so that all equations must be measured.
 
         No crossing yet: from 0.96 on, since it may be one. Pending: from 0.96 to 0.99, since above it holds
-        and below it fails. Sustained: never. An accuracy of 0.99 on all equations gives less than 0.96 on a
-        sample of 256 once in 15,000 samples (binomial).
+        and below it fails. Sustained: never. On a sample of 256 an accuracy of 0.99 on all equations gives
+        less than 0.96 once in 15,000 samples, one of 0.985 once in 500 (binomial).
         """
         if self.sustained or accuracy < POSSIBLE_ABOVE:
             return False

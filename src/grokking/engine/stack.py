@@ -23,7 +23,8 @@ from grokking.models import FAMILIES
 from grokking.models.model import Model
 from grokking.updates.losses import LOSSES
 
-MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}  # what a product's inputs are rounded to
+# What inputs and results of products are rounded to
+MATMUL_DTYPES = {"full": None, "bfloat16": torch.bfloat16}
 # Examples that go through the network at a time, which bounds memory; fewer are slower
 CHUNK_OF_EACH_ON_CPU = 8192  # of each replica
 CHUNK_OF_ALL_ON_GPU = 2**20  # of all replicas together

@@ -24,7 +24,7 @@ class Model(nn.Module):
     undecayed: tuple[str, ...] = ()  # names of the parameters that coupled weight decay (L2) leaves alone
     shape_floats: tuple[str, ...] = ()  # floats of the configuration that decide the shapes of parameters
     multiplies_by_torch = True  # or by NumPy
-    matmul_dtype: torch.dtype | None = None  # to which torch rounds inputs and weights of dense layers
+    matmul_dtype: torch.dtype | None = None  # to which dense layers round inputs, weights and results
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits (..., B, V) of the pairs (a, b), each (..., B)."""

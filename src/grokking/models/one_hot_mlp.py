@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from grokking.config import STRICT, Positive, one_of
+from grokking.config import STRICT, Positive, one_of, satisfying
 from grokking.data.tasks import Sizes
 from grokking.models import layers
 from grokking.models.layers import ACTIVATIONS, INITIALISATIONS, OneHotDense
@@ -22,7 +22,8 @@ class OneHotMLPConfig:
     family: Literal["one_hot_mlp"]
     hidden_widths: Widths
     activation: Annotated[str, one_of(ACTIVATIONS)]
-    alpha: float  # first pre-activations are multiplied by N^-alpha
+    # first pre-activations are multiplied by N^-alpha
+    alpha: Annotated[float, satisfying(lambda x: -10 <= x <= 10, "lie in [-10, 10]")]
     bias: bool
     initialisation: Annotated[str, one_of(INITIALISATIONS)]
     init_scale: Positive  # multiplies every initial parameter

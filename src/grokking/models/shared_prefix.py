@@ -34,11 +34,12 @@ def last_position(model: "Transformer", a: Tensor, b: Tensor) -> Tensor:
     every_a = torch.arange(model.tokens).expand(*a.shape[:-1], -1)
     of_prefix = _first_rows(model, every_a, every_a)  # the prefix ends before b, so any b will do
     x, of_pairs = _embedded(model), _first_rows(model, a, b)
+    later_prefix, later_pairs = _later_rows(model, every_a), _later_rows(model, a)
     for block in cast("Sequence[Block]", model.blocks):
         key_rows = _key_rows(of_prefix, of_pairs, model, last_only=block is model.blocks[-1])
         query_row = key_rows.amax(-1)  # the largest is the row itself: rows are numbered position by position
         x = _attend_and_add(block, x, query_row, key_rows)
-        of_prefix, of_pairs = _later_rows(model, every_a), _later_rows(model, a)
+        of_prefix, of_pairs = later_prefix, later_pairs
     return x
 
 

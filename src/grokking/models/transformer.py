@@ -52,13 +52,13 @@ class TransformerConfig:
     output_scale: Positive  # multiplies the logits
 
     def __post_init__(self) -> None:
-        width, heads, hidden = self.width, self.heads, self.mlp_ratio * self.width
+        width, heads, hidden = self.width, self.heads, round(self.mlp_ratio * self.width)
         if width % heads:
             raise ValueError(f"`heads` must divide `width`, but got width {width} and heads {heads}")
-        if hidden % 1 or hidden < 1:
+        if hidden < 1 or abs(self.mlp_ratio * width - hidden) > 1e-6:
             raise ValueError(
                 f"`mlp_ratio` times `width` must be a whole number, but got {self.mlp_ratio} times {width}; "
-                f"write {max(1, round(hidden)) / width:g}"
+                f"write {max(1, hidden) / width!r}"
             )
         if self.positions == "rotary" and width // heads % 2:
             raise ValueError(
@@ -67,7 +67,7 @@ class TransformerConfig:
 
     @property
     def hidden_width(self) -> int:
-        return int(self.mlp_ratio * self.width)
+        return round(self.mlp_ratio * self.width)
 
     @property
     def symbols(self) -> list[str]:

@@ -44,7 +44,7 @@ def array(tensor: Tensor) -> np.ndarray:
     return cast(np.ndarray, tensor.numpy())
 
 
-# In the three that follow `lowest`, what nothing is below, is 0 with ReLU, else -inf.
+# In the three that follow `lowest` is the lower bound of a result: 0 with ReLU, else -inf
 @compiled("void(f4[:,::1], f4[::1], i8[::1], i8[::1], b1, f4[:,::1])")
 def sum_pairs(table_TN, bias_N, a_B, b_B, relu, out_BN):
     """The sum of two rows and the bias for each pair, b's row below all of a's; ReLU of it if `relu`."""

@@ -27,7 +27,8 @@ from grokking.search.pruning import FEWEST_CHECKS, CurvePoint, forecast, stop_ru
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED, SeedJob, SeedOutcome
 from grokking.training.records import Observation
 
-HOLD_STEPS = 50  # that a crossing must hold in a search: enough to rank; `sustain` and `confirm` ask for all
+# That a crossing must hold in a search: enough to rank; `sustain` and `confirm` ask for all
+SEARCH_HOLD_STEPS = 50
 FIRST_CHECK, CHECK_RATIO = 10, 1.3  # steps of the checks, a few percent of a replica's time
 ABOVE_CHANCE = 3.0  # times the accuracy of guessing; 512 guesses are that good once in ten thousand times
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -47,7 +48,7 @@ class TrialMonitor:
         train_P = task.train_mask(job.replica.split_seed)
         self.context = MeasurementContext(task, train_P, answers(job.replica, task), order)
         self.price = price(job.replica, task)
-        self.detector = CrossingDetector(self.budget, HOLD_STEPS)
+        self.detector = CrossingDetector(self.budget, SEARCH_HOLD_STEPS)
         self.crossing: Observation | None = None  # pending
         self.curve: list[CurvePoint] = []  # at the checks
         self.rows: list[list[float]] = []  # step and CURVES at every evaluation

@@ -16,7 +16,17 @@ from grokking.data.tasks import Task
 from grokking.experiment import Replica
 from grokking.storage import snapshots
 from grokking.storage.machine import machine
-from grokking.storage.runs import TABLES, Run, as_text_where_mixed, checksum, exists, read, write_facts
+from grokking.storage.runs import (
+    TABLES,
+    Run,
+    as_text_where_mixed,
+    checksum,
+    exists,
+    put_in_place,
+    read,
+    recover,
+    write_facts,
+)
 from grokking.training.fingerprint import code_hash, combined, input_hash, same_code
 from grokking.training.history import history_table, replica_row
 from grokking.training.records import Evaluation
@@ -42,7 +52,7 @@ class RunFolder:
         self.rows: dict[int, dict[str, Any]] = {}
         self.histories: dict[int, pd.DataFrame] = {}
         self.changed = False
-        self._recover()
+        recover(self.unfinished_folder, folder)
         if exists(folder):
             self._keep(read(folder))
 
@@ -53,7 +63,7 @@ class RunFolder:
 
     def unfinished(self, tables_suffice: bool) -> list[Replica]:
         """Replicas to train: their results are not here, or their snapshots, unless `tables_suffice`."""
-        finished = [index for index in self.rows if tables_suffice or self._has_snapshots(index)]
+        finished = {index for index in self.rows if tables_suffice or self._has_snapshots(index)}
         return [replica for index, replica in self.replicas.items() if index not in finished]
 
     def add(self, evaluations: Sequence[Evaluation]) -> None:
@@ -71,11 +81,6 @@ class RunFolder:
                 if OF_A_REPLICA.fullmatch(folder.name) and folder.name not in self.inputs.values():
                     shutil.rmtree(folder)
         return self._table()
-
-    def _recover(self) -> None:
-        """Finish what a call that was killed had begun; see `_write`."""
-        if not self.folder.exists() and exists(self.unfinished_folder):
-            self.unfinished_folder.rename(self.folder)
 
     def _keep(self, run: Run) -> None:
         """Take over what earlier calls have found of these replicas, numbered as they are now."""
@@ -95,7 +100,7 @@ class RunFolder:
         if self.snapshots is not None:
             snapshots.save(self.snapshots / self.inputs[index], evaluations)
         history = history_table(evaluations)
-        if index not in self.histories or not history.equals(self.histories[index]):
+        if index not in self.histories or not _equal(history, self.histories[index]):
             row = replica_row(self.replicas[index], evaluations, self.task)
             source = {
                 "inputs": self.inputs[index],
@@ -120,8 +125,7 @@ class RunFolder:
             "sha256": {name: checksum(self.unfinished_folder / name) for name in TABLES},
         }
         write_facts(self.unfinished_folder, facts)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.unfinished_folder.rename(self.folder)
+        put_in_place(self.unfinished_folder, self.folder)
         self.changed = False
 
     def _table(self) -> pd.DataFrame:
@@ -131,3 +135,9 @@ class RunFolder:
             if str(name).endswith("_step") and table[name].notna().all():
                 table[name] = table[name].astype(int)
         return table
+
+
+def _equal(history: pd.DataFrame, kept: pd.DataFrame) -> bool:
+    """Whether they say the same; a kept one also has the columns of the other replicas, without values."""
+    ours, theirs = (table.dropna(axis=1, how="all") for table in (history, kept))
+    return set(ours) == set(theirs) and ours[[*theirs]].equals(theirs)

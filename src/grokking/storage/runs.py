@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,22 @@ def read_facts(file: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or not {"fingerprint", "sha256"} & facts.keys():
         raise _damaged(file)
     return {"sha256": {}} | facts
+
+
+def put_in_place(fresh: Path, folder: Path) -> None:
+    """Replace a folder by a whole new one: who is killed on the way leaves either, for `recover` to find."""
+    earlier = folder.with_name(f".{folder.name}.earlier.unfinished")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if folder.exists():
+        folder.rename(earlier)
+    fresh.rename(folder)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def recover(fresh: Path, folder: Path) -> None:
+    """Finish what a killed `put_in_place` had begun."""
+    if not folder.exists() and exists(fresh):
+        fresh.rename(folder)
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:

@@ -28,8 +28,7 @@ class SweepFolder:
         self.folder, self.unfinished_rows = folder, unfinished
         self.networks = {input_hash(network.replica, network.task): network for network in networks}
         self.aside = folder.with_name(f".{folder.name}.unfinished")
-        if not folder.exists() and runs.exists(self.aside):
-            self.aside.rename(folder)  # what a call that was killed in `close` had begun
+        runs.recover(self.aside, folder)
         rows: list[dict[str, Any]] = list(_lines(unfinished))
         if (folder / TABLE).exists():
             rows = [*read_table(folder / TABLE).to_dict("records"), *rows]  # type: ignore[list-item]
@@ -64,8 +63,7 @@ class SweepFolder:
             "sha256": checksums(aside, [TABLE]),
         }
         runs.write_facts(aside, facts)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        aside.rename(self.folder)
+        runs.put_in_place(aside, self.folder)
         self.unfinished_rows.unlink(missing_ok=True)
         return table
 

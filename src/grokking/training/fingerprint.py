@@ -15,8 +15,10 @@ from grokking.experiment import Replica
 
 PACKAGE = Path(__file__).parents[1]
 ACCEPTED = PACKAGE / "training" / "accepted_code.json"  # written by `make accept`
-PARTS = ("ops", "data", "updates", "models", "engine", "training")
-CORE = ("config.py", "experiment.py", *(f"{part}/*.py" for part in PARTS))  # within the package
+CORE_PACKAGES = ("ops", "data", "updates", "models", "engine", "training")
+SETTINGS = "executors/process_settings.py"  # how a process rounds the smallest numbers
+# All of the core, within the package
+CORE = ("config.py", "experiment.py", SETTINGS, *(f"{name}/*.py" for name in CORE_PACKAGES))
 
 
 def input_hash(replica: Replica, task: Task) -> str:

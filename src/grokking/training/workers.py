@@ -1,7 +1,7 @@
 """Replicas spread over workers: one by one on CPUs, stacked on a GPU.
 
 Where a replica runs does not change what it computes: each worker uses one thread, and a replica's random
-numbers depend on its own seeds only. On the CPU a process per replica is fastest (docs/performance.md).
+numbers depend on its own seeds only. On the CPU a job per replica is fastest (docs/performance.md).
 """
 
 from collections import defaultdict

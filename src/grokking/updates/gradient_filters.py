@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from grokking.config import STRICT, NonNegative, Positive, PositiveInt, UnitInterval
+from grokking.config import STRICT, NonNegative, Positive, UnitInterval, whole_number
 from grokking.updates.optimizers import HParams, State
 from grokking.updates.weight_clamps import total_norm
 
@@ -37,7 +37,8 @@ class AverageFilterConfig:
 @dataclass(frozen=True, config=STRICT)
 class WindowFilterConfig:
     name: Literal["grokfast_ma"]
-    window: PositiveInt  # steps whose mean gradient is the slow component; before that many, nothing is added
+    # steps whose mean gradient is the slow component; before that many, nothing is added
+    window: Annotated[int, whole_number(1, 10_000)]
     amplitude: NonNegative  # gain of the slow component
 
 

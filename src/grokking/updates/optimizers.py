@@ -160,7 +160,8 @@ class Optimizer:
     update: Callable[[Tensor, Tensor, State, HParams], None]
     state_names: tuple[str, ...]
     decoupled: bool  # whether weight decay multiplies the weights instead of adding to the gradient
-    # in place of `update` for hidden matrices; called with lists of matrices, grads and states, and `hparams`
+    # for hidden matrices, after `update`, whose result for them is discarded; it has lists of matrices, grads
+    # and states, and `hparams`
     update_matrices: Callable[..., None] | None = None
     # state of each hidden matrix: name -> axes after R, such as "OI" or "OO"; starts as zeros
     matrix_state: Mapping[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ class PlainClampConfig:
 @dataclass(frozen=True, config=STRICT)
 class RowClampConfig:
     name: Literal["row_norm"]
-    max_norm: Positive  # a longer row of a weight matrix is shortened to it
+    max_norm: Positive  # a longer row of a weight matrix, as it is stored, is shortened to it
 
 
 ClampConfig = Annotated[PlainClampConfig | RowClampConfig, Field(discriminator="name")]
