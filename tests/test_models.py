@@ -131,15 +131,6 @@ def test_initial_weights_have_the_spread_of_their_source(name):
     assert (layer.bias.abs().max().item() > 0) == drawn
 
 
-@pytest.mark.parametrize("name", INITIALISATIONS)
-def test_matrices_that_share_a_layer_are_drawn_as_matrices_of_their_own(name):
-    std = SPREAD[name][0]
-    torch.manual_seed(0)
-    layer = Dense(400, 300, INITIALISATIONS[name], matrices=3)
-    for matrix in layer.weight.chunk(3):
-        assert matrix.std().item() == pytest.approx(std(100, 400), rel=0.02)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_init_scale_multiplies_every_parameter(family):
     plain, scaled = build(family, {}), build(family, {"init_scale": 0.5})

@@ -35,7 +35,7 @@ class Dense(nn.Module):
         self.matrices = matrices
         self.matmul_dtype: torch.dtype | None = None  # what a product's inputs are rounded to
         _add_bias(self, outputs, bias)
-        initialise(self.weight, self.bias, inputs, outputs // matrices)
+        initialise(self.weight, self.bias, inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., B, inputs) -> (..., B, outputs); leading dimensions are those of the parameters."""
