@@ -195,7 +195,20 @@ def test_what_the_page_says_of_samplers_on_the_transformer_holds():
     assert ours["steps, median (range)"].str.startswith(("234 ", "394 ")).sum() == 2
     assert (ours["worse"]["random"], ours["worse"]["gp"]) == ("7 of 8", "6 of 8")
     assert (ours["p (Wilcoxon)"]["random"], ours["p (Wilcoxon)"]["gp"]) == ("0.078", "0.039")
+    assert ours["steps, median (range)"]["cma-es"].startswith("226 ")
+    assert (p.xs("ours", level="rules")[["cma-es", "qmc"]] > 0.05).all()  # cannot be told from it
     failed = (
         rows[rows["rule"] == "ours"].groupby("sampler")["confirmed"].agg(lambda x: int(np.isinf(x).sum()))
     )
     assert failed.to_dict() == {"tpe": 0, "random": 3, "qmc": 3, "gp": 5, "cma-es": 2}
+
+
+def test_what_the_page_says_of_ten_minutes_is_of_its_table():
+    page = (ROOT / "docs/search.md").read_text()
+    cells = [
+        line.split("|") for line in page.splitlines() if line.startswith("|") and "| grokking search " in line
+    ]
+    faster = [float(row[8]) for row in cells if "one_hot_mlp" in row[2]]
+    assert len(cells) == 6
+    assert all("10 of 10" in row[5] for row in cells)
+    assert f"the MLPs {min(faster)} to {max(faster)} times as soon" in page

@@ -92,3 +92,14 @@ def test_the_table_compares_with_ours_on_each_workload():
     )
     lines = surrogates.markdown(pd.DataFrame(rows)).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:4]] == [surrogates.OURS, "weight norm"]
+
+
+def test_what_the_page_on_searches_says_of_early_signs_is_of_the_table():
+    """`docs/curves.md` has the table; it takes the curves of all trials to make it."""
+    lines = surrogates.CURVES_PAGE.read_text().splitlines()
+    rows = {cells[1].strip(): cells for line in lines if len(cells := line.split("|")) == 7}
+    found = {sign: rows[sign] for sign in surrogates.SIGNS}
+    p = {sign: float(row[5].rpartition("p = ")[2]) for sign, row in found.items() if sign != surrogates.OURS}
+    shares = {sign: int(row[3].partition("%")[0]) for sign, row in found.items()}
+    assert not any(p[sign] < 0.05 and shares[sign] > shares[surrogates.OURS] for sign in p)
+    assert shares["step of memorization"] == shares["weight norm"] == 51  # 50 is chance
