@@ -25,6 +25,7 @@ from grokking.search.confirmation_time import (
     ConfirmationTime,
 )
 from grokking.search.results import read_best
+from grokking.search.scheduler import is_exempt
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.trial_outcomes import OUTCOME
@@ -51,12 +52,22 @@ def test_the_first_point_is_the_winner_of_the_study(family):
     best = read_best(folder)["winner"]["values"]
     config = asked.plan.config
     first = suggest(FixedTrial(config.initial_points[0]), config.space)
+    if family == FAMILY:
+        best |= {"model.hidden_widths": [256]}  # narrower than the winner, so that a short search begins fast
     assert {key: value for key, value in first.items() if key in best} == best
     fixed_there = {"model.layers", "model.activation", "loss"}  # which the study itself does not search
     assert set(first) - set(best) <= fixed_there
     own = flat(here().catalogue.entry("studies", STUDIES[family])["experiment"])
     for key in (set(first) - set(best)) & {"model.activation", "loss"}:
         assert first[key] == own[key]  # with which the winner was found
+
+
+@pytest.mark.parametrize("family", STUDIES)
+def test_no_time_is_spent_on_trials_that_the_rules_may_not_stop(family):
+    """Such a trial trains to the budget: one took two minutes where the others took three seconds."""
+    plan = plan_search("addition_97_f50", {}, family).plan
+    exempt = [trial for trial in range(10_000) if is_exempt(trial, plan.config.pruner)]
+    assert exempt == [0, 1]
 
 
 def test_the_network_before_a_search_is_not_the_winner_s():
@@ -67,7 +78,7 @@ def test_the_network_before_a_search_is_not_the_winner_s():
 
 
 def test_winners_of_other_studies_of_the_network_are_tried_too():
-    """A value that a study does not search is that of its network, and a width the search's own first one."""
+    """A value that a study does not search is that of its network, and the width the search's narrowest."""
     config = plan_search("addition_97_f50", {}).plan.config
     second = suggest(FixedTrial(config.initial_points[1]), config.space)
     best = read_best(here().root / "results/search/quick")["winner"]["values"]
