@@ -1,5 +1,6 @@
 """What `grokking search` asks of a study: its network, its space, its winner, and time to confirm."""
 
+import time
 from dataclasses import asdict, replace
 from inspect import signature
 from types import SimpleNamespace
@@ -86,6 +87,14 @@ def test_winners_of_other_studies_of_the_network_are_tried_too():
     assert second["model.hidden_widths"] == [256]
     own = here().catalogue.entry("studies", "quick")["experiment"]
     assert (second["loss"], second["optimizer.beta1"]) == (own["loss"], own["optimizer"]["beta1"])
+
+
+def test_the_winner_s_own_width_is_tried_after_the_narrow_networks():
+    config = plan_search("addition_97_f50", {}).plan.config
+    first, _, third = (suggest(FixedTrial(point), config.space) for point in config.initial_points)
+    best = read_best(here().root / "results/search/speedrun")["winner"]["values"]
+    assert third["model.hidden_widths"] == best["model.hidden_widths"]
+    assert first == third | {"model.hidden_widths": [256]}
 
 
 def test_without_extended_studies_a_search_begins_from_those_that_are_there(tmp_path, monkeypatch):
@@ -244,9 +253,32 @@ def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
     monkeypatch.setattr(searching, "chosen", lambda trial, plan: {"trial": trial.number, "values": {}})
     monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
     monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
+    monkeypatch.setattr(ConfirmationTime, "of", lambda *given: 1.0)
     found = asked.confirmation(study(100, 110), deadline=0.0)
     assert found.best["trial"] == best
     assert found.run == (3, f"{asked.plan.name}-{best}")
+    assert found.too_slow is None
+
+
+@pytest.mark.parametrize(("seconds", "best", "too_slow"), [(1000.0, 0, None), (20.0, 1, 0), (1.0, 0, None)])
+def test_a_trial_that_cannot_be_confirmed_in_time_gives_way(seconds, best, too_slow, monkeypatch, tmp_path):
+    """Trial 0 is the faster one, of networks that take 15 seconds a seed; where none fits, it stays."""
+    asked = replace(plan_search("addition_97_f50", {}), checkout=Checkout(tmp_path))
+    trials = [SimpleNamespace(number=number) for number in (0, 1)]
+    monkeypatch.setattr(searching, "trial_table", lambda *given: None)
+    monkeypatch.setattr(searching, "ranked", lambda *given: trials)
+    monkeypatch.setattr(searching, "first_sustained", lambda *given: {})
+    monkeypatch.setattr(
+        searching, "chosen", lambda trial, plan: {"trial": trial.number, "values": {}, "searched_cost": 9}
+    )
+    monkeypatch.setattr(
+        ConfirmationTime, "of", lambda self, trial, replicas: replicas * (1 if trial.number else 15)
+    )
+    monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
+    monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
+    found = asked.confirmation(study(100, 110), deadline=time.monotonic() + seconds)
+    assert found.best["trial"] == best
+    assert (found.too_slow and found.too_slow["trial"]) == too_slow
 
 
 def test_evaluations_count_for_more_where_batches_are_small():

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
 from grokking.api import training
@@ -21,7 +22,7 @@ from grokking.diagnostics import cyclic
 from grokking.executors.resources import processes
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import StudyPlan
-from grokking.search.confirmation_time import CHECKED, ConfirmationTime
+from grokking.search.confirmation_time import CHECKED, FEWEST, ConfirmationTime
 from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.known_trials import KnownTrials
@@ -41,6 +42,7 @@ class Confirmation:
 
     best: Mapping[str, Any]  # number of the trial, its cost in steps, the values that it sets
     run: OwnRun
+    too_slow: Mapping[str, Any] | None  # a trial of fewer steps, whose confirmation did not fit into the time
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class TaskSearch:
 
         Trials are checked in their order for crossings that are sustained, while there is time. Of those that
         are, the fastest on the further seeds is the best: on its own three the first of many is often lucky.
-        On a trial that was not checked, confirmation tells the same.
+        On a trial that was not checked, confirmation tells the same. A trial of large networks that cannot be
+        confirmed in time gives way to one that can.
         """
         ranking = ranked(study, trial_table(study, self.plan)) if study.ended() else []
         needs, fresh = self._needs(deadline), len(self.plan.config.confirm.seeds)
@@ -105,13 +108,17 @@ class TaskSearch:
         left = [trial for trial in ranking if medians[trial.number] is not None]
         if not left:
             return None
-        fastest = min(left, key=lambda trial: medians[trial.number] or math.inf)  # the first of equal ones
-        best = chosen(fastest, self.plan)
+        seconds = deadline - time.monotonic()
+        fit = [trial for trial in left if needs.of(trial, FEWEST) <= seconds] or left
+        fastest, best = (min(part, key=lambda t: medians[t.number] or math.inf) for part in (left, fit))
+        return self._confirmation(best, needs.fresh_seeds(best, seconds), fastest)
+
+    def _confirmation(self, trial: FrozenTrial, seeds: int, fastest: FrozenTrial) -> Confirmation:
+        best = chosen(trial, self.plan)
         config = self.recipe(best["values"])
-        seeds = needs.fresh_seeds(fastest, deadline - time.monotonic())
         run = training.plan(config, {}, seeds, self.run_name(best["trial"], config))
         self._write(config)
-        return Confirmation(best, run)
+        return Confirmation(best, run, None if fastest is trial else chosen(fastest, self.plan))
 
     def recipe(self, values: Mapping[str, Any]) -> Config:
         """The configuration at this point of the space, with all fresh seeds."""

@@ -12,7 +12,7 @@ from grokking.config import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from grokking.api.searching import TaskSearch
+    from grokking.api.searching import Confirmation, TaskSearch
     from grokking.api.training import OwnRun
     from grokking.search.study import SharedStudy
 
@@ -76,6 +76,7 @@ def search(
     found = asked.confirmation(study, deadline)
     _tell(study, None if found is None else found.best, len(asked.plan.config.initial_points), screen)
     if found is not None:
+        _tell_too_slow(found, screen)
         _confirm(asked, found.run, screen)
     screen.print(
         f"look at all trials:  optuna-dashboard {asked.checkout.shown(asked.journal)}", soft_wrap=True
@@ -126,6 +127,16 @@ def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, given: int, scre
     screen.print(f"{trials} trials; the best is number {best['trial']}{origin}: {cost}", style="bold")
     rows = [(key, _short(value)) for key, value in _with_decay(best["values"]).items()]
     screen.print(table(("key", "value"), rows))
+
+
+def _tell_too_slow(found: "Confirmation", screen: "Console") -> None:
+    """Name a trial of fewer steps for which there was no time."""
+    if found.too_slow is not None:
+        trial, steps = found.too_slow["trial"], found.too_slow["searched_cost"]
+        screen.print(
+            f"number {trial} takes {steps:,.0f} steps, but has no time left to be confirmed; search longer",
+            soft_wrap=True,
+        )
 
 
 def _confirm(asked: "TaskSearch", own: "OwnRun", screen: "Console") -> None:
