@@ -1,8 +1,10 @@
 """The zoo holds what its manifest says, bit by bit, and its page, its lens and its models say the same."""
 
 import json
+import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -163,6 +165,41 @@ def test_a_clone_without_snapshots_keeps_what_it_has(tiny, tmp_path):
     assert {file: file.read_bytes() for file in small.folder.rglob("*.*")} == before
     with pytest.raises(ConfigError, match=r"no network of `small`, replica 0, .*; train it"):
         make([trained], tmp_path / "elsewhere")
+
+
+class Kill:
+    """Lets so many removals and renamings happen, and stops at the next."""
+
+    def __init__(self, allowed: int) -> None:
+        self.left = allowed
+
+    def before(self, action):
+        def stopping(*arguments, **options):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return action(*arguments, **options)
+
+        return stopping
+
+
+def test_a_kill_at_any_removal_or_renaming_loses_no_network(tiny, monkeypatch):
+    """Networks whose snapshots are gone are nowhere but in the folder that is replaced."""
+    small, trained = tiny
+    shutil.rmtree(trained.networks)
+    before = {file: file.read_bytes() for file in small.folder.rglob("*.*")}
+    for kills in range(1000):
+        kill = Kill(allowed=kills)
+        with monkeypatch.context() as patch:
+            for place, name in ((Path, "rename"), (os, "unlink"), (os, "rmdir")):
+                patch.setattr(place, name, kill.before(getattr(place, name)))
+            with suppress(KeyboardInterrupt):
+                make([trained], small.folder)
+        make([trained], small.folder)
+        assert {file: file.read_bytes() for file in small.folder.rglob("*.*")} == before
+        if kill.left >= 0:  # it came to its end
+            break
+    assert kills > 5
 
 
 def test_values_that_were_not_trained_are_refused(tiny):

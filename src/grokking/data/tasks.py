@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -49,7 +50,7 @@ class Task:
         """Columns a, b, c."""
         return self.table.equations
 
-    @property
+    @cached_property
     def sizes(self) -> Sizes:
         return Sizes(token_count(self.equations), 1 + int(self.equations["c"].max()))
 

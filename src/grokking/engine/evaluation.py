@@ -76,12 +76,10 @@ def _on_samples(stack: ReplicaStack, evaluators: list[Evaluator]) -> list[Metric
     size = train_RE.shape[1]  # of the training sample, whose columns come first
     train = _part_metrics("train", measured.columns(slice(size)), evaluators, train_RE)
     validation = _part_metrics("validation", measured.columns(slice(size, None)), evaluators, validation_RE)
-    rest_R = {"logit_rms": measured.square_RE.mean(1).sqrt()} | weight_norms(stack.update_rule.named_params)
-    rest = {name: value_R.tolist() for name, value_R in rest_R.items()}
-    return [
-        train[i] | validation[i] | {name: values[i] for name, values in rest.items()}
-        for i in range(len(evaluators))
-    ]
+    norms_R = {"logit_rms": measured.square_RE.mean(1).sqrt()} | weight_norms(stack.update_rule.named_params)
+    rows = zip(*(norm_R.tolist() for norm_R in norms_R.values()), strict=True)
+    norms = [dict(zip(norms_R, row, strict=True)) for row in rows]
+    return [t | v | n for t, v, n in zip(train, validation, norms, strict=True)]
 
 
 def _part_metrics(

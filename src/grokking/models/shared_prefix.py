@@ -10,6 +10,7 @@ Without it a training step takes 2.2 to 2.4 times as long (docs/log.md).
 # N rows after a block, position by position; each attends to up to S rows before the block
 
 from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -62,14 +63,8 @@ def _embedded(model: "Transformer") -> Tensor:
 
 def _tokens_at(model: "Transformer") -> list[slice]:
     """Rows of the token table that may stand at each position: the operands', or a special one."""
-    slices, special = [], model.tokens
-    for symbol in model.config.symbols:
-        if symbol in ("a", "b"):
-            slices.append(slice(0, model.tokens))
-        else:
-            slices.append(slice(special, special + 1))
-            special += 1
-    return slices
+    operands, specials = slice(0, model.tokens), (slice(n, n + 1) for n in count(model.tokens))
+    return [operands if symbol in ("a", "b") else next(specials) for symbol in model.config.symbols]
 
 
 def _first_rows(model: "Transformer", a: Tensor, b: Tensor) -> Rows:

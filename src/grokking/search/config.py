@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from grokking.config import STRICT, ConfigError, NonNegativeInt, Positive, PositiveInt, Seed, load, one_of
-from grokking.data.tasks import Task
+from grokking.data.tasks import Task, require_split
 from grokking.experiment import Replica, Seeds, expand, require_fit
 from grokking.search.objective import OBJECTIVES
 from grokking.search.space import DECAY_RATES, Space, apply_point, corners, dimensions
 
+PARTS = ("search", "sustain_seeds", "confirm")  # of a study that have seeds of their own
 # Keys of an experiment that `published` may not set, nor a point of the space, and why
 OF_THE_STUDY = {
     "replicas": "the seeds of all trials are in `search`",
@@ -76,11 +77,15 @@ class StudyPlan:
 
     def require_fit(self, task: Task) -> None:
         """Raise ConfigError where a point cannot be trained on the task with the seeds of each part."""
-        for values, seeds in itertools.product(self.extremes(), ("search", "sustain_seeds", "confirm")):
-            replicas = self.replicas(values, getattr(self.config, seeds))
+        split_seeds = {part: getattr(self.config, part).split_seeds for part in PARTS}
+        for part, own in split_seeds.items():
+            for split_seed in own:
+                require_split(task, split_seed, f"{self._named(part)}.split_seeds")
+        smallest = min(itertools.chain(*split_seeds.values()), key=task.train_size)  # most batches exceed it
+        for values in self.extremes():
+            replica = self.replicas(values, self.config.search)[0]
             with self._blaming(values):
-                for replica in replicas:
-                    require_fit(replica, task, f"{self.where}.experiment", self._named(seeds))
+                require_fit(replace(replica, split_seed=smallest), task, f"{self.where}.experiment")
 
     def _named(self, seeds: str) -> str:
         """Where seeds stand; those of later rounds are not the ones that are written there."""

@@ -63,9 +63,9 @@ def put_in_place(fresh: Path, folder: Path) -> None:
     shutil.rmtree(earlier, ignore_errors=True)
 
 
-def recover(fresh: Path, folder: Path) -> None:
-    """Finish what a killed `put_in_place` had begun."""
-    if not folder.exists() and exists(fresh):
+def recover(fresh: Path, folder: Path, last: str = FACTS) -> None:
+    """Finish what a killed `put_in_place` had begun; `last` is the file that is written last."""
+    if not folder.exists() and (fresh / last).exists():
         fresh.rename(folder)
 
 

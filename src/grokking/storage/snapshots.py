@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.numpy import save_file
 
 from grokking.config import ConfigError
-from grokking.storage.runs import checksum, require_whole
+from grokking.storage.runs import checksum, put_in_place, require_whole
 from grokking.training.records import Evaluation
 
 NAME = re.compile(r"step_(\d+)\.safetensors")
@@ -26,8 +26,7 @@ def save(folder: Path, evaluations: Sequence[Evaluation]) -> None:
             save_file(evaluation.parameters, unfinished / f"step_{evaluation.step}.safetensors")
     checksums = {file.name: checksum(file) for file in sorted(unfinished.iterdir())}
     (unfinished / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    put_in_place(unfinished, folder)
 
 
 def are_whole(folder: Path) -> bool:

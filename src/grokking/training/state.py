@@ -56,8 +56,7 @@ class TrainingState:
                 snapshots[int(number)][name] = tensor.numpy()
         for i, entry in enumerate(rest["evaluations"]):
             self.evaluations.append(Evaluation(**entry | {"parameters": snapshots.get(i)}))
-        indices = [replica.index for replica in self.replicas]
-        self.select([indices.index(index) for index in rest["replicas"]])
+        self.select([i for i, replica in enumerate(self.replicas) if replica.index in rest["replicas"]])
         for evaluator, states in zip(self.evaluators, rest["detectors"], strict=True):
             evaluator.detectors = {part: CrossingDetector(**fields) for part, fields in states.items()}
         for name, tensor in self.stack.state().items():

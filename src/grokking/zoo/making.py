@@ -15,7 +15,7 @@ from grokking.data.tasks import Task
 from grokking.diagnostics.internals import rebuild
 from grokking.experiment import Replica
 from grokking.storage import snapshots
-from grokking.storage.runs import checksum
+from grokking.storage.runs import checksum, put_in_place, recover
 from grokking.training.fingerprint import input_hash
 from grokking.zoo import manifest
 from grokking.zoo.accuracy import Accuracy, accuracy_of, equations_of, verdict
@@ -63,15 +63,15 @@ def make(experiments: Sequence[Trained], folder: Path) -> Manifest:
 
     A network whose snapshots are not here is kept from the folder. ConfigError where it is not there either.
     """
-    before = manifest.read(folder).entries if (folder / manifest.NAME).exists() else []
     fresh = folder.with_name(f".{folder.name}.unfinished")
+    recover(fresh, folder, manifest.NAME)
+    before = manifest.read(folder).entries if (folder / manifest.NAME).exists() else []
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     entries = [entry for trained in experiments for entry in _entries(trained, fresh, folder, before)]
     made = Manifest({trained.name: trained.config for trained in experiments}, entries)
     made.write(fresh)
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
+    put_in_place(fresh, folder)
     return made
 
 
