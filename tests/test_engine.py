@@ -179,7 +179,7 @@ def _assert_same_state(stack, position, twin):
             if slots[slot] in theirs:  # Muon has no moments of hidden matrices
                 value = stack.params.views(rule.state[slot])[name][position].cpu()
                 assert_close(value, theirs[slots[slot]], rtol=1e-7, atol=1e-10)
-    for i, momentum in enumerate(_momenta(twin, rule.hidden) if "momentum/0" in rule.state else []):
+    for i, momentum in enumerate(_momenta(twin, rule.matrix_count) if "momentum/0" in rule.state else []):
         assert_close(rule.state[f"momentum/{i}"][position].cpu(), momentum, rtol=1e-7, atol=1e-10)
 
 

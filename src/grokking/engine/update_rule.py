@@ -28,7 +28,7 @@ class UpdateRule:
         self.project = PROJECTIONS[config.gradient_projection]
         self.clamp = CLAMPS[config.weight_clamp.name]
         self.params, self.grad_Rn = params, torch.zeros_like(params.data)
-        self.matrix_counts = hidden_matrices(model)
+        self.matrix_count = hidden_matrices(model)
         self.frozen = frozen_parameters(model, config.frozen)
         self.state = {name: torch.zeros_like(params.data) for name in self.optimizer.state_names}
         self.state |= self.filter.initial_state(config.gradient_filter, params.data)
@@ -98,7 +98,7 @@ class UpdateRule:
 
     def _matrices(self, named: Mapping[str, Tensor]) -> list[Tensor]:
         """The hidden matrices (R, O, I) among these tensors."""
-        return [part for name, count in self.matrix_counts.items() for part in named[name].chunk(count, dim=1)]
+        return [part for name, count in self.matrix_count.items() for part in named[name].chunk(count, dim=1)]
 
 
 def hidden_matrices(model: Model) -> dict[str, int]:
