@@ -1,5 +1,6 @@
 """Each fast op against its plain twin, values and gradients; replicas apart; both libraries of products."""
 
+import itertools
 from importlib import import_module
 
 import pytest
@@ -10,6 +11,7 @@ from torch.testing import assert_close
 
 from grokking import ops
 from grokking.ops import numba_kernels
+from grokking.ops.lookup import rows
 from grokking.updates.losses import LOSSES
 from grokking.updates.optimizers import OPTIMIZERS
 
@@ -282,9 +284,9 @@ def laid_out(matrix: torch.Tensor, layout: str) -> torch.Tensor:
 @pytest.mark.parametrize("leading", LEADING)
 @pytest.mark.parametrize("of_y", ["dense", "transposed", "with gaps"])
 @pytest.mark.parametrize("of_x", ["dense", "transposed", "with gaps"])
-@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (7, 5, 3), (40, 33, 97)])
-def test_a_product_is_that_in_float64(rows, inputs, outputs, of_x, of_y, leading):
-    x, y = normal(*leading, rows, inputs).float(), normal(*leading, inputs, outputs, seed=1).float()
+@pytest.mark.parametrize(("height", "inputs", "outputs"), [(1, 1, 1), (7, 5, 3), (40, 33, 97)])
+def test_a_product_is_that_in_float64(height, inputs, outputs, of_x, of_y, leading):
+    x, y = normal(*leading, height, inputs).float(), normal(*leading, inputs, outputs, seed=1).float()
     exact, given = (x.double() @ y.double()).float(), (laid_out(x, of_x), laid_out(y, of_y))
     assert ops.matmul(*given).is_contiguous()
     assert_close(ops.matmul(*given), exact, **TOLERANCE[torch.float32])
@@ -371,3 +373,26 @@ def test_every_kernel_is_loaded_for_the_types_it_is_called_with():
     after = [len(kernel.signatures) for kernel, _ in numba_kernels.KERNELS]
     assert min(before) > 0
     assert after == before
+
+
+class SaidToBeOnGPU(torch.Tensor):
+    """A tensor of the CPU that takes the GPU's way."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("kind", [torch.Tensor, SaidToBeOnGPU])
+def test_rows_are_looked_up_and_their_gradients_added(leading, kind):
+    """On a GPU a row is a product, as index_add adds there in any order; the twin goes example by example."""
+    table, index = normal(*leading, TOKENS, WIDTH), integers(TOKENS, *leading, EXAMPLES)
+    looked_up = table.as_subclass(kind).requires_grad_()
+    found, weights = rows(looked_up, index), normal(*leading, EXAMPLES, WIDTH, seed=1)
+    (grad,) = torch.autograd.grad((found * weights).sum(), looked_up)
+    expected, expected_grad = torch.empty_like(weights), torch.zeros_like(table)
+    for place in itertools.product(*map(range, index.shape)):
+        row = (*place[:-1], int(index[place]))
+        expected[place] = table[row]
+        expected_grad[row] += weights[place]
+    assert torch.equal(found.as_subclass(torch.Tensor).detach(), expected)
+    assert_close(grad.as_subclass(torch.Tensor), expected_grad, rtol=1e-12, atol=1e-12)
