@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
 from grokking.api import training
@@ -111,14 +110,16 @@ class TaskSearch:
         seconds = deadline - time.monotonic()
         fit = [trial for trial in left if needs.of(trial, FEWEST) <= seconds] or left
         fastest, best = (min(part, key=lambda t: medians[t.number] or math.inf) for part in (left, fit))
-        return self._confirmation(best, needs.fresh_seeds(best, seconds), fastest)
+        too_slow = None if fastest is best else chosen(fastest, self.plan)
+        return self._confirmation(chosen(best, self.plan), needs.fresh_seeds(best, seconds), too_slow)
 
-    def _confirmation(self, trial: FrozenTrial, seeds: int, fastest: FrozenTrial) -> Confirmation:
-        best = chosen(trial, self.plan)
+    def _confirmation(
+        self, best: Mapping[str, Any], seeds: int, too_slow: Mapping[str, Any] | None
+    ) -> Confirmation:
         config = self.recipe(best["values"])
         run = training.plan(config, {}, seeds, self.run_name(best["trial"], config))
         self._write(config)
-        return Confirmation(best, run, None if fastest is trial else chosen(fastest, self.plan))
+        return Confirmation(best, run, too_slow)
 
     def recipe(self, values: Mapping[str, Any]) -> Config:
         """The configuration at this point of the space, with all fresh seeds."""
