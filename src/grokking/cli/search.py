@@ -134,7 +134,7 @@ def _tell_too_slow(found: "Confirmation", screen: "Console") -> None:
     if found.too_slow is not None:
         trial, steps = found.too_slow["trial"], found.too_slow["searched_cost"]
         screen.print(
-            f"number {trial} takes {steps:,.0f} steps, but has no time left to be confirmed; search longer",
+            f"number {trial} takes {steps:,.0f} steps, but there is no time left to confirm it; search longer",
             soft_wrap=True,
         )
 
