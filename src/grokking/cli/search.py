@@ -133,10 +133,8 @@ def _tell_too_slow(found: "Confirmation", screen: "Console") -> None:
     """Name a trial of fewer steps for which there was no time."""
     if found.too_slow is not None:
         trial, steps = found.too_slow["trial"], found.too_slow["searched_cost"]
-        screen.print(
-            f"number {trial} takes {steps:,.0f} steps, but there is no time left to confirm it; search longer",
-            soft_wrap=True,
-        )
+        text = f"number {trial} takes {steps:,.0f} steps, but there is no time left to confirm it"
+        screen.print(f"{text}; search longer", soft_wrap=True)
 
 
 def _confirm(asked: "TaskSearch", own: "OwnRun", screen: "Console") -> None:
