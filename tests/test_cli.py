@@ -306,7 +306,7 @@ def test_compare_and_show_tell_the_points_of_a_grid(lab):
 
 
 def test_search_finds_confirms_and_goes_on(lab):
-    command = ("search", "small", "--minutes", "0.05")
+    command = ("search", "small", "--minutes", "0.1")
     first = call(*command)
     number = re.search(r"the best is number (\d+): \d+ steps, the median of its seeds", first)[1]
     assert re.search(r"^memorized at \d+, generalized at \d+", first, re.MULTILINE), first
