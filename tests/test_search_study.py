@@ -277,14 +277,16 @@ def test_seeds_that_were_finished_are_not_trained_again(whole, tmp_path, monkeyp
 
 
 def test_only_trials_of_processes_that_are_gone_are_taken_over(tmp_path, monkeypatch):
-    """A zombie is gone too: nobody may ever look at what became of it."""
+    """A zombie is gone too: nobody may ever look at what became of it. One whose clock was set is not."""
     trials = open_in(tmp_path, plan_of(trials=9))
     asked = [trials.ask() for _ in range(4)]
     living = FORK.Process(target=time.sleep, args=(60,))
     living.start()
     zombie = subprocess.Popen([sys.executable, "-c", ""])
+    clock_was_set = owned_by(living.pid)
+    clock_was_set["started"] += 20
     owners = [
-        owned_by(living.pid),
+        clock_was_set,
         owned_by(zombie.pid),
         this_process() | {"host": "elsewhere", "pid": 1},
         dead(),

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from examples import experiment
 from stores import PARENT, runs_of
@@ -153,6 +154,7 @@ def publish_once(trained) -> None:
 
 HERE = {"host": socket.gethostname()}
 NOW = "now"  # the time at which the test runs
+STARTED = psutil.Process().create_time()
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,8 @@ NOW = "now"  # the time at which the test runs
         (stream.alive() | {"heartbeat": NOW}, True),
         (HERE, False),  # no process
         (HERE | {"process": f"{2**22 + 1} since {NOW}"}, False),  # one that is gone
-        (stream.alive() | {"process": stream.alive()["process"].split()[0] + " since 17"}, False),  # reused
+        (HERE | {"process": f"{os.getpid()} since 17"}, False),  # its number is used again
+        (HERE | {"process": f"{os.getpid()} since {STARTED + 20}"}, True),  # the clock was set
         ({"host": "another", "process": "1 since 2", "heartbeat": NOW}, True),
         ({"host": "another", "process": "1 since 2", "heartbeat": "17"}, False),
         ({"host": "another"}, False),

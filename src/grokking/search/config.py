@@ -81,7 +81,8 @@ class StudyPlan:
         for part, own in split_seeds.items():
             for split_seed in own:
                 require_split(task, split_seed, f"{self._named(part)}.split_seeds")
-        smallest = min(itertools.chain(*split_seeds.values()), key=task.train_size)  # most batches exceed it
+        # A batch that fits this training set fits all others
+        smallest = min(itertools.chain(*split_seeds.values()), key=task.train_size)
         for values in self.extremes():
             replica = self.replicas(values, self.config.search)[0]
             with self._blaming(values):

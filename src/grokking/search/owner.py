@@ -1,13 +1,12 @@
 """The process that runs a trial, as the trial's attributes name it."""
 
-import math
 import os
 import socket
 import time
 from functools import cache
 from typing import Any
 
-import psutil
+from grokking.executors.liveness import is_running, started
 
 OWNER = "owner"  # the attribute
 
@@ -19,7 +18,7 @@ def this_process() -> dict[str, Any]:
 
 @cache
 def _process(host: str, pid: int) -> dict[str, Any]:
-    return {"host": host, "pid": pid, "started": psutil.Process(pid).create_time()}
+    return {"host": host, "pid": pid, "started": started(pid)}
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -28,10 +27,5 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def is_alive(owner: dict[str, Any]) -> bool:
-    """Whether a process of this host still runs; a zombie does not, and may never be waited for."""
-    try:
-        process = psutil.Process(owner["pid"])
-        started = math.isclose(process.create_time(), owner["started"], abs_tol=1.0)
-        return started and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    """Whether a process of this host still runs."""
+    return is_running(owner["pid"], owner["started"])

@@ -14,10 +14,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
-import psutil
 
 from grokking.analysis.results import varying
 from grokking.executors.environment import seconds
+from grokking.executors.liveness import is_running, started
 from grokking.experiment import Replica
 from grokking.tracking import identity, metrics, store
 from grokking.training.records import Evaluation
@@ -109,7 +109,7 @@ def alive() -> dict[str, str]:
     """Tags by which another process tells that this one still streams."""
     return {
         "host": socket.gethostname(),
-        "process": f"{os.getpid()} since {psutil.Process().create_time():.0f}",
+        "process": f"{os.getpid()} since {started(os.getpid()):.0f}",
         "heartbeat": f"{time.time():.0f}",
     }
 
@@ -134,6 +134,6 @@ def is_alive(tags: dict[str, str]) -> bool:
         return time.time() - float(tags.get("heartbeat", 0)) < SILENT_SECONDS
     pid, _, since = tags.get("process", "").partition(" since ")
     try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == since
-    except (ValueError, psutil.Error):
+        return is_running(int(pid), float(since))
+    except ValueError:  # it did not say
         return False
