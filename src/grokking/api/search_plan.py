@@ -12,7 +12,7 @@ from grokking.api.recipe import Config, changed, named_by_changes, task_of, task
 from grokking.api.searching import TaskSearch
 from grokking.config import PARAMS_PREFIX, ConfigError, load
 from grokking.data.tasks import Task
-from grokking.search.config import read_study
+from grokking.search.config import StudyPlan, read_study
 from grokking.search.monitor import monitored
 from grokking.search.results import BEST, read_best
 from grokking.search.space import DECAY_RATES, Space, dimensions
@@ -65,31 +65,53 @@ def plan_search(task: str, changes: Mapping[str, Any], family: str = FAMILY) -> 
     where those of the family's study have more examples than the task has to train on.
     """
     checkout = here()
+    _require_task(checkout, task)
+    own = _family_search(checkout, family)
+    config, meant = changed(checkout.catalogue, _before_changes(checkout, own, task), changes)
+    name = named_by_changes(task, meant) + ("" if family == FAMILY else f"-{family}")
+    space = checkout.catalogue.entry("studies", own.study)["space"]
+    config, meant = _with_batches_that_fit(config, meant, space, task)
+    plan = read_study(_mapping(checkout, own, config, meant), f"own-{name}", f"studies.{own.study}")
+    built = _task_with_splits(config["task"], plan, f"tasks.{task}")
+    plan.require_fit(built)
+    return TaskSearch(checkout, name, plan, config["task"], monitored(built))
+
+
+def _require_task(checkout: Checkout, task: str) -> None:
+    """Refuse a study's name, which is easily taken for a task's; other unknown names are refused later."""
     if task in set(checkout.catalogue.names("studies")) - set(checkout.catalogue.names("tasks")):
         own = checkout.catalogue.entry("studies", task)["experiment"]["task"]
         raise ConfigError(
             f"`{task}` is a study, which runs as docs/recipes.md says; a search takes a task, such as {own}"
         )
-    own = _family_search(checkout, family)
-    entry = checkout.catalogue.entry("studies", own.study)
-    whole = entry["experiment"] | own.network | {"task": task_section(checkout.catalogue, task)}
-    whole["budget"] = max(own.budget, whole["budget"])
-    config, meant = changed(checkout.catalogue, whole | {"replicas": {"grid": {}}}, changes)
-    name = named_by_changes(task, meant)
-    named = name if family == FAMILY else f"{name}-{family}"
-    if not _is_set("batch", meant) and not _batches_fit(config, entry["space"], task):
-        config, meant = config | {"batch": FULL}, meant | {"batch": "full"}
-    elif _is_set("batch", meant) and config["batch"] == FULL:
-        meant |= {"batch": "full"}  # so that no size is searched
-    mapping = _mapping(checkout, own, config, meant)
-    plan = read_study(mapping, f"own-{named}", f"studies.{own.study}")
+
+
+def _before_changes(checkout: Checkout, own: FamilySearch, task: str) -> Config:
+    """The experiment of the family's study with the family's own network, on this task."""
+    experiment = checkout.catalogue.entry("studies", own.study)["experiment"]
+    whole = experiment | own.network | {"task": task_section(checkout.catalogue, task)}
+    return whole | {"budget": max(own.budget, whole["budget"]), "replicas": {"grid": {}}}
+
+
+def _with_batches_that_fit(config: Config, meant: Config, space: Config, task: str) -> tuple[Config, Config]:
+    """The experiment and its changes, with full batches where the study's would be too large or full are set.
+
+    Full batches count as a change, so that no size of a batch is searched.
+    """
+    if _is_set("batch", meant):
+        return config, meant | ({"batch": "full"} if config["batch"] == FULL else {})
+    if _batches_fit(config, space, task):
+        return config, meant
+    return config | {"batch": FULL}, meant | {"batch": "full"}
+
+
+def _task_with_splits(section: Config, plan: StudyPlan, where: str) -> Task:
+    """The task with the splits of all parts of a study."""
     parts = (plan.config.search, plan.config.sustain_seeds, plan.config.confirm)
     seeds = {
-        name: [seed for part in parts for seed in getattr(part, name)] for name in ("seeds", "split_seeds")
+        kind: [seed for part in parts for seed in getattr(part, kind)] for kind in ("seeds", "split_seeds")
     }
-    built: Task = task_of({"task": config["task"], "replicas": seeds | {"grid": {}}}, f"tasks.{task}")
-    plan.require_fit(built)
-    return TaskSearch(checkout, named, plan, config["task"], monitored(built))
+    return task_of({"task": section, "replicas": seeds | {"grid": {}}}, where)
 
 
 def families(checkout: Checkout) -> dict[str, str]:
