@@ -18,7 +18,7 @@ from grokking.diagnostics import cyclic
 from grokking.diagnostics.cyclic import Order
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.executor import replica_executor
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.search.scheduler import Scheduler
 from grokking.search.space import suggest
 from grokking.search.storage import Storage

@@ -42,14 +42,14 @@ from benchmarks.rounded_study import FOLDER, SMALL, Study
 from grokking.executors.processes import prepare
 from grokking.experiment import Replica
 from grokking.search.config import SamplerConfig
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.search.pruning import PruningContext
 from grokking.search.sampler import make_sampler
 from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, StopCondition, max_flops, max_trials, open_study
-from grokking.search.tables import best_trials, chosen, trial_table
+from grokking.search.tables import as_chosen, best_trials, trial_table
 
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cma-es")
 RULES = ("ours", "cost cap", MEDIAN, "none")
@@ -178,7 +178,7 @@ def summary(study: Study, searched: SharedStudy) -> dict[str, Any]:
     ranking, confirmed = best_trials(trials), float("inf")
     if ranking:
         trial = next(t for t in searched.ended() if t.number == ranking[0])
-        values = chosen(trial, study.plan)["values"]
+        values = as_chosen(trial, study.plan)["values"]
         steps = confirmed_steps(study, study.plan.replicas(values, study.plan.config.confirm))
         confirmed = statistics.median(steps)
     return {"trials": len(trials), "best": best_along(trials), "confirmed": confirmed}

@@ -40,6 +40,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {  # the task, its family, and wh
     "a wider network": ("addition_97_f50", FAMILY, ["model.hidden_widths=[1024]"]),
 }
 FOLDER = Path(".checkpoints/ten_minutes")
+RESULTS = Path("benchmarks/results/ten_minutes.csv")
+SEEDS, SEEDS_OF_DEFAULT = "steps of the seeds", "steps of the seeds, not searched"  # columns of RESULTS
 NOTE = """
 Steps are the median over the fresh seeds with its range, *ratio* how many times later than memorization. *Not
 searched* is the network of the family's study as it is before any search, on the same seeds and splits. *Of
@@ -57,9 +59,12 @@ def main() -> None:
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     rows = [row(name, given.minutes) for name in given.cases or CASES]
-    report = page.Section(f"Searches of {given.minutes:g} minutes", pd.DataFrame(rows), NOTE).markdown()
+    table = pd.DataFrame(rows)
+    shown = table.drop(columns=[SEEDS, SEEDS_OF_DEFAULT])
+    report = page.Section(f"Searches of {given.minutes:g} minutes", shown, NOTE).markdown()
     print(report)
     if given.write:
+        table.to_csv(RESULTS, index=False)
         page.write(report, "ten_minutes", str(processor()), page.SEARCH)
 
 
@@ -82,21 +87,23 @@ def measured(name: str, minutes: float) -> dict[str, Any]:
     )
     share = (time.monotonic() - began) / (60 * minutes)
     asked = plan_search(task, parse_all(changes), family)
-    found, default = confirmed(asked), summary(trained_default(asked).replicas())
+    found, default = confirmed(asked), trained_default(asked).replicas()
     return {
         "case": name,
         "command": " ".join(["grokking", *command]),
         "cores": str(processes(None)),
         "of the time": f"{share:.0%}",
-        "steps, confirmed": "nothing found" if found is None else described(found),
-        "ratio": "—" if found is None else ratio_text(found["median_ratio"]),
-        "steps, not searched": described(default),
-        "times faster": "—" if found is None else compared(found, default),
+        "steps, confirmed": "nothing found" if found is None else described(summary(found)),
+        "ratio": "—" if found is None else ratio_text(summary(found)["median_ratio"]),
+        "steps, not searched": described(summary(default)),
+        "times faster": "—" if found is None else compared(summary(found), summary(default)),
+        SEEDS: [] if found is None else steps_of(found),
+        SEEDS_OF_DEFAULT: steps_of(default),
     }
 
 
-def confirmed(asked: TaskSearch) -> dict[str, Any] | None:
-    """What the run comes to on which the search has confirmed its best trial, with all fresh seeds."""
+def confirmed(asked: TaskSearch) -> pd.DataFrame | None:
+    """The replicas of the run by which the search has confirmed its best trial, with all fresh seeds."""
     folders = asked.checkout.own.glob(f"{asked.plan.name}-[0-9]*")
     newest = max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
     if newest is None:
@@ -104,7 +111,7 @@ def confirmed(asked: TaskSearch) -> dict[str, Any] | None:
     config = read_config(newest)["config"] | {"replicas": asked.recipe({})["replicas"]}
     own = training.plan(config, {}, name=newest.name)
     own.train(lambda evaluation: None)
-    return summary(own.run.replicas())
+    return own.run.replicas()
 
 
 def trained_default(asked: TaskSearch) -> Run:
@@ -112,6 +119,11 @@ def trained_default(asked: TaskSearch) -> Run:
     own = training.plan(asked.recipe({}), {}, name=f"{asked.plan.name}-not-searched")
     own.train(lambda evaluation: None)
     return own.run
+
+
+def steps_of(replicas: pd.DataFrame) -> list[int | None]:
+    """Each seed's step of generalization, None where it did not."""
+    return [None if pd.isna(step) else int(step) for step in replicas["generalization_step"]]
 
 
 def described(found: dict[str, Any]) -> str:

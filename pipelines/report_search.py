@@ -7,7 +7,7 @@ from grokking.analysis import results, studies, study_pages
 from grokking.catalogue import read_catalogue
 from grokking.config import ConfigError
 from grokking.search import config, importance, pruner_audit
-from grokking.search.monitor import MONITOR_SHARE
+from grokking.search.monitored_task import MONITOR_SHARE
 from grokking.storage import runs
 from pipelines.common.claims import require_claims
 from pipelines.common.paths import CONFIRMED

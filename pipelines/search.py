@@ -6,7 +6,7 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.diagnostics import cyclic
 from grokking.search import results
 from grokking.search.config import StudyPlan, random_arm, read_study
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.search.storage import Storage
 from grokking.search.study import max_flops, max_trials
 from pipelines.common.paths import SEARCHES, STUDIES

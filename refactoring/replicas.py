@@ -15,7 +15,7 @@ from grokking.experiment import Replica, expand, with_values
 from grokking.models import FAMILIES
 from grokking.models.layers import ACTIVATIONS
 from grokking.models.transformer import TRANSFORMER_INITIALISATIONS
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.training.history import replica_table
 from grokking.training.loop import train
 from grokking.updates.gradient_filters import FILTERS

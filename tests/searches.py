@@ -17,7 +17,7 @@ from grokking.experiment import Replica
 from grokking.search import leases, owner, scheduler
 from grokking.search.config import StudyPlan, read_study
 from grokking.search.executor import replica_executor
-from grokking.search.monitor import Monitored, monitored
+from grokking.search.monitored_task import Monitored, monitored
 from grokking.search.pruning import PruningContext
 from grokking.search.scheduler import Scheduler
 from grokking.search.seed_job import SeedJob, SeedOutcome

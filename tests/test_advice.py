@@ -25,7 +25,11 @@ def three(rate: float, decay_rate: float) -> pd.DataFrame:
     """A good trial at these values, and two near it."""
     return trials(
         *(
-            {"cost": 10 + n, "optimizer.learning_rate": rate * (1 + n), "optimizer.decay_rate": decay_rate}
+            {
+                "cost": 10 + n,
+                "optimizer.learning_rate": rate * (1 + n),
+                "optimizer.decay_rate": decay_rate * (1 + n / 10),
+            }
             for n in range(3)
         )
     )
@@ -82,6 +86,9 @@ def test_ranges_of_two_studies_that_do_not_meet_are_told_apart():
     assert (meet["learning rate"], meet["learning rate · weight decay"]) == ("0 of 1", "1 of 1")
     shown = study_table(whole).set_index("study")["learning rate"]
     assert shown["[slow](search/slow.md)"] == "0.002 (0.001–0.003)"
+    fixed = whole["study"].eq("slow")
+    whole.loc[fixed, "learning_rate"] = 0.001
+    assert "learning rate" not in set(spread_table(whole)["hyperparameter"])  # one study is left to compare
 
 
 def networks(steps: dict[tuple[float, float, float], float | None]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from searches import open_in, outcome_of, plan_of
 from grokking.search.journal import open_journal, trials_begun
 from grokking.search.known_trials import KnownTrials
 from grokking.search.seed_job import SeedOutcome
-from grokking.search.trial_outcomes import all_generalized, save_outcome, seed_outcomes
+from grokking.search.trial_outcomes import all_seeds_generalized, save_outcome, seed_outcomes
 
 SEEDS = 2
 LISTS = ("memorization_step", "generalization_norm", "forecast_error")
@@ -54,11 +54,7 @@ def looked_up(trials: list[optuna.trial.FrozenTrial]) -> dict[str, object]:
     ended = [trial for trial in trials if trial.state.is_finished()]
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     outcomes = [o for trial in ended for o in seed_outcomes(trial)]
-    best = [
-        trial.value
-        for trial in ended
-        if trial.state == TrialState.COMPLETE and all_generalized(seed_outcomes(trial), SEEDS)
-    ]
+    best = [trial.value for trial in ended if all_seeds_generalized(trial, SEEDS)]
 
     return {
         "begun": len(ended) + len(running),

@@ -22,7 +22,7 @@ from benchmarks.plain_tuned import TunedLoop
 from benchmarks.search import SearchResult
 from grokking.experiment import Replica, expand
 from grokking.search.config import read_study
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.search.pruning import PruningContext
 from grokking.search.seed_job import SeedJob
 from grokking.search.trial_monitor import TrialMonitor

@@ -66,12 +66,12 @@ def test_own_trials_are_renewed_once_a_minute(tmp_path, clock):
         return trials.running()[0].user_attrs[OWNER]["renewed"]
 
     first = renewed()
-    assert trials.lost([trial]) == []
+    assert trials.renew_leases([trial]) == []
     clock.now += leases.RENEW_SECONDS - 1
-    assert trials.lost([trial]) == []
+    assert trials.renew_leases([trial]) == []
     assert renewed() == first
     clock.now += 1
-    assert trials.lost([trial]) == []
+    assert trials.renew_leases([trial]) == []
     assert renewed() > first
 
 
@@ -80,7 +80,7 @@ def test_a_trial_that_another_has_taken_over_or_ended_is_no_longer_kept(tmp_path
     kept, taken, ended = trials.ask(), trials.ask(), trials.ask()
     taken.set_user_attr(OWNER, elsewhere(time.time()))
     trials.optuna.tell(ended, 1.0)
-    assert trials.lost([kept, taken, ended]) == [taken.number, ended.number]
+    assert trials.renew_leases([kept, taken, ended]) == [taken.number, ended.number]
     assert trials.running()[1].user_attrs[OWNER]["host"] == "elsewhere"  # it was not renewed
 
 

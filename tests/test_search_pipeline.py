@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from grokking.catalogue import read_catalogue
 from grokking.search import results, sustain
 from grokking.search.executor import ReplicaExecutor
 from grokking.search.tables import best_trials
-from grokking.search.trial_outcomes import all_generalized, seed_outcomes
+from grokking.search.trial_outcomes import all_seeds_generalized, seed_outcomes
 from grokking.storage import runs
 from pipelines import confirm, report_search, search
 from pipelines.common.on_disk import searched_studies
@@ -91,7 +92,7 @@ def test_a_search_writes_its_tables(done):
 def test_a_study_is_published_under_the_key_it_was_searched_under(done, monkeypatch):
     """Code that was rewritten since, and accepted, has another: MLflow would get the same study twice."""
     monkeypatch.chdir(done)
-    monkeypatch.setattr("grokking.search.study.study_key", lambda *given: "of later code")
+    monkeypatch.setattr("grokking.search.results.study_key", lambda *given: "of later code")
     monkeypatch.setattr("grokking.training.fingerprint.fingerprint", lambda *given: "of later code")
     (searched,) = searched_studies(read_catalogue())
     assert len(searched.key) == 64
@@ -117,7 +118,7 @@ def test_a_trial_is_sustained_if_all_its_seeds_keep_their_crossings(lost, monkey
     """Against histories by hand: kept, lost and found again, lost for ever; further seeds only if need be."""
     plan, task = plan_of(), search_task()
     ended = run_study(plan, tmp_path).ended()
-    best = next(trial for trial in ended if all_generalized(seed_outcomes(trial), 2))
+    best = next(trial for trial in ended if all_seeds_generalized(trial, 2))
     seen = next(outcome.step for outcome in seed_outcomes(best) if outcome.seed_number == 1)
     for step in (1.2 * seen + 1, None):
         own, further = [1, seen], [1.2 * 30] * 4
@@ -175,7 +176,7 @@ def test_a_ranking_is_tried_until_enough_are_sustained(monkeypatch, tmp_path):
     ended = run_study(plan_of(), tmp_path).ended()
     medians = {1: 50.0, 3: 40.0, 4: 30.0}
     monkeypatch.setattr(sustain, "sustained_median", lambda trial, *given: medians.get(trial.number))
-    assert sustain.first_sustained(ended, 2, plan_of(), search_task()) == {
+    assert sustain.check_in_order(ended, 2, plan_of(), search_task()) == {
         0: None,
         1: 50.0,
         2: None,
@@ -435,8 +436,9 @@ def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writ
     killed = FORK.Process(target=os._exit, args=(0,))
     killed.start()
     killed.join()
-    for process in (killed.pid, os.getpid()):
-        (tmp_path / f".best.yaml.{process}").touch()
-    (tmp_path / "best.yaml").touch()
+    host = socket.gethostname()
+    kept = {f".best.yaml.{host}.{os.getpid()}", f".best.yaml.another.{killed.pid}", "best.yaml"}
+    for name in {*kept, f".best.yaml.{host}.{killed.pid}"}:
+        (tmp_path / name).touch()
     results._remove_left_behind(tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {f".best.yaml.{os.getpid()}", "best.yaml"}
+    assert {file.name for file in tmp_path.iterdir()} == kept

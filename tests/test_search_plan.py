@@ -18,15 +18,14 @@ from grokking.cli.search import search
 from grokking.config import ConfigError
 from grokking.engine.evaluation_steps import steps_within
 from grokking.search.confirmation_time import (
-    FEWEST,
+    FEWEST_SEEDS,
     FORWARD,
+    LARGEST_SHARE,
     MARGIN,
-    MOST,
     START_SECONDS,
     ConfirmationTime,
 )
 from grokking.search.results import read_best
-from grokking.search.scheduler import is_exempt
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.trial_outcomes import OUTCOME
@@ -67,7 +66,7 @@ def test_the_first_point_is_the_winner_of_the_study(family):
 def test_no_time_is_spent_on_trials_that_the_rules_may_not_stop(family):
     """Such a trial trains to the budget: one took two minutes where the others took three seconds."""
     plan = plan_search("addition_97_f50", {}, family).plan
-    exempt = [trial for trial in range(10_000) if is_exempt(trial, plan.config.pruner)]
+    exempt = [trial for trial in range(10_000) if plan.config.pruner.is_exempt(trial)]
     assert exempt == [0, 1]
 
 
@@ -230,11 +229,20 @@ def updates(examples: int) -> float:
 
 
 def test_time_is_kept_back_for_the_best_trial_on_all_seeds():
-    """Of the search (2) and further ones (1) for two trials, fresh ones (1) for one of them; to the end of
-    the trial of a crossing."""
+    """Two checks of three parts, the first seed, the second, a further one; then one fresh seed."""
     needs = ConfirmationTime(plan_of(), search_task(), workers=2, available=1000.0)
-    needed = (2 * 2 + 1) * START_SECONDS + MARGIN * (2 * 3 + 1) / 2 * updates(97) * 0.01
+    needed = (2 * 3 + 1) * (START_SECONDS + MARGIN * updates(97) * 0.01)
     assert needs.kept_back(study(100, 900)) == pytest.approx(needed)
+
+
+def test_more_workers_than_replicas_train_them_no_sooner():
+    (trial,) = study(100).ended()
+    seconds = [
+        ConfirmationTime(plan_of(), search_task(), workers, 1000.0).seconds_to_train(trial, 10)
+        for workers in (3, 4, 10, 64)
+    ]
+    one = seconds[-1] - START_SECONDS
+    assert [value - START_SECONDS for value in seconds] == pytest.approx([4 * one, 3 * one, one, one])
 
 
 @pytest.mark.parametrize(
@@ -249,11 +257,11 @@ def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
     trials = [SimpleNamespace(number=number) for number in (0, 1)]
     monkeypatch.setattr(searching, "trial_table", lambda *given: None)
     monkeypatch.setattr(searching, "ranked", lambda *given: trials)
-    monkeypatch.setattr(searching, "first_sustained", lambda *given: medians)
-    monkeypatch.setattr(searching, "chosen", lambda trial, plan: {"trial": trial.number, "values": {}})
+    monkeypatch.setattr(searching, "check_in_order", lambda *given: medians)
+    monkeypatch.setattr(searching, "as_chosen", lambda trial, plan: {"trial": trial.number, "values": {}})
     monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
     monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
-    monkeypatch.setattr(ConfirmationTime, "of", lambda *given: 1.0)
+    monkeypatch.setattr(ConfirmationTime, "seconds_to_train", lambda *given: 1.0)
     found = asked.confirmation(study(100, 110), deadline=0.0)
     assert found.best["trial"] == best
     assert found.run == (3, f"{asked.plan.name}-{best}")
@@ -267,12 +275,14 @@ def test_a_trial_that_cannot_be_confirmed_in_time_gives_way(seconds, best, too_s
     trials = [SimpleNamespace(number=number) for number in (0, 1)]
     monkeypatch.setattr(searching, "trial_table", lambda *given: None)
     monkeypatch.setattr(searching, "ranked", lambda *given: trials)
-    monkeypatch.setattr(searching, "first_sustained", lambda *given: {})
+    monkeypatch.setattr(searching, "check_in_order", lambda *given: {})
     monkeypatch.setattr(
-        searching, "chosen", lambda trial, plan: {"trial": trial.number, "values": {}, "searched_cost": 9}
+        searching, "as_chosen", lambda trial, plan: {"trial": trial.number, "values": {}, "searched_cost": 9}
     )
     monkeypatch.setattr(
-        ConfirmationTime, "of", lambda self, trial, replicas: replicas * (1 if trial.number else 15)
+        ConfirmationTime,
+        "seconds_to_train",
+        lambda self, trial, replicas: replicas * (1 if trial.number else 15),
     )
     monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
     monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
@@ -285,16 +295,16 @@ def test_evaluations_count_for_more_where_batches_are_small():
     batch = {"sampling": "without_replacement", "size": 5, "drop_last": True}
     plan, (trial,) = plan_of(experiment=network(batch=batch)), study(100).ended()
     needs = ConfirmationTime(plan, search_task(), workers=1, available=1000.0)
-    assert needs.of(trial, 1) == pytest.approx(START_SECONDS + MARGIN * updates(5) * 0.01)
+    assert needs.seconds_to_train(trial, 1) == pytest.approx(START_SECONDS + MARGIN * updates(5) * 0.01)
     assert updates(5) > 1.5 * updates(97)
 
 
 def test_no_time_is_kept_back_for_nothing_and_never_more_than_half():
     assert ConfirmationTime(plan_of(), search_task(), 2, 1000.0).kept_back(study()) == 0
-    assert ConfirmationTime(plan_of(), search_task(), 2, 10.0).kept_back(study(100)) == MOST * 10
+    assert ConfirmationTime(plan_of(), search_task(), 2, 10.0).kept_back(study(100)) == LARGEST_SHARE * 10
 
 
-@pytest.mark.parametrize(("seconds", "seeds"), [(-5.0, FEWEST), (22.0, 4), (1000.0, 10)])
+@pytest.mark.parametrize(("seconds", "seeds"), [(-5.0, FEWEST_SEEDS), (22.0, 4), (1000.0, 10)])
 def test_as_many_fresh_seeds_as_fit_into_the_time(seconds, seeds):
     """Each takes about 8 seconds, two at a time."""
     plan = plan_of(confirm={"seeds": [*range(10, 20)], "split_seeds": [*range(10, 20)]})

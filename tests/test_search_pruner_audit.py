@@ -85,6 +85,9 @@ def test_a_stop_at_a_cost_above_the_limit_is_told_from_a_forecast(objective, col
     told = pruner_audit.judgements(replace(tables(rows), objective=objective))
     told = told[told["pruner"] == pruner_audit.OURS]
     assert told["rule"].tolist() == ["raced, over its limit", "raced, by a forecast"]
+    counts = pruner_audit.count_stops(told)
+    assert (counts["stopped"], counts["doubtful"]) == (2, 1)
+    assert counts["rate"] == counts["wrong"] / 1
 
 
 def test_studies_are_pooled():

@@ -14,12 +14,12 @@ from grokking.diagnostics.internals import INTERNALS
 from grokking.engine.events import first_crossing, hold_end
 from grokking.experiment import expand
 from grokking.search import trial_monitor
-from grokking.search.monitor import monitored
-from grokking.search.objective import failed_value, log_cost
+from grokking.search.monitored_task import monitored
+from grokking.search.objective import OBJECTIVES, failed_value, log_cost
 from grokking.search.pruning import (
     FEWEST_CHECKS,
     RULES,
-    SPARING_RULES,
+    UNCONDITIONAL_RULES,
     CurvePoint,
     collapsed,
     forecast,
@@ -33,7 +33,7 @@ from grokking.search.pruning import (
     stop_rule,
     underfit,
 )
-from grokking.search.scheduler import decay_rate
+from grokking.search.pruning_context import decay_rate
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED
 from grokking.search.trial_monitor import SEARCH_HOLD_STEPS, TrialMonitor
 from grokking.training.loop import Observation, train
@@ -148,7 +148,7 @@ def test_no_rule_applies_before_the_fourth_check():
 
 
 def test_every_rule_has_cases_of_both_kinds():
-    rules = [*RULES.values(), *SPARING_RULES.values()]
+    rules = RULES.values()
     assert {(rule, fires) for rule, *_, fires in CASES} == {
         (r, fires) for r in rules for fires in (True, False)
     }
@@ -158,7 +158,7 @@ def test_every_rule_has_cases_of_both_kinds():
 @pytest.mark.parametrize("progress", [{"monitor_loss": FALLING}, {"r_sum": RISING}, {"ipr": RISING}])
 def test_progress_overrules_all_but_collapse_and_racing(rule, seen, known, fires, progress):
     found = stop_rule(curve(**progress | seen), pruning_context(**known))
-    assert found == (rule.__name__ if rule in RULES.values() else None)
+    assert found == (rule.__name__ if rule in UNCONDITIONAL_RULES.values() else None)
 
 
 @pytest.mark.parametrize(("rule", "seen", "known", "fires"), [case for case in CASES if case[-1]])
@@ -166,7 +166,7 @@ def test_stop_rule_names_a_rule_that_fires_but_never_before_enough_checks(rule, 
     at, whole = pruning_context(**known), curve(**seen)
     named = stop_rule(whole, at)
     assert named is not None
-    assert (RULES | SPARING_RULES)[named](whole, at)
+    assert RULES[named](whole, at)
     for few in range(1, FEWEST_CHECKS):
         assert stop_rule(whole[-few:], at) is None
 
@@ -238,6 +238,8 @@ def test_slack_is_the_worst_of_many_errors_and_infinite_of_few():
     assert slack([1.5, 3.0] * 5) == 3.0
     assert slack([3.0] * 9) == math.inf
     assert slack([]) == math.inf
+    assert slack([0.0] * 10) == math.inf  # none of ten had made a forecast
+    assert slack([0.0] * 9 + [2.0]) == 2.0
 
 
 SGD = {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.02, "momentum": 0.75}
@@ -403,6 +405,29 @@ def test_an_exempt_replica_goes_on_and_the_rule_is_noted():
     assert found.curves == free.curves
     assert found.value == pytest.approx(free.value, rel=1e-3)  # R_sum is that of the last check
     assert len(monitor.curve) > FEWEST_CHECKS
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_who_diverges_before_its_first_step_is_worse_than_who_generalizes(objective, monkeypatch):
+    replica = replica_of(GOOD)
+    monitor = TrialMonitor(replace(job_of(replica), objective=objective), search_task(), ORDER)
+    metrics = dict.fromkeys((*trial_monitor.CURVES, "weight_norm", "logit_rms"), math.inf)
+    assert monitor(Observation(replica, 0, 0.0, metrics, dict))
+    assert monitor.outcome().reason == DIVERGED
+    late = OBJECTIVES[objective](60, monitor.price, 60.0)
+    assert monitor.outcome().value == pytest.approx(failed_value(late))
+
+
+def test_a_loss_that_was_infinite_once_does_not_bring_a_replica_nearer():
+    def value_after(first: float) -> float:
+        replica = replica_of(SLUGGISH)
+        monitor = TrialMonitor(job_of(replica), search_task(), ORDER)
+        others = dict.fromkeys((*trial_monitor.CURVES, "weight_norm", "logit_rms"), 0.5)
+        for step, loss in ((0, first), (1, 4.0), (2, 3.0)):
+            monitor(Observation(replica, step, 0.1, others | {"validation_loss": loss}, dict))
+        return monitor.outcome().value
+
+    assert value_after(math.inf) == value_after(4.0) > value_after(30.0)
 
 
 def test_who_generalizes_before_the_limit_is_not_raced_while_it_holds():

@@ -1,6 +1,7 @@
 """What is made of a study: tables with known answers, importances, figures, pages, runs in MLflow."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,9 @@ from grokking.analysis.search_axes import axes, shown, space_table
 from grokking.analysis.studies import Study
 from grokking.analysis.survival import logrank_p, reached
 from grokking.config import load
-from grokking.search import study as search_study
 from grokking.search.importance import importances
 from grokking.search.space import Space
+from grokking.search.study_key import NOT_IN_KEY
 from grokking.storage import runs
 from grokking.tracking import identity, store
 from grokking.tracking import studies as study_runs
@@ -43,7 +44,13 @@ SPACE = {
     },
 }
 CONFIG = {
-    "experiment": {"system": 4, "task": "t", "model": {"family": "table_mlp"}, "budget": 1000},
+    "experiment": {
+        "system": 4,
+        "task": "t",
+        "model": {"family": "table_mlp"},
+        "budget": 1000,
+        "schedule": {"name": "constant"},
+    },
     "space": SPACE,
     "initial_points": [],
     "published": {},
@@ -60,7 +67,8 @@ RULES = pd.DataFrame(
     {
         "pruner": ["rules", "median/accuracy"],
         "replicas": [20, 20],
-        "stopped": [10, 0],
+        "stopped": [14, 0],
+        "doubtful": [10, 0],
         "wrong": [1, 0],
         "rate": [0.1, np.nan],
         "low": [0.02, np.nan],
@@ -150,7 +158,7 @@ def test_a_point_that_the_study_was_given_is_called_so():
     assert studies.results(given)["arms"]["runner_up"]["given"] is True
     all_given = replace(drawn, config=drawn.config | {"initial_points": [{}] * 3})  # trial 2, the winner, too
     assert study_pages.headline(all_given).startswith(
-        "The search's winner, a point that it was given, takes 120 (110–130) steps on 3 fresh seeds, "
+        "The search's winner, a point that the study was given, takes 120 (110–130) steps on 3 fresh seeds, "
     )
     assert study_pages.headline(given).startswith("The search's winner takes 120 (110–130) steps on ")
 
@@ -325,7 +333,7 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     anew = replace(study(), config=CONFIG | {"round": 2})
     of_round_2 = page_of(anew)
     assert "confirmation of an earlier round has used; this is round 2 |" in of_round_2
-    assert "searches) of this study, from which its ranges follow.\n" in of_round_2
+    assert "searches) of this study and [what was not kept](" in of_round_2
     assert (
         "on four fifths of 1 more, on splits of the search; rejected because a crossing did not hold: 1 |"
         in page
@@ -338,11 +346,15 @@ def test_page_holds_result_conditions_tables_figures_and_parameters(tmp_path):
     assert "99% accuracy" in page
     assert "a processor" in page
     assert "| `sampler.startup_trials` | 2 |" in page
-    assert "10.0% (2.0%–40.0%)" in page
+    assert re.search(r"\| 14 +\| 10 +\| 1 +\| 10.0% \(2.0%–40.0%\)", page)  # stopped, doubtful, wrong
     assert "1 of 5" in page
     for name in ("survival", "parallel", "slices", "importances", "history", "pareto"):
         assert f"(small/{name}.png)" in page
-    assert "Not counted: the check of the best trials on further seeds, and [earlier searches](" in page
+    assert "Not counted: the check of the best trials on their own and on further seeds, and [earlier" in page
+    cosine = CONFIG["experiment"] | {"schedule": {"name": "cosine"}}
+    assert "did not hold: 1. From step 1,000 on the learning rate is 0" in page_of(
+        replace(study(), config=CONFIG | {"experiment": cosine})
+    )
     lost = replace(study(), confirmed=study().confirmed | {"winner": study().confirmed["runner_up"]})
     assert "steps on 3 fresh seeds, of which 2 generalize, of the published" in page_of(lost)
     given = replace(study(), config=CONFIG | {"objective": "steps", "initial_points": [{}, {}]})
@@ -470,7 +482,7 @@ def test_a_study_is_published_once_and_grows_by_children_only(client, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_a_study_that_was_proven_otherwise_is_published_again(client, tmp_path):
     """Under the same key, as when `sustain_seeds` was changed. MLflow lets no parameter change."""
-    assert set(search_study.MAY_CHANGE) <= set(study_runs.MAY_CHANGE)
+    assert set(NOT_IN_KEY) <= set(study_runs.MAY_CHANGE)
     folder = written(study(), tmp_path / "search")
     searched = Searched(study(), "k" * 64, folder, folder, folder / "page.md")
     study_runs.publish(client, searched)

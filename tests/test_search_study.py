@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -31,17 +32,21 @@ from searches import (
     search_task,
     stage_folder,
 )
+from test_architecture import imported
 
 from grokking.config import ConfigError
 from grokking.executors.thread import ThreadExecutor
 from grokking.search import executor, leases, results, study
+from grokking.search import study_key as keys
 from grokking.search.config import StudyPlan, random_arm
 from grokking.search.executor import ReplicaExecutor, replica_executor
 from grokking.search.owner import OWNER, this_process
-from grokking.search.scheduler import ActiveTrial, Scheduler, is_exempt
+from grokking.search.pruning_context import context_of
+from grokking.search.scheduler import ActiveTrial, Scheduler
 from grokking.search.seed_job import BUDGET, GENERALIZED, SeedJob, SeedOutcome
 from grokking.search.space import suggest
-from grokking.search.study import max_trials, study_key
+from grokking.search.study import max_trials
+from grokking.search.study_key import study_key
 from grokking.search.tables import best_trials, trial_table
 from grokking.search.trial_outcomes import save_outcome, seed_outcomes
 from pipelines import search as stage
@@ -173,8 +178,8 @@ def test_the_first_trial_runs_alone_and_the_others_are_raced_against_it(tmp_path
 
 def test_the_first_trials_and_every_nth_are_never_stopped():
     pruner = plan_of().config.pruner
-    assert [number for number in range(12) if is_exempt(number, pruner)] == [0, 1, 4, 9]
-    assert all(is_exempt(number, replace(pruner, name="none")) for number in range(12))
+    assert [number for number in range(12) if pruner.is_exempt(number)] == [0, 1, 4, 9]
+    assert all(replace(pruner, name="none").is_exempt(number) for number in range(12))
 
 
 @pytest.fixture
@@ -219,7 +224,8 @@ def test_a_replica_is_compared_with_the_median_of_those_before_it(known, middle,
     plan = plan_of()
     study = open_in(tmp_path, plan)
     study.known.memorization_steps = study.known.generalization_norms = known
-    context = Scheduler(plan, study, executor=None)._context(plan.replicas({}, plan.config.search)[0].config)
+    context = context_of(plan.replicas({}, plan.config.search)[0].config, study.known, limit=7.0)
+    assert context.limit == 7.0
     assert (context.memorization_step, context.generalization_norm) == (middle, middle)
 
 
@@ -235,6 +241,27 @@ def test_a_study_of_another_key_is_another_study(tmp_path):
     assert len(keys) == 5
     more = plan_of(trials=9, confirm={"seeds": [7], "split_seeds": [2]})
     assert study_key(more, "core") == study_key(plan, "core")  # goes on where it was
+
+
+def test_a_changed_rule_begins_a_new_study(monkeypatch):
+    before = study_key(plan_of(), "core")
+    monkeypatch.setattr(keys, "code_of_trials", lambda: "a stricter rule")
+    assert study_key(plan_of(), "core") != before
+
+
+def test_what_decides_how_a_trial_ends_imports_nothing_else_of_the_search():
+    """Else a change there would go on with the trials of before. What only keeps and shares trials may."""
+    for name in keys.DECIDING:
+        found = imported(Path(keys.__file__).with_name(f"{name}.py"))
+        own = {dotted.split(".")[2] for dotted in found if dotted.startswith("grokking.search.")}
+        assert own - set(keys.DECIDING) <= {"leases", "study"}, name
+
+
+def test_an_error_of_the_folder_of_studies_is_not_one_of_the_storage_option(tmp_path):
+    plan = plan_of()
+    (tmp_path / f"{plan.name}.lock").mkdir()
+    with pytest.raises(IsADirectoryError):
+        open_in(tmp_path, plan)
 
 
 # Trials that change hands

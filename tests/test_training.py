@@ -18,7 +18,7 @@ from grokking.engine.evaluation_steps import snapshot_steps
 from grokking.engine.events import hold_end
 from grokking.engine.stack import ReplicaStack
 from grokking.experiment import expand
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.training import history
 from grokking.training.fingerprint import fingerprint
 from grokking.training.loop import train

@@ -30,10 +30,10 @@ def read_plan(targets: Sequence[str]) -> Plan:
         with lock_repo(repo):
             return _plan(repo, targets)
     except DvcException as error:
-        raise ConfigError(_told(error, targets)) from None
+        raise ConfigError(_message(error, targets)) from None
 
 
-def _told(error: DvcException, targets: Sequence[str]) -> str:
+def _message(error: DvcException, targets: Sequence[str]) -> str:
     """What is wrong: a lock file, which nobody writes by hand, or anything else."""
     file = os.path.normpath(getattr(error, "path", ""))
     if file.endswith(".lock"):

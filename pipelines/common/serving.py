@@ -36,8 +36,8 @@ def free_port(default: int, key: str = "PORT", host: str = "127.0.0.1") -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server that has just ended
             probe.bind(address)
     except OSError as error:  # another server listens, or this machine has no such address
-        told = f"`{key}` is {port}, but nothing can listen on it at {host}: {error.strerror}"
-        raise ConfigError(f"{told}; choose another, such as {key}={port + 1}") from None
+        message = f"`{key}` is {port}, but nothing can listen on it at {host}: {error.strerror}"
+        raise ConfigError(f"{message}; choose another, such as {key}={port + 1}") from None
     return str(port)
 
 

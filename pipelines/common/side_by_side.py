@@ -33,9 +33,9 @@ class SideBySide:
             stop_all()
             raise
         if self._failed:
-            self._tell_failure()
+            self._print_failure()
 
-    def _tell_failure(self) -> None:
+    def _print_failure(self) -> None:
         names = ", ".join(f"`{stage.addressing}`" for stage in self._failed)
         rest = f"{len(self._waiting)} stages were not run"
         message = f"error: {names} failed, as printed above, and {rest}"
@@ -54,7 +54,7 @@ class SideBySide:
             elif not self._failed and self._fits(stage):
                 self._waiting.remove(stage)
                 self._running.append(StageProcess(stage))
-                _tell(stage, "started")
+                _print(stage, "started")
 
     def _fits(self, stage: Stage) -> bool:
         running = [process.stage.addressing for process in self._running]
@@ -72,18 +72,18 @@ class SideBySide:
         stage, code = process.stage, process.join()
         took = f"{process.seconds():.1f} s"
         if code == UNCHANGED:
-            _tell(stage, "unchanged")
+            _print(stage, "unchanged")
         elif code == 0:
             self._ran.add(stage)
-            _tell(stage, f"done in {took}", process.output())
+            _print(stage, f"done in {took}", process.output())
         else:
             self._failed.append(stage)
-            _tell(stage, f"FAILED after {took}", process.output())
+            _print(stage, f"FAILED after {took}", process.output())
             return
         self._ended.add(stage)
 
 
-def _tell(stage: Stage, what: str, output: str = "") -> None:
+def _print(stage: Stage, what: str, output: str = "") -> None:
     """A line on a stage, and below it, indented, what the stage has printed."""
     print(f"{stage.addressing}: {what}", flush=True)
     if output:

@@ -93,12 +93,12 @@ def _problem(holds: str, numbers: Mapping[str, Any]) -> str | None:
         if _evaluated(body, numbers):
             return None
     except WRONG as error:
-        return f"`{ast.unparse(body)}` cannot be evaluated: {_told(error)}"
+        return f"`{ast.unparse(body)}` cannot be evaluated: {_message(error)}"
     values = {ast.unparse(part): _shown(part, numbers) for part in _parts(body)}
     return f"`{ast.unparse(body)}` is false with " + ", ".join(f"{part} = {v}" for part, v in values.items())
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """What is wrong, without the expression again."""
     if isinstance(error, LookupError):
         return f"{error} is missing"

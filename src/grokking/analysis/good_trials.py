@@ -91,11 +91,18 @@ def with_range(middle: float, values: pd.Series) -> str:
 
 
 def spread_table(good: pd.DataFrame) -> pd.DataFrame:
-    """A row per hyperparameter: how far medians of studies lie apart, and how many pairs of ranges meet."""
+    """A row per hyperparameter: how far medians of studies lie apart, and how many pairs of ranges meet.
+
+    A study in which all good trials have one value does not count: it is fixed there.
+    """
     groups = [own for _, own in good.groupby(GROUPS)]
     known = {name: [own[name].dropna().to_numpy(float) for own in groups] for name in SHOWN}
-    many = {name: [values for values in found if len(values) >= FEWEST] for name, found in known.items()}
+    many = {name: [values for values in found if _is_searched(values)] for name, found in known.items()}
     return pd.DataFrame([_spread(name, found) for name, found in many.items() if len(found) > 1])
+
+
+def _is_searched(values: np.ndarray) -> bool:
+    return bool(len(values) >= FEWEST and np.ptp(values) > 0)
 
 
 def _spread(name: str, many: list[np.ndarray]) -> dict[str, str]:

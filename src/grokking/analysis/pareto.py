@@ -29,13 +29,21 @@ def front(points: pd.DataFrame) -> pd.DataFrame:
     return ranked[ranked[SECONDS] < ranked[SECONDS].cummin().shift(fill_value=float("inf"))]
 
 
-def front_table(points: pd.DataFrame, axes: list[Axis]) -> pd.DataFrame:
-    """The front, with the value of every hyperparameter in which its trials differ."""
+def front_table(points: pd.DataFrame, axes: list[Axis], given: int) -> pd.DataFrame:
+    """The front, with the value of every hyperparameter in which its trials differ.
+
+    The first `given` trials are points that the study was given. Only a few were checked for being sustained.
+    """
     best = front(points)
     differing = [axis for axis in axes if best[axis.column].nunique(dropna=False) > 1]
     return pd.DataFrame(
         [
-            {"trial": str(row["trial"]), STEPS: f"{row[STEPS]:,.0f}", SECONDS: f"{row[SECONDS]:.3g}"}
+            {
+                "trial": f"{row['trial']}" + (", given" if row["trial"] < given else ""),
+                STEPS: f"{row[STEPS]:,.0f}",
+                SECONDS: f"{row[SECONDS]:.3g}",
+                "sustained": "yes" if pd.notna(row["sustained"]) else "not tried",
+            }
             | {f"`{axis.name}`": shown(row[axis.column]) for axis in differing}
             for _, row in best.iterrows()
         ]

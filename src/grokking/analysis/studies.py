@@ -131,16 +131,21 @@ def describe(study: Study, arm: str) -> str:
         text = "a configuration that was published for another task or training fraction"
     if arm not in study.best:
         return text
-    return f"{text}: number {study.best[arm]['trial']}{_origin(study, arm)}"
+    from_where = origin(study, arm)
+    return f"{text}: number {study.best[arm]['trial']}" + (f", {from_where}" if from_where else "")
 
 
-def _origin(study: Study, arm: str) -> str:
+def origin(study: Study, arm: str) -> str:
     """Where the point of a chosen trial is from, if not from the sampler's knowledge of others."""
     if study.was_given(arm):
-        return ", a point that the study was given"
+        return "a point that the study was given"
+    return "drawn at random before TPE began" if _is_of_the_start(study, arm) else ""
+
+
+def _is_of_the_start(study: Study, arm: str) -> bool:
     sampler, number = study.config["sampler"], study.best[arm]["trial"]
     learns = searched_by(arm) == "search" and sampler["name"] == "tpe"
-    return ", drawn at random before TPE began" if learns and number < sampler["startup_trials"] else ""
+    return bool(learns and number < sampler["startup_trials"])
 
 
 def with_interval(replicas: pd.DataFrame, objective: str, interval: bool = True) -> str:
@@ -250,7 +255,7 @@ def overview(study: Study) -> Row:
         "objective": study.unit,
         "published steps": f"[{published[0]}]({published[1]})" if published else "—",
         "published, our run": medians["published"] + _setting(study),
-        "winner": medians["winner"] + _of_all(study) + (", given" if study.was_given("winner") else ""),
+        "winner": medians["winner"] + _of_all(study) + _short_origin(study),
         "ratio": ratio_text(summary(study.confirmed["winner"])["median_ratio"], digits=2),
         "times faster": _times_faster(study),
         "random best": medians["random_best"],
@@ -263,6 +268,13 @@ def _setting(study: Study) -> str:
     """What is said behind a configuration that nobody published for the study's task and fraction."""
     other = "published" in study.confirmed and published_number(study) is None
     return ", other setting" if other else ""
+
+
+def _short_origin(study: Study) -> str:
+    """Where the winner is from, in a word, if not from the sampler's knowledge of other trials."""
+    if study.was_given("winner"):
+        return ", given"
+    return ", drawn at random" if _is_of_the_start(study, "winner") else ""
 
 
 def _of_all(study: Study) -> str:

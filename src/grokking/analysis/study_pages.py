@@ -14,6 +14,7 @@ from grokking.analysis.studies import Study
 from grokking.engine.events import ACCURACY_THRESHOLD
 
 SEARCHES = "../../docs/records.md#compute-of-the-committed-searches"
+NOT_KEPT = "../../docs/search.md#searches-and-trials-that-are-not-among-the-results"
 PRUNER_NAMES = {
     "rules": "the studies' own rules",
     "median/accuracy": "MedianPruner on validation accuracy",
@@ -48,7 +49,7 @@ def page(
         arms=plain(studies.arm_table(study)),
         regression=plain(studies.regression_table(study)),
         space=plain(space_table(study.axes, study.chosen)),
-        front=plain(front_table(study.whole_trials, study.axes)),
+        front=plain(front_table(study.whole_trials, study.axes, given=len(study.config["initial_points"]))),
         counts=plain(studies.count_table(study)),
         compute=plain(studies.compute_table(study)),
         not_counted=not_counted(study),
@@ -60,11 +61,11 @@ def page(
 def not_counted(study: Study) -> str:
     """What led to the winner and is in no row of the table of compute."""
     points = len(study.config["initial_points"])
-    parts = ["the check of the best trials on further seeds"]
+    parts = ["the check of the best trials on their own and on further seeds"]
     if points:
         given = "points that the study was given" if points > 1 else "point that the study was given"
         parts.append(f"what it had cost to find the {points} {given}")
-    parts.append(f"[earlier searches]({SEARCHES}) of this study, from which its ranges follow")
+    parts.append(f"[earlier searches]({SEARCHES}) of this study and [what was not kept]({NOT_KEPT})")
     return ", and ".join(parts)
 
 
@@ -76,7 +77,8 @@ def headline(study: Study) -> str:
     """The result in a sentence, with its conditions."""
     medians, published = studies.medians_of(study), studies.published_number(study)
     n, generalized = len(study.confirmed["winner"]), int(study.confirmed["winner"]["observed"].sum())
-    given = ", a point that it was given," if study.was_given("winner") else ""
+    origin = studies.origin(study, "winner")
+    given = f", {origin}," if origin else ""
     which = "" if generalized == n else f", of which {generalized} generalize"
     parts = [f"The search's winner{given} takes {medians['winner']} {study.unit} on {n} fresh seeds{which}"]
     if studies.stopped_early(study):
@@ -110,7 +112,7 @@ def pruner_table(rules: pd.DataFrame) -> pd.DataFrame:
 
 def rule_table(by_rule: pd.DataFrame) -> pd.DataFrame:
     """The rows of `pruner_audit.by_rule` as text."""
-    shown = ["stopped", "wrong", "wrong among the stopped (95 %)", "FLOP saved"]
+    shown = ["stopped", "could be wrong", "wrong", "wrong among these (95 %)", "FLOP saved"]
     return _counts(by_rule)[shown].assign(rule=by_rule["rule"]).set_index("rule").reset_index()
 
 
@@ -120,8 +122,9 @@ def _counts(rules: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "replicas": rules["replicas"].astype(str),
         "stopped": rules["stopped"].astype(str),
+        "could be wrong": rules["doubtful"].astype(str),
         "wrong": wrong,
-        "wrong among the stopped (95 %)": intervals,
+        "wrong among these (95 %)": intervals,
         "of the good ones stopped": wrong + " of " + good,
         "FLOP saved": rules["saved"].map("{:.0%}".format),
     }

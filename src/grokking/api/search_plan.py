@@ -13,7 +13,7 @@ from grokking.api.searching import TaskSearch
 from grokking.config import PARAMS_PREFIX, ConfigError, load
 from grokking.data.tasks import Task
 from grokking.search.config import StudyPlan, read_study
-from grokking.search.monitor import monitored
+from grokking.search.monitored_task import monitored
 from grokking.search.results import BEST, read_best
 from grokking.search.space import DECAY_RATES, Space, dimensions
 from grokking.storage.runs import read_table

@@ -21,16 +21,17 @@ from grokking.diagnostics import cyclic
 from grokking.executors.resources import processes
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import StudyPlan
-from grokking.search.confirmation_time import CHECKED, FEWEST, ConfirmationTime
+from grokking.search.confirmation_time import FEWEST_SEEDS, TRIALS_CHECKED, ConfirmationTime
 from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.known_trials import KnownTrials
-from grokking.search.monitor import Monitored
+from grokking.search.monitored_task import Monitored
 from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
-from grokking.search.study import SharedStudy, open_study, study_key
-from grokking.search.sustain import first_sustained
-from grokking.search.tables import chosen, ranked, trial_table
+from grokking.search.study import SharedStudy, open_study
+from grokking.search.study_key import study_key
+from grokking.search.sustain import check_in_order
+from grokking.search.tables import as_chosen, ranked, trial_table
 from grokking.storage.whole_file import whole_file
 from grokking.training.fingerprint import fingerprint
 
@@ -97,21 +98,20 @@ class TaskSearch:
         confirmed in time gives way to one that can.
         """
         ranking = ranked(study, trial_table(study, self.plan)) if study.ended() else []
-        needs, fresh = self._needs(deadline), len(self.plan.config.confirm.seeds)
+        needs = self._needs(deadline)
         in_time = itertools.takewhile(
-            lambda trial: time.monotonic() + needs.of_check(trial) + needs.of(trial, fresh) < deadline,
-            ranking,
+            lambda trial: time.monotonic() + needs.seconds_to_confirm(trial) < deadline, ranking
         )
-        checked = first_sustained(in_time, CHECKED, self.plan, self.task)
+        checked = check_in_order(in_time, TRIALS_CHECKED, self.plan, self.task)
         medians = {trial.number: checked.get(trial.number, math.inf) for trial in ranking}
         left = [trial for trial in ranking if medians[trial.number] is not None]
         if not left:
             return None
         seconds = deadline - time.monotonic()
-        fit = [trial for trial in left if needs.of(trial, FEWEST) <= seconds] or left
+        fit = [trial for trial in left if needs.seconds_to_train(trial, FEWEST_SEEDS) <= seconds] or left
         fastest, best = (min(part, key=lambda t: medians[t.number] or math.inf) for part in (left, fit))
-        too_slow = None if fastest is best else chosen(fastest, self.plan)
-        return self._confirmation(chosen(best, self.plan), needs.fresh_seeds(best, seconds), too_slow)
+        too_slow = None if fastest is best else as_chosen(fastest, self.plan)
+        return self._confirmation(as_chosen(best, self.plan), needs.fresh_seeds(best, seconds), too_slow)
 
     def _confirmation(
         self, best: Mapping[str, Any], seeds: int, too_slow: Mapping[str, Any] | None

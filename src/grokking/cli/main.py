@@ -38,16 +38,16 @@ class OneLineErrors(TyperGroup):
             if sys.stdout is not None:
                 sys.stdout.flush()
         except ConfigError as error:
-            code = _tell(str(error))
+            code = _print_error(str(error))
         except BrokenPipeError:
             raise
         except OSError as error:
             message = disk_errors.one_line(error)
             if message is None:
                 raise
-            code = _tell(message)
+            code = _print_error(message)
         except TyperException as error:
-            code = _tell(_message(error))
+            code = _print_error(_message(error))
         if code == INTERRUPTED:
             print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)
@@ -62,7 +62,7 @@ def _message(error: TyperException) -> str:
     return message
 
 
-def _tell(message: str) -> int:
+def _print_error(message: str) -> int:
     if message:  # none where the help was shown
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2

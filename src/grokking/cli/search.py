@@ -74,9 +74,9 @@ def search(
     with _Progress(asked, deadline, screen) as progress:
         study = asked.run(deadline, progress.show)
     found = asked.confirmation(study, deadline)
-    _tell(study, None if found is None else found.best, len(asked.plan.config.initial_points), screen)
+    _print_found(study, None if found is None else found.best, len(asked.plan.config.initial_points), screen)
     if found is not None:
-        _tell_too_slow(found, screen)
+        _print_too_slow(found, screen)
         _confirm(asked, found.run, screen)
     screen.print(
         f"look at all trials:  optuna-dashboard {asked.checkout.shown(asked.journal)}", soft_wrap=True
@@ -114,7 +114,7 @@ class _Progress:
         return f"{study.known.ended} trials, {found}; {over}"
 
 
-def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, given: int, screen: "Console") -> None:
+def _print_found(study: "SharedStudy", best: Mapping[str, Any] | None, given: int, screen: "Console") -> None:
     """What was found; the first `given` trials are points that earlier searches had found."""
     from grokking.cli.terminal import table
 
@@ -129,7 +129,7 @@ def _tell(study: "SharedStudy", best: Mapping[str, Any] | None, given: int, scre
     screen.print(table(("key", "value"), rows))
 
 
-def _tell_too_slow(found: "Confirmation", screen: "Console") -> None:
+def _print_too_slow(found: "Confirmation", screen: "Console") -> None:
     """Name a trial of fewer steps for which there was no time."""
     if found.too_slow is not None:
         trial, steps = found.too_slow["trial"], found.too_slow["searched_cost"]

@@ -43,8 +43,8 @@ def show(
     screen.print(table(("key", "value", "written in"), rows))
     if replicas is None:
         stage = f"not trained yet: `dvc repro train@{name}`, or `grokking run {name}`"
-        told = f"not trained to its end: go on with `{_command(run, asked)}`" if is_own else stage
-        screen.print(told, soft_wrap=True)
+        message = f"not trained to its end: go on with `{_command(run, asked)}`" if is_own else stage
+        screen.print(message, soft_wrap=True)
         return
     columns = ("seed", "split_seed", "memorization_step", "generalization_step", "steps_run", "seconds")
     cells = [[_cell(value) for value in row] for row in replicas[list(columns)].itertuples(index=False)]

@@ -46,7 +46,7 @@ class TrialLines:
         self.screen.print(f"{name_of(row, self.titles)}: {outcome(row)} ({over})", soft_wrap=True)
 
     def _pace(self, left: int) -> float:
-        """Seconds here for one of a kept trial: as seen so far, and as if so many workers kept that pace."""
+        """Seconds here for one of a kept trial: as seen so far, and as if as many workers kept that pace."""
         seen = time.monotonic() - self.started
         workers = min(self.workers, left + 1)
         return (seen + self.belief / workers) / (self.expected + self.belief)

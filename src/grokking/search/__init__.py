@@ -1,4 +1,10 @@
-"""Hyperparameter studies: the space, the objective, pruning, trials, their execution and their tables.
+"""Hyperparameter studies. The only package that imports optuna.
 
-The only package that imports optuna. Read config, scheduler, trial_monitor and pruning, in this order.
+- What is searched: config, space, objective, sampler, monitored_task.
+- One trial: seed_job, executor, trial_monitor, pruning, pruning_context, trial_outcomes.
+- All of them: study, scheduler, known_trials, study_key, study_progress.
+- How a study is kept and shared: storage, journal, leases, owner, the locks, served_storage, study_server.
+- What follows: tables, sustain, results, confirmation_time; importance, dashboard, pruner_audit, replay.
+
+Read config, scheduler, trial_monitor and pruning, in this order.
 """

@@ -31,10 +31,16 @@ OF_ALL_TRIALS = OF_THE_STUDY | {
 
 @dataclass(frozen=True, config=STRICT)
 class PrunerConfig:
-    name: Literal["progress", "none"]  # none: only the budget ends a trial
+    # none: no seed is stopped, though the other seeds follow only a first one that comes near the best
+    name: Literal["progress", "none"]
     racing_factor: Positive  # a seed that costs this many times the best is stopped, and no others follow
     exempt_first: NonNegativeInt  # this many first trials are never stopped: the rules learn from them
     exempt_every: PositiveInt  # nor is every n-th trial: they show how often rules are wrong
+
+    def is_exempt(self, trial: int) -> bool:
+        """Whether no rule may stop the trial of this number."""
+        nth = trial % self.exempt_every == self.exempt_every - 1
+        return self.name == "none" or trial < self.exempt_first or nth
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -10,15 +10,15 @@ from grokking.engine.events import hold_end
 from grokking.search.config import StudyPlan
 from grokking.search.objective import price
 from grokking.search.study import SharedStudy
-from grokking.search.tables import chosen
-from grokking.search.trial_outcomes import all_generalized, seed_outcomes
+from grokking.search.tables import as_chosen
+from grokking.search.trial_outcomes import all_seeds_generalized, seed_outcomes
 
 START_SECONDS = 3.0  # of the processes that train
 MARGIN = 1.2  # some seeds need more steps than those that were searched
 FORWARD = 1 / 3  # of the time of an update is its forward pass, which is all that an evaluation takes
-MOST = 0.5  # of the time, where even that is too little
-CHECKED = 2  # trials whose crossings are found to be sustained, before one of them is confirmed
-FEWEST = 3  # fresh seeds on which something is confirmed, whatever the time
+LARGEST_SHARE = 0.5  # of the time is kept back, where even that is too little
+TRIALS_CHECKED = 2  # whose crossings are found to be sustained, before one of them is confirmed
+FEWEST_SEEDS = 3  # fresh ones, on which something is confirmed whatever the time
 
 
 class ConfirmationTime:
@@ -27,7 +27,7 @@ class ConfirmationTime:
     def __init__(self, plan: StudyPlan, task: Task, workers: int, available: float) -> None:
         """`available` are the seconds of search and confirmation together."""
         self.plan, self.config, self.task = plan, plan.config, task
-        self.workers, self.most = workers, MOST * available
+        self.workers, self.most = workers, LARGEST_SHARE * available
         self.best: float | None = None  # value of the trial that was last looked at
         self.needed = 0.0
 
@@ -36,29 +36,35 @@ class ConfirmationTime:
         if study.known.best != self.best:
             self.best = study.known.best
             best = min(self._complete(study), key=lambda trial: trial.values[0])
-            self.needed = CHECKED * self.of_check(best) + self.of(best, len(self.config.confirm.seeds))
+            others = (TRIALS_CHECKED - 1) * self.seconds_to_check(best)
+            self.needed = others + self.seconds_to_confirm(best)
         return min(self.needed, self.most)
 
-    def of_check(self, trial: FrozenTrial) -> float:
-        """To find out whether its crossings are sustained: its own seeds, and further ones."""
-        own, further = (len(part.seeds) for part in (self.config.search, self.config.sustain_seeds))
-        return self.of(trial, own) + self.of(trial, further)
+    def seconds_to_confirm(self, trial: FrozenTrial) -> float:
+        """To check it and to train it on all fresh seeds."""
+        return self.seconds_to_check(trial) + self.seconds_to_train(trial, len(self.config.confirm.seeds))
 
-    def of(self, trial: FrozenTrial, replicas: int) -> float:
-        """To train this many replicas of it."""
-        return START_SECONDS + MARGIN * replicas / self.workers * self._replica_seconds(trial)
+    def seconds_to_check(self, trial: FrozenTrial) -> float:
+        """To find out whether its crossings are sustained: its first seed, its others, and further ones."""
+        own, further = (len(part.seeds) for part in (self.config.search, self.config.sustain_seeds))
+        return sum(self.seconds_to_train(trial, replicas) for replicas in (1, own - 1, further) if replicas)
+
+    def seconds_to_train(self, trial: FrozenTrial, replicas: int) -> float:
+        """To train this many replicas of it, each on one worker."""
+        rounds = math.ceil(replicas / self.workers)
+        return START_SECONDS + MARGIN * rounds * self._replica_seconds(trial)
 
     def fresh_seeds(self, trial: FrozenTrial, seconds: float) -> int:
         """On how many fresh seeds it can be trained in this time."""
-        fit = (seconds - START_SECONDS) * self.workers / (MARGIN * self._replica_seconds(trial))
-        return min(max(int(fit), FEWEST), len(self.config.confirm.seeds))
+        rounds = int((seconds - START_SECONDS) / (MARGIN * self._replica_seconds(trial)))
+        return min(max(rounds * self.workers, FEWEST_SEEDS), len(self.config.confirm.seeds))
 
     def _complete(self, study: SharedStudy) -> list[FrozenTrial]:
         seeds = len(self.config.search.seeds)
-        return [trial for trial in study.ended() if all_generalized(seed_outcomes(trial), seeds)]
+        return [trial for trial in study.ended() if all_seeds_generalized(trial, seeds)]
 
     def _replica_seconds(self, trial: FrozenTrial) -> float:
-        """Of updates and evaluations of one of its replicas, to the end of its crossing's trial."""
+        """Of updates and evaluations of one of its replicas, until its crossing has held."""
         outcomes = seed_outcomes(trial)
         steps = math.ceil(hold_end(max(outcome.step or 0 for outcome in outcomes)))
         step_seconds = max(outcome.seconds / outcome.steps_run for outcome in outcomes)
@@ -66,6 +72,6 @@ class ConfirmationTime:
 
     def _evaluation(self, trial: FrozenTrial) -> float:
         """What an evaluation of all equations takes, in updates."""
-        values = chosen(trial, self.plan)["values"]
+        values = as_chosen(trial, self.plan)["values"]
         replica = self.plan.replicas(values, self.config.search)[0]
         return FORWARD * len(self.task.equations) / price(replica, self.task).examples

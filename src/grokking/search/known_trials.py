@@ -6,7 +6,7 @@ from typing import Self
 
 from optuna.trial import FrozenTrial, TrialState
 
-from grokking.search.trial_outcomes import all_generalized, seed_outcomes
+from grokking.search.trial_outcomes import all_seeds_generalized, seed_outcomes
 
 
 class KnownTrials:
@@ -53,11 +53,11 @@ class KnownTrials:
         return self._flops_of_ended + sum(_flops(trial) for trial in self.running)
 
     def _add(self, trial: FrozenTrial) -> None:
-        outcomes, complete = seed_outcomes(trial), trial.state == TrialState.COMPLETE
-        if complete and all_generalized(outcomes, self.seeds):
+        outcomes = seed_outcomes(trial)
+        if all_seeds_generalized(trial, self.seeds):
             self.best = min(trial.values[0], trial.values[0] if self.best is None else self.best)
         self.stopped += trial.state == TrialState.PRUNED
-        self.generalized += complete and all_generalized(outcomes, max(1, len(outcomes)))
+        self.generalized += all_seeds_generalized(trial, max(1, len(outcomes)))
         self._flops_of_ended += _flops(trial)
         _insert(self.memorization_steps, (outcome.memorization_step for outcome in outcomes))
         _insert(self.generalization_norms, (outcome.generalization_norm for outcome in outcomes))

@@ -84,8 +84,9 @@ def cost_at_stop(replicas: pd.DataFrame, objective: str) -> pd.Series:
 def comparison(judgements: pd.DataFrame) -> pd.DataFrame:
     """A row for our rules and one for each of Optuna's pruners; several studies are pooled.
 
-    Counts: `replicas`, `stopped`, `good`, `wrong` (stopped and good). `rate` is wrong over stopped and
-    `good_stopped` wrong over good, both with 95 % intervals. `saved` is the share of all FLOP.
+    Counts: `replicas`, `stopped`, `doubtful` (stopped, but not at a cost over the limit, which is never
+    wrong), `good`, `wrong` (stopped and good). `rate` is wrong over doubtful and `good_stopped` wrong over
+    good, both with 95 % intervals. `saved` is the share of all FLOP.
     """
     return pd.DataFrame(
         {"pruner": name} | count_stops(judgements[judgements["pruner"] == name]) for name in (OURS, *PRUNERS)
@@ -127,12 +128,14 @@ def count_stops(rows: pd.DataFrame) -> dict[str, float | int]:
     """The counts and shares of `comparison` from rows of `judge_stops`."""
     stopped, good = int(rows["stopped"].sum()), int(rows["good"].sum())
     wrong = int((rows["stopped"] & rows["good"]).sum())
+    doubtful = stopped - int((rows["stopped"] & rows["rule"].eq(OVER_LIMIT)).sum())
     flops = rows["flops"].sum()
     return {
         "replicas": len(rows),
         "stopped": stopped,
+        "doubtful": doubtful,
         "wrong": wrong,
-        **dict(zip(("rate", "low", "high"), share(wrong, stopped), strict=True)),
+        **dict(zip(("rate", "low", "high"), share(wrong, doubtful), strict=True)),
         "good": good,
         **dict(zip(("good_stopped", "good_low", "good_high"), share(wrong, good), strict=True)),
         "saved": float(rows["saved"].sum() / flops) if flops else np.nan,

@@ -11,6 +11,7 @@ import numpy as np
 
 from grokking.engine.events import ACCURACY_THRESHOLD
 
+COLLAPSED, RACED = "collapsed", "raced"  # rules that others ask for by name
 WINDOW = 0.3  # of the steps so far: what counts as recent
 RISE = 0.01  # of R_sum or IPR within the window that counts as rising; both are exact, without sampling noise
 FALL = 0.01  # relative, of a loss within the window that counts as falling
@@ -18,7 +19,7 @@ CLEARLY_PAST = 0.1  # relative, below its peak: from there on the fall of the mo
 FORECASTS = 10  # replicas that must have generalized before forecasts are believed within their worst error
 CLOCK_SLACK = 3.0  # for errors of the decay clock of 18 to 35 %, and decay slower than its rate
 UNDERFIT_AFTER = 5.0  # times the median memorization step
-FEWEST_CHECKS = 4  # before any rule applies
+FEWEST_CHECKS = 4  # before any of these rules applies
 STAGNANT_AFTER = 10.0  # times the replica's own memorization step
 FORGOTTEN = 3  # checks in a row with less than half of the best training accuracy; large rates forget for one
 DEAD_LOGITS = 1e-6  # root mean square of centred logits; networks have recovered from 1e-4
@@ -88,7 +89,7 @@ def slow_decay(curve: Curve, context: PruningContext) -> bool:
 
 
 def stagnant(curve: Curve, context: PruningContext) -> bool:
-    """Long after memorization, the monitor loss does not fall and no structure grows."""
+    """Long after its own memorization; that it does not progress, `stop_rule` has found."""
     since = memorization_step(curve)
     return since is not None and curve[-1].step > STAGNANT_AFTER * max(since, 1)
 
@@ -107,23 +108,25 @@ def progressing(curve: Curve) -> bool:
 
 
 Rule = Callable[[Curve, PruningContext], bool]
-RULES: dict[str, Rule] = {"collapsed": collapsed, "raced": raced}  # these apply whatever the progress
+UNCONDITIONAL_RULES: dict[str, Rule] = {COLLAPSED: collapsed, RACED: raced}  # whatever the progress
 SPARING_RULES: dict[str, Rule] = {  # these spare a replica that progresses
     "underfit": underfit, "frozen": frozen, "slow_decay": slow_decay, "stagnant": stagnant,
 }  # fmt: skip
+RULES = UNCONDITIONAL_RULES | SPARING_RULES  # the first of them that applies is recorded
 
 
 def stop_rule(curve: Curve, context: PruningContext) -> str | None:
     """The name of the rule by which the replica should stop at the last check, or None."""
     if len(curve) < FEWEST_CHECKS:
         return None
-    rules = RULES if progressing(curve) else RULES | SPARING_RULES
+    rules = UNCONDITIONAL_RULES if progressing(curve) else RULES
     return next((name for name, rule in rules.items() if rule(curve, context)), None)
 
 
 def slack(errors: Sequence[float]) -> float:
-    """The largest ratio of forecast to true step; infinite where there are too few to say."""
-    return max(errors) if len(errors) >= FORECASTS else np.inf
+    """The largest ratio of forecast to true step; infinite where there are too few to say, or no forecast."""
+    largest = max(errors, default=0.0)
+    return largest if len(errors) >= FORECASTS and largest > 0 else np.inf
 
 
 def memorization_step(curve: Curve) -> int | None:

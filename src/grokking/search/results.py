@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,15 @@ from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
-from grokking.search.study import SharedStudy, StopCondition, open_study, study_key
+from grokking.search.study import SharedStudy, StopCondition, open_study
+from grokking.search.study_key import study_key
 from grokking.search.study_progress import StudyProgress
-from grokking.search.sustain import first_sustained
+from grokking.search.sustain import check_in_order
 from grokking.storage.runs import checksums, read_facts, require_as_written
 from grokking.training.fingerprint import fingerprint
 
-ARMS = ("winner", "runner_up")  # of the search
-WANTED = {"search": len(ARMS), "random": 1}  # how many of each study's trials are to be confirmed
+SEARCHED_ARMS = ("winner", "runner_up")  # arms of the confirmation that the search chooses
+WANTED = {"search": len(SEARCHED_ARMS), "random": 1}  # how many trials of each search are to be confirmed
 BEST = "best.yaml"
 RUN = "run.json"
 
@@ -54,57 +56,73 @@ def flops(study: SharedStudy, plan: StudyPlan) -> float:
     return float(tables.trial_table(study, plan)["flops"].sum())
 
 
-def write(arms: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Path) -> None:
-    """trials.parquet, replicas.parquet and curves.parquet of all arms, best.yaml, run.json with sums."""
-    found = {arm: tables.trial_table(study, plan) for arm, study in arms.items()}
-    by_number = {arm: {trial.number: trial for trial in study.ended()} for arm, study in arms.items()}
-    ranking = {arm: tables.ranked(study, found[arm]) for arm, study in arms.items()}
-    checked = {arm: first_sustained(ranking[arm], WANTED[arm], plan, task) for arm in arms}
-    sustained = {arm: {n: median is not None for n, median in own.items()} for arm, own in checked.items()}
-    written = {
-        "trials": {arm: t.assign(sustained=t["trial"].map(sustained[arm])) for arm, t in found.items()},
-        "replicas": {arm: tables.replica_table(study) for arm, study in arms.items()},
-        "curves": {arm: tables.curve_table(study) for arm, study in arms.items()},
+def write(searches: dict[str, SharedStudy], plan: StudyPlan, task: Task, folder: Path) -> None:
+    """Check the best trials of each search, and write what it did and what is to be confirmed.
+
+    `searches` are "search" and, where there is one, "random". Writes trials.parquet, replicas.parquet,
+    curves.parquet, best.yaml and, with their sums, run.json. Raises ConfigError where no trial is sustained.
+    """
+    found = {name: tables.trial_table(study, plan) for name, study in searches.items()}
+    sustained = {
+        name: _check(study, found[name], WANTED[name], plan, task) for name, study in searches.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
     _remove_left_behind(folder)
-    for name, by_arm in written.items():
-        joined = pd.concat([part.assign(arm=arm) for arm, part in by_arm.items()], ignore_index=True)
-        with _whole(folder / f"{name}.parquet") as fresh:
+    written = {
+        "trials": {name: t.assign(sustained=t["trial"].map(sustained[name])) for name, t in found.items()},
+        "replicas": {name: tables.replica_table(study) for name, study in searches.items()},
+        "curves": {name: tables.curve_table(study) for name, study in searches.items()},
+    }
+    for table, parts in written.items():
+        joined = pd.concat([part.assign(arm=name) for name, part in parts.items()], ignore_index=True)
+        with _whole(folder / f"{table}.parquet") as fresh:
             joined.to_parquet(fresh, index=False)
     if not any(sustained["search"].values()):
-        for name in (BEST, RUN):  # of an earlier search
-            (folder / name).unlink(missing_ok=True)
-    best = chosen(sustained, plan)
-    of_arms = {arm: tables.chosen(by_number[of][number], plan) for arm, (of, number) in best.items()}
-    with _whole(folder / BEST) as fresh, fresh.open("w", encoding="utf-8") as file:
-        YAML().dump(of_arms, file)
-    sums = checksums(folder, [*(f"{name}.parquet" for name in written), BEST])
+        for file in (BEST, RUN):  # of an earlier search
+            (folder / file).unlink(missing_ok=True)
+    _write_best(choose(sustained, plan), searches, plan, folder)
+    sums = checksums(folder, [*(f"{table}.parquet" for table in written), BEST])
+    facts = {"fingerprint": searches["search"].key, "sha256": sums}
     with _whole(folder / RUN) as fresh:
-        fresh.write_text(
-            json.dumps({"fingerprint": arms["search"].key, "sha256": sums}) + "\n", encoding="utf-8"
-        )
+        fresh.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def _check(
+    study: SharedStudy, table: pd.DataFrame, wanted: int, plan: StudyPlan, task: Task
+) -> dict[int, bool]:
+    """Of the trials that were checked, by number, whether their crossings are sustained."""
+    checked = check_in_order(tables.ranked(study, table), wanted, plan, task)
+    return {number: median is not None for number, median in checked.items()}
+
+
+def _write_best(
+    best: dict[str, tuple[str, int]], searches: dict[str, SharedStudy], plan: StudyPlan, folder: Path
+) -> None:
+    trials = {name: {trial.number: trial for trial in study.ended()} for name, study in searches.items()}
+    entries = {arm: tables.as_chosen(trials[name][number], plan) for arm, (name, number) in best.items()}
+    with _whole(folder / BEST) as fresh, fresh.open("w", encoding="utf-8") as file:
+        YAML().dump(entries, file)
 
 
 @contextmanager
 def _whole(file: Path) -> Iterator[Path]:
     """Where to write a file that is then put in place: processes that share a study write the same ones."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh = file.with_name(f".{file.name}.{socket.gethostname()}.{os.getpid()}")
     yield fresh
     fresh.replace(file)
 
 
 def _remove_left_behind(folder: Path) -> None:
-    """Files that a process was writing when it was killed."""
-    for file in folder.glob(".*"):
+    """Files that a process of this host was writing when it was killed."""
+    for file in folder.glob(f".*.{socket.gethostname()}.*"):
         process = file.suffix.removeprefix(".")
         if process.isdecimal() and not psutil.pid_exists(int(process)):
             file.unlink(missing_ok=True)
 
 
-def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
-    """Which trials are to be confirmed, as study and number."""
-    kept = {arm: [number for number, holds in tried.items() if holds] for arm, tried in sustained.items()}
+def choose(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, tuple[str, int]]:
+    """Which trials are to be confirmed: by arm the search and the trial's number."""
+    kept = {name: [number for number, holds in tried.items() if holds] for name, tried in sustained.items()}
     if not kept["search"]:
         tried = len(sustained["search"])
         known = f"none of {tried} trials generalized for good" if tried else "no trial generalized"
@@ -112,7 +130,7 @@ def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, 
             f"{known} with the seeds of `{plan.where}`; raise `trials` or the budget, "
             "or widen `space`, and run the search again"
         )
-    best = {arm: ("search", number) for arm, number in zip(ARMS, kept["search"], strict=False)}
+    best = {arm: ("search", number) for arm, number in zip(SEARCHED_ARMS, kept["search"], strict=False)}
     if kept.get("random"):
         best["random_best"] = ("random", kept["random"][0])
     return best
@@ -120,7 +138,7 @@ def chosen(sustained: dict[str, dict[int, bool]], plan: StudyPlan) -> dict[str, 
 
 def left_over(folder: Path, arms: Iterable[str]) -> list[Path]:
     """Folders of arms that a study has no longer; whatever else lies there is not ours."""
-    gone = {*ARMS, "random_best", "published"} - set(arms)
+    gone = {*SEARCHED_ARMS, "random_best", "published"} - set(arms)
     return [folder / arm for arm in sorted(gone) if (folder / arm).is_dir()]
 
 
@@ -143,5 +161,5 @@ def read_best(folder: Path) -> dict[str, Any]:
 
 def confirmation_arms(plan: StudyPlan, best: dict[str, Any]) -> dict[str, list[Replica]]:
     """The replicas of each arm on fresh seeds: what the search chose, and what was published."""
-    found = {arm: plan.replicas(chosen["values"], plan.config.confirm) for arm, chosen in best.items()}
+    found = {arm: plan.replicas(entry["values"], plan.config.confirm) for arm, entry in best.items()}
     return found | ({"published": plan.published(plan.config.confirm)} if plan.config.published else {})

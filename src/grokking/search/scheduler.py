@@ -1,30 +1,26 @@
 """Runs a study: asks for trials, trains their seeds on every worker, reports how they ended.
 
 A trial begins with one seed. Only where that one comes near the best so far do the other seeds follow; so
-the best trials rest on all seeds and most others cost one. The study's first trial runs alone and with all
-its seeds: the others are raced against it.
+the best trials rest on all seeds and most others cost one. The study's first trial has all its seeds, and the
+process that runs it begins no other meanwhile: the others are raced against it.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from optuna.trial import Trial
 
-from grokking.experiment import ExperimentConfig
-from grokking.search.config import PrunerConfig, StudyPlan
+from grokking.search.config import StudyPlan
 from grokking.search.executor import ReplicaExecutor
 from grokking.search.leases import RENEW_SECONDS
-from grokking.search.pruning import FORECASTS, PruningContext, slack
+from grokking.search.pruning_context import context_of
 from grokking.search.seed_job import SeedJob, SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.study import SharedStudy, end_trial, read
 from grokking.search.trial_outcomes import save_outcome, seed_outcomes
-from grokking.updates.optimizers import OPTIMIZERS, SGDConfig
-
-PINS_LOGITS = ("mean_squared_error",)  # losses that fix the scale of the logits whatever the weight norm
 
 
 class ActiveTrial:
@@ -47,12 +43,12 @@ class ActiveTrial:
 
     def next_seeds(self, limit: float) -> list[int]:
         """Seeds to train now: the first one, then all others if it cost no more than the limit."""
+        wanted = len(self.replicas) if self.is_first or self._first_seed_is_near(limit) else 1
+        return [number for number in range(wanted) if number not in self.submitted]
+
+    def _first_seed_is_near(self, limit: float) -> bool:
         first = self.outcomes.get(0)
-        if self.is_first or (first is not None and first.cost is not None and first.cost <= limit):
-            wanted = range(len(self.replicas))
-        else:
-            wanted = range(0 if self.outcomes else 1)
-        return [number for number in wanted if number not in self.submitted]
+        return first is not None and first.cost is not None and first.cost <= limit
 
     def value(self) -> float:
         return float(np.median([outcome.value for outcome in self.outcomes.values()]))
@@ -105,7 +101,7 @@ class Scheduler:
 
     def _give_up_lost(self) -> None:
         """Leave trials to those that took them over, after this process was held up for minutes."""
-        for number in self.study.lost([active.trial for active in self.active.values()]):
+        for number in self.study.renew_leases([active.trial for active in self.active.values()]):
             self._give_up(number)
 
     def _give_up(self, number: int) -> None:
@@ -156,52 +152,11 @@ class Scheduler:
             seed_number=seed_number,
             replica=replica,
             objective=self.plan.config.objective,
-            context=self._context(replica.config),
-            exempt=is_exempt(number, self.plan.config.pruner),
+            context=context_of(replica.config, self.study.known, self._limit()),
+            exempt=self.plan.config.pruner.is_exempt(number),
         )
 
     def _limit(self) -> float:
         """The cost beyond which a replica is too far from the best trial; infinite before there is one."""
         best = self.study.known.best
         return math.inf if best is None else self.plan.config.pruner.racing_factor * 10**best
-
-    def _context(self, config: ExperimentConfig) -> PruningContext:
-        rate, known = decay_rate(config), self.study.known
-        return PruningContext(
-            budget=config.budget,
-            limit=self._limit(),
-            decay_rate=rate,
-            decay_driven=rate > 0 and norm_must_fall(config),
-            memorization_step=_median(known.memorization_steps),
-            generalization_norm=_median(known.generalization_norms),
-            slack=slack(known.forecast_errors[-FORECASTS:]),  # the largest
-        )
-
-
-def is_exempt(trial: int, pruner: PrunerConfig) -> bool:
-    """Whether no rule may stop a trial: the first ones, and a fixed share of the others."""
-    nth = trial % pruner.exempt_every == pruner.exempt_every - 1
-    return pruner.name == "none" or trial < pruner.exempt_first or nth
-
-
-def decay_rate(config: ExperimentConfig) -> float:
-    """Share of a weight that decay alone takes away per step; 0 where that depends on the gradients.
-
-    Adam rescales a coupled decay by its second moments. SGD only accumulates it in its momentum.
-    """
-    optimizer = config.optimizer
-    rate = optimizer.learning_rate * optimizer.weight_decay
-    if OPTIMIZERS[optimizer.name].decoupled:
-        return rate
-    return rate / (1 - optimizer.momentum) if isinstance(optimizer, SGDConfig) else 0.0
-
-
-def norm_must_fall(config: ExperimentConfig) -> bool:
-    """Whether only a smaller weight norm brings the logits to the scale at which a network generalizes."""
-    plain = config.gradient_projection == "none" and config.weight_clamp.name == "none"
-    return plain and config.loss not in PINS_LOGITS
-
-
-def _median(ascending: Sequence[float]) -> float | None:
-    middle = ascending[(len(ascending) - 1) // 2 : len(ascending) // 2 + 1]
-    return float(np.mean(middle)) if ascending else None

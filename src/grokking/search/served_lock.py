@@ -29,7 +29,7 @@ class ServedLock:
         try:
             next(self.call)
         except self.grpc.RpcError as error:
-            raise ConnectionError(self._told(error)) from None
+            raise ConnectionError(self._message(error)) from None
         except BaseException:  # Ctrl-C
             self.call.cancel()
             raise
@@ -41,7 +41,7 @@ class ServedLock:
         if not was_held:
             raise ConnectionError("the server has ended the lock of the study while it was held")
 
-    def _told(self, error: Any) -> str:
+    def _message(self, error: Any) -> str:
         if error.code() == self.grpc.StatusCode.UNIMPLEMENTED:
             return "it is another gRPC server; start python -m pipelines.study_server"
         return reason(error)

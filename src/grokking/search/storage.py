@@ -28,13 +28,13 @@ class Storage:
         """Optuna's storage of the study of this name."""
         if self.url is None:
             return open_journal(self.folder / f"{name}.journal")
-        with self._told_in_one_line():
+        with self._errors_in_one_line():
             served = scheme(self.url) == SCHEME
             return open_served(self.url) if served else optuna.storages.get_storage(self.url)
 
     def lock(self, name: str) -> StudyLock:
         """The lock of the study of this name."""
-        with self._told_in_one_line():
+        with self._errors_in_one_line():
             lock = StudyLock(self.folder / f"{name}.lock", self.url)
             with lock:  # so that a server that cannot be reached is an error here
                 return lock
@@ -51,10 +51,13 @@ class Storage:
             raise ConfigError(f"{message}; mend it, and the same command goes on from here") from None
 
     @contextmanager
-    def _told_in_one_line(self) -> Iterator[None]:
+    def _errors_in_one_line(self) -> Iterator[None]:
+        """Errors of a server; those of a file are told elsewhere, by their kind."""
         try:
             yield
         except Exception as error:
+            if self.url is None:
+                raise
             message = without_passwords(f"`--storage` {self.url} cannot be opened: {_first_line(error)}")
             raise ConfigError(message) from None
 

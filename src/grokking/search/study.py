@@ -5,12 +5,9 @@ gone is taken over as it is: same number, same parameters, the seeds that were f
 system knows which processes are gone. Those of other hosts hold their trials by leases, which they renew.
 """
 
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
 from typing import Any
 
 import optuna
@@ -22,18 +19,12 @@ from grokking.search.dashboard import describe_trial, name_objective, report_cur
 from grokking.search.known_trials import KnownTrials
 from grokking.search.leases import Leases
 from grokking.search.owner import OWNER, same, this_process
-from grokking.search.pruning import RULES, SPARING_RULES
+from grokking.search.pruning import RULES
 from grokking.search.sampler import make_sampler
 from grokking.search.storage import Storage
 from grokking.search.study_lock import StudyLock
 from grokking.search.trial_outcomes import seed_outcomes
 
-MAY_CHANGE = (
-    "trials",
-    "sustain_seeds",
-    "confirm",
-    "round",
-)  # keys under other values of which a study goes on
 REASON = "reason"  # attribute of a trial that has ended
 
 Batch = Callable[[], AbstractContextManager[None]]
@@ -79,8 +70,8 @@ class SharedStudy:
                 trial.set_user_attr(OWNER, this_process())
             return trial
 
-    def lost(self, trials: Sequence[Trial]) -> list[int]:
-        """Renew the leases of these trials; the numbers of those that others have taken over meanwhile."""
+    def renew_leases(self, trials: Sequence[Trial]) -> list[int]:
+        """Renew the leases of these trials; returns the numbers of those that others have taken over."""
         with self.alone():
             now, this = self.trials(), this_process()
             mine = [trial for trial in trials if _belongs_to(this, now[trial.number])]
@@ -120,7 +111,7 @@ def read(trial: Trial) -> FrozenTrial:
 def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition) -> SharedStudy:
     """The study of this key, created where there is none.
 
-    `key` identifies all that decides the outcome of a trial: under another key it is another study.
+    Under another `key` (`study_key`) it is another study, in the same storage.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -142,12 +133,6 @@ def open_study(plan: StudyPlan, key: str, storage: Storage, stop: StopCondition)
     return SharedStudy(study, key, len(plan.config.search.seeds), lock, batch, stop)
 
 
-def study_key(plan: StudyPlan, core: str) -> str:
-    """Hash of what decides the outcome of a trial: the study's configuration and what trains it (`core`)."""
-    config = {name: value for name, value in asdict(plan.config).items() if name not in MAY_CHANGE}
-    return hashlib.sha256((json.dumps(config, sort_keys=True, default=str) + core).encode()).hexdigest()
-
-
 def end_trial(study: Study, trial: Trial, value: float, reason: str, gap: float) -> None:
     """End a trial; as pruned where its reason is a rule. A `gap` above 0 marks it as infeasible."""
     trial.set_user_attr(REASON, reason)
@@ -156,10 +141,10 @@ def end_trial(study: Study, trial: Trial, value: float, reason: str, gap: float)
     kept = read(trial)
     reported, outcomes = kept.intermediate_values, seed_outcomes(kept)
     describe_trial(trial, outcomes)
-    if reason not in RULES | SPARING_RULES:
+    if reason not in RULES:
         report_curve(trial, list(reported), outcomes)
         study.tell(trial, value)
         return
-    if not reported:  # else killed just here
+    if not reported:  # reported already if this process was killed between these two lines
         trial.report(value, 0)  # Optuna takes a pruned trial's value from its reports
     study.tell(trial, state=TrialState.PRUNED)

@@ -1,6 +1,6 @@
 """Whether the crossings of the best trials are sustained, on more seeds and to the full definition.
 
-A search ends a seed once its crossing has held for a short trial. Some networks lose it later, as their
+A search ends a seed once its crossing has held for a short time. Some networks lose it later, as their
 weights go on shrinking, and the fastest do so on some seeds and not on others. Validation stays closed: this
 uses the search's own splits and monitored equations.
 """
@@ -26,7 +26,7 @@ from grokking.training.workers import train_all
 LOST_SHARE = 0.2  # of the further seeds may lose their crossing: one of six, none of fewer than five
 
 
-def first_sustained(
+def check_in_order(
     ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: Task
 ) -> dict[int, float | None]:
     """Check trials in rank order until `wanted` are sustained: {trial number: its `sustained_median`}."""
@@ -43,8 +43,9 @@ def first_sustained(
 def sustained_median(trial: FrozenTrial, plan: StudyPlan, task: Task) -> float | None:
     """The median step of generalization on the further seeds; None where the trial is not sustained.
 
-    It is if all of the search's seeds keep the crossings seen there, and most others their first. Most trials
-    that fail do so on their first seed, so that one is trained before the others.
+    It is sustained if each seed of the search keeps the crossing that was seen there, and at least 80 % of
+    the further seeds keep their first one. Most trials that fail do so on their first seed, so that one is
+    trained before the others.
     """
     values = parameters(trial, plan)
     own, seen = plan.replicas(values, plan.config.search), [float(o.step or 0) for o in seed_outcomes(trial)]

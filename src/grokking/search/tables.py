@@ -10,11 +10,10 @@ from optuna.trial import FixedTrial, FrozenTrial
 
 from grokking.config import PARAMS_PREFIX
 from grokking.search.config import StudyPlan
-from grokking.search.scheduler import is_exempt
 from grokking.search.seed_job import SeedOutcome
 from grokking.search.space import suggest
 from grokking.search.study import REASON, SharedStudy
-from grokking.search.trial_outcomes import all_generalized, seed_outcomes
+from grokking.search.trial_outcomes import all_seeds_generalized, seed_outcomes
 
 REPLICA_COLUMNS = (
     "trial", "seed_number", "reason", "step", "steps_run", "cost", "flops", "seconds", "memorization_step",
@@ -39,8 +38,8 @@ def _row(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
         "cost": float(np.median(costs)) if costs and len(costs) == len(outcomes) else None,
         "seeds": len(outcomes),
         "generalized": len(costs),
-        "confirmable": all_generalized(outcomes, len(plan.config.search.seeds)),
-        "exempt": is_exempt(trial.number, plan.config.pruner),
+        "confirmable": all_seeds_generalized(trial, len(plan.config.search.seeds)),
+        "exempt": plan.config.pruner.is_exempt(trial.number),
         "flops": sum(outcome.flops for outcome in outcomes),
         "seconds": sum(outcome.seconds for outcome in outcomes),
         **{f"{PARAMS_PREFIX}{name}": value for name, value in trial.params.items()},
@@ -93,7 +92,7 @@ def parameters(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     return copy.deepcopy(suggest(FixedTrial(trial.params), plan.config.space))
 
 
-def chosen(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
+def as_chosen(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any]:
     """A trial for best.yaml: its number, its cost in the search, and what it sets of the experiment."""
     cost = float(np.median([o.cost for o in seed_outcomes(trial) if o.cost is not None]))
     return {"trial": trial.number, "searched_cost": cost, "values": parameters(trial, plan)}

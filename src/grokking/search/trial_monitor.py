@@ -23,7 +23,7 @@ from grokking.search.objective import (
     log_cost,
     price,
 )
-from grokking.search.pruning import FEWEST_CHECKS, CurvePoint, forecast, stop_rule
+from grokking.search.pruning import COLLAPSED, FEWEST_CHECKS, RACED, CurvePoint, forecast, stop_rule
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED, SeedJob, SeedOutcome
 from grokking.training.records import Observation
 
@@ -31,6 +31,7 @@ from grokking.training.records import Observation
 SEARCH_HOLD_STEPS = 50
 FIRST_CHECK, CHECK_RATIO = 10, 1.3  # steps of the checks, a few percent of a replica's time
 ABOVE_CHANCE = 3.0  # times the accuracy of guessing; 512 guesses are that good once in ten thousand times
+HOPELESS = (DIVERGED, COLLAPSED)  # ends after which no training would have helped
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 DIGITS = 5  # of the curves that are kept
 
@@ -65,7 +66,8 @@ class TrialMonitor:
             self.reason = DIVERGED
             return True
         if self.crossing is not None:
-            self.reason = GENERALIZED if self.detector.sustained else BUDGET
+            if self.detector.sustained:
+                self.reason = GENERALIZED
             return self.detector.sustained
         return self._is_pruned(observation) or observation.step >= self.budget
 
@@ -93,7 +95,7 @@ class TrialMonitor:
             stopped_by=rule,
             stop_step=stop_step,
             limit=None if math.isinf(job.context.limit) else job.context.limit,
-            forecast_error=max(self.forecasts, default=0.0) / reached.step if reached else None,
+            forecast_error=max(self.forecasts, default=0.0) / max(reached.step, 1) if reached else None,
             curves=self._curves(),
         )
 
@@ -116,7 +118,7 @@ class TrialMonitor:
         self.curve.append(self._curve_point(observation))
         if len(self.curve) >= FEWEST_CHECKS:
             self.forecasts.append(forecast(self.curve))
-        rule = "raced" if late else stop_rule(self.curve, self.job.context)
+        rule = RACED if late else stop_rule(self.curve, self.job.context)
         if rule is None:
             return False
         self.stopped = self.stopped or (rule, observation.step)
@@ -167,18 +169,20 @@ class TrialMonitor:
         return OBJECTIVES[self.job.objective](observation.step, self.price, observation.seconds)
 
     def _budget_cost(self) -> float:
-        """The cost of the whole budget, at the rate so far."""
+        """The cost of the whole budget; its seconds at the rate so far, or before any step a second each."""
         assert self.last is not None
-        return max(self._cost(self.last), 1e-9) * self.budget / max(self.last.step, 1)
+        steps, seconds = (self.last.step, self.last.seconds) if self.last.step else (1, 1.0)
+        return OBJECTIVES[self.job.objective](self.budget, self.price, seconds * self.budget / steps)
 
     def _value(self, cost: float | None) -> float:
         if cost is not None:
             return log_cost(cost)
-        if self.reason in (DIVERGED, "collapsed"):
+        if self.reason in HOPELESS:
             return failed_value(self._budget_cost())
         losses = [row[1 + CURVES.index("validation_loss")] for row in self.rows]
+        peak = max(filter(math.isfinite, losses), default=0.0)
         r_sum = self.curve[-1].r_sum if self.curve else None
-        return censored_value(self._budget_cost(), distance_to_goal(losses[-1], max(losses), r_sum))
+        return censored_value(self._budget_cost(), distance_to_goal(losses[-1], peak, r_sum))
 
     def _curves(self) -> dict[str, list[float]]:
         columns = [[rounded(value) for value in column] for column in zip(*self.rows, strict=True)]

@@ -1,6 +1,6 @@
 """The outcomes of a trial's seeds, kept in the trial's attributes."""
 
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from grokking.search.seed_job import SeedOutcome
 
@@ -18,5 +18,8 @@ def seed_outcomes(trial: FrozenTrial) -> list[SeedOutcome]:
     return sorted((SeedOutcome(**value) for value in saved), key=lambda outcome: outcome.seed_number)
 
 
-def all_generalized(outcomes: list[SeedOutcome], seeds: int) -> bool:
-    return len(outcomes) == seeds and all(outcome.cost is not None for outcome in outcomes)
+def all_seeds_generalized(trial: FrozenTrial, seeds: int) -> bool:
+    """Whether a trial ended after all of its `seeds` had generalized."""
+    outcomes = seed_outcomes(trial)
+    complete = trial.state == TrialState.COMPLETE and len(outcomes) == seeds
+    return complete and all(outcome.cost is not None for outcome in outcomes)

@@ -53,7 +53,7 @@ class Stream:
         self.closed.set()
         self.thread.join(PATIENCE_SECONDS)
         if self.thread.is_alive():
-            self._tell("the store does not answer")
+            self._print("the store does not answer")
 
     def send(self, evaluation: Evaluation) -> None:
         """Queue an evaluation; returns at once."""
@@ -69,9 +69,9 @@ class Stream:
             while not self.closed.wait(STREAM_EVERY_SECONDS):
                 self._flush(client, runs)
         except Exception as error:  # whatever it is, training goes on and `publish` writes all points later
-            self._tell(store.reason(error))
+            self._print(store.reason(error))
 
-    def _tell(self, reason: str) -> None:
+    def _print(self, reason: str) -> None:
         message = f"{self.name}: not streamed to MLflow: {reason}; `make publish` completes it after training"
         print(message, file=sys.stderr)
 
