@@ -17,7 +17,8 @@ RESULTS, SEARCHES = "reports/results.json", "reports/searches.json"
 TEXT = """# Record history
 
 The median time-to-grok, in steps, of each system's main experiment and of each search's winner, at every
-commit where one changed. Experiments are medians of the replicas in brackets, winners of ten fresh seeds. A
+commit where one changed; `quick` has no column, as reports/searches.json has the long studies only.
+Experiments are medians of the replicas in brackets, winners of ten fresh seeds. A
 dash: not measured. A number may also rise, when an experiment got more seeds, a harder rule or a recipe that
 groks more clearly; [the changelog](../CHANGELOG.md) says when. `speedrun_seconds` is searched for seconds
 and shown in steps, too. Before version 0.4.0 a crossing counted when
@@ -29,7 +30,7 @@ COMPUTE = """
 
 What leads to a winner is more than its own search: ranges and given points come from those before. A row for
 each table of trials that was committed, random search of the same compute included. Other searches are not in
-git; [the log](log.md) names some.
+git; [docs/search.md](search.md#searches-and-trials-that-are-not-among-the-results) names them.
 """
 
 

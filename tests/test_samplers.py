@@ -178,6 +178,8 @@ def test_what_the_page_says_of_samplers_and_rules_holds():
     assert under_median["tpe"].equals(under_median["random"])
     assert under_median["gp"].equals(under_median["cma-es"])
     trials = found["trials"].astype(float)
+    tpe = rows[rows["sampler"] == "tpe"].groupby("rule")["confirmed"].median()
+    assert tpe[["ours", "cost cap", "none"]].tolist() == [45.5, 44.5, 47.5]
     for sampler in samplers.SAMPLERS:
         assert 4 <= trials[sampler, MEDIAN] / trials[sampler, "ours"] <= 5.5
 
@@ -201,6 +203,9 @@ def test_what_the_page_says_of_samplers_on_the_transformer_holds():
         rows[rows["rule"] == "ours"].groupby("sampler")["confirmed"].agg(lambda x: int(np.isinf(x).sum()))
     )
     assert failed.to_dict() == {"tpe": 0, "random": 3, "qmc": 3, "gp": 5, "cma-es": 2}
+    own = rows[rows["rule"] == "ours"]
+    found_nothing = own["best"].map(lambda best: np.isinf(best[-1])).groupby(own["sampler"]).sum()
+    assert found_nothing.to_dict() == {"tpe": 0, "random": 1, "qmc": 2, "gp": 2, "cma-es": 1}
 
 
 def test_what_the_page_says_of_ten_minutes_is_of_its_table():

@@ -165,6 +165,11 @@ def test_a_point_that_the_study_was_given_is_called_so():
 
 def test_a_trial_that_was_drawn_before_the_sampler_knew_anything_is_called_so():
     """Numbers 0 and 1 are random with two trials to start from; random search and others learn nothing."""
+    assert studies.overview(study())["winner"] == "120 (110–130)"
+    early = replace(study(), config=CONFIG | {"sampler": CONFIG["sampler"] | {"startup_trials": 3}})
+    assert studies.overview(early)["winner"] == "120 (110–130), drawn at random"
+    arms = studies.results(early)["arms"]
+    assert [arm for arm, found in arms.items() if found["drawn_at_random"]] == ["winner", "runner_up"]
     texts = studies.arm_table(study()).set_index("arm")["description"]
     assert texts["runner up"].endswith("number 0, drawn at random before TPE began")
     assert texts["winner"].endswith("number 2")

@@ -139,10 +139,13 @@ def origin(study: Study, arm: str) -> str:
     """Where the point of a chosen trial is from, if not from the sampler's knowledge of others."""
     if study.was_given(arm):
         return "a point that the study was given"
-    return "drawn at random before TPE began" if _is_of_the_start(study, arm) else ""
+    return "drawn at random before TPE began" if is_of_the_start(study, arm) else ""
 
 
-def _is_of_the_start(study: Study, arm: str) -> bool:
+def is_of_the_start(study: Study, arm: str) -> bool:
+    """Whether an arm's point was drawn at random, before TPE knew of enough trials."""
+    if arm not in study.best:
+        return False
     sampler, number = study.config["sampler"], study.best[arm]["trial"]
     learns = searched_by(arm) == "search" and sampler["name"] == "tpe"
     return bool(learns and number < sampler["startup_trials"])
@@ -274,7 +277,7 @@ def _short_origin(study: Study) -> str:
     """Where the winner is from, in a word, if not from the sampler's knowledge of other trials."""
     if study.was_given("winner"):
         return ", given"
-    return ", drawn at random" if _is_of_the_start(study, "winner") else ""
+    return ", drawn at random" if is_of_the_start(study, "winner") else ""
 
 
 def _of_all(study: Study) -> str:
@@ -333,7 +336,7 @@ def results(study: Study) -> dict[str, Any]:
             "n": len(cost), "generalized": int(observed.sum()), "median": median(cost, observed),
             "low": low, "high": high, "median_steps": summary(replicas)["median_step"],
             "p_against_winner": p_against_winner(study, arm),
-            "given": study.was_given(arm),
+            "given": study.was_given(arm), "drawn_at_random": is_of_the_start(study, arm),
         }  # fmt: skip
     trials = study.trials["arm"].value_counts()
     return {"objective": study.objective, "trials": {str(k): int(v) for k, v in trials.items()}, "arms": arms}

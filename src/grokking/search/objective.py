@@ -27,7 +27,8 @@ def price(replica: Replica, task: Task) -> Price:
     return Price(examples, examples * flops_per_example(replica, task))
 
 
-# Each objective as a function of steps, their price and the seconds they took
+# Each objective as a function of steps, their price and the seconds they took.
+# docs/search.md says what else a new one needs
 OBJECTIVES: dict[str, Callable[[int, Price, float], float]] = {
     "steps": lambda steps, price, seconds: steps,
     "examples": lambda steps, price, seconds: steps * price.examples,
