@@ -94,23 +94,20 @@ class TaskSearch:
 
         Trials are checked in their order for crossings that are sustained, while there is time. Of those that
         are, the fastest on the further seeds is the best: on its own three the first of many is often lucky.
-        On a trial that was not checked, confirmation tells the same. A trial of large networks that cannot be
-        confirmed in time gives way to one that can.
+        A trial of large networks that cannot be checked and confirmed in time gives way to those that can.
         """
         ranking = ranked(study, trial_table(study, self.plan)) if study.ended() else []
         needs = self._needs(deadline)
-        in_time = itertools.takewhile(
-            lambda trial: time.monotonic() + needs.seconds_to_confirm(trial) < deadline, ranking
-        )
+        in_time = (t for t in ranking if time.monotonic() + needs.seconds_to_confirm(t) < deadline)
         checked = check_in_order(in_time, TRIALS_CHECKED, self.plan, self.task)
-        medians = {trial.number: checked.get(trial.number, math.inf) for trial in ranking}
-        left = [trial for trial in ranking if medians[trial.number] is not None]
+        left = [trial for trial in ranking if checked.get(trial.number, math.inf) is not None]
         if not left:
             return None
         seconds = deadline - time.monotonic()
         fit = [trial for trial in left if needs.seconds_to_train(trial, FEWEST_SEEDS) <= seconds] or left
-        fastest, best = (min(part, key=lambda t: medians[t.number] or math.inf) for part in (left, fit))
-        too_slow = None if fastest is best else as_chosen(fastest, self.plan)
+        best = min(fit, key=lambda trial: checked.get(trial.number) or math.inf)
+        faster = left[: left.index(best)]
+        too_slow = next((as_chosen(t, self.plan) for t in faster if t.number not in checked), None)
         return self._confirmation(as_chosen(best, self.plan), needs.fresh_seeds(best, seconds), too_slow)
 
     def _confirmation(
