@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -167,6 +168,11 @@ def test_further_seeds_are_those_of_the_proof(monkeypatch, tmp_path):
         ),
     )
     sustain.sustained_median(best, plan, task)
+    fewer = len(trained)
+    assert sustain.sustained_median(best, plan, task, seeds=2) == math.inf  # those of the search only
+    assert sustain.sustained_median(best, plan, task, seeds=1) == math.inf
+    assert [len(part) for part in trained[fewer:]] == [1, 1, 1]
+    del trained[fewer:]
     assert [[(r.seed, r.split_seed) for r in part] for part in trained] == [[(0, 0)], [(1, 1)], [(3, 1)]]
     rates = {replica.config.optimizer.learning_rate for part in trained for replica in part}
     assert rates == {best.params["optimizer.learning_rate"]}

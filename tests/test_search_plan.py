@@ -1,5 +1,6 @@
 """What `grokking search` asks of a study: its network, its space, its winner, and time to confirm."""
 
+import itertools
 import time
 from dataclasses import asdict, replace
 from inspect import signature
@@ -17,6 +18,7 @@ from grokking.api.search_plan import FAMILY, families, plan_search
 from grokking.cli.search import search
 from grokking.config import ConfigError
 from grokking.engine.evaluation_steps import steps_within
+from grokking.search import timed_check
 from grokking.search.confirmation_time import (
     FEWEST_SEEDS,
     FORWARD,
@@ -28,6 +30,7 @@ from grokking.search.confirmation_time import (
 from grokking.search.results import read_best
 from grokking.search.seed_job import GENERALIZED, SeedOutcome
 from grokking.search.space import suggest
+from grokking.search.timed_check import TimedCheck
 from grokking.search.trial_outcomes import OUTCOME
 
 STUDIES = {
@@ -257,7 +260,7 @@ def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
     trials = [SimpleNamespace(number=number) for number in (0, 1)]
     monkeypatch.setattr(searching, "trial_table", lambda *given: None)
     monkeypatch.setattr(searching, "ranked", lambda *given: trials)
-    monkeypatch.setattr(searching, "check_in_order", lambda *given: medians)
+    monkeypatch.setattr(TimedCheck, "run", lambda self: medians)
     monkeypatch.setattr(searching, "as_chosen", lambda trial, plan: {"trial": trial.number, "values": {}})
     monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
     monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
@@ -270,26 +273,34 @@ def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
 
 @pytest.mark.parametrize(
     ("seconds", "checked", "best", "too_slow"),
-    [(1000.0, [0, 1], 0, None), (60.0, [1], 1, 0), (10.0, [], 1, 0), (1.0, [], 0, None)],
+    [
+        (1000.0, [(0, 9), (1, 9)], 0, None),
+        (60.0, [(1, 9)], 1, 0),
+        (8.0, [(1, 3)], 1, 0),
+        (4.5, [(1, 1)], 1, 0),
+        (3.5, [], 1, 0),
+        (1.0, [], 0, None),
+    ],
 )
 def test_a_trial_that_cannot_be_confirmed_in_time_gives_way(
     seconds, checked, best, too_slow, monkeypatch, tmp_path
 ):
     """Trial 0 is the faster one, of networks that take 15 seconds a seed; where none fits, it stays.
 
-    Nor is it checked where that would take too long, but the other one is.
+    Nor is it checked where that would take too long, but the other one is, by fewer seeds if need be.
     """
     asked = replace(plan_search("addition_97_f50", {}), checkout=Checkout(tmp_path))
     trials = [SimpleNamespace(number=number) for number in (0, 1)]
     monkeypatch.setattr(searching, "trial_table", lambda *given: None)
     monkeypatch.setattr(searching, "ranked", lambda *given: trials)
-    sustained = []
+    looked_at = []
 
-    def check_in_order(in_time, *given):
-        sustained.extend(trial.number for trial in in_time)
-        return {number: 100.0 + number for number in sustained}
+    def check_in_order(in_time, wanted, plan, task, seeds):
+        found = {trial.number: 100.0 + trial.number for trial in itertools.islice(in_time, wanted)}
+        looked_at.extend((number, seeds) for number in found)
+        return found
 
-    monkeypatch.setattr(searching, "check_in_order", check_in_order)
+    monkeypatch.setattr(timed_check, "check_in_order", check_in_order)
     monkeypatch.setattr(
         searching, "as_chosen", lambda trial, plan: {"trial": trial.number, "values": {}, "searched_cost": 9}
     )
@@ -301,7 +312,7 @@ def test_a_trial_that_cannot_be_confirmed_in_time_gives_way(
     monkeypatch.setattr(ConfirmationTime, "fresh_seeds", lambda *given: 3)
     monkeypatch.setattr(training, "plan", lambda config, changes, seeds, name: (seeds, name))
     found = asked.confirmation(study(100, 110), deadline=time.monotonic() + seconds)
-    assert sustained == checked
+    assert looked_at == checked
     assert found.best["trial"] == best
     assert (found.too_slow and found.too_slow["trial"]) == too_slow
 

@@ -21,7 +21,7 @@ from grokking.diagnostics import cyclic
 from grokking.executors.resources import processes
 from grokking.experiment import ExperimentConfig
 from grokking.search.config import StudyPlan
-from grokking.search.confirmation_time import FEWEST_SEEDS, TRIALS_CHECKED, ConfirmationTime
+from grokking.search.confirmation_time import FEWEST_SEEDS, ConfirmationTime
 from grokking.search.dashboard import write_note
 from grokking.search.executor import replica_executor
 from grokking.search.known_trials import KnownTrials
@@ -30,8 +30,8 @@ from grokking.search.scheduler import Scheduler
 from grokking.search.storage import Storage
 from grokking.search.study import SharedStudy, open_study
 from grokking.search.study_key import study_key
-from grokking.search.sustain import check_in_order
 from grokking.search.tables import as_chosen, ranked, trial_table
+from grokking.search.timed_check import TimedCheck
 from grokking.storage.whole_file import whole_file
 from grokking.training.fingerprint import fingerprint
 
@@ -92,20 +92,20 @@ class TaskSearch:
     def confirmation(self, study: SharedStudy, deadline: float) -> Confirmation | None:
         """The best trial, ready to be trained on fresh seeds and splits; None where no trial generalized.
 
-        Trials are checked in their order for crossings that are sustained, while there is time. Of those that
-        are, the fastest on the further seeds is the best: on its own three the first of many is often lucky.
-        A trial of large networks that cannot be checked and confirmed in time gives way to those that can.
+        Of the trials whose crossings are found to be sustained, the fastest on the further seeds is the best:
+        on its own three the first of many is often lucky. A trial of large networks that cannot be checked
+        and confirmed in time gives way to those that can.
         """
         ranking = ranked(study, trial_table(study, self.plan)) if study.ended() else []
         needs = self._needs(deadline)
-        in_time = (t for t in ranking if time.monotonic() + needs.seconds_to_confirm(t) < deadline)
-        checked = check_in_order(in_time, TRIALS_CHECKED, self.plan, self.task)
+        checked = TimedCheck(self.plan, self.task, ranking, needs, deadline).run()
         left = [trial for trial in ranking if checked.get(trial.number, math.inf) is not None]
         if not left:
             return None
         seconds = deadline - time.monotonic()
-        fit = [trial for trial in left if needs.seconds_to_train(trial, FEWEST_SEEDS) <= seconds] or left
-        best = min(fit, key=lambda trial: checked.get(trial.number) or math.inf)
+        sustained = [trial for trial in left if trial.number in checked]
+        fit = [trial for trial in left if needs.seconds_to_train(trial, FEWEST_SEEDS) <= seconds]
+        best = min(sustained or fit or left, key=lambda trial: checked.get(trial.number) or math.inf)
         faster = left[: left.index(best)]
         too_slow = next((as_chosen(t, self.plan) for t in faster if t.number not in checked), None)
         return self._confirmation(as_chosen(best, self.plan), needs.fresh_seeds(best, seconds), too_slow)

@@ -36,18 +36,26 @@ class ConfirmationTime:
         if study.known.best != self.best:
             self.best = study.known.best
             best = min(self._complete(study), key=lambda trial: trial.values[0])
-            others = (TRIALS_CHECKED - 1) * self.seconds_to_check(best)
-            self.needed = others + self.seconds_to_confirm(best)
+            check, fresh = self.checks[0], len(self.config.confirm.seeds)
+            others = (TRIALS_CHECKED - 1) * self.seconds_to_check(best, check)
+            self.needed = others + self.seconds_to_confirm(best, check, fresh)
         return min(self.needed, self.most)
 
-    def seconds_to_confirm(self, trial: FrozenTrial) -> float:
-        """To check it and to train it on all fresh seeds."""
-        return self.seconds_to_check(trial) + self.seconds_to_train(trial, len(self.config.confirm.seeds))
+    @property
+    def checks(self) -> tuple[int, int, int]:
+        """Numbers of seeds by which a trial can be checked: all, those of the search, its first."""
+        own = len(self.config.search.seeds)
+        return own + len(self.config.sustain_seeds.seeds), own, 1
 
-    def seconds_to_check(self, trial: FrozenTrial) -> float:
+    def seconds_to_confirm(self, trial: FrozenTrial, check: int, fresh: int) -> float:
+        """To check it by this number of seeds and to train it on this number of fresh ones."""
+        return self.seconds_to_check(trial, check) + self.seconds_to_train(trial, fresh)
+
+    def seconds_to_check(self, trial: FrozenTrial, seeds: int) -> float:
         """To find out whether its crossings are sustained: its first seed, its others, and further ones."""
-        own, further = (len(part.seeds) for part in (self.config.search, self.config.sustain_seeds))
-        return sum(self.seconds_to_train(trial, replicas) for replicas in (1, own - 1, further) if replicas)
+        own = min(seeds, len(self.config.search.seeds))
+        parts = (1, own - 1, seeds - own)
+        return sum(self.seconds_to_train(trial, replicas) for replicas in parts if replicas)
 
     def seconds_to_train(self, trial: FrozenTrial, replicas: int) -> float:
         """To train this many replicas of it, each on one worker."""

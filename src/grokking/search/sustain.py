@@ -27,35 +27,44 @@ LOST_SHARE = 0.2  # of the further seeds may lose their crossing: one of six, no
 
 
 def check_in_order(
-    ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: Task
+    ranking: Iterable[FrozenTrial], wanted: int, plan: StudyPlan, task: Task, seeds: int | None = None
 ) -> dict[int, float | None]:
     """Check trials in rank order until `wanted` are sustained: {trial number: its `sustained_median`}."""
     found: dict[int, float | None] = {}
     for trial in ranking:
         if sum(median is not None for median in found.values()) == wanted:
             break
-        found[trial.number] = sustained_median(trial, plan, task)
+        found[trial.number] = sustained_median(trial, plan, task, seeds)
         state = "not sustained" if found[trial.number] is None else "sustained"
         print(f"trial {trial.number}: crossings {state}", flush=True)
     return found
 
 
-def sustained_median(trial: FrozenTrial, plan: StudyPlan, task: Task) -> float | None:
+def sustained_median(
+    trial: FrozenTrial, plan: StudyPlan, task: Task, seeds: int | None = None
+) -> float | None:
     """The median step of generalization on the further seeds; None where the trial is not sustained.
 
     It is sustained if each seed of the search keeps the crossing that was seen there, and at least 80 % of
     the further seeds keep their first one. Most trials that fail do so on their first seed, so that one is
-    trained before the others.
+    trained before the others. Where there is no time for all, only the first `seeds` are looked at; without
+    further ones the median is infinite.
     """
     values = parameters(trial, plan)
-    own, seen = plan.replicas(values, plan.config.search), [float(o.step or 0) for o in seed_outcomes(trial)]
-    for part in (slice(1), slice(1, None)):
+    own = plan.replicas(values, plan.config.search)
+    further = plan.replicas(values, plan.config.sustain_seeds)
+    looked_at = len(own) + len(further) if seeds is None else seeds
+    own, further = own[:looked_at], further[: max(0, looked_at - len(own))]
+    seen = [float(outcome.step or 0) for outcome in seed_outcomes(trial)]
+    for part in (slice(1), slice(1, len(own))):
         if own[part] and _lost_share(_replica_table(own[part], task), seen[part]):
             return None
-    further = _replica_table(plan.replicas(values, plan.config.sustain_seeds), task)
-    if _lost_share(further, further["first_crossing_step"].astype(float)) > LOST_SHARE:
+    if not further:
+        return float("inf")
+    table = _replica_table(further, task)
+    if _lost_share(table, table["first_crossing_step"].astype(float)) > LOST_SHARE:
         return None
-    return float(further["generalization_step"].astype(float).fillna(np.inf).median())
+    return float(table["generalization_step"].astype(float).fillna(np.inf).median())
 
 
 def _replica_table(replicas: list[Replica], task: Task) -> pd.DataFrame:
