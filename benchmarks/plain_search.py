@@ -11,9 +11,8 @@ from benchmarks.cases import Case
 from benchmarks.plain_tuned import TunedLoop
 from grokking.data.tasks import Task
 from grokking.engine.events import ACCURACY_THRESHOLD, SUSTAINED_ABOVE, hold_end
-from grokking.search.config import StudyPlan
+from grokking.search.config import SEARCH_HOLD_STEPS, StudyPlan
 from grokking.search.space import suggest
-from grokking.search.trial_monitor import SEARCH_HOLD_STEPS
 
 EVERY = 10  # steps from one evaluation to the next
 

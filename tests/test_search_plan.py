@@ -277,7 +277,7 @@ def test_of_two_sustained_trials_the_faster_on_further_seeds_is_confirmed(
         (1000.0, [(0, 9), (1, 9)], 0, None),
         (60.0, [(1, 9)], 1, 0),
         (8.0, [(1, 3)], 1, 0),
-        (4.5, [(1, 1)], 1, 0),
+        (4.5, [], 1, 0),
         (3.5, [], 1, 0),
         (1.0, [], 0, None),
     ],

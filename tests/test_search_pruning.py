@@ -14,6 +14,7 @@ from grokking.diagnostics.internals import INTERNALS
 from grokking.engine.events import first_crossing, hold_end
 from grokking.experiment import expand
 from grokking.search import trial_monitor
+from grokking.search.config import SEARCH_HOLD_STEPS
 from grokking.search.monitored_task import monitored
 from grokking.search.objective import OBJECTIVES, failed_value, log_cost
 from grokking.search.pruning import (
@@ -35,7 +36,7 @@ from grokking.search.pruning import (
 )
 from grokking.search.pruning_context import decay_rate
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED
-from grokking.search.trial_monitor import SEARCH_HOLD_STEPS, TrialMonitor
+from grokking.search.trial_monitor import TrialMonitor
 from grokking.training.loop import Observation, train
 
 STEPS = (10, 20, 40, 80, 160, 200, 240, 280)
@@ -428,6 +429,21 @@ def test_a_loss_that_was_infinite_once_does_not_bring_a_replica_nearer():
         return monitor.outcome().value
 
     assert value_after(math.inf) == value_after(4.0) > value_after(30.0)
+
+
+@pytest.mark.parametrize(("leads_below", "reason"), [(90.0, GENERALIZED), (90.1, BUDGET)])
+def test_a_crossing_that_leads_must_hold_longer(leads_below, reason, monkeypatch):
+    """It holds from 90 to 150, and is lost at 200."""
+    monkeypatch.setattr(TrialMonitor, "_is_pruned", lambda *given: False)
+    replica = replica_of(GOOD, budget=100)
+    job = replace(job_of(replica), leads_below=leads_below, leader_hold_steps=300)
+    monitor = TrialMonitor(job, search_task(), ORDER)
+    others = dict.fromkeys((*trial_monitor.CURVES, "weight_norm", "logit_rms"), 1.0)
+    for step, accuracy in ((80, 0.5), (90, 0.99), (145, 0.99), (200, 0.9)):
+        if monitor(Observation(replica, step, 0.0, others | {"validation_accuracy": accuracy}, dict)):
+            break
+    assert monitor.outcome().reason == reason
+    assert monitor.outcome().step == (90 if reason == GENERALIZED else None)
 
 
 def test_who_generalizes_before_the_limit_is_not_raced_while_it_holds():

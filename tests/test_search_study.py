@@ -38,7 +38,7 @@ from grokking.config import ConfigError
 from grokking.executors.thread import ThreadExecutor
 from grokking.search import executor, leases, results, study
 from grokking.search import study_key as keys
-from grokking.search.config import StudyPlan, random_arm
+from grokking.search.config import SEARCH_HOLD_STEPS, StudyPlan, random_arm
 from grokking.search.executor import ReplicaExecutor, replica_executor
 from grokking.search.owner import OWNER, this_process
 from grokking.search.pruning_context import context_of
@@ -241,6 +241,17 @@ def test_a_study_of_another_key_is_another_study(tmp_path):
     assert len(keys) == 5
     more = plan_of(trials=9, confirm={"seeds": [7], "split_seeds": [2]})
     assert study_key(more, "core") == study_key(plan, "core")  # goes on where it was
+
+
+def test_only_the_first_seed_of_a_trial_must_prove_that_it_leads(tmp_path):
+    plan = plan_of(leader_hold_steps=300)
+    trials = open_in(tmp_path, plan)
+    scheduler, trial = Scheduler(plan, trials, executor=None), ActiveTrial(trials.ask(), plan)
+    assert [scheduler._job(trial, number).leads_below for number in (0, 1)] == [math.inf, 0.0]
+    trials.known.best = 2.0
+    assert scheduler._job(trial, 0).leads_below == pytest.approx(100)
+    assert scheduler._job(trial, 0).leader_hold_steps == 300
+    assert plan_of().config.leader_hold_steps == SEARCH_HOLD_STEPS
 
 
 def test_a_changed_rule_begins_a_new_study(monkeypatch):

@@ -12,7 +12,7 @@ from grokking.api.recipe import Config, changed, named_by_changes, task_of, task
 from grokking.api.searching import TaskSearch
 from grokking.config import PARAMS_PREFIX, ConfigError, load
 from grokking.data.tasks import Task
-from grokking.search.config import StudyPlan, read_study
+from grokking.search.config import SEARCH_HOLD_STEPS, StudyPlan, read_study
 from grokking.search.monitored_task import monitored
 from grokking.search.results import BEST, read_best
 from grokking.search.space import DECAY_RATES, Space, dimensions
@@ -32,6 +32,7 @@ class FamilySearch:
     winners: tuple[tuple[str, Config], ...] = ()
     wider: Config = field(default_factory=dict)  # searched beside the space of `study`
     budget: int = BUDGET
+    leader_hold_steps: int = SEARCH_HOLD_STEPS
 
 
 # A step of 256 neurons takes a quarter of that of the 1,024 that `speedrun` has found. Lists are text
@@ -46,6 +47,7 @@ FAMILY_SEARCHES = {
             "model.activation": {"kind": "choice", "values": ["square", "relu", "gelu"]},
             "loss": {"kind": "choice", "values": ["mean_squared_error", "cross_entropy"]},
         },
+        leader_hold_steps=300,  # the fastest are those with most decay, which lose their crossings by then
     ),
     "transformer": FamilySearch(
         "system_3",
@@ -158,6 +160,7 @@ def _mapping(checkout: Checkout, own: FamilySearch, config: Config, meant: Confi
         "random_baseline": False,
         "objective": "steps",
         "round": 1,
+        "leader_hold_steps": own.leader_hold_steps,
     }
     return entry
 

@@ -16,6 +16,8 @@ from grokking.experiment import Replica, Seeds, expand, require_fit
 from grokking.search.objective import OBJECTIVES
 from grokking.search.space import DECAY_RATES, Space, apply_point, corners, dimensions
 
+# That a crossing must hold in a search: enough to rank; `sustain` and `confirm` ask for all
+SEARCH_HOLD_STEPS = 50
 PARTS = ("search", "sustain_seeds", "confirm")  # of a study that have seeds of their own
 # Keys of an experiment that `published` may not set, nor a point of the space, and why
 OF_THE_STUDY = {
@@ -64,6 +66,9 @@ class StudyConfig:
     sampler: SamplerConfig
     pruner: PrunerConfig
     random_baseline: bool  # also run a random search of the same compute and confirm its best trial
+    leader_hold_steps: PositiveInt = (
+        SEARCH_HOLD_STEPS  # the same, of a trial that is faster than all before it
+    )
     round: PositiveInt = 1  # how often the study was searched anew; each round confirms on seeds of its own
 
 

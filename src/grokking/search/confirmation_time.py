@@ -42,10 +42,10 @@ class ConfirmationTime:
         return min(self.needed, self.most)
 
     @property
-    def checks(self) -> tuple[int, int, int]:
-        """Numbers of seeds by which a trial can be checked: all, those of the search, its first."""
+    def checks(self) -> tuple[int, int]:
+        """Numbers of seeds by which a trial can be checked: all, or those of the search."""
         own = len(self.config.search.seeds)
-        return own + len(self.config.sustain_seeds.seeds), own, 1
+        return own + len(self.config.sustain_seeds.seeds), own
 
     def seconds_to_confirm(self, trial: FrozenTrial, check: int, fresh: int) -> float:
         """To check it by this number of seeds and to train it on this number of fresh ones."""

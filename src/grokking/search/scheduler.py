@@ -154,9 +154,15 @@ class Scheduler:
             objective=self.plan.config.objective,
             context=context_of(replica.config, self.study.known, self._limit()),
             exempt=self.plan.config.pruner.is_exempt(number),
+            leads_below=self._best() if seed_number == 0 else 0.0,  # one seed proves it
+            leader_hold_steps=self.plan.config.leader_hold_steps,
         )
+
+    def _best(self) -> float:
+        """The cost of the best trial so far; infinite before there is one."""
+        best = self.study.known.best
+        return math.inf if best is None else float(10**best)
 
     def _limit(self) -> float:
         """The cost beyond which a replica is too far from the best trial; infinite before there is one."""
-        best = self.study.known.best
-        return math.inf if best is None else self.plan.config.pruner.racing_factor * 10**best
+        return self.plan.config.pruner.racing_factor * self._best()

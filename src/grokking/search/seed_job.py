@@ -18,6 +18,8 @@ class SeedJob:
     objective: str
     context: PruningContext
     exempt: bool  # no rule may stop it; the rule that would have is recorded
+    leads_below: float = 0.0  # cost below which its crossing must hold for `leader_hold_steps`
+    leader_hold_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,15 @@ class TimedCheck:
         self.found: dict[int, float | None] = {}  # by trial, its `sustained_median`
 
     def run(self) -> dict[int, float | None]:
-        """Check by all seeds, if a trial can be in time, else by fewer.
+        """Check by all seeds, if a trial can be in time, else by those of the search.
 
         A second trial is checked where that leaves time to confirm the first on all fresh seeds.
         """
-        all_seeds, *fewer = self.needs.checks
+        all_seeds, own_seeds = self.needs.checks
         if self._finds_one(all_seeds, FEWEST_SEEDS):
             self._finds_one(all_seeds, len(self.plan.config.confirm.seeds))
-            return self.found
-        for seeds in fewer:
-            if self._finds_one(seeds, FEWEST_SEEDS):
-                break
+        else:
+            self._finds_one(own_seeds, FEWEST_SEEDS)
         return self.found
 
     def _finds_one(self, seeds: int, fresh: int) -> bool:

@@ -15,6 +15,7 @@ from grokking.diagnostics.measured_network import NEEDS, MeasuredNetwork, Measur
 from grokking.diagnostics.network_arrays import arrays_of
 from grokking.engine.answers import answers
 from grokking.engine.events import ACCURACY_THRESHOLD, CrossingDetector
+from grokking.search.config import SEARCH_HOLD_STEPS
 from grokking.search.objective import (
     OBJECTIVES,
     censored_value,
@@ -27,8 +28,6 @@ from grokking.search.pruning import COLLAPSED, FEWEST_CHECKS, RACED, CurvePoint,
 from grokking.search.seed_job import BUDGET, DIVERGED, GENERALIZED, SeedJob, SeedOutcome
 from grokking.training.records import Observation
 
-# That a crossing must hold in a search: enough to rank; `sustain` and `confirm` ask for all
-SEARCH_HOLD_STEPS = 50
 FIRST_CHECK, CHECK_RATIO = 10, 1.3  # steps of the checks, a few percent of a replica's time
 ABOVE_CHANCE = 3.0  # times the accuracy of guessing; 512 guesses are that good once in ten thousand times
 HOPELESS = (DIVERGED, COLLAPSED)  # ends after which no training would have helped
@@ -39,8 +38,8 @@ DIGITS = 5  # of the curves that are kept
 class TrialMonitor:
     """The stop rule of one replica in a search.
 
-    A crossing counts if it begins within the budget and holds to max(1.2 t, t + 50),
-    for which training goes on past the budget. No rule stops a replica whose crossing is pending.
+    A crossing counts if it begins within the budget and holds to max(1.2 t, t + 50), or longer where it
+    leads, for which training goes on past the budget. No rule stops a replica whose crossing is pending.
     """
 
     def __init__(self, job: SeedJob, task: Task, order: Order | None) -> None:
@@ -110,6 +109,8 @@ class TrialMonitor:
             self.crossing = None
         elif self.detector.candidate == observation.step:
             self.crossing = self.last
+            leads = self._cost(self.last) < self.job.leads_below
+            self.detector.hold_steps = self.job.leader_hold_steps if leads else SEARCH_HOLD_STEPS
 
     def _is_pruned(self, observation: Observation) -> bool:
         late = self.stopped is None and self._cost(observation) > self.job.context.limit
