@@ -66,9 +66,7 @@ class StudyConfig:
     sampler: SamplerConfig
     pruner: PrunerConfig
     random_baseline: bool  # also run a random search of the same compute and confirm its best trial
-    leader_hold_steps: PositiveInt = (
-        SEARCH_HOLD_STEPS  # the same, of a trial that is faster than all before it
-    )
+    leader_hold_steps: PositiveInt = SEARCH_HOLD_STEPS  # of a crossing that is sooner than all before it
     round: PositiveInt = 1  # how often the study was searched anew; each round confirms on seeds of its own
 
 
