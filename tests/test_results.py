@@ -263,9 +263,14 @@ def test_rules_save_more_than_a_quarter_of_the_compute_in_the_mean_study():
 
 
 def test_rules_are_seldom_wrong():
-    """On the same replicas, all studies together; `high` ends the 95 % interval of the rate."""
+    """On the same replicas, all studies together; `high` ends the 95 % interval of the rate.
+
+    The rate is of stops that could be wrong, which are few; over all stops `high` is below 0.05.
+    """
     rules = SEARCHES["pruners"]["rules"]
-    assert rules["high"] < 0.10
+    assert rules["wrong"] == 0
+    assert rules["doubtful"] >= 20
+    assert rules["high"] < 0.15
     assert all(
         rules["rate"] < other["rate"] for name, other in SEARCHES["pruners"].items() if name != "rules"
     )
