@@ -64,8 +64,15 @@ def main() -> None:
     report = page.Section(f"Searches of {given.minutes:g} minutes", shown, NOTE).markdown()
     print(report)
     if given.write:
-        table.to_csv(RESULTS, index=False)
+        keep(table.assign(processor=str(processor())))
         page.write(report, "ten_minutes", str(processor()), page.SEARCH)
+
+
+def keep(table: pd.DataFrame) -> None:
+    """Write the rows of this processor, beside those of others."""
+    known = pd.read_csv(RESULTS) if RESULTS.exists() else table.head(0)
+    others = known[~known["processor"].isin(table["processor"])]
+    pd.concat([others, table], ignore_index=True).to_csv(RESULTS, index=False)
 
 
 def row(name: str, minutes: float) -> dict[str, Any]:
@@ -88,15 +95,16 @@ def measured(name: str, minutes: float) -> dict[str, Any]:
     share = (time.monotonic() - began) / (60 * minutes)
     asked = plan_search(task, parse_all(changes), family)
     found, default = confirmed(asked), trained_default(asked).replicas()
+    searched, not_searched = None if found is None else summary(found), summary(default)
     return {
         "case": name,
         "command": " ".join(["grokking", *command]),
         "cores": str(processes(None)),
         "of the time": f"{share:.0%}",
-        "steps, confirmed": "nothing found" if found is None else described(summary(found)),
-        "ratio": "—" if found is None else ratio_text(summary(found)["median_ratio"]),
-        "steps, not searched": described(summary(default)),
-        "times faster": "—" if found is None else compared(summary(found), summary(default)),
+        "steps, confirmed": "nothing found" if searched is None else described(searched),
+        "ratio": "—" if searched is None else ratio_text(searched["median_ratio"]),
+        "steps, not searched": described(not_searched),
+        "times faster": "—" if searched is None else compared(searched, not_searched),
         SEEDS: [] if found is None else steps_of(found),
         SEEDS_OF_DEFAULT: steps_of(default),
     }

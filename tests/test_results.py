@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from grokking.analysis import pages, results
 from grokking.catalogue import FILES, read_catalogue
+from grokking.engine.events import hold_end
 from grokking.search import pruner_audit
 from pipelines.common.pages import MARKED, with_outputs, with_tables
 
@@ -229,6 +230,34 @@ def test_the_winner_of_speedrun_beats_the_best_of_its_random_search():
     assert arms["winner"]["generalized"] == arms["winner"]["n"] == 10
     assert arms["winner"]["median"] < arms["random_best"]["median"]
     assert arms["random_best"]["p_against_winner"] < 0.05
+
+
+def test_the_page_estimates_what_the_check_of_the_best_trials_costs():
+    """By nine replicas for each that is sustained, to the end of its hold, else by one to the budget."""
+    share = {name: check_shares(name) for name in ("quick", *SEARCHED)}
+    others = [share[f"system_{number}"]["search"] for number in range(1, 5)]
+    others.append(share["speedrun_seconds"]["search"])
+    page = " ".join((ROOT / "docs/search.md").read_text().split())
+    assert (
+        f"they are {share['speedrun']['search']:.0%} of the search's in `speedrun` and "
+        f"{share['speedrun']['random']:.0%} of its random search's, {share['quick']['search']:.0%} and "
+        f"{share['quick']['random']:.0%} in `quick`, {share['system_0']['search']:.0%} in `system_0`, "
+        f"{100 * min(others):.0f} to {max(others):.0%} in the others"
+    ).replace("%", " %") in page
+
+
+def check_shares(study: str) -> dict[str, float]:
+    """FLOP of the check over those of the search, by estimate, for the search and the random one."""
+    folder = ROOT / "results/search" / study
+    trials, replicas = (pd.read_parquet(folder / f"{kind}.parquet") for kind in ("trials", "replicas"))
+    budget = read_catalogue(ROOT).entry("studies", study)["experiment"]["budget"]
+    held = replicas["step"].map(hold_end, na_action="ignore")
+    per = replicas.assign(held=held).groupby(["arm", "trial"])[["flops", "steps_run", "held"]].sum()
+    table = trials.set_index(["arm", "trial"])
+    checked = table[table["sustained"].notna()].index
+    steps = (3 * per.loc[checked, "held"]).where(table.loc[checked, "sustained"].astype(bool), budget)
+    cost = steps * per.loc[checked, "flops"] / per.loc[checked, "steps_run"]
+    return dict(cost.groupby("arm").sum() / table["flops"].groupby("arm").sum())
 
 
 def test_the_search_of_system_0_is_better_than_the_point_that_it_is_given():
