@@ -214,10 +214,17 @@ def test_what_the_page_says_of_ten_minutes_is_of_its_tables():
     cells = cells_of(first)
     faster = [float(row[8]) for row in cells if "one_hot_mlp" in row[2]]
     assert len(cells) == 6
-    assert f"the MLPs {min(faster)} to {max(faster)} times as soon" in page
-    assert [row[1].strip() for row in cells_of(second)] == ["a² + b²", "a wider network"]
-    assert all(float(row[8]) > 2 for row in cells_of(second))
-    assert all("10 of 10" in row[5] for row in cells + cells_of(second))
+    assert f"The MLPs take {min(faster)} to {max(faster)} times fewer steps" in page
+    now = {row[1].strip(): row for row in cells_of(second)}
+    assert list(now) == [row[1].strip() for row in cells]
+    shares = [int(row[4].strip().removesuffix("%")) for row in now.values()]
+    assert f"within their ten minutes ({min(shares)} to {max(shares)} %)" in page
+    noisy = now.pop("one label of ten is wrong")
+    assert f"with wrong labels, takes {float(noisy[8])} times fewer" in page
+    assert all(float(row[8].strip().removeprefix("> ")) > 2 for row in now.values())
+    assert all("10 of 10" in row[5] for row in [*cells, *now.values(), noisy])
+    subtraction = int(now["subtraction"][5].split()[0])
+    assert f"{148 / subtraction:.1f} times as many as the search's {subtraction}" in page
 
 
 def cells_of(section: str) -> list[list[str]]:
