@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import multiprocessing
 import shutil
 import time
@@ -16,8 +17,8 @@ from safetensors.numpy import load_file
 
 import grokking
 from grokking.analysis.sentences import overall, sentence, sentences
-from grokking.api import checkout, keys, training
-from grokking.api.recipe import changed, configuration, prepared, with_seeds
+from grokking.api import checkout, keys, search_plan, training
+from grokking.api.recipe import LONGEST_NAME, changed, configuration, named_by_changes, prepared, with_seeds
 from grokking.config import ConfigError
 from pipelines.common import paths, reports
 
@@ -350,6 +351,7 @@ def test_seeds_go_on_after_those_of_the_experiment(lab):
         ({"task": "huge"}, "`tasks.huge` is not in params.yaml"),
         ({"train_fraction": 1.3}, r"`wide_mlp.task.split.train_fraction` must lie in \(0, 1\), but got 1.3"),
         ({"weight_decay": 1, "optimizer.weight_decay": 1}, "is given twice"),
+        ({"optimizer": "sgd", "optimizer.name": "adamw"}, "is given twice"),
         ({"replicas.seeds": [1]}, "`replicas.seeds` is no key here"),
     ],
 )
@@ -359,6 +361,34 @@ def test_a_wrong_change_is_told_and_nothing_is_written(lab, changes, told):
         grokking.train("wide_mlp", **changes)
     assert "\n" not in str(error.value)
     assert laboratory.files(lab) == before
+
+
+def test_a_task_is_changed_whatever_is_written_first(lab):
+    catalogue = checkout.here().catalogue
+    config, named = configuration(catalogue, "wide_mlp"), catalogue.names("tasks")[0]
+    changes = {"operation": "multiply", "task": named}
+    (first, _), (last, _) = (
+        changed(catalogue, config, dict(order)) for order in (changes.items(), reversed(changes.items()))
+    )
+    assert first == last
+    assert first["task"]["operation"]["name"] == "multiply"
+
+
+def test_changed_values_are_those_that_a_file_gives_back(lab):
+    config = configuration(checkout.here().catalogue, "wide_mlp")
+    for widths in ((8, 4), np.array([8, 4]).tolist(), [np.int64(8), 4]):
+        found, _ = changed(checkout.here().catalogue, config, {"hidden_widths": widths})
+        assert json.loads(json.dumps(found))["model"]["hidden_widths"] == [8, 4]
+        assert found["model"]["hidden_widths"] == [8, 4]
+
+
+def test_a_long_name_keeps_changes_apart_and_leaves_room(lab):
+    meant = {f"optimizer.key_{number}": number / 7 for number in range(9)}
+    names = {named_by_changes("addition_97_f50", meant | {"z": last}) for last in range(20)}
+    assert len(names) == 20
+    assert {len(name) for name in names} == {LONGEST_NAME}
+    longest = max(search_plan.families(checkout.here()), key=len)
+    assert all(training.NAME.fullmatch(f"own-{name}-{longest}-{10**6}-{10**3}") for name in names)
 
 
 def test_every_key_of_every_experiment_can_be_named(lab):

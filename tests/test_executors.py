@@ -150,6 +150,20 @@ def _driver(connection):
         time.sleep(60)
 
 
+def test_a_worker_that_is_killed_is_told_in_one_line():
+    """As the system does where memory runs out."""
+    with (
+        pytest.raises(ConfigError, match="one of 2 worker processes was killed") as told,
+        ProcessExecutor(2) as workers,
+    ):
+        workers.submit(_kill_oneself).result()
+    assert "\n" not in str(told.value)
+
+
+def _kill_oneself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _own_pid(seconds):
     time.sleep(seconds)
     return os.getpid()

@@ -258,10 +258,8 @@ def test_a_submission_whose_file_is_lost_is_not_ranked_and_the_others_are(checko
 
 def test_a_second_run_of_a_submission_at_once_is_refused(checkout, benchmark):
     own = checkout / "leaderboard/submissions/own.py"
-    with running._alone(table.result_folder(benchmark, "own")):
-        assert "another `grokking bench run` is writing to" in refused_after_its_title(
-            "bench", "run", str(own)
-        )
+    with running.alone(table.result_folder(benchmark, "own")):
+        assert "another `grokking bench` is writing to" in refused_after_its_title("bench", "run", str(own))
 
 
 def test_a_first_run_that_ends_in_an_error_leaves_nothing(benchmark):
@@ -337,6 +335,8 @@ def test_wrong_words_are_refused_in_one_line(checkout):
     assert "the workload nothing is unknown; known: tiny_mlp" in refused(
         "bench", "run", file, "--workload", "nothing"
     )
+    workloads = assignment.workloads(read_benchmark(checkout, 1))
+    assert len(assignment.chosen_by_name(workloads, ["tiny_mlp", "tiny_mlp"])) == 1
     assert "none.py is no file of text" in refused("bench", "run", "none.py")
     assert "no results of own are here" in refused("bench", "verify", file)
 

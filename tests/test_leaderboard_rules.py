@@ -90,6 +90,7 @@ WRONG = {
     "def update(": ("def updates(", "has neither a function `update` nor the setting optimizer.name"),
     '"low": 0.02': '"low": 0.2',
     "import torch": ("import torch\n\nx = (", "write plain Python"),
+    'RULESET = "tuned"\n': ('RULESET = "tuned"\nbreak\n', "'break' outside loop; write plain Python"),
     "(param, grad, state, hparams)": ("(param, grad)", "update takes param, grad, state, hparams"),
     '"learning_rate": {"kind"': (
         '"leanring_rate": {"kind"',

@@ -243,6 +243,13 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(written, replicas, monke
         stream.Stream("small", "systems", replicas, "0")
 
 
+def test_a_run_may_be_streamed_never(replicas, monkeypatch, capsys):
+    monkeypatch.setenv("GROKKING_STREAM_AFTER", "inf")
+    with stream.Stream("small", "systems", replicas, "0") as never:
+        assert never.thread.is_alive()
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("uri", ["sqlite:///own.db", "sqlite:///{folder}/own.db?timeout=30"])
 def test_a_store_may_be_named_relatively_or_with_options(uri, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

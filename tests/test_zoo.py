@@ -54,6 +54,9 @@ def test_a_network_refuses_operands_that_are_no_tokens():
     network, _ = zoo.load("wide_mlp")
     with pytest.raises(IndexError, match=r"operand a must lie in 0\.\.96, but got 97"):
         network(torch.tensor([3, 97]), torch.tensor([0, 0]))
+    with pytest.raises(IndexError, match=r"operand b must lie in 0\.\.96, but got 5000"):
+        network(torch.tensor([3]), b=torch.tensor([5000]))
+    assert network(b=torch.tensor([80]), a=torch.tensor([40])).argmax() == 23
 
 
 def test_manifest_and_files_agree():

@@ -6,6 +6,7 @@ It is one nested mapping: the keys of an experiment, with the task's own keys un
 
 import copy
 import dataclasses
+import hashlib
 import json
 import re
 import types
@@ -23,6 +24,8 @@ from grokking.data.tasks import Task, TaskConfig
 from grokking.experiment import MOST_REPLICAS, ExperimentConfig, Replica, ReplicasConfig, expand, require_fit
 
 Config = dict[str, Any]
+TASK = "task.name"
+LONGEST_NAME = 60  # of what `named_by_changes` makes; a run of a search adds its family and trial
 
 
 def configuration(catalogue: Catalogue, experiment: str) -> Config:
@@ -72,26 +75,28 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
 
     Keys may be short names. Tags come first: another task or another optimizer has keys of its own.
     """
-    config, meant = copy.deepcopy(config), {}
+    config, meant = copy.deepcopy(config), dict[str, Any]()
     changes = {str(written): _plain(written, value) for written, value in changes.items()}
-    rest = dict(changes)
-    for written, value in changes.items():
-        dotted = _tag(written, config)
-        if dotted is not None:
-            config = _with_tag(catalogue, config, dotted, value)
-            meant[dotted] = value
-            del rest[written]
-    for written, value in rest.items():
+    tags = {written: tag for written in changes if (tag := _tag(written, config)) is not None}
+    for written, dotted in sorted(tags.items(), key=lambda tag: tag[1] != TASK):  # which has tags of its own
+        _require_new(written, dotted, meant)
+        config = _with_tag(catalogue, config, dotted, changes[written])
+        meant[dotted] = changes[written]
+    for written in [written for written in changes if written not in tags]:
         dotted = resolve(written, _known(config))
-        if dotted in meant:
-            raise ConfigError(f"`{written}` is `{dotted}`, which is given twice; write it once")
-        _set(config, dotted, value)
-        meant[dotted] = value
+        _require_new(written, dotted, meant)
+        _set(config, dotted, changes[written])
+        meant[dotted] = changes[written]
     _require_complete(config, meant)
     _name_task(config, meant)
     for dotted in meant:
         config["replicas"]["grid"].pop(dotted, None)
     return config, dict(sorted(meant.items()))
+
+
+def _require_new(written: str, dotted: str, meant: Mapping[str, Any]) -> None:
+    if dotted in meant:
+        raise ConfigError(f"`{written}` is `{dotted}`, which is given twice; write it once")
 
 
 def _plain(written: object, value: Any) -> Any:
@@ -102,13 +107,31 @@ def _plain(written: object, value: Any) -> Any:
         raise ConfigError(
             f"`{written}` must be a number, a word, a list or a mapping of words, but got {value!r}"
         ) from None
-    return value.item() if isinstance(value, np.generic) else value
+    return _as_yaml(value)
+
+
+def _as_yaml(value: Any) -> Any:
+    """The value as it comes back from a file: lists in place of tuples, Python's numbers."""
+    match value:
+        case list() | tuple():
+            return [_as_yaml(part) for part in value]
+        case Mapping():
+            return {key: _as_yaml(part) for key, part in value.items()}
+        case np.generic():
+            return value.item()
+    return value
 
 
 def named_by_changes(origin: str, meant: Mapping[str, Any]) -> str:
-    """A name for files: where a configuration comes from and what is changed of it."""
+    """A name for files: where a configuration comes from and what is changed of it.
+
+    A long one ends in a hash of the changes: it is cut, as the run of a search has more to its name.
+    """
     parts = [f"{key.removesuffix('.name').rpartition('.')[2]}={value}" for key, value in meant.items()]
-    return re.sub(r"[^A-Za-z0-9_.=+-]+", "+", "-".join([origin, *parts])).strip("+")[:100]
+    name = re.sub(r"[^A-Za-z0-9_.=+-]+", "+", "-".join([origin, *parts])).strip("+")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def with_seeds(config: Config, count: int) -> Config:
@@ -134,7 +157,7 @@ def _tag(written: str, config: Config) -> str | None:
 
 def _with_tag(catalogue: Catalogue, config: Config, dotted: str, value: Any) -> Config:
     """The configuration with a section of another kind: empty, where its keys are other ones."""
-    if dotted == "task.name":
+    if dotted == TASK:
         if not isinstance(value, str):
             raise ConfigError(f"`task` must be a name of `tasks`, but got {value!r}; write one in quotes")
         return config | {"task": task_section(catalogue, value)}

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from typing import Any, Self, TypeVar
 
@@ -44,6 +45,11 @@ class ProcessExecutor:
         if kind is not None:
             self._terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if kind is BrokenProcessPool:
+            raise ConfigError(
+                f"one of {self.workers} worker processes was killed, perhaps as memory ran out; set "
+                "GROKKING_PROCESSES to fewer and type the same command again: it goes on from here"
+            ) from None
 
     def submit(self, job: Callable[..., Result], *arguments: Any) -> Future[Result]:
         return self._pool.submit(job, *arguments)

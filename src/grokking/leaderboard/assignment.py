@@ -62,9 +62,9 @@ def every_trial(benchmark: Benchmark, submission: Submission) -> list[WithTrials
 
 
 def chosen_by_name(known: Sequence[Workload], names: Sequence[str]) -> list[Workload]:
-    """Those of the workloads that have these names; ConfigError for a wrong one."""
+    """Those of the workloads that have these names, each once; ConfigError for a wrong name."""
     by_name = {workload.name: workload for workload in known}
     for name in names:
         if name not in by_name:
             raise ConfigError(f"the workload {name} is unknown; known: {', '.join(by_name)}")
-    return [by_name[name] for name in names]
+    return [by_name[name] for name in dict.fromkeys(names)]

@@ -98,7 +98,7 @@ def train_missing(
     workload or core. `show_outdated` is called with their number, if there are any.
     Each is written as soon as it has ended, so an interrupted call goes on where it was.
     """
-    with _alone(folder):
+    with alone(folder):
         results, jobs = Results(folder), _jobs(submission, asked)
         if count := results.keep_only(_jobs(submission, known)):
             show_outdated(count)
@@ -117,14 +117,14 @@ def _jobs(submission: Submission, chosen: Sequence[WithTrials]) -> list[Job]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Refuse a second call on a folder: each writes all of the rows that it knows."""
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     try:
         with FileLock(Path(tempfile.gettempdir()) / f"grokking-bench-{name}.lock", timeout=0):
             yield
     except Timeout:
-        raise ConfigError(f"another `grokking bench run` is writing to {folder}; wait for it") from None
+        raise ConfigError(f"another `grokking bench` is writing to {folder}; wait for it") from None
 
 
 def workers_for(jobs: int) -> Executor:

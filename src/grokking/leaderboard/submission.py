@@ -115,8 +115,12 @@ def parse(name: str, source: str, where: str) -> Submission:
     """The submission of a source. Its functions are made, none is called: at the top are constants only."""
     try:
         tree = ast.parse(source)
-    except SyntaxError as error:
-        raise ConfigError(f"{where}, line {error.lineno}: {error.msg}; write plain Python") from None
+        code = compile(tree, where, "exec")  # which finds a `break` outside of a loop
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise ConfigError(
+            f"{where}, line {line}: {getattr(error, 'msg', error)}; write plain Python"
+        ) from None
     about = (ast.get_docstring(tree) or "").partition("\n")[0]
     if not about:
         raise ConfigError(f"{where} has no docstring; begin with a line that says what the rule is")
@@ -124,7 +128,7 @@ def parse(name: str, source: str, where: str) -> Submission:
     for constant in _unused(tree):
         raise ConfigError(f"{where} sets {constant}, which nothing uses; known names: {', '.join(KNOWN)}")
     names: dict[str, Any] = {"__builtins__": known_builtins()}
-    exec(compile(tree, where, "exec"), names)  # that is what a submission is
+    exec(code, names)  # that is what a submission is
     given = {key: names[key] for key in KNOWN if key in names}
     if isinstance(word := given.get("STATE"), str):
         raise ConfigError(

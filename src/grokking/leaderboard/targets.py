@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grokking.executors.executor import Executor, executor
-from grokking.leaderboard.running import Job, Results, Show, trained
+from grokking.leaderboard.running import Job, Results, Show, alone, trained
 from grokking.leaderboard.submission import Submission, read_submission
 from grokking.leaderboard.table import submission_file
 from grokking.leaderboard.trials import points, trial_at
@@ -38,8 +38,8 @@ def target_folder(benchmark: Benchmark, workload: str) -> Path:
 
 def find_target(benchmark: Benchmark, workload: Workload, show: Show = lambda row, left: None) -> Target:
     """Search with all baselines, then train the finalists again; what is kept is not trained again."""
-    search = _Search(benchmark, workload, show)
-    with executor(None, "cpu") as workers:
+    with alone(target_folder(benchmark, workload.name)), executor(None, "cpu") as workers:
+        search = _Search(benchmark, workload, show)
         for number in range(benchmark.targets.trials):
             search.try_points(number, workers)
         for finalist in search.finalists():

@@ -60,7 +60,7 @@ class Stream:
         self.queue.put(evaluation)
 
     def _run(self) -> None:
-        if self.closed.wait(self.after):
+        if self.closed.wait(min(self.after, threading.TIMEOUT_MAX)):
             return
         try:
             client = store.connect()

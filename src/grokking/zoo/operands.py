@@ -9,12 +9,12 @@ from grokking.models.model import Model
 
 def checking_operands(network: Model, task: Task) -> Model:
     """The network, which now raises IndexError for operands that are no tokens of the task."""
-    network.register_forward_pre_hook(partial(_require_tokens, task.sizes.tokens))
+    network.register_forward_pre_hook(partial(_require_tokens, task.sizes.tokens), with_kwargs=True)
     return network
 
 
-def _require_tokens(tokens: int, network: Model, operands: tuple[Any, ...]) -> None:
-    for name, operand in zip("ab", operands, strict=False):
+def _require_tokens(tokens: int, network: Model, operands: tuple[Any, ...], named: dict[str, Any]) -> None:
+    for name, operand in {**dict(zip("ab", operands, strict=False)), **named}.items():
         if operand.is_floating_point():
             raise TypeError(
                 f"operand {name} must be a tensor of whole numbers, but its type is {operand.dtype}"
