@@ -459,9 +459,11 @@ def test_a_sparkline_has_the_latest_value_last():
     assert chart.sparkline([]) == ""
 
 
-def evaluation(step: int, train: float, finished: bool = False) -> Evaluation:
+def evaluation(
+    step: int, train: float, finished: bool = False, replica: int = 0, seconds: float = 0.0
+) -> Evaluation:
     metrics = {"train_accuracy": train, "validation_accuracy": 0.25}
-    return Evaluation(0, step, 1.0, "", metrics, None, finished)
+    return Evaluation(replica, step, seconds, "", metrics, None, finished)
 
 
 def test_a_terminal_shows_both_accuracies_the_step_and_the_time_left(lab):
@@ -476,6 +478,16 @@ def test_a_terminal_shows_both_accuracies_the_step_and_the_time_left(lab):
     assert re.search(r"0 +20 +75.0% +▁▅▇ +25.0% +▃▃▃", text)
     display.show(evaluation(60, 1.0, finished=True))
     assert display._time_left() == "almost done"
+
+
+def test_time_left_counts_neither_steps_of_an_earlier_call_nor_what_a_replica_saves(lab):
+    """Of two budgets of 60: one ends at step 20; the other was at 30, and makes 10 more. 20 are left."""
+    display = live.LiveRun("mine", training.plan("wide_mlp", {}, seeds=2).replicas, screen())
+    display.show(evaluation(30, 0.5, replica=1, seconds=100.0))
+    display.show(evaluation(20, 1.0, finished=True))
+    display.show(evaluation(40, 0.5, replica=1))
+    display.started = time.monotonic() - 30  # 30 steps in 30 seconds
+    assert display._time_left() == "at most 0:20 left"
 
 
 def test_elsewhere_a_line_is_printed_every_half_minute(lab, monkeypatch):

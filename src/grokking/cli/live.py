@@ -25,7 +25,7 @@ class LiveRun:
         self.replicas = {replica.index: replica for replica in replicas}
         self.seen: dict[int, list[Evaluation]] = {index: [] for index in self.replicas}
         self.started = self.printed = time.monotonic()
-        self.first: dict[int, int] = {}  # the step that a checkpoint holds, by replica
+        self.kept: dict[int, int] = {}  # the last step that an earlier call has trained, by replica
         self.live = Live(get_renderable=self._shown, console=console, refresh_per_second=3, transient=True)
 
     def __enter__(self) -> "LiveRun":
@@ -41,6 +41,8 @@ class LiveRun:
     def show(self, evaluation: Evaluation) -> None:
         """Take one more evaluation into the display."""
         self.seen[evaluation.replica].append(evaluation)
+        if evaluation.seconds > time.monotonic() - self.started:
+            self.kept[evaluation.replica] = evaluation.step
         if not self.console.is_terminal and time.monotonic() - self.printed >= EVERY_SECONDS:
             self.printed = time.monotonic()
             self.console.print(self._line(evaluation), soft_wrap=True)
@@ -55,19 +57,19 @@ class LiveRun:
 
     def _time_left(self) -> str:
         """From the speed so far, were every replica to use its budget; most end long before."""
-        done = sum(self._used(index) for index in self.replicas)
-        total = sum(replica.config.budget for replica in self.replicas.values())
-        if done == 0 or done >= total:
-            return "beginning" if done == 0 else "almost done"
-        seconds = (time.monotonic() - self.started) * (total - done) / done
+        made = sum(self._step(index) - self.kept.get(index, 0) for index in self.replicas)
+        left = sum(self._steps_left(index) for index in self.replicas)
+        if made == 0 or left == 0:
+            return "almost done" if left == 0 else "beginning"
+        seconds = (time.monotonic() - self.started) * left / made
         return f"at most {int(seconds) // 60}:{int(seconds) % 60:02} left"
 
-    def _used(self, index: int) -> int:
-        budget = self.replicas[index].config.budget
-        if not self.seen[index]:
-            return 0
-        last = self.seen[index][-1]
-        return budget if last.finished else min(last.step, budget)
+    def _step(self, index: int) -> int:
+        return self.seen[index][-1].step if self.seen[index] else 0
+
+    def _steps_left(self, index: int) -> int:
+        finished = self.seen[index] and self.seen[index][-1].finished
+        return 0 if finished else max(0, self.replicas[index].config.budget - self._step(index))
 
     def _shown(self) -> RenderableType:
         rows = [self._row(index) for index in list(self.replicas)[:ROWS]]

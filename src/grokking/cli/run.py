@@ -20,7 +20,10 @@ def run(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Changed values.", autocompletion=completion.keys),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many networks; 1 unless said.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="How many networks; 1 unless said, or all that a configuration file lists."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
     name: Annotated[str | None, typer.Option(help="The run's name, by default made of the changes.")] = None,
 ) -> None:
