@@ -270,6 +270,20 @@ def test_the_search_of_system_0_is_better_than_the_point_that_it_is_given():
     assert 3 * arms["winner"]["median"] < given["cost"]
 
 
+def test_readme_and_page_say_what_the_long_controls_came_to():
+    rows = (ROOT / "reports/published.md").read_text().splitlines()
+    (decayed,) = [row.split("|") for row in rows if row.startswith("| `transformer_paper_default` ")]
+    steps, generalized = decayed[2].split()[0], decayed[2].split(", ")[1].strip()
+    assert f"It takes [{steps} steps here]" in (ROOT / "README.md").read_text()
+    (ours,) = [row.split("|")[4] for row in (ROOT / "README.md").read_text().splitlines() if "| 3: tr" in row]
+    assert (generalized, round(int(steps.replace(",", "")) / int(ours.split()[0]))) == ("3 of 3", 5)
+    rows = (ROOT / "reports/extended/decays.md").read_text().splitlines()
+    (without,) = [row.split("|")[3] for row in rows if row.startswith("| `addition_97_f40` | constant")]
+    assert without.split(", best")[0].strip() == "> 150,000, 0 of 3"
+    page = " ".join((ROOT / "docs/grokking.md").read_text().split())
+    assert "$f = 0.40$, does not generalize in 150,000 steps on any of three seeds" in page
+
+
 def test_readme_and_pages_show_every_study():
     shown = (ROOT / "README.md").read_text()
     for study in SEARCHED:
