@@ -78,9 +78,9 @@ def changed(catalogue: Catalogue, config: Config, changes: Mapping[str, Any]) ->
     config, meant = copy.deepcopy(config), dict[str, Any]()
     changes = {str(written): _plain(written, value) for written, value in changes.items()}
     tags = {written: tag for written in changes if (tag := _tag(written, config)) is not None}
-    for written, dotted in sorted(
-        tags.items(), key=lambda tag: tag[1] != TASK
-    ):  # the task first: it brings its own tags
+    task_first = sorted(tags, key=lambda written: tags[written] != TASK)  # it brings tags of its own
+    for written in task_first:
+        dotted = tags[written]
         _require_new(written, dotted, meant)
         config = _with_tag(catalogue, config, dotted, changes[written])
         meant[dotted] = changes[written]
